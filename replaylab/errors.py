@@ -1,0 +1,127 @@
+"""Every error that replaylab raises, in one tree; each is also a child of the builtin that a caller would expect.
+
+::
+
+    ReplayLabError
+    |-- TickError (ValueError)             a value that cannot be a tick; has .field, .value, .reason
+    |-- SettingsError (ValueError)         settings out of bounds; lists every problem
+    |-- SimulationError (ValueError)       a simulation that cannot be made
+    |-- SourceError
+    |   |-- SourceNotFound (FileNotFoundError)   a path or pattern that leads to no recording
+    |   |-- SourceUnreadable (PermissionError)   a recording that may not be read
+    |   `-- SourceDamaged (ValueError)           damage met in strict mode; has .source, .line, .start, .reason
+    |-- StoreError
+    |   |-- StoreNotFound (FileNotFoundError)    a path that holds no store
+    |   |-- StoreBusy (RuntimeError)             another process is changing the store
+    |   |-- StoreTooNew (ValueError)             written by a newer schema than this release knows
+    |   |-- StoreFull (OSError)                  the disk is full; nothing half-written is left behind
+    |   |-- StoreUnwritable (OSError)            the store cannot be written for another reason
+    |   |-- SegmentDamaged (ValueError)          a segment that is not what its name and footer say
+    |   `-- GameNotFound (KeyError)              no such game in the store
+    |-- WorkerFailed (RuntimeError)        a helper process died or broke off
+    `-- MissingExtra (ImportError)         an optional package is not installed; says which
+"""
+
+from __future__ import annotations
+
+
+class ReplayLabError(Exception):
+    """Base of every error of this package.
+
+    Examples
+    --------
+    >>> import replaylab as rl
+    >>> try:
+    ...     rl.open_store("no/such/store")
+    ... except rl.errors.ReplayLabError as error:
+    ...     print(type(error).__name__)
+    StoreNotFound
+    """
+
+
+class TickError(ReplayLabError, ValueError):
+    """A value that cannot be a tick: `field` and `value` say which, `reason` is the code used in quarantines."""
+
+    def __init__(self, field: str, value: object, reason: str, problem: str) -> None:
+        self.field = field
+        self.value = value
+        self.reason = reason
+        shown = repr(value)
+        super().__init__(f"{field}={shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}")
+
+
+class SettingsError(ReplayLabError, ValueError):
+    """Settings that are out of bounds; the message lists every problem."""
+
+
+class SimulationError(ReplayLabError, ValueError):
+    """A simulation that cannot be made from the arguments given."""
+
+
+class SourceError(ReplayLabError):
+    """Base of what can be wrong with a recording that is to be read."""
+
+
+class SourceNotFound(SourceError, FileNotFoundError):
+    """A path, folder or pattern that leads to no recording."""
+
+
+class SourceUnreadable(SourceError, PermissionError):
+    """A recording that is there and may not be read."""
+
+
+class SourceDamaged(SourceError, ValueError):
+    """Damage met in strict mode: `source`, `line` (from 1), `start` (byte in the file) and `reason` say where and what."""
+
+    def __init__(self, source: str, line: int, start: int, reason: str) -> None:
+        self.source = source
+        self.line = line
+        self.start = start
+        self.reason = reason
+        super().__init__(
+            f"{source}, line {line}, byte {start}: {reason}; nothing of this recording's part was stored. "
+            "Convert without strict to repair what can be repaired and quarantine the rest"
+        )
+
+
+class StoreError(ReplayLabError):
+    """Base of what can be wrong with a store."""
+
+
+class StoreNotFound(StoreError, FileNotFoundError):
+    """A path that holds no store."""
+
+
+class StoreBusy(StoreError, RuntimeError):
+    """Another process is converting into, or compacting, the store."""
+
+
+class StoreTooNew(StoreError, ValueError):
+    """A store, or a segment of it, written by a newer schema than this release can read."""
+
+
+class StoreFull(StoreError, OSError):
+    """The disk is full; what was stored before is intact and nothing half-written is left behind."""
+
+
+class StoreUnwritable(StoreError, OSError):
+    """The store cannot be written: no permission, a read-only file system, an input/output error."""
+
+
+class SegmentDamaged(StoreError, ValueError):
+    """A segment whose bytes are not those that its name and footer promise."""
+
+
+class GameNotFound(StoreError, KeyError):
+    """No game of that id in the store."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""  # KeyError would show the message in quotes
+
+
+class WorkerFailed(ReplayLabError, RuntimeError):
+    """A helper process died or broke off; what it had finished is stored, the rest can be converted again."""
+
+
+class MissingExtra(ReplayLabError, ImportError):
+    """An optional package is not installed; the message gives the command that installs it."""

@@ -1,0 +1,253 @@
+"""Tick, Phase, and the limits of what can be stored: whatever passes here fits every later stage without rounding."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from replaylab.errors import TickError
+
+PRICE_PRECISION: Final = 38
+PRICE_SCALE: Final = 24
+PRICE_WHOLE_DIGITS: Final = PRICE_PRECISION - PRICE_SCALE
+MAX_TICK_BYTES: Final = 1 << 20
+INT32_MAX: Final = 2**31 - 1
+_LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?\d\d)?)?\Z", re.ASCII
+)
+
+
+class Phase(StrEnum):
+    """What a game is doing at a tick.
+
+    The first six are what `Phase.of` derives from the flags; the last three occur only as names that recorders wrote.
+
+    Examples
+    --------
+    >>> Phase.of(active=True, rugged=False, tick=12, cooldown_timer=0)
+    <Phase.ACTIVE_GAMEPLAY: 'ACTIVE_GAMEPLAY'>
+    >>> Phase.PRESALE == "PRESALE"
+    True
+    """
+
+    UNKNOWN = "UNKNOWN"
+    COOLDOWN = "COOLDOWN"
+    PRESALE = "PRESALE"
+    GAME_ACTIVATION = "GAME_ACTIVATION"
+    ACTIVE_GAMEPLAY = "ACTIVE_GAMEPLAY"
+    RUGGED = "RUGGED"
+    RUG_EVENT = "RUG_EVENT"
+    RUG_EVENT_1 = "RUG_EVENT_1"
+    RUG_EVENT_2 = "RUG_EVENT_2"
+
+    @classmethod
+    def of(cls, *, active: bool, rugged: bool, tick: int, cooldown_timer: int | None) -> Phase:
+        """Derive the phase from the flags; the recorded name is never trusted.
+
+        Rugged wins over active; a running clock of up to 10,000 ms is presale, above that cooldown.
+        """
+        if rugged:
+            return cls.RUGGED
+        if active:
+            return cls.ACTIVE_GAMEPLAY if tick > 0 else cls.GAME_ACTIVATION
+        if cooldown_timer is None or cooldown_timer <= 0:
+            return cls.UNKNOWN
+        return cls.PRESALE if cooldown_timer <= PRESALE_MS else cls.COOLDOWN
+
+
+PRESALE_MS: Final = 10_000
+_CLOSED: Final = frozenset({"COOLDOWN", "RUG_EVENT", "RUG_EVENT_1", "RUG_EVENT_2", "RUGGED", "UNKNOWN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One tick of one game: nine fields, checked when made, so that a tick that exists can be stored.
+
+    Parameters
+    ----------
+    game_id : str
+        Name of the game; any text that is valid Unicode and not empty.
+    tick : int
+        Number of the tick, from 0; neither unique nor monotone within a game.
+    timestamp : datetime or str
+        When it was received. ISO text is parsed; without a zone it is UTC. Kept as UTC with microseconds; a finer
+        time is refused.
+    price : Decimal, int or str
+        Exact; must fit decimal128(38, 24) without rounding. A float is refused, as its text is not its value.
+    phase : str
+        The name that the recorder gave the phase, or a `Phase`.
+    active, rugged : bool
+        The game's flags.
+    cooldown_timer : int
+        Milliseconds to the start of the game.
+    trade_count : int
+        Trades so far.
+
+    Raises
+    ------
+    TickError
+        Names the field and the value.
+
+    Examples
+    --------
+    >>> tick = Tick(game_id="20310102-0123456789ab4cde", tick=3, timestamp="2031-01-02T03:04:20.75", price="1.02",
+    ...             phase="ACTIVE_GAMEPLAY", active=True, rugged=False, cooldown_timer=0, trade_count=4)
+    >>> tick.price
+    Decimal('1.02')
+    >>> tick.timestamp.isoformat()
+    '2031-01-02T03:04:20.750000+00:00'
+    """
+
+    game_id: str
+    tick: int
+    timestamp: datetime
+    price: Decimal
+    phase: str = Phase.UNKNOWN
+    active: bool = False
+    rugged: bool = False
+    cooldown_timer: int = 0
+    trade_count: int = 0
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "game_id", checked_text("game_id", self.game_id))
+        put(self, "tick", checked_int("tick", self.tick, 0))
+        put(self, "timestamp", parse_time(self.timestamp))
+        put(self, "price", checked_price(self.price))
+        put(self, "phase", checked_text("phase", self.phase))
+        put(self, "active", checked_bool("active", self.active))
+        put(self, "rugged", checked_bool("rugged", self.rugged))
+        put(self, "cooldown_timer", checked_int("cooldown_timer", self.cooldown_timer, -INT32_MAX))
+        put(self, "trade_count", checked_int("trade_count", self.trade_count, 0))
+        if len(self.game_id) + len(self.phase) > _LONG_TEXT and len(self.to_line()) > MAX_TICK_BYTES:
+            raise TickError(
+                "game_id", self.game_id, "tick_too_large", f"the serialised tick exceeds {MAX_TICK_BYTES} bytes"
+            )
+
+    @property
+    def state(self) -> Phase:
+        """The phase derived from the flags."""
+        return Phase.of(active=self.active, rugged=self.rugged, tick=self.tick, cooldown_timer=self.cooldown_timer)
+
+    @property
+    def tradeable(self) -> bool:
+        """True in presale, and in play while the recorded phase does not say otherwise."""
+        return self.phase == Phase.PRESALE or (self.active and not self.rugged and self.phase not in _CLOSED)
+
+    @property
+    def at_us(self) -> int:
+        """Microseconds since 1970-01-01 UTC."""
+        return microseconds(self.timestamp)
+
+    def to_line(self) -> bytes:
+        """Give the tick as one line of exact JSON, without the newline; the price is a number with all its digits."""
+        return (
+            f'{{"type": "tick", "timestamp": "{self.timestamp.isoformat(timespec="microseconds")}", '
+            f'"game_id": {json.dumps(self.game_id, ensure_ascii=False)}, "tick": {self.tick}, '
+            f'"price": {price_text(self.price)}, "phase": {json.dumps(self.phase, ensure_ascii=False)}, '
+            f'"active": {"true" if self.active else "false"}, "rugged": {"true" if self.rugged else "false"}, '
+            f'"cooldown_timer": {self.cooldown_timer}, "trade_count": {self.trade_count}}}'
+        ).encode()
+
+
+def checked_price(value: object, field: str = "price") -> Decimal:
+    """Give `value` as a Decimal that fits decimal128(38, 24) without rounding, or raise `TickError`."""
+    if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
+        raise TickError(field, value, "wrong_type", "a price is a Decimal, an int or text; give a float as text")
+    try:
+        price = value if isinstance(value, Decimal) else Decimal(value)
+    except ArithmeticError:
+        raise TickError(field, value, "wrong_type", "not a number") from None
+    if not price.is_finite():
+        raise TickError(field, value, "not_finite", "a price is a finite number")
+    _, digits, exponent = price.as_tuple()
+    assert isinstance(exponent, int)  # finite
+    if not price:
+        return price
+    if len(digits) + exponent > PRICE_WHOLE_DIGITS:
+        raise TickError(field, value, "price_too_large", f"more than {PRICE_WHOLE_DIGITS} digits before the point")
+    excess = -PRICE_SCALE - exponent
+    if excess > 0 and any(digits[-excess:]):
+        raise TickError(field, value, "price_too_fine", f"more than {PRICE_SCALE} decimals; it would have to be rounded")
+    return price
+
+
+def price_text(price: Decimal) -> str:
+    """Give the shortest plain decimal text of a price: no exponent, no trailing zeros.
+
+    Examples
+    --------
+    >>> price_text(Decimal("1.10")), price_text(Decimal("1E+2")), price_text(Decimal("6.2E-5"))
+    ('1.1', '100', '0.000062')
+    """
+    if not price:
+        return "0"
+    text = format(price, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def checked_int(field: str, value: object, least: int) -> int:
+    """Give `value` when it is a whole number from `least` to 2**31 - 1, or raise `TickError`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TickError(field, value, "wrong_type", "must be a whole number")
+    if not least <= value <= INT32_MAX:
+        raise TickError(field, value, "out_of_range", f"must lie between {least} and {INT32_MAX}")
+    return value
+
+
+def checked_bool(field: str, value: object) -> bool:
+    """Give `value` when it is true or false, or raise `TickError`; text such as 'false' is neither."""
+    if not isinstance(value, bool):
+        raise TickError(field, value, "wrong_type", "must be true or false")
+    return value
+
+
+def checked_text(field: str, value: object) -> str:
+    """Give `value` when it is non-empty text of valid Unicode, or raise `TickError`."""
+    if not isinstance(value, str) or not value:
+        raise TickError(field, value, "wrong_type", "must be text, and not empty")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise TickError(field, value, "lone_surrogate", "not valid Unicode (a lone surrogate)") from None
+    return str(value)
+
+
+def parse_time(value: object, field: str = "timestamp") -> datetime:
+    """Give a time as aware UTC; a time without a zone is read as UTC. Raises `TickError`."""
+    moment = parse_wall_time(value, field)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise TickError(field, value, "bad_time", "outside the years 1 to 9999 in UTC") from None
+
+
+def parse_wall_time(value: object, field: str = "timestamp") -> datetime:
+    """Give a time as written, aware or naive. Raises `TickError` when it is not ISO 8601 or finer than microseconds."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise TickError(field, value, "wrong_type", "must be ISO 8601 text or a datetime")
+    if not _ISO_TIME.match(value):
+        raise TickError(field, value, "bad_time", "not a time in ISO 8601")
+    fraction = re.search(r"\.\d{6}(\d+)", value)
+    if fraction and fraction[1].strip("0"):
+        raise TickError(field, value, "time_too_fine", "finer than microseconds; it would have to be rounded")
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as error:
+        raise TickError(field, value, "bad_time", str(error)) from None
+
+
+def microseconds(moment: datetime) -> int:
+    """Give microseconds since 1970-01-01; a naive moment counts as written."""
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
