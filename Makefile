@@ -1,0 +1,135 @@
+# Two commands matter: `make demo` and `make test`. `make help` lists the rest.
+# Everything is installed into .venv, at the versions in constraints.txt. A stamp file remembers what is done, so a second run is quick.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO := build/demo
+
+# Where a recipe needs a Debian package it calls `packages NAME...`; elsewhere the message says what to install by hand.
+define PACKAGES
+packages() {
+  local root=""
+  if ! command -v apt-get >/dev/null; then
+    echo "make: please install $$* (this machine has no apt-get), then run make again" >&2
+    exit 1
+  fi
+  if [ "$$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "make: please run as root: apt-get install $$*   (there is no sudo here), then run make again" >&2
+      exit 1
+    fi
+    root="sudo"
+  fi
+  echo "make: installing $$* with apt-get" >&2
+  $$root apt-get update -qq
+  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" </dev/null >/dev/null
+}
+endef
+
+# Sets `python` to an interpreter that is new enough, preferring the version that constraints.txt was made with.
+define FIND_PYTHON
+find_python() {
+  local name
+  for name in "$${PYTHON:-python3.11}" python3 python3.12 python3.13; do
+    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      python="$$name"
+      return 0
+    fi
+  done
+  return 1
+}
+endef
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PACKAGES)
+	$(FIND_PYTHON)
+	find_python || { packages python3 python3-venv; hash -r; find_python; } || {
+	  echo "make: replaylab needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python3.12" >&2
+	  exit 1
+	}
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+	  packages "$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+	fi
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "make: installing replaylab into $(VENV)"
+	$(PIP_INSTALL) -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "make: installing replaylab and its test tools into $(VENV)"
+	$(PIP_INSTALL) -e '.[lab,sql,test]'
+	touch $@ $(VENV)/.run
+
+.PHONY: demo
+demo: $(VENV)/.run ## convert the sample recordings, verify the store, list its games, draw a chart
+	@rm -rf $(DEMO)
+	mkdir -p $(DEMO)
+	$(BIN)/replaylab convert data/samples --to $(DEMO)/store
+	$(BIN)/replaylab verify $(DEMO)/store
+	$(BIN)/replaylab info $(DEMO)/store
+	$(BIN)/replaylab plot $(DEMO)/store --to $(DEMO)/games.png
+	echo "make: the store is in $(DEMO)/store, the chart is $(DEMO)/games.png"
+
+.PHONY: browser
+browser: ## install Chromium and a font for the browser tests, when missing
+	@$(PACKAGES)
+	missing=()
+	command -v chromium >/dev/null || missing+=(chromium)
+	[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+	[ $${#missing[@]} = 0 ] || packages "$${missing[@]}"
+
+.PHONY: lint
+lint: $(VENV)/.test ## ruff, its formatter, and mypy
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.test ## let ruff format the code
+	@$(BIN)/ruff format .
+
+.PHONY: test
+test: browser lint ## everything CI checks: lint, types, tests, doctests, notebooks
+	@$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
+
+.PHONY: lab
+lab: $(VENV)/.test ## open the notebooks in JupyterLab
+	@root=""
+	[ "$$(id -u)" != 0 ] || root="--allow-root"
+	exec $(BIN)/jupyter lab $$root notebooks
+
+.PHONY: bench
+bench: $(VENV)/.test ## run every benchmark; each prints a ratio against a named peer
+	@for script in benchmarks/[a-z]*.py; do
+	  echo "== $$script"
+	  $(BIN)/python "$$script"
+	done
+
+.PHONY: constraints
+constraints: ## renew constraints.txt from a clean install of the newest versions
+	@rm -rf build/constraints
+	$(FIND_PYTHON)
+	find_python
+	"$$python" -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,test]'
+	{ head -n 1 constraints.txt; build/constraints/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+.PHONY: clean
+clean: ## remove what make made: .venv, build and the caches
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
