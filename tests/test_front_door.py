@@ -1,0 +1,74 @@
+"""The front door: the names that users may rely on, each with a description and an example."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import replaylab
+
+NAMES = [
+    "ConversionReport",
+    "Game",
+    "Phase",
+    "Settings",
+    "Store",
+    "Tick",
+    "__version__",
+    "compact",
+    "convert",
+    "errors",
+    "open_store",
+    "simulate",
+]
+DESCRIBED = [name for name in NAMES if name != "__version__"]
+
+
+def test_names_are_counted() -> None:
+    """The public names are exactly these; adding or removing one is a decision, made here."""
+    assert sorted(replaylab.__all__) == NAMES
+    assert set(NAMES) <= set(dir(replaylab))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_resolves(name: str) -> None:
+    """Every public name leads to something."""
+    assert getattr(replaylab, name) is not None
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_name_is_described(name: str) -> None:
+    """Every public name says what it is and shows an example, which the doctests run."""
+    text = inspect.getdoc(getattr(replaylab, name)) or ""
+    assert text.strip()
+    assert ">>>" in text, f"the docstring of {name} has no example"
+
+
+def test_unknown_name_is_refused() -> None:
+    """A name that does not exist is an AttributeError that says which, as for any module."""
+    name = "no_such_name"
+    with pytest.raises(AttributeError, match=name):
+        getattr(replaylab, name)
+
+
+@pytest.mark.parametrize("name", [name for name in DESCRIBED if name != "errors"])
+def test_name_survives_its_module(name: str) -> None:
+    """`rl.convert` stays the function also when `replaylab.convert` was imported first, which binds the module."""
+    module = f"replaylab.{name}"
+    first = f"import {module}" if importlib.util.find_spec(module) else "import replaylab"
+    code = (
+        f"{first}\nimport replaylab as rl\nassert callable(rl.{name}), rl.{name}\nassert callable(rl.{name}), rl.{name}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version_is_the_installed_one() -> None:
+    """`replaylab.__version__` and the installed package agree."""
+    from importlib.metadata import version
+
+    assert replaylab.__version__ == version("replaylab")
