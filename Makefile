@@ -33,11 +33,11 @@ packages() {
 }
 endef
 
-# Sets `python` to an interpreter that is new enough, preferring the version that constraints.txt was made with.
+# Sets `python` to an interpreter that is new enough: the one named by PYTHON, else first the version that constraints.txt was made with.
 define FIND_PYTHON
 find_python() {
   local name
-  for name in "$${PYTHON:-python3.11}" python3 python3.12 python3.13; do
+  for name in $${PYTHON:-python3.11 python3 python3.12 python3.13}; do
     if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       python="$$name"
       return 0
@@ -54,7 +54,7 @@ help: ## this list
 $(BIN)/python:
 	@$(PACKAGES)
 	$(FIND_PYTHON)
-	find_python || { packages python3 python3-venv; hash -r; find_python; } || {
+	find_python || { [ -z "$${PYTHON:-}" ] && packages python3 python3-venv && hash -r && find_python; } || {
 	  echo "make: replaylab needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python3.12" >&2
 	  exit 1
 	}

@@ -44,14 +44,12 @@ IMPURE = {"os", "io", "pathlib", "threading", "time", "asyncio", "subprocess", "
 DISK_VERBS = {"fsync", "fdatasync", "rename", "renames", "replace", "link"}
 
 # Heavy or serving packages that a user of the front door has not asked for yet.
-NOT_AT_IMPORT = {
-    "IPython", "aiohttp", "anywidget", "duckdb", "fastapi", "http.server", "ipywidgets", "matplotlib", "pandas", "pydantic",
-    "rich", "socketserver", "starlette", "tornado", "tqdm", "typer", "uvicorn", "websockets",
-}  # fmt: skip
+NOT_AT_IMPORT = {"anywidget", "duckdb", "ipywidgets", "matplotlib", "pandas", "pydantic", "rich", "tqdm", "typer"}
+NOT_AT_IMPORT |= {"IPython", "aiohttp", "fastapi", "http.server", "socketserver", "starlette", "tornado", "uvicorn"}
 
 
 def dotted(path: Path) -> str:
-    """Name of the module in a file, without the package: `tick`, `feeds`, `feeds.base`; the root is the empty string."""
+    """Name of the module in a file, without the package: `tick`, `feeds.base`; the root is the empty string."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -61,7 +59,7 @@ MODULES = sorted(set(TREES) - {""})
 
 
 def imports_of(tree: ast.AST) -> set[str]:
-    """Every name that a module imports, at its top or inside a function; `import a.b` alone is marked, as it binds `a`."""
+    """Every name that a module imports, also inside a function; a bare `import a.b` is marked, because it binds `a`."""
     names: set[str] = set()
     for node in ast.walk(tree):
         match node:
