@@ -1,0 +1,353 @@
+"""The byte layout that the lines of one writer share, and reading a whole block of them at once.
+
+The first good line of a block gives the shape: which keys in which order, with which spacing. Commas then cut every
+line of the same shape into the same pieces; pieces that take few values (ids, phases, flags, timers) are read once
+per distinct text by the general parser, the others in columns by Arrow. A line that differs in any byte of the frame,
+or holds a value that needs thought, is left to the general parser, so this road never decides what damage means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from replaylab.errors import TickError
+from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, parse_line, read_time
+from replaylab.table import PRICE_TYPE, Batch, Names
+from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_price, checked_text
+
+PADDING: Final = 32  # bytes behind a block that may be loaded, never used
+COMMA: Final = 44
+NEWLINE: Final = 10
+_LEAST_SHARE: Final = 4  # more distinct texts than one in four lines: not a column of few values
+_PAIR: Final = re.compile(rb'\s*"([a-z_]+)"\s*:\s*("?)')
+_WHOLE: Final = r"^(0|[1-9][0-9]{0,8})$"
+_PLAIN_PRICE: Final = r"^(0|[1-9][0-9]*)(\.[0-9]+)?$"
+_ZONES: Final = {26: "", 27: "Z", 32: "+00:00"}  # length of a time with microseconds -> how it ends
+_ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
+_KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What stands between two commas: the key, the bytes before its value, and the bytes after it."""
+
+    key: str
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The pieces of a line, in order, and the length of its time."""
+
+    pieces: tuple[Piece, ...]
+    time_length: int
+
+    @classmethod
+    def of(cls, line: bytes) -> Shape | None:
+        """Give the shape of a line, or None when the line is no plain tick.
+
+        Examples
+        --------
+        >>> line = (b'{"type": "tick", "timestamp": "2031-01-02T03:04:20.250000", "game_id": "g", "tick": 1,'
+        ...         b' "price": 1.01, "phase": "ACTIVE_GAMEPLAY", "active": true, "rugged": false,'
+        ...         b' "cooldown_timer": 0, "trade_count": 12}')
+        >>> Shape.of(line).pieces[3]
+        Piece(key='tick', before=b' "tick": ', after=b'')
+        """
+        stripped = line.rstrip(b"\r\n")
+        if parse_line(stripped).kind is not Kind.TICK or not stripped.endswith(b"}") or b"\\" in stripped:
+            return None
+        pieces = []
+        for number, text in enumerate(stripped[:-1].split(b",")):
+            opening = b"{" if number == 0 else b""
+            pair = _PAIR.match(text, len(opening))
+            if pair is None or not text.startswith(opening):
+                return None
+            pieces.append(Piece(pair[1].decode(), text[: pair.end()], b'"' if pair[2] else b""))
+        keys = [piece.key for piece in pieces]
+        time = DECODER.decode(stripped.decode())["timestamp"]
+        plain = _KNOWN.issuperset(keys) and _KNOWN - {"type"} <= set(keys) and isinstance(time, str)
+        quoted = {piece.key for piece in pieces if piece.after}
+        if not plain or len(time) not in _ZONES or quoted & {"tick", "trade_count"}:
+            return None
+        return cls(tuple(pieces), len(time))
+
+    def read(self, block: bytearray, stops: Positions, starts: Positions, lines: Positions) -> Batch | None:
+        """Read the lines of a block that have this shape; the batch names them in `line`.
+
+        Parameters
+        ----------
+        block : bytearray
+            The bytes, with `PADDING` behind them.
+        stops : int64 array, lines x pieces
+            Where each piece ends: its comma, or for the last the brace.
+        starts, lines : int64 array
+            Where each line starts, and its number.
+        """
+        found = _Block(block, stops, starts, lines)
+        for number, piece in enumerate(self.pieces):
+            begin = found.begins(number)
+            good = found.equal(begin, piece.before)
+            if piece.after:
+                good &= found.byte_before(number) == piece.after[0]
+            if piece.key == "timestamp":
+                good &= stops[:, number] - begin == len(piece.before) + self.time_length + 1
+            good &= stops[:, number] - begin > len(piece.before) + len(piece.after)
+            found.good &= good
+        return _columns(self, found.kept()) if found.good.any() else None
+
+
+class _Block:
+    """Lines of one block, cut at the commas."""
+
+    def __init__(self, block: bytearray, stops: Positions, starts: Positions, lines: Positions) -> None:
+        self.block = block
+        self.stops = stops
+        self.starts = starts
+        self.lines = lines
+        self.good = np.ones(len(lines), np.bool_)
+        self.bytes = np.frombuffer(block, np.uint8)
+        self.words = np.ndarray((len(block) - 7,), "<u8", block, 0, (1,))
+
+    def kept(self) -> _Block:
+        """Give the good lines alone."""
+        if self.good.all():
+            return self
+        rows = np.flatnonzero(self.good)
+        return _Block(self.block, self.stops[rows], self.starts[rows], self.lines[rows])
+
+    def begins(self, number: int) -> Positions:
+        """Where piece `number` begins."""
+        return self.starts if number == 0 else self.stops[:, number - 1] + 1
+
+    def byte_before(self, number: int) -> NDArray[np.uint8]:
+        """The last byte of piece `number`."""
+        return self.bytes[self.stops[:, number] - 1]
+
+    def equal(self, begin: Positions, text: bytes) -> NDArray[np.bool_]:
+        """Which lines hold `text` at `begin`: compared eight bytes at a time."""
+        size = len(text)
+        if size < 8:
+            mask = np.uint64((1 << (8 * size)) - 1)
+            result: NDArray[np.bool_] = (self.words[begin] & mask) == np.uint64(int.from_bytes(text, "little"))
+            return result
+        result = self.words[begin] == np.uint64(int.from_bytes(text[:8], "little"))
+        for at in [*range(8, size - 8, 8), size - 8] if size > 8 else []:
+            result &= self.words[begin + at] == np.uint64(int.from_bytes(text[at : at + 8], "little"))
+        return result
+
+    def texts(self, begin: Positions, end: Positions) -> pa.Array:
+        """The texts between two positions of every line, as one Arrow column."""
+        offsets = np.empty(2 * len(begin) + 1, np.int32)
+        offsets[0:-1:2] = begin
+        offsets[1::2] = end
+        offsets[-1] = end[-1]
+        pieces = pa.Array.from_buffers(
+            pa.binary(), 2 * len(begin), [None, pa.py_buffer(offsets), pa.py_buffer(self.block)]
+        )
+        return pieces.take(pa.array(np.arange(0, 2 * len(begin), 2)))
+
+
+def _columns(shape: Shape, found: _Block) -> Batch | None:
+    """Give the batch of lines whose frame fits, dropping those with a value that needs thought."""
+    numbers = {piece.key: number for number, piece in enumerate(shape.pieces)}
+
+    def values(key: str) -> pa.Array:
+        piece = shape.pieces[numbers[key]]
+        begin = found.begins(numbers[key]) + len(piece.before)
+        return found.texts(begin, found.stops[:, numbers[key]] - len(piece.after))
+
+    tick, trades, price = values("tick"), values("trade_count"), values("price")
+    few = _read_few(shape, found, numbers)
+    if few is None:
+        return None
+    for texts, pattern, checked in ((tick, _WHOLE, None), (trades, _WHOLE, None), (price, _PLAIN_PRICE, "price")):
+        plain = _all_plain(texts, priced=checked is not None)
+        if not plain:
+            found.good &= _true_where(pc.match_substring_regex(texts.cast(pa.string()), pattern))
+    found.good &= few.good
+    if not found.good.all():
+        return _columns(shape, found.kept()) if found.good.any() else None
+    time = _cast_times(values("timestamp"), _ZONES[shape.time_length])
+    amount = _cast(price.cast(pa.string()), PRICE_TYPE)
+    if time is None or amount is None:
+        found.good &= _storable(price) if amount is None else _timely(values("timestamp"))
+        return None if found.good.all() or not found.good.any() else _columns(shape, found.kept())
+    filled = _filled(found, price, few.active) if not shape.pieces[numbers["price"]].after else None
+    size = len(found.lines)
+    return Batch(
+        line=found.lines,
+        game=few.game,
+        tick=_whole_numbers(tick).astype(np.int32),
+        wall_us=time,
+        zoned=np.full(size, bool(_ZONES[shape.time_length])),
+        price=amount if filled is None else pc.if_else(pa.array(filled), pa.scalar(None, PRICE_TYPE), amount),
+        price_filled=np.zeros(size, np.bool_) if filled is None else filled,
+        recorded_phase=few.phase,
+        active=few.active,
+        rugged=few.rugged,
+        cooldown_timer=few.timer,
+        trade_count=_whole_numbers(trades),
+        repaired=np.zeros(size, np.bool_),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Few:
+    """The columns of few distinct values, and which lines hold values that can be stored."""
+
+    good: NDArray[np.bool_]
+    game: Names
+    phase: Names
+    active: NDArray[np.bool_]
+    rugged: NDArray[np.bool_]
+    timer: NDArray[np.int64]
+
+
+def _read_few(shape: Shape, found: _Block, numbers: dict[str, int]) -> _Few | None:
+    """Read the enumerated pieces, neighbours together, each distinct text once by the general parser."""
+    values: dict[str, list[Any]] = {}
+    codes: dict[str, NDArray[np.int32]] = {}
+    good = np.ones(len(found.lines), np.bool_)
+    for run in _runs(sorted(numbers[key] for key in _ENUMERATED)):
+        begin = found.begins(run[0]) + (1 if run[0] == 0 else 0)
+        coded = found.texts(begin, found.stops[:, run[-1]]).dictionary_encode()
+        if len(coded.dictionary) > max(1000, len(found.lines) // _LEAST_SHARE):
+            return None
+        read = [_read_pairs(text.as_py()) for text in coded.dictionary]
+        run_codes = coded.indices.to_numpy()
+        if None in read:
+            good &= np.array([one is not None for one in read])[run_codes]
+        for number in run:
+            key = shape.pieces[number].key
+            values[key] = [one[key] if one else _BLANKS[key] for one in read]
+            codes[key] = run_codes
+    return _Few(
+        good=good,
+        game=_names(values["game_id"], codes["game_id"]),
+        phase=_names(values["phase"], codes["phase"]),
+        active=np.array(values["active"], np.bool_)[codes["active"]],
+        rugged=np.array(values["rugged"], np.bool_)[codes["rugged"]],
+        timer=np.array(values["cooldown_timer"], np.int64)[codes["cooldown_timer"]],
+    )
+
+
+_BLANKS: Final[dict[str, Any]] = {"game_id": "", "phase": "", "active": False, "rugged": False, "cooldown_timer": 0}
+
+
+@lru_cache(maxsize=8192)
+def _read_pairs(text: bytes) -> Mapping[str, Any] | None:
+    """Give the checked values of a few pairs, or None when the general parser has to look at the line."""
+    try:
+        found = DECODER.decode(f"{{{text.decode()}}}")
+        for key, value in found.items():
+            if key in {"active", "rugged"}:
+                checked_bool(key, value)
+            elif key == "cooldown_timer":
+                checked_int(key, value, -INT32_MAX)
+            else:
+                checked_text(key, value)
+    except (ValueError, RecursionError):  # TickError is a ValueError
+        return None
+    return MappingProxyType(found) if found.keys() <= set(_ENUMERATED) else None
+
+
+def _runs(numbers: list[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _names(values: list[str], codes: NDArray[np.int32]) -> Names:
+    known: dict[str, int] = {}
+    renumbered = np.array([known.setdefault(value, len(known)) for value in values], np.int32)
+    return Names(renumbered[codes], tuple(known))
+
+
+def _filled(found: _Block, price: pa.Array, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which prices are the recorder's own `1.0` of an inactive tick."""
+    return np.asarray(pc.equal(price, FILLED_TEXT.encode()).to_numpy(zero_copy_only=False) & ~active)
+
+
+def _content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """The offsets and the bytes of a column that `take` has just made contiguous."""
+    _, offsets, content = texts.buffers()
+    return np.frombuffer(offsets, np.int32)[: len(texts) + 1], np.frombuffer(content, np.uint8)
+
+
+def _all_plain(texts: pa.Array, *, priced: bool) -> bool:
+    """Whether every text is a plain number, judged from all bytes at once: digits, and for prices points."""
+    offsets, content = _content(texts)
+    content = content[offsets[0] : offsets[-1]]
+    first = content[offsets[:-1]]
+    sizes = np.diff(offsets)
+    second = content[np.minimum(offsets[:-1] + 1, len(content) - 1)]
+    leading_zero = ((first == 48) & (sizes > 1) & (second >= 48)).any()
+    if leading_zero or content.max() > 57:
+        return False
+    if not priced:
+        return bool(content.min() >= 48 and sizes.max() <= 9)
+    last = content[offsets[1:] - 1]
+    return bool(content.min() >= 46 and first.min() >= 48 and last.min() >= 48 and not (content == 47).any())
+
+
+def _true_where(mask: pa.BooleanArray) -> NDArray[np.bool_]:
+    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _cast(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _cast_times(texts: pa.Array, zone: str) -> NDArray[np.int64] | None:
+    times = _cast(texts.cast(pa.string()), pa.timestamp("us", "UTC" if zone else None))
+    return None if times is None else times.cast(pa.int64()).to_numpy()
+
+
+def _whole_numbers(texts: pa.Array) -> NDArray[np.int64]:
+    return np.asarray(texts.cast(pa.string()).cast(pa.int64()).to_numpy())
+
+
+def _storable(texts: pa.Array) -> NDArray[np.bool_]:
+    """Which prices can be stored, asked one by one: only when a whole block could not be cast."""
+
+    def one(text: bytes) -> bool:
+        try:
+            return bool(checked_price(text.decode()) is not None)
+        except TickError:
+            return False
+
+    return np.array([one(text) for text in texts.to_pylist()], np.bool_)
+
+
+def _timely(texts: pa.Array) -> NDArray[np.bool_]:
+    """Which times can be read, asked one by one: only when a whole block could not be cast."""
+
+    def one(text: bytes) -> bool:
+        try:
+            read_time(text.decode())
+        except (TickError, UnicodeDecodeError):
+            return False
+        return True
+
+    return np.array([one(text) for text in texts.to_pylist()], np.bool_)

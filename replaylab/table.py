@@ -1,0 +1,233 @@
+"""Ticks and Arrow: the one SCHEMA of a stored tick, and the columnar batch that becomes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from replaylab.jsonl import Row
+from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase
+
+SCHEMA_VERSION: Final = 1
+PRICE_TYPE: Final = pa.decimal128(PRICE_PRECISION, PRICE_SCALE)
+TIME_TYPE: Final = pa.timestamp("us", "UTC")
+NAME_TYPE: Final = pa.dictionary(pa.int32(), pa.string())
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("game_id", NAME_TYPE, nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("tick", pa.int32(), nullable=False),
+        pa.field("timestamp", TIME_TYPE),
+        pa.field("price", PRICE_TYPE),
+        pa.field("price_filled", pa.bool_(), nullable=False),
+        pa.field("phase", NAME_TYPE, nullable=False),
+        pa.field("recorded_phase", NAME_TYPE),
+        pa.field("active", pa.bool_(), nullable=False),
+        pa.field("rugged", pa.bool_(), nullable=False),
+        pa.field("cooldown_timer", pa.int32()),
+        pa.field("trade_count", pa.int32()),
+        pa.field("source", NAME_TYPE, nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("repaired", pa.bool_(), nullable=False),
+    ]
+)
+_PHASES: Final = [
+    Phase.UNKNOWN,
+    Phase.COOLDOWN,
+    Phase.PRESALE,
+    Phase.GAME_ACTIVATION,
+    Phase.ACTIVE_GAMEPLAY,
+    Phase.RUGGED,
+]
+_MISSING: Final = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A column of few distinct texts: `codes` (int32, -1 for null) into `texts`."""
+
+    codes: NDArray[np.int32]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[str | None]) -> Names:
+        """Give the names of a sequence of texts."""
+        known: dict[str, int] = {}
+        codes = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
+        return cls(np.array(codes, np.int32), tuple(known))
+
+    @classmethod
+    def join(cls, parts: Sequence[Names]) -> Names:
+        """Put several columns end to end, with one list of texts."""
+        known: dict[str, int] = {}
+        codes = []
+        for part in parts:
+            renumbered = [known.setdefault(text, len(known)) for text in part.texts]
+            codes.append(np.array([*renumbered, -1], np.int32)[part.codes])
+        return cls(np.concatenate(codes), tuple(known))
+
+    def take(self, rows: NDArray[np.int64]) -> Names:
+        """Give the rows asked for."""
+        return Names(self.codes[rows], self.texts)
+
+    def to_arrow(self) -> pa.DictionaryArray:
+        """Give the column as an Arrow dictionary."""
+        mask = self.codes < 0 if (self.codes < 0).any() else None
+        return pa.DictionaryArray.from_arrays(pa.array(self.codes, mask=mask), pa.array(self.texts, pa.string()))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Ticks in columns, as the lines tell them; every array has one entry a tick.
+
+    `line` counts from 0 within what was scanned; `wall_us`, `cooldown_timer` and `trade_count` are int64 with the
+    least value for null.
+    """
+
+    line: NDArray[np.int64]
+    game: Names
+    tick: NDArray[np.int32]
+    wall_us: NDArray[np.int64]
+    zoned: NDArray[np.bool_]
+    price: pa.Array
+    price_filled: NDArray[np.bool_]
+    recorded_phase: Names
+    active: NDArray[np.bool_]
+    rugged: NDArray[np.bool_]
+    cooldown_timer: NDArray[np.int64]
+    trade_count: NDArray[np.int64]
+    repaired: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.tick)
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], lines: Sequence[int]) -> Batch:
+        """Give the batch of rows read one by one."""
+        return cls(
+            line=np.array(lines, np.int64),
+            game=Names.of(row.game_id for row in rows),
+            tick=np.array([row.tick for row in rows], np.int32),
+            wall_us=_whole(row.wall_us for row in rows),
+            zoned=np.array([row.zoned for row in rows], np.bool_),
+            price=pa.array([row.price for row in rows], PRICE_TYPE),
+            price_filled=np.array([row.price_filled for row in rows], np.bool_),
+            recorded_phase=Names.of(row.recorded_phase for row in rows),
+            active=np.array([row.active for row in rows], np.bool_),
+            rugged=np.array([row.rugged for row in rows], np.bool_),
+            cooldown_timer=_whole(row.cooldown_timer for row in rows),
+            trade_count=_whole(row.trade_count for row in rows),
+            repaired=np.array([row.repaired for row in rows], np.bool_),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Batch]) -> Batch:
+        """Put batches end to end."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.of((), ())
+        columns: dict[str, Any] = {}
+        for name in cls.__slots__:
+            pieces = [getattr(part, name) for part in parts]
+            if isinstance(pieces[0], Names):
+                columns[name] = Names.join(pieces)
+            elif name == "price":
+                columns[name] = pa.concat_arrays(pieces)
+            else:
+                columns[name] = np.concatenate(pieces)
+        return cls(**columns)
+
+    def in_line_order(self) -> Batch:
+        """Give the batch sorted by line; ticks of one line keep their order."""
+        if len(self) < 2 or (self.line[1:] >= self.line[:-1]).all():
+            return self
+        rows = np.argsort(self.line, kind="stable")
+        columns = {name: getattr(self, name) for name in self.__slots__}
+        return Batch(
+            **{
+                name: column.take(rows) if isinstance(column, Names) or name == "price" else column[rows]
+                for name, column in columns.items()
+            }
+        )
+
+
+def _whole(values: Iterable[int | None]) -> NDArray[np.int64]:
+    return np.array([_MISSING if value is None else value for value in values], np.int64)
+
+
+def to_table(batch: Batch, *, source: Names, seq: NDArray[np.int64], line: NDArray[np.int64], zone: str) -> pa.Table:
+    """Give the batch as a table of SCHEMA.
+
+    Parameters
+    ----------
+    batch : Batch
+        The ticks.
+    source, seq, line : Names, int64 array, int64 array
+        Where each tick came from: name of the source, its place among the source's ticks, its line from 1.
+    zone : str
+        Zone of times that carry none.
+    """
+    phases = phase_codes(batch.active, batch.rugged, batch.tick, batch.cooldown_timer)
+    columns = [
+        batch.game.to_arrow(),
+        pa.array(seq),
+        pa.array(batch.tick),
+        to_utc(batch.wall_us, batch.zoned, zone),
+        batch.price,
+        pa.array(batch.price_filled),
+        Names(phases, tuple(str(phase) for phase in _PHASES)).to_arrow(),
+        batch.recorded_phase.to_arrow(),
+        pa.array(batch.active),
+        pa.array(batch.rugged),
+        _nullable(batch.cooldown_timer),
+        _nullable(batch.trade_count),
+        source.to_arrow(),
+        pa.array(line),
+        pa.array(batch.repaired),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def _nullable(values: NDArray[np.int64]) -> pa.Array:
+    mask = values == _MISSING
+    return pa.array(values.astype(np.int32), mask=mask if mask.any() else None)
+
+
+def phase_codes(
+    active: NDArray[np.bool_], rugged: NDArray[np.bool_], tick: NDArray[np.int32], timer: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Derive the phases of many ticks at once: the same rule as `Phase.of`, as codes into its first six members."""
+    codes = np.where(timer > 0, np.where(timer > PRESALE_MS, np.int32(1), np.int32(2)), np.int32(0))
+    codes = np.where(active, np.where(tick > 0, np.int32(4), np.int32(3)), codes)
+    return np.where(rugged, np.int32(5), codes)
+
+
+def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> pa.Array:
+    """Give times in UTC; those without a zone are read in `zone`.
+
+    A time that the clock showed twice is the first of the two, one that it skipped is moved on by the gap; see
+    `doubtful_times` for how many there were.
+    """
+    mask = wall_us == _MISSING
+    walls = pa.array(wall_us, mask=mask if mask.any() else None)
+    if zone == "UTC" or zoned.all():
+        return walls.cast(TIME_TYPE)
+    local = pc.assume_timezone(walls.cast(pa.timestamp("us")), zone, ambiguous="earliest", nonexistent="latest")
+    return pc.if_else(pa.array(zoned), walls.cast(TIME_TYPE), local.cast(TIME_TYPE))
+
+
+def doubtful_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> int:
+    """Count the times that the clock of `zone` showed twice or never."""
+    if zone == "UTC" or zoned.all():
+        return 0
+    walls = pa.array(wall_us[~zoned & (wall_us != _MISSING)]).cast(pa.timestamp("us"))
+    first = pc.assume_timezone(walls, zone, ambiguous="earliest", nonexistent="earliest")
+    last = pc.assume_timezone(walls, zone, ambiguous="latest", nonexistent="latest")
+    return int(pc.sum(pc.not_equal(first, last)).as_py() or 0)
