@@ -8,6 +8,7 @@
     |-- SimulationError (ValueError)       a simulation that cannot be made
     |-- SourceError
     |   |-- SourceNotFound (FileNotFoundError)   a path or pattern that leads to no recording
+    |   |-- SourceEmpty (ValueError)             a folder without recordings
     |   |-- SourceUnreadable (PermissionError)   a recording that may not be read
     |   `-- SourceDamaged (ValueError)           damage met in strict mode; has .source, .line, .start, .reason
     |-- StoreError
@@ -64,6 +65,10 @@ class SourceError(ReplayLabError):
 
 class SourceNotFound(SourceError, FileNotFoundError):
     """A path, folder or pattern that leads to no recording."""
+
+
+class SourceEmpty(SourceError, ValueError):
+    """A folder without recordings."""
 
 
 class SourceUnreadable(SourceError, PermissionError):

@@ -162,10 +162,10 @@ def tick_row(found: dict[str, Any]) -> Row:
 
 
 def read_price(value: object, *, active: bool, declared: bool = False) -> tuple[Decimal | None, bool]:
-    """Give (price, filled): the number `1.0` of an inactive tick was put there by the recorder and is no price."""
+    """Give (price, filled): the `1.0` of an inactive tick, number or text, was put there by the recorder."""
     if value is None and declared:
         return None, True
-    if isinstance(value, Decimal) and not active and str(value) == FILLED_TEXT:
+    if isinstance(value, (Decimal, str)) and not active and str(value) == FILLED_TEXT:
         return None, True
     return checked_price(value), False
 

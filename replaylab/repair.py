@@ -15,6 +15,7 @@ from replaylab.errors import TickError
 from replaylab.jsonl import DECODER, Kind, Line, Row, interpret, tick_row
 
 _OBJECT_START: Final = re.compile(r'\{\s*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"\s*:')
+_EDGE: Final = re.compile(r'\}\s*\Z|\A\s*\{"?\s*\Z')  # the end of an object whose beginning is gone, or a bare beginning
 _KEY: Final = re.compile(r'\s*"([a-z_]+)"\s*:\s*')
 _TEXT: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -53,7 +54,7 @@ def resynchronise(raw: bytes) -> list[Span]:
     while at_char < len(text):
         found = _OBJECT_START.search(text, at_char)
         if found is None:
-            take(len(text), None, "scrap")
+            take(len(text), None, "scrap" if spans or _EDGE.search(text) else "not_json")
         elif found.start() > at_char:
             take(found.start(), None, "scrap")
         else:
@@ -115,4 +116,6 @@ def _torn_value(text: str, at: int) -> tuple[object, int, bool]:
     if match is None:
         return None, at, False
     whole = text[match.end() : match.end() + 20].lstrip()[:1] in {",", "}"} and len(match[0]) <= 100
-    return (Decimal(match[0]) if match[1] or match[2] else int(match[0]) if whole else 0), match.end(), whole
+    if not whole:
+        return None, match.end(), False
+    return (Decimal(match[0]) if match[1] or match[2] else int(match[0])), match.end(), True

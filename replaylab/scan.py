@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from replaylab.jsonl import Kind, Line, Row, parse_line
-from replaylab.repair import resynchronise
+from replaylab.repair import Span, resynchronise
 from replaylab.shape import COMMA, NEWLINE, PADDING, Positions, Shape
-from replaylab.table import Batch
+from replaylab.table import Batch, Whole
 
 BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")
+BOM: Final = b"\xef\xbb\xbf"
 _SHAPES: Final = 4  # writers whose lines are told apart within a block before the general parser takes the rest
 
 
@@ -50,11 +52,20 @@ class Account:
 
 
 class Scan(NamedTuple):
-    """A block scanned: its ticks in line order, its remarks in line order, its account."""
+    """A block scanned: ticks and remarks in line order, an account for each part, and the part of every line."""
 
     batch: Batch
     remarks: list[Remark]
-    account: Account
+    accounts: list[Account]
+    part_of_line: Whole
+
+    @property
+    def account(self) -> Account:
+        """The account of all parts together."""
+        total = Account()
+        for account in self.accounts:
+            total.add(account)
+        return total
 
 
 def scan(data: bytes) -> Scan:
@@ -66,38 +77,70 @@ def scan(data: bytes) -> Scan:
     >>> sorted(found.account.bytes.items())
     [('blank', 1), ('kept', 39), ('quarantined', 4)]
     """
-    block = bytearray(data)
-    block.extend(bytes(PADDING))
-    return scan_block(block, len(data))
+    unended = bool(data) and not data.endswith(b"\n")
+    block = bytearray(data) + (b"\n" if unended else b"")
+    return scan_block(block + bytes(PADDING), [(len(block), unended)])
 
 
-def scan_block(block: bytearray, size: int) -> Scan:
-    """Scan the first `size` bytes of a block that has `PADDING` behind them; the block may be changed."""
-    added = 0
-    if size and block[size - 1] != NEWLINE:
-        block[size] = NEWLINE  # in the padding, so that every line ends the same way
-        added = 1
-        block.extend(bytes(1))
-    lines = _Lines(block, size + added)
-    account = Account()
+def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]]) -> Scan:
+    """Scan the whole lines of a block that has `PADDING` behind them.
+
+    Parameters
+    ----------
+    block : bytearray
+        The bytes; every line ends in a newline.
+    parts : sequence of (int, bool)
+        Where each part of the block ends, and whether its last newline was added and is not to be counted.
+    """
+    part_ends = np.array([end for end, _ in parts], np.int64)
+    lines = _Lines(block, int(part_ends[-1]))
+    part_of_line = np.searchsorted(part_ends, lines.starts, "right")
+    accounts = [Account() for _ in parts]
     batches = lines.read_shaped()
-    slow = np.flatnonzero(~lines.done)
-    shaped = sum(len(batch) for batch in batches)
-    slow_bytes = int((lines.ends[slow] + 1 - lines.starts[slow]).sum())
-    account.bytes["kept"] += size + added - slow_bytes
-    account.lines["tick"] += shaped
-    account.ticks["clean"] += shaped
-    reader = _SlowReader(account)
-    for number in slow.tolist():
+    reader = _SlowReader(accounts)
+    added = {end: part for part, (end, unended) in enumerate(parts) if unended}
+    for number in np.flatnonzero(~lines.done).tolist():
         start, end = int(lines.starts[number]), int(lines.ends[number]) + 1
-        reader.read(number, start, bytes(block[start:end]))
-    if added:
-        reader.forget_newline(size)
+        reader.read(number, start, bytes(block[start:end]), int(part_of_line[number]), added=added.pop(end, None) is not None)
     if reader.rows:
         batches.append(Batch.of(reader.rows, reader.row_lines))
     batch = Batch.join(batches).in_line_order()
-    account.ticks["filled"] += int(batch.price_filled.sum())
-    return Scan(batch, reader.remarks, account)
+    _account_shaped(accounts, lines, part_of_line, batch)
+    for part in added.values():
+        accounts[part].bytes["kept"] -= 1
+    return Scan(batch, reader.remarks, accounts, part_of_line)
+
+
+def _account_shaped(accounts: list[Account], lines: _Lines, part_of_line: Whole, batch: Batch) -> None:
+    """Account for the lines that were read as a block: each is a clean tick, and all its bytes are kept."""
+    size = len(accounts)
+    done = part_of_line[lines.done]
+    ticks = np.bincount(done, minlength=size)
+    kept = np.bincount(done, (lines.ends - lines.starts + 1)[lines.done], minlength=size)
+    filled = np.bincount(part_of_line[batch.line], batch.price_filled, minlength=size)
+    for part, account in enumerate(accounts):
+        account.bytes["kept"] += int(kept[part])
+        account.lines["tick"] += int(ticks[part])
+        account.ticks["clean"] += int(ticks[part])
+        account.ticks["filled"] += int(filled[part])
+
+
+def scan_document(data: bytes) -> Scan:
+    """Scan one JSON document, such as a game state file; what is none is scanned as lines."""
+    if parse_line(data).kind is not Kind.TICK:
+        return scan(data)
+    account = Account()
+    reader = _SlowReader([account])
+    reader.read(0, 0, data, 0, added=False)
+    return Scan(Batch.of(reader.rows, reader.row_lines), reader.remarks, [account], np.zeros(1, np.int64))
+
+
+def too_long(data: bytes, *, ends_line: bool) -> Scan:
+    """Give the scan of a piece of a line that is too long to be one: all of it quarantined, the line counted at its end."""
+    lines = Counter({"damaged": int(ends_line)})
+    account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
+    remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data)
+    return Scan(Batch.of((), ()), [remark], [account], np.zeros(1, np.int64))
 
 
 class _Lines:
@@ -152,77 +195,50 @@ class _Lines:
 class _SlowReader:
     """Lines read one by one: the general parser first, resynchronising only where it finds damage."""
 
-    def __init__(self, account: Account) -> None:
-        self.account = account
+    def __init__(self, accounts: list[Account]) -> None:
+        self.accounts = accounts
+        self.account = accounts[0]
         self.rows: list[Row] = []
         self.row_lines: list[int] = []
         self.remarks: list[Remark] = []
-        self._last_bytes = "blank"
 
-    def read(self, number: int, start: int, raw: bytes) -> None:
-        """Read one line with its newline."""
-        begins = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
-        self._count_bytes("blank", begins)
-        raw, start = raw[begins:], start + begins
+    def read(self, number: int, start: int, raw: bytes, part: int, *, added: bool) -> None:
+        """Read one line of a part with its newline, which was `added` when the source has none there."""
+        self.account = self.accounts[part]
+        raw = raw[:-1] if added else raw
+        mark = len(BOM) if raw.startswith(BOM) else 0
+        self.account.bytes["blank"] += mark
+        raw, start = raw[mark:], start + mark
         line = parse_line(raw)
-        self.account.lines[line.kind] += 1
+        self.account.lines[line.kind.value] += 1
         if line.kind is Kind.DAMAGED:
             self._repair(number, start, raw, line)
             return
-        self._count_bytes("blank" if line.kind is Kind.BLANK else "kept", len(raw))
-        self._keep(number, start, raw, line)
+        self.account.bytes["blank" if line.kind is Kind.BLANK else "kept"] += len(raw)
+        self._keep(number, start, raw, line, "clean")
 
-    def forget_newline(self, size: int) -> None:
-        """Take back the newline that a torn last line was given."""
-        self.account.bytes[self._last_bytes] -= 1
-        if self.remarks and self.remarks[-1].end > size:
-            last = self.remarks[-1]
-            self.remarks[-1] = last._replace(end=size, raw=None if last.raw is None else last.raw[: size - last.start])
-
-    def _keep(self, number: int, start: int, raw: bytes, line: Line) -> None:
+    def _keep(self, number: int, start: int, raw: bytes, line: Line, taken: str) -> None:
         if line.kind is Kind.TICK:
-            self._take(number, line, "clean")
-        elif line.kind in {Kind.CONTROL, Kind.ANNOTATION}:
+            self.rows.extend(line.rows)
+            self.row_lines.extend([number] * len(line.rows))
+            self.account.ticks[taken] += len(line.rows)
+        elif line.kind is not Kind.BLANK:
             kept = None if line.private else raw
-            self.remarks.append(Remark(line.kind, line.label, number, start, start + len(raw), kept))
+            self.remarks.append(Remark(line.kind.value, line.label, number, start, start + len(raw), kept))
 
     def _repair(self, number: int, start: int, raw: bytes, line: Line) -> None:
-        content = raw.rstrip(b"\r\n")
-        spans = resynchronise(content) if line.broken else []
-        if not any(span.line for span in spans):
-            reason = "scrap" if spans and all(span.reason == "scrap" for span in spans) else line.label
-            if spans and any(span.reason not in {"scrap", "torn_beginning"} for span in spans):
-                reason = next(span.reason for span in spans if span.reason not in {"scrap", "torn_beginning"})
-            elif spans and any(span.reason == "torn_beginning" for span in spans) and reason == "not_json":
-                reason = "torn_beginning"
-            self._quarantine(number, start, raw, reason)
-            return
+        spans = resynchronise(raw.rstrip(b"\r\n")) if line.broken else []
+        if not any(span.line for span in spans) and (len(spans) < 2 or line.label == "not_utf8"):
+            edge = spans[0].reason if spans and line.label == "not_json" else line.label
+            spans = [Span(0, len(raw), None, edge)]
         for span in spans:
-            last = span is spans[-1]
-            piece = raw[span.start :] if last else raw[span.start : span.end]
-            if span.line is None:
-                self._quarantine(number, start + span.start, piece, span.reason)
-                continue
-            self._count_bytes("repaired", len(piece))
-            where = start + span.start
+            where, end = start + span.start, len(raw) if span is spans[-1] else span.end
+            piece = raw[span.start : end]
             self.account.reasons[span.reason] += 1
+            if span.line is None:
+                self.account.bytes["quarantined"] += len(piece)
+                self.remarks.append(Remark("quarantine", span.reason, number, where, where + len(piece), piece))
+                continue
+            self.account.bytes["repaired"] += len(piece)
             self.remarks.append(Remark("repair", span.reason, number, where, where + len(piece), None))
-            if span.line.kind is Kind.TICK:
-                self._take(number, span.line, "merged" if span.reason == "merged_line" else "torn")
-            else:
-                self._keep(number, where, piece, span.line)
-
-    def _take(self, number: int, line: Line, kind: str) -> None:
-        self.rows.extend(line.rows)
-        self.row_lines.extend([number] * len(line.rows))
-        self.account.ticks[kind] += len(line.rows)
-
-    def _quarantine(self, number: int, start: int, raw: bytes, reason: str) -> None:
-        self._count_bytes("quarantined", len(raw))
-        self.account.reasons[reason] += 1
-        self.remarks.append(Remark("quarantine", reason, number, start, start + len(raw), raw))
-
-    def _count_bytes(self, kind: str, count: int) -> None:
-        if count:
-            self.account.bytes[kind] += count
-            self._last_bytes = kind
+            self._keep(number, where, piece, span.line, "merged" if span.reason == "merged_line" else "torn")

@@ -186,7 +186,7 @@ def _columns(shape: Shape, found: _Block) -> Batch | None:
     if time is None or amount is None:
         found.good &= _storable(price) if amount is None else _timely(values("timestamp"))
         return None if found.good.all() or not found.good.any() else _columns(shape, found.kept())
-    filled = _filled(found, price, few.active) if not shape.pieces[numbers["price"]].after else None
+    filled = _filled(price, few.active)
     size = len(found.lines)
     return Batch(
         line=found.lines,
@@ -194,8 +194,8 @@ def _columns(shape: Shape, found: _Block) -> Batch | None:
         tick=_whole_numbers(tick).astype(np.int32),
         wall_us=time,
         zoned=np.full(size, bool(_ZONES[shape.time_length])),
-        price=amount if filled is None else pc.if_else(pa.array(filled), pa.scalar(None, PRICE_TYPE), amount),
-        price_filled=np.zeros(size, np.bool_) if filled is None else filled,
+        price=pc.if_else(pa.array(filled), pa.scalar(None, PRICE_TYPE), amount),
+        price_filled=filled,
         recorded_phase=few.phase,
         active=few.active,
         rugged=few.rugged,
@@ -281,7 +281,7 @@ def _names(values: list[str], codes: NDArray[np.int32]) -> Names:
     return Names(renumbered[codes], tuple(known))
 
 
-def _filled(found: _Block, price: pa.Array, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _filled(price: pa.Array, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which prices are the recorder's own `1.0` of an inactive tick."""
     return np.asarray(pc.equal(price, FILLED_TEXT.encode()).to_numpy(zero_copy_only=False) & ~active)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +46,7 @@ _PHASES: Final = [
     Phase.RUGGED,
 ]
 _MISSING: Final = np.iinfo(np.int64).min
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,10 @@ class Batch:
             else:
                 columns[name] = np.concatenate(pieces)
         return cls(**columns)
+
+    def moved(self, lines: Whole) -> Batch:
+        """Give the batch with `lines` added to the line of every tick."""
+        return replace(self, line=self.line + lines)
 
     def in_line_order(self) -> Batch:
         """Give the batch sorted by line; ticks of one line keep their order."""

@@ -1,0 +1,74 @@
+"""replaylab: flight recorder and replay lab for tick streams.
+
+``feed -> tick -> recorder -> journal -> segment -> store -> game -> engine -> widget / analysis``
+
+Each word is a module or a folder of interchangeable ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from replaylab import errors
+    from replaylab.compact import compact
+    from replaylab.convert import convert
+    from replaylab.game import Game
+    from replaylab.report import ConversionReport
+    from replaylab.settings import Settings
+    from replaylab.simulate import simulate
+    from replaylab.store import Store, open_store
+    from replaylab.tick import Phase, Tick
+
+__version__ = "0.1.0"
+__all__ = [
+    "ConversionReport",
+    "Game",
+    "Phase",
+    "Settings",
+    "Store",
+    "Tick",
+    "__version__",
+    "compact",
+    "convert",
+    "errors",
+    "open_store",
+    "simulate",
+]
+
+_HOME = {
+    "ConversionReport": "report",
+    "Game": "game",
+    "Phase": "tick",
+    "Settings": "settings",
+    "Store": "store",
+    "Tick": "tick",
+    "compact": "compact",
+    "convert": "convert",
+    "open_store": "store",
+    "simulate": "simulate",
+}
+
+
+class _FrontDoor(ModuleType):
+    """Loads each name from its module when it is first asked for; a function keeps its name's place from its module."""
+
+    def __getattribute__(self, name: str) -> Any:
+        home = _HOME.get(name)
+        if home is None:
+            return super().__getattribute__(name)
+        return getattr(importlib.import_module(f"replaylab.{home}"), name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "errors":
+            return importlib.import_module("replaylab.errors")
+        raise AttributeError(f"module 'replaylab' has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
+
+
+sys.modules[__name__].__class__ = _FrontDoor

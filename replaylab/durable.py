@@ -1,0 +1,133 @@
+"""The only place that syncs, renames and removes: whole files or none, and one writer at a time.
+
+A file is written aside, synced, renamed, and its folder synced; whoever reads a folder sees whole files only.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from replaylab.errors import StoreBusy, StoreError, StoreFull, StoreUnwritable
+
+ASIDE: Final = ".aside"  # ending of a file that is still being written
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def written_aside(folder: Path, label: str) -> Iterator[Path]:
+    """Give a path to write to that nobody reads; it is removed on leaving unless `publish` has moved it.
+
+    Raises
+    ------
+    StoreFull, StoreUnwritable
+        For every error of the operating system while the file is being written.
+    """
+    aside = folder / f"{label}.{os.getpid()}{ASIDE}"
+    try:
+        with storing(folder):
+            yield aside
+    finally:
+        with suppress(OSError):  # gone by `publish`, or never made
+            aside.unlink()
+
+
+def publish(aside: Path, final: Path) -> None:
+    """Make a file that was written aside permanent under its final name, in that order: bytes, name, folder."""
+    with storing(final.parent):
+        sync_file(aside)
+        os.replace(aside, final)
+        sync_folder(final.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file permanent; a failure is final for this file and is never tried again on it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder permanent."""
+    sync_file(folder)
+
+
+def make_folders(*folders: Path) -> None:
+    """Make folders that are not there yet, permanently."""
+    for folder in folders:
+        with storing(folder):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                sync_folder(folder.parent)
+
+
+def remove(paths: list[Path]) -> None:
+    """Remove files that are no longer needed; one that is already gone is no error."""
+    for path in paths:
+        with storing(path.parent):
+            path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        with storing(folder):
+            sync_folder(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that no longer run have left half-written in a folder."""
+    abandoned = [path for path in folder.glob(f"*{ASIDE}") if not _is_running(path.name.split(".")[-2])]
+    remove(abandoned) if abandoned else None
+
+
+def _is_running(process: str) -> bool:
+    return process.isdecimal() and Path("/proc", process).exists()
+
+
+def free_bytes(folder: Path) -> int:
+    """Give how many bytes may still be written to the disk of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+@contextmanager
+def storing(place: Path) -> Iterator[None]:
+    """Turn errors of the operating system into `StoreFull` or `StoreUnwritable`, which name the place."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreFull(
+                error.errno,
+                f"no space left to write in {place}; what was stored before is intact. Free some space and run again",
+            ) from error
+        raise StoreUnwritable(error.errno, f"cannot write in {place}: {error.strerror or error}") from error
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, so that one process at a time converts into it or compacts it; it ends with the process.
+
+    Raises
+    ------
+    StoreBusy
+        When another process, or another thread of this one, holds it.
+    """
+    with storing(folder):
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreBusy(
+                f"another conversion or compaction is running on {folder}; run this again when it has ended"
+            ) from None
+        yield
+    finally:
+        os.close(lock)

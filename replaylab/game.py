@@ -1,0 +1,114 @@
+"""Game: the ticks of one game, as received and as they truly were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replaylab.summary import summarise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TEXTS = ("game_id", "phase", "recorded_phase", "source")
+
+
+class Game:
+    """One game of a store.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=1, seed=7)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> store = rl.open_store(folder + "/store")
+    >>> game = store.game(store.game_ids()[0])
+    >>> game.prices().column_names
+    ['tick', 'timestamp', 'price']
+    """
+
+    def __init__(self, game_id: str, read: Callable[[], pa.Table]) -> None:
+        self.id = game_id
+        self._read = read
+
+    @cached_property
+    def _rows(self) -> pa.Table:
+        return self._read()
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The game's row of `Store.games()`, as a dict."""
+        found: dict[str, Any] = summarise(self._rows).to_pylist()[0]
+        return found
+
+    def __len__(self) -> int:
+        return self._rows.num_rows
+
+    def __repr__(self) -> str:
+        return f"Game({self.id!r}, {len(self)} rows)"
+
+    def ticks(self) -> pa.Table:
+        """Give every row as received: source after source by their first time, each in its own order.
+
+        Returns
+        -------
+        Table
+            The columns of the stored schema, texts as plain strings; doubles, regressions and gaps are kept.
+        """
+        table = self._rows
+        for name in _TEXTS:
+            place = table.column_names.index(name)
+            table = table.set_column(place, pa.field(name, pa.string()), table.column(name).cast(pa.string()))
+        return table
+
+    def live(self) -> pa.Table:
+        """Give the live ticks (active, not rugged): merged over sources, in order, each tick number once."""
+        table = self.ticks()
+        return _once(table.filter(pc.and_(table.column("active"), pc.invert(table.column("rugged")))))
+
+    def prices(self) -> pa.Table:
+        """Give the price path: live ticks before the rug in order, each once, then the rug price once at R.
+
+        Returns
+        -------
+        Table
+            `tick` int32, `timestamp` UTC microseconds, `price` decimal128(38, 24).
+        """
+        rug_tick = self.summary["rug_tick"]
+        path = self.live()
+        if rug_tick is not None:
+            path = path.filter(pc.less(path.column("tick"), rug_tick))
+            path = pa.concat_tables([path, self._rug_row(rug_tick)])
+        return path.select(["tick", "timestamp", "price"]).combine_chunks()
+
+    def _rug_row(self, rug_tick: int) -> pa.Table:
+        table = self.ticks()
+        named = pc.fill_null(pc.not_equal(table.column("recorded_phase"), "RUG_EVENT_1"), True)  # noqa: FBT003 a fill value
+        at_rug = pc.and_(pc.and_(table.column("rugged"), named), pc.equal(table.column("tick"), rug_tick))
+        return table.filter(at_rug).slice(0, 1)
+
+    def plot(self, ax: Axes | None = None, *, log: bool = False) -> Axes:
+        """Draw the price path with its phases, rug and gaps; see `replaylab.chart.draw_game`."""
+        from replaylab.chart import draw_game  # matplotlib is only loaded when a chart is asked for
+
+        return draw_game(self.ticks(), self.prices(), self.summary, ax=ax, log=log)
+
+    def _repr_html_(self) -> str:
+        from replaylab.html import game_card
+
+        return game_card(self.id, self.summary)
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Give rows in order of their tick, the first received of each."""
+    tick = table.column("tick").to_numpy()
+    if len(tick) < 2 or (np.diff(tick) > 0).all():
+        return table
+    _, first = np.unique(tick, return_index=True)
+    return table.take(pa.array(first))

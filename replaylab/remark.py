@@ -1,0 +1,84 @@
+"""Remarks: the bytes of a recording that are no clean tick, kept beside the segment that holds its ticks.
+
+Control lines and annotations are metadata; repairs tell where ticks were taken from damaged bytes; quarantined bytes
+are kept whole, with their place and the reason. One remarks file (Parquet) belongs to one segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("raw", pa.binary()),
+    ]
+)
+_HELD_BYTES: Final = 4 << 20  # raw bytes held before they are written
+
+
+class Placed(NamedTuple):
+    """A remark with its place in the source: `line` from 1, `start` and `end` in bytes of the source."""
+
+    source: str
+    line: int
+    start: int
+    end: int
+    kind: str
+    reason: str
+    raw: bytes | None
+
+
+class RemarkWriter:
+    """Writes remarks to a file as they come; nothing is made when there are none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._held: list[Placed] = []
+        self._held_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, remarks: Iterable[Placed]) -> None:
+        """Add remarks."""
+        for remark in remarks:
+            self._held.append(remark)
+            self._held_bytes += 100 + len(remark.raw or b"")
+            self.count += 1
+            if self._held_bytes > _HELD_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, SCHEMA, compression="zstd", write_page_checksum=True)
+        self._writer.write_table(to_table(self._held))
+        self._held = []
+        self._held_bytes = 0
+
+    def __enter__(self) -> RemarkWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._held and error is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def to_table(remarks: list[Placed]) -> pa.Table:
+    """Give remarks as a table."""
+    columns = list(zip(*remarks, strict=True)) if remarks else [()] * len(SCHEMA)
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)

@@ -1,0 +1,300 @@
+"""One immutable Parquet file of ticks: sorted by game, told apart by its name, described by its footer.
+
+The name ends in a digest of all bytes of the file, so a flipped byte anywhere is found by comparing the two. The
+footer (key ``replaylab``, JSON) lists games with their rows, the extents of the sources they came from with an account
+of every byte, a digest of the rows that does not depend on their order, and the segments that this one replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+from numpy.typing import NDArray
+
+from replaylab.durable import publish, written_aside
+from replaylab.errors import SegmentDamaged, StoreTooNew
+from replaylab.table import PRICE_TYPE, SCHEMA, SCHEMA_VERSION
+
+FOOTER_KEY: Final = b"replaylab"
+ENDING: Final = ".parquet"
+ROW_GROUP_ROWS: Final = 1 << 17
+_DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
+_NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
+_ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED") | {"price": "BYTE_STREAM_SPLIT"}
+_WRITING: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 3,
+    "use_dictionary": [*_NAMES, "cooldown_timer"],
+    "column_encoding": _ENCODINGS,
+    "write_statistics": ["game_id", "tick", "timestamp"],
+    "write_page_checksum": True,
+    "store_schema": True,
+}
+_MIX: Final = [np.uint64(0x9E3779B97F4A7C15 * (2 * number + 1) & (2**64 - 1)) for number in range(32)]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Bytes `start` to `end` of a source, what they were and what became of them; see `scan.Account` for the counts."""
+
+    source: str
+    start: int
+    end: int
+    digest: str
+    first_line: int
+    first_seq: int
+    zone: str
+    bytes: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    ticks: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    doubtful_times: int = 0
+    zoneless_times: int = 0
+
+    @property
+    def line_count(self) -> int:
+        """Lines in these bytes."""
+        return sum(self.lines.values())
+
+    @property
+    def tick_count(self) -> int:
+        """Ticks taken from these bytes."""
+        return sum(self.ticks.get(kind, 0) for kind in ("clean", "merged", "torn"))
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a segment says of itself."""
+
+    origin: str
+    rows: int
+    rows_digest: str
+    games: list[tuple[str, int, int, int, int]]  # game, first row, rows, least seq, greatest seq
+    extents: list[Extent]
+    remarks: str | None = None
+    remark_count: int = 0
+    replaces: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> bytes:
+        """Give the footer as it is written."""
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Footer:
+        """Read a footer; raises `StoreTooNew` for one of a newer schema."""
+        found = json.loads(text)
+        version = found["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise StoreTooNew(
+                f"schema version {version}; this release reads up to {SCHEMA_VERSION}: upgrade replaylab to read it"
+            )
+        found["extents"] = [Extent(**extent) for extent in found["extents"]]
+        found["games"] = [tuple(game) for game in found["games"]]
+        return cls(**found)
+
+
+class Segment:
+    """An opened segment: its footer is read when asked for, its rows never kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """File name, which ends in the digest of the file."""
+        return self.path.name
+
+    def __repr__(self) -> str:
+        return f"Segment({self.name})"
+
+    @cached_property
+    def metadata(self) -> pq.FileMetaData:
+        """The Parquet metadata."""
+        try:
+            return pq.read_metadata(self.path)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise SegmentDamaged(f"{self.name}: the footer cannot be read ({error})") from error
+
+    @cached_property
+    def footer(self) -> Footer:
+        """What the segment says of itself. Raises `SegmentDamaged` or `StoreTooNew`."""
+        text = (self.metadata.metadata or {}).get(FOOTER_KEY)
+        if text is None:
+            raise SegmentDamaged(f"{self.name}: no replaylab footer; this file is not a segment")
+        try:
+            return Footer.from_json(text)
+        except StoreTooNew as error:
+            raise StoreTooNew(f"{self.name}: {error}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
+
+    @cached_property
+    def rows_of(self) -> dict[str, tuple[int, int]]:
+        """First row and number of rows of every game in it."""
+        return {game: (first, rows) for game, first, rows, _, _ in self.footer.games}
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read all rows; raises `SegmentDamaged` when a page is not what was written."""
+        return self._read(None, columns)
+
+    def read_game(self, game_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the rows of one game, touching only the row groups that hold it."""
+        first, rows = self.rows_of[game_id]
+        groups, skipped, seen = [], 0, 0
+        for number in range(self.metadata.num_row_groups):
+            size = self.metadata.row_group(number).num_rows
+            if seen + size <= first:
+                skipped = seen + size
+            elif seen < first + rows:
+                groups.append(number)
+            seen += size
+        return self._read(groups, columns).slice(first - skipped, rows)
+
+    def _read(self, groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
+        try:
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+                wanted = None if columns is None else list(columns)
+                return file.read(wanted) if groups is None else file.read_row_groups(groups, wanted)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise SegmentDamaged(f"{self.name}: {error}; restore it from a backup or convert its sources again") from error
+
+    def problem(self) -> str | None:
+        """Check the whole file; None when every byte and every row is what was written, else what is wrong."""
+        try:
+            if file_digest(self.path) != name_digest(self.name):
+                return f"{self.name}: its bytes are not those that were written (digest differs from the name)"
+            if rows_digest(self.read()) != self.footer.rows_digest:
+                return f"{self.name}: its rows are not those that were written (digest differs from the footer)"
+        except SegmentDamaged as error:
+            return str(error)
+        return None
+
+
+def write_segment(
+    folder: Path,
+    table: pa.Table,
+    *,
+    origin: str,
+    extents: Sequence[Extent],
+    remarks: tuple[str | None, int] = (None, 0),
+    replaces: Sequence[str] = (),
+) -> Segment:
+    """Write rows that are sorted by game as a segment: whole under its final name, or not there at all."""
+    games = game_ranges(table)
+    footer = Footer(
+        origin=origin,
+        rows=table.num_rows,
+        rows_digest=rows_digest(table),
+        games=games,
+        extents=list(extents),
+        remarks=remarks[0],
+        remark_count=remarks[1],
+        replaces=list(replaces),
+    )
+    with written_aside(folder, f"{origin}-{xxhash.xxh3_64_hexdigest(footer.to_json())}") as aside:
+        pq.write_table(
+            table.replace_schema_metadata({FOOTER_KEY: footer.to_json()}),
+            aside,
+            row_group_size=ROW_GROUP_ROWS,
+            **_WRITING,
+        )
+        final = folder / _name(origin, games, table.num_rows, file_digest(aside))
+        publish(aside, final)
+    return Segment(final)
+
+
+def _name(origin: str, games: list[tuple[str, int, int, int, int]], rows: int, digest: str) -> str:
+    first, last = (_plain(games[0][0]), _plain(games[-1][0])) if games else ("none", "none")
+    return f"{origin}_{first}_{last}_{rows}rows_{digest}{ENDING}"
+
+
+def _plain(game_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", game_id)[:32]
+
+
+def name_digest(name: str) -> str:
+    """Give the digest that a file's name promises."""
+    return name.removesuffix(ENDING).rsplit("_", 1)[-1]
+
+
+def file_digest(path: Path) -> str:
+    """Give the XXH3 128-bit digest of a file's bytes, as hex."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def game_ranges(table: pa.Table) -> list[tuple[str, int, int, int, int]]:
+    """Give (game, first row, rows, least seq, greatest seq) of a table in which each game's rows stand together."""
+    if not table.num_rows:
+        return []
+    games = table.column("game_id").unify_dictionaries().combine_chunks()
+    codes = games.indices.to_numpy()
+    starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
+    counts = np.diff(starts, append=len(codes))
+    seq = table.column("seq").to_numpy()
+    least, greatest = np.minimum.reduceat(seq, starts), np.maximum.reduceat(seq, starts)
+    texts = games.dictionary.to_pylist()
+    names = [texts[code] for code in codes[starts]]
+    return list(zip(names, starts.tolist(), counts.tolist(), least.tolist(), greatest.tolist(), strict=True))
+
+
+def rows_digest(table: pa.Table) -> str:
+    """Give a digest of the rows that does not depend on their order: sums of it tell whether segments hold the same."""
+    total = 0
+    for batch in table.select(SCHEMA.names).to_batches(max_chunksize=1 << 16):
+        mixed = np.zeros(batch.num_rows, np.uint64)
+        number = 0
+        for column in batch.columns:
+            for part in _words(column):
+                mixed += part * _MIX[number]
+                number += 1
+        mixed ^= mixed >> np.uint64(32)
+        mixed *= _MIX[30]
+        mixed ^= mixed >> np.uint64(29)
+        total = (total + int((mixed * _MIX[31]).sum(dtype=np.uint64))) & (2**64 - 1)
+    return f"{total:016x}"
+
+
+def sum_digests(digests: Sequence[str]) -> str:
+    """Give the digest of the rows of several segments together."""
+    return f"{sum(int(digest, 16) for digest in digests) & (2**64 - 1):016x}"
+
+
+def _words(column: pa.Array) -> list[NDArray[np.uint64]]:
+    """Give the values of a column as one or two 64-bit words a row; null is a word of its own."""
+    if pa.types.is_dictionary(column.type):
+        hashes = [xxhash.xxh3_64_intdigest(text.encode()) for text in column.dictionary.to_pylist()]
+        codes = pc.fill_null(column.indices, len(hashes)).to_numpy()
+        return [np.array([*hashes, 1], np.uint64)[codes]]
+    if column.type == PRICE_TYPE:
+        words = np.frombuffer(column.buffers()[1], np.uint64)[2 * column.offset : 2 * (column.offset + len(column))]
+        present = _present(column)
+        return [np.where(present, words[0::2], np.uint64(1)), np.where(present, words[1::2], np.uint64(3))]
+    if pa.types.is_boolean(column.type):
+        return [np.asarray(column.to_numpy(zero_copy_only=False)).astype(np.uint64)]
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    return [pc.fill_null(column.cast(pa.int64()), -(2**62)).to_numpy().view(np.uint64)]
+
+
+def _present(column: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)

@@ -1,0 +1,184 @@
+"""Sources: which recordings a list of paths, folders and patterns means, and reading one in blocks of whole lines."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from replaylab.errors import SourceEmpty, SourceNotFound
+from replaylab.shape import PADDING
+
+ENDINGS: Final = (".jsonl", ".game.json")
+BLOCK_BYTES: Final = 2 << 20
+MAX_LINE_BYTES: Final = 16 << 20
+Paths = str | os.PathLike[str]
+
+
+class Source(NamedTuple):
+    """A recording: where it is, what it is called in the store, its size in bytes when it was found."""
+
+    path: Path
+    name: str
+    size: int
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the file is one JSON document rather than lines."""
+        return self.path.suffix == ".json"
+
+
+class Piece(NamedTuple):
+    """Bytes `start` to `end` of a source; its first line and tick are known, or follow on from the piece before it."""
+
+    source: Source
+    start: int
+    end: int
+    first_line: int | None
+    first_seq: int | None
+
+
+class Part(NamedTuple):
+    """What a block holds of one piece: up to byte `end` of the block; `unended` when a newline had to be added."""
+
+    number: int
+    end: int
+    unended: bool = False
+
+
+class Block(NamedTuple):
+    """Whole lines of one or more pieces (`size` bytes, padding behind), or a piece of a line that is too long."""
+
+    data: bytearray
+    size: int
+    parts: list[Part]
+    too_long: bool = False
+    ends_line: bool = True
+    document: bool = False
+
+
+def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
+    """Find the recordings that paths, folders (searched in depth) and patterns mean, each once, sorted by name.
+
+    A recording is named by its path below the folder or pattern's folder; recordings that would share a name are told
+    apart by as many parent folders as it takes.
+
+    Raises
+    ------
+    SourceNotFound
+        For a path that is not there, or a pattern that nothing matches.
+    SourceEmpty
+        When all of it holds no recording.
+    """
+    arguments = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+    found: dict[Path, str] = {}
+    for argument in arguments:
+        for path, name in _matches(os.fspath(argument)):
+            found.setdefault(path, name)
+    if not found:
+        shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
+        raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
+    names = _told_apart(found)
+    return sorted((Source(path, names[path], path.stat().st_size) for path in found), key=lambda one: one.name)
+
+
+def _matches(argument: str) -> Iterator[tuple[Path, str]]:
+    path = Path(argument)
+    if path.is_dir():
+        for inner in sorted(path.rglob("*")):
+            if inner.name.endswith(ENDINGS) and inner.is_file() and not inner.name.startswith("."):
+                yield inner.resolve(), inner.relative_to(path).as_posix()
+    elif path.exists():
+        yield path.resolve(), path.name
+    else:
+        matched = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []
+        if not matched:
+            raise SourceNotFound(f"no recording, folder or match at {argument}")
+        for one in matched:
+            yield from _matches(glob.escape(one) if not os.path.exists(one) else one)
+
+
+def _told_apart(found: dict[Path, str]) -> dict[Path, str]:
+    names = dict(found)
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    for path in [path for path, name in names.items() if name in shared]:
+        depth = len(Path(names[path]).parts) + 1
+        rivals = [other for other, name in found.items() if name == found[path] and other != path]
+        while any(other.parts[-depth:] == path.parts[-depth:] for other in rivals):
+            depth += 1
+        names[path] = "/".join(path.parts[-depth:])
+    return names
+
+
+def line_end(file: BinaryIO, position: int, size: int) -> int:
+    """Give where the line that holds byte `position - 1` ends, at most `size`."""
+    file.seek(position - 1)
+    while position < size:
+        piece = file.read(min(1 << 16, size - position + 1))
+        at = piece.find(b"\n")
+        if at >= 0:
+            return min(position + at, size)
+        position += len(piece)
+        file.seek(position - 1)
+    return size
+
+
+def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
+    """Read pieces in blocks of about `BLOCK_BYTES`, several small ones together.
+
+    A line of more than `MAX_LINE_BYTES` comes in blocks marked `too_long`, so memory stays bounded whatever is read.
+    """
+    held = bytearray()
+    parts: list[Part] = []
+    for number, piece in enumerate(pieces):
+        size = piece.end - piece.start
+        small = size <= BLOCK_BYTES and not piece.source.is_document
+        if parts and (not small or len(held) + size > BLOCK_BYTES):
+            yield _together(held, parts)
+            held, parts = bytearray(), []
+        with piece.source.path.open("rb") as file:
+            file.seek(piece.start)
+            if piece.source.is_document and size <= MAX_LINE_BYTES:
+                data = file.read(size)
+                yield Block(bytearray(data) + bytes(PADDING), len(data), [Part(number, len(data))], document=True)
+            elif not small:
+                yield from _read_lines(file, number, size)
+            else:
+                held += file.read(size)
+                unended = size > 0 and not held.endswith(b"\n")
+                held += b"\n" if unended else b""
+                parts.append(Part(number, len(held), unended))
+    if parts:
+        yield _together(held, parts)
+
+
+def _together(held: bytearray, parts: list[Part]) -> Block:
+    size = len(held)
+    return Block(held + bytes(PADDING), size, parts)
+
+
+def _read_lines(file: BinaryIO, number: int, left: int) -> Iterator[Block]:
+    """Read `left` bytes from here on in blocks of whole lines."""
+    carried = b""
+    skipping = False
+    while left or carried:
+        got = file.read(min(BLOCK_BYTES, left))
+        left = left - len(got) if got else 0
+        data = carried + got
+        if skipping or (left and len(data) > MAX_LINE_BYTES and b"\n" not in got):
+            cut = data.find(b"\n") + 1 if skipping else 0
+            size = cut or len(data)
+            yield Block(bytearray(data[:size]), size, [Part(number, size)], too_long=True, ends_line=bool(cut))
+            skipping, carried = not cut, data[size:]
+            skipping = skipping and left > 0
+            continue
+        cut = data.rfind(b"\n") + 1 if left else len(data)
+        carried = data[cut:]
+        if cut:
+            unended = not data[:cut].endswith(b"\n")
+            size = cut + unended
+            block = bytearray(data[:cut]) + (b"\n" if unended else b"") + bytes(PADDING)
+            yield Block(block, size, [Part(number, size, unended)])

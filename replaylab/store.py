@@ -1,0 +1,289 @@
+"""Store: a folder of segments; the directory is the database, and opening it is all there is to recovery."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from replaylab import remark, summary
+from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
+from replaylab.game import Game
+from replaylab.segment import ENDING, Extent, Segment
+from replaylab.verification import Verification, check
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+SEGMENTS: Final = "segments"
+REMARKS: Final = "remarks"
+_log = logging.getLogger(__name__)
+
+
+def open_store(path: str | os.PathLike[str]) -> Store:
+    """Open a store.
+
+    Raises
+    ------
+    StoreNotFound
+        When there is no store at the path.
+    StoreTooNew
+        When a newer release wrote it in a schema that this one does not know.
+
+    Examples
+    --------
+    >>> import replaylab as rl
+    >>> rl.open_store("no/such/folder")
+    Traceback (most recent call last):
+    ...
+    replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to no/such/folder`
+    """
+    return Store(path)
+
+
+class Store:
+    """A folder of segments, read as it is now: what another process adds is seen at the next call.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=3, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> store = rl.Store(folder + "/store")
+    >>> len(store.games())
+    3
+    >>> store.verify().ok
+    True
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not (self.path / SEGMENTS).is_dir():
+            raise StoreNotFound(
+                f"no store at {self.path}; make one with `replaylab convert SOURCE --to {self.path}`"
+            )
+        self.damaged: dict[str, str] = {}
+        self._opened: dict[str, Segment] = {}
+        self._summaries: dict[tuple[str, ...], pa.Table] = {}
+        self.segments()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {len(self.game_ids())} games, {self.rows} rows)"
+
+    def _repr_html_(self) -> str:
+        from replaylab.html import store_card
+
+        return store_card(self)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows stored."""
+        return sum(segment.footer.rows for segment in self.segments())
+
+    def segments(self) -> list[Segment]:
+        """Give the segments that count: readable ones, less those that another of them replaces.
+
+        A segment that cannot be read is named in `damaged` and logged; the others stay usable.
+        """
+        names = _stable_listing(self.path / SEGMENTS)
+        damaged: dict[str, str] = {}
+        opened: dict[str, Segment] = {}
+        for name in names:
+            segment = self._opened.get(name) or Segment(self.path / SEGMENTS / name)
+            try:
+                segment.footer  # noqa: B018 read now, so that damage is found here
+            except SegmentDamaged as error:
+                damaged[name] = str(error)
+            except FileNotFoundError:  # compacted away since the listing
+                return self.segments()
+            else:
+                opened[name] = segment
+        for name in damaged.keys() - self.damaged.keys():
+            _log.warning("segment left out: %s", damaged[name])
+        self._opened, self.damaged = opened, damaged
+        replaced = {name for segment in opened.values() for name in segment.footer.replaces}
+        return [segment for name, segment in opened.items() if name not in replaced]
+
+    def extents(self) -> list[Extent]:
+        """Give the parts of sources that were converted, each with the account of its bytes."""
+        return [extent for segment in self.segments() for extent in segment.footer.extents]
+
+    def game_ids(self) -> list[str]:
+        """Give the ids of all games, sorted."""
+        return sorted({game for segment in self.segments() for game in segment.rows_of})
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.game_ids()
+
+    def __getitem__(self, game_id: str) -> Game:
+        return self.game(game_id)
+
+    def __contains__(self, game_id: object) -> bool:
+        return any(game_id in segment.rows_of for segment in self.segments())
+
+    def __iter__(self) -> Iterator[Game]:
+        return (self.game(game_id) for game_id in self.game_ids())
+
+    def __len__(self) -> int:
+        return len(self.game_ids())
+
+    def game(self, game_id: str) -> Game:
+        """Give one game; raises `GameNotFound`. ``store["<TAB>`` completes ids."""
+        holders = [segment for segment in self.segments() if game_id in segment.rows_of]
+        if not holders:
+            close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
+            hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
+            raise GameNotFound(f"no game {game_id!r} in {self.path}{hint}")
+        return Game(game_id, lambda: _in_order(pa.concat_tables([part.read_game(game_id) for part in holders])))
+
+    def games(self) -> pd.DataFrame:
+        """Give one row a game, in order of their start.
+
+        Returns
+        -------
+        DataFrame
+            `game_id`, `rows`, `ticks` (distinct live ones), `rug_tick`, `rug_price`, `peak`, `peak_tick`, `start`,
+            `end` (UTC), `first_tick`, `last_tick` (live), `complete`, `late_start`, `censored`, `gaps`,
+            `missing_ticks`, `double_rug`, `repaired` (rows), `sources`. Prices are Decimals, whole numbers are
+            nullable integers; see `replaylab.summary` for the definitions.
+        """
+        import pandas as pd
+
+        whole = {pa.int64(): pd.Int64Dtype()}
+        return self.games_table().to_pandas(types_mapper=whole.get)
+
+    def games_table(self) -> pa.Table:
+        """Give the table of `games()` in Arrow."""
+        segments = self.segments()
+        holders = Counter(game for segment in segments for game in segment.rows_of)
+        spread = {game for game, count in holders.items() if count > 1}
+        parts = [self._summary(segment, spread) for segment in segments]
+        parts += [self._merged(game, segments) for game in sorted(spread)]
+        found = pa.concat_tables([part for part in parts if part is not None] or [summary.SCHEMA.empty_table()])
+        return found.sort_by([("start", "ascending"), ("game_id", "ascending")])
+
+    def _summary(self, segment: Segment, spread: set[str]) -> pa.Table | None:
+        """Summary of the games that a segment holds alone, kept as long as that does not change."""
+        elsewhere = sorted(spread & segment.rows_of.keys())
+        key = (segment.name, *elsewhere)
+        if key not in self._summaries:
+            try:
+                table = segment.read([*summary.COLUMNS, "seq"])
+            except SegmentDamaged as error:
+                self._leave_out(segment, error)
+                return None
+            self._summaries[key] = summary.summarise(_in_order(_without(table, segment, elsewhere)))
+        return self._summaries[key]
+
+    def _merged(self, game_id: str, segments: list[Segment]) -> pa.Table | None:
+        """Summary of a game that several segments hold."""
+        holders = [segment for segment in segments if game_id in segment.rows_of]
+        key = (game_id, *(segment.name for segment in holders))
+        if key not in self._summaries:
+            parts = []
+            for segment in holders:
+                try:
+                    parts.append(segment.read_game(game_id, [*summary.COLUMNS, "seq"]))
+                except SegmentDamaged as error:
+                    self._leave_out(segment, error)
+            if not parts:
+                return None
+            self._summaries[key] = summary.summarise(_in_order(pa.concat_tables(parts)))
+        return self._summaries[key]
+
+    def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
+        if segment.name not in self.damaged:
+            _log.warning("segment left out: %s", error)
+        self.damaged[segment.name] = str(error)
+
+    def remarks(self, kind: str | None = None) -> pa.Table:
+        """Give what is no clean tick: control lines, annotations, repairs, quarantined bytes, with their places.
+
+        Parameters
+        ----------
+        kind : {"control", "annotation", "repair", "quarantine"}, optional
+            Only these.
+
+        Returns
+        -------
+        Table
+            `source`, `line` (from 1), `start`, `end` (bytes of the source), `kind`, `reason`, `raw`.
+        """
+        parts = [remark.SCHEMA.empty_table()]
+        for segment in self.segments():
+            if segment.footer.remarks:
+                path = self.path / REMARKS / segment.footer.remarks
+                try:
+                    parts.append(pq.read_table(path, page_checksum_verification=True))
+                except (pa.ArrowException, OSError) as error:
+                    raise SegmentDamaged(f"{path.name}: remarks cannot be read ({error})") from error
+        table = pa.concat_tables(parts)
+        return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
+
+    def quarantine(self) -> pd.DataFrame:
+        """Give the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`."""
+        return self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
+
+    def verify(self, *, progress: bool = False) -> Verification:
+        """Check every byte and every row against the digests and the accounts written with them; changes nothing."""
+        return check(self.path / REMARKS, self.segments(), self.damaged, progress=progress)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the distributions of rug ticks and peaks; see `replaylab.chart.draw_store`."""
+        from replaylab.chart import draw_store  # matplotlib is only loaded when a chart is asked for
+
+        return draw_store(self.games_table(), axes=axes)
+
+
+def _stable_listing(folder: Path) -> list[str]:
+    """List the segments of a folder twice alike, so that a compaction in between cannot hide both old and new."""
+    before: list[str] | None = None
+    while True:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(ENDING))
+        if names == before:
+            return names
+        before = names
+
+
+def _without(table: pa.Table, segment: Segment, games: list[str]) -> pa.Table:
+    """Give the rows of a segment without those of a few games."""
+    if not games:
+        return table
+    keep = np.ones(table.num_rows, np.bool_)
+    for game in games:
+        first, rows = segment.rows_of[game]
+        keep[first : first + rows] = False
+    return table.filter(pa.array(keep))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """Put rows in the order received: by game as they stand, then sources by their first time, then place in them."""
+    table = table.unify_dictionaries()
+    if not table.num_rows:
+        return table
+    game = table.column("game_id").combine_chunks().indices.to_numpy().astype(np.int64)
+    column = table.column("source").combine_chunks()
+    source = column.indices.to_numpy().astype(np.int64)
+    game_changes = np.flatnonzero(game[1:] != game[:-1])
+    source_changes = np.flatnonzero(source[1:] != source[:-1])
+    one_each = np.isin(source_changes, game_changes).all() and len(np.unique(game)) == len(game_changes) + 1
+    seq = table.column("seq").to_numpy()
+    if one_each and not (np.diff(seq)[np.diff(game) == 0] < 0).any():
+        return table
+    pairs, of_row = np.unique(game << 32 | source, return_inverse=True)
+    first = np.full(len(pairs), np.iinfo(np.int64).max)
+    times = pc.fill_null(table.column("timestamp").cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
+    np.minimum.at(first, of_row, times)
+    rank = np.argsort(np.argsort(column.dictionary.to_pylist()))
+    return table.take(pa.array(np.lexsort([seq, rank[source], first[of_row], game])))
