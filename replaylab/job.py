@@ -15,8 +15,9 @@ from replaylab.errors import SourceDamaged
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.scan import Account, Remark, Scan, scan_block, scan_document, too_long
 from replaylab.segment import Extent, file_digest, write_segment
+from replaylab.shape import Shape
 from replaylab.source import Block, Piece, read_pieces
-from replaylab.table import Batch, Names, Whole, doubtful_times, to_table
+from replaylab.table import Batch, Names, Whole, column, doubtful_times, to_table
 
 Base = tuple[int, int]
 """Lines and ticks of a source before a piece of it."""
@@ -82,6 +83,7 @@ class Job:
         self.tell_end = tell_end
         self._reads = [_Read(piece, _known_base(piece)) for piece in pieces]
         self._batches: list[Batch] = []
+        self._shapes: list[Shape] = []
         self._read_of_row: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
 
     def run(self) -> list[Extent]:
@@ -104,7 +106,7 @@ class Job:
 
     def _take(self, block: Block, writer: RemarkWriter) -> None:
         """Add what a block holds to the pieces that its parts belong to."""
-        found = _scan(block)
+        found = self._scan(block)
         numbers = np.array([part.number for part in block.parts], np.int32)
         line_shift = np.zeros(len(block.parts), np.int64)
         first_byte = first_line = 0
@@ -126,6 +128,13 @@ class Job:
         part_of_row = found.part_of_line[found.batch.line]
         self._batches.append(found.batch.moved(line_shift[part_of_row]))
         self._read_of_row.append(numbers[part_of_row])
+
+    def _scan(self, block: Block) -> Scan:
+        if block.too_long:
+            return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line)
+        if block.document:
+            return scan_document(bytes(block.data[: block.size]))
+        return scan_block(block.data, [(part.end, part.unended) for part in block.parts], self._shapes)
 
     def _remark(self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int) -> None:
         for remark in remarks:
@@ -203,14 +212,6 @@ def _known_base(piece: Piece) -> Base | None:
     return (piece.first_line or 0, piece.first_seq or 0) if known else None
 
 
-def _scan(block: Block) -> Scan:
-    if block.too_long:
-        return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line)
-    if block.document:
-        return scan_document(bytes(block.data[: block.size]))
-    return scan_block(block.data, [(part.end, part.unended) for part in block.parts])
-
-
 def _by_part(found: Scan, parts: int) -> list[list[Remark]]:
     remarks: list[list[Remark]] = [[] for _ in range(parts)]
     for remark in found.remarks:
@@ -224,13 +225,13 @@ def sorted_by_game(table: pa.Table) -> pa.Table:
     if not table.num_rows:
         return table
     table = table.combine_chunks()
-    column = table.column("game_id").chunk(0)
-    rank: Whole = np.argsort(np.argsort(column.dictionary.to_pylist(), kind="stable"), kind="stable")
-    codes = rank[column.indices.to_numpy()]
+    games = table.column("game_id").chunk(0)
+    rank: Whole = np.argsort(np.argsort(games.dictionary.to_pylist(), kind="stable"), kind="stable")
+    codes = rank[games.indices.to_numpy()]
     starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     if (np.diff(codes[starts]) > 0).all():
         return table
     counts = np.diff(starts, append=len(codes))
     order = np.argsort(codes[starts], kind="stable")
     shift = starts[order] - np.concatenate([[0], np.cumsum(counts[order])[:-1]])
-    return table.take(pa.array(np.repeat(shift, counts[order]) + np.arange(len(codes))))
+    return table.take(column(np.repeat(shift, counts[order]) + np.arange(len(codes))))

@@ -16,9 +16,9 @@ import xxhash
 
 from replaylab.errors import SourceUnreadable
 from replaylab.segment import Extent
-from replaylab.source import Piece, Source, line_end
+from replaylab.source import BLOCK_BYTES, Piece, Source, line_end
 
-JOB_BYTES: Final = 24 << 20
+JOB_BYTES: Final = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,9 @@ def digest_between(file: BinaryIO, start: int, end: int) -> str:
 
 
 def _pieces(source: Source, stored: _Stored, made: Plan) -> Iterator[Piece]:
+    if source.size <= BLOCK_BYTES and source.name not in stored.chains and source.size not in stored.by_size:
+        yield Piece(source, 0, source.size, 0, 0)  # certainly new, and whole: no need to look into it yet
+        return
     with source.path.open("rb") as file:
         chain = stored.holding(source, file)
         start = first_line = first_seq = 0

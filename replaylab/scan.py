@@ -11,11 +11,12 @@ import numpy as np
 
 from replaylab.jsonl import Kind, Line, Row, parse_line
 from replaylab.repair import Span, resynchronise
-from replaylab.shape import COMMA, NEWLINE, PADDING, Positions, Shape
+from replaylab.shape import COMMA, LEAST_PIECES, NEWLINE, PADDING, Positions, Shape
 from replaylab.table import Batch, Whole
 
 BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")
 BOM: Final = b"\xef\xbb\xbf"
+_TRIALS: Final = 12  # lines looked at for a shape before the general parser takes the rest of the block
 _SHAPES: Final = 4  # writers whose lines are told apart within a block before the general parser takes the rest
 
 
@@ -82,7 +83,7 @@ def scan(data: bytes) -> Scan:
     return scan_block(block + bytes(PADDING), [(len(block), unended)])
 
 
-def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]]) -> Scan:
+def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list[Shape] | None = None) -> Scan:
     """Scan the whole lines of a block that has `PADDING` behind them.
 
     Parameters
@@ -91,12 +92,14 @@ def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]]) -> Scan:
         The bytes; every line ends in a newline.
     parts : sequence of (int, bool)
         Where each part of the block ends, and whether its last newline was added and is not to be counted.
+    shapes : list of Shape, optional
+        Shapes of earlier blocks, tried first; new ones are added.
     """
     part_ends = np.array([end for end, _ in parts], np.int64)
     lines = _Lines(block, int(part_ends[-1]))
     part_of_line = np.searchsorted(part_ends, lines.starts, "right")
     accounts = [Account() for _ in parts]
-    batches = lines.read_shaped()
+    batches = lines.read_shaped([] if shapes is None else shapes)
     reader = _SlowReader(accounts)
     added = {end: part for part, (end, unended) in enumerate(parts) if unended}
     for number in np.flatnonzero(~lines.done).tolist():
@@ -114,6 +117,11 @@ def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]]) -> Scan:
 def _account_shaped(accounts: list[Account], lines: _Lines, part_of_line: Whole, batch: Batch) -> None:
     """Account for the lines that were read as a block: each is a clean tick, and all its bytes are kept."""
     size = len(accounts)
+    if size == 1 and lines.done.all():
+        accounts[0].add(Account(Counter(kept=int(lines.ends[-1]) + 1 if len(lines.ends) else 0)))
+        accounts[0].lines["tick"] += len(batch)
+        accounts[0].ticks.update(clean=len(batch), filled=int(batch.price_filled.sum()))
+        return
     done = part_of_line[lines.done]
     ticks = np.bincount(done, minlength=size)
     kept = np.bincount(done, (lines.ends - lines.starts + 1)[lines.done], minlength=size)
@@ -155,26 +163,32 @@ class _Lines:
         self.starts: Positions = np.concatenate([[0], self.ends[:-1] + 1]) if len(self.ends) else self.ends
         self.done = np.zeros(len(self.ends), np.bool_)
 
-    def read_shaped(self) -> list[Batch]:
-        """Read the lines that share the shape of the first good line not yet read, a few times over."""
-        batches: list[Batch] = []
+    def read_shaped(self, shapes: list[Shape]) -> list[Batch]:
+        """Read the lines that have a known shape, then that of the first lines left, a few times over."""
         counts = np.diff(self.line_stops, prepend=-1)
-        for _ in range(_SHAPES):
-            shape = self._next_shape()
-            if shape is None:
-                break
-            width = len(shape.pieces)
-            rows = np.flatnonzero(~self.done & (counts == width))
-            if len(rows) * width == len(self.separators):
-                stops = self.separators.reshape(-1, width).copy()
-            else:
-                stops = self.separators[self.line_stops[rows][:, None] + np.arange(1 - width, 1)]
-            batch = shape.read(self.block, self._at_brace(stops), self.starts[rows], rows)
+        batches = [batch for shape in shapes if (batch := self._read(shape, counts)) is not None]
+        while len(shapes) < _SHAPES and (shape := self._next_shape(counts)) is not None:
+            batch = self._read(shape, counts)
             if batch is None:
                 break
-            self.done[batch.line] = True
+            shapes.append(shape)
             batches.append(batch)
         return batches
+
+    def _read(self, shape: Shape, counts: Whole) -> Batch | None:
+        """Read the lines left that have a shape."""
+        width = len(shape.pieces)
+        rows = np.flatnonzero(~self.done & (counts == width))
+        if not len(rows):
+            return None
+        if len(rows) * width == len(self.separators):
+            stops = self.separators.reshape(-1, width).copy()
+        else:
+            stops = self.separators[self.line_stops[rows][:, None] + np.arange(1 - width, 1)]
+        batch = shape.read(self.block, self._at_brace(stops), self.starts[rows], rows)
+        if batch is not None:
+            self.done[batch.line] = True
+        return batch
 
     def _at_brace(self, stops: Positions) -> Positions:
         """Move the last stop of every line from its newline back to its brace, over a carriage return."""
@@ -184,8 +198,9 @@ class _Lines:
         stops[:, -1] = np.where(content[last] == ord("}"), last, stops[:, 0])  # no brace: an empty piece, never read
         return stops
 
-    def _next_shape(self) -> Shape | None:
-        for number in np.flatnonzero(~self.done)[:50].tolist():
+    def _next_shape(self, counts: Whole) -> Shape | None:
+        """Give the shape of the first lines left that have pieces enough to be a tick."""
+        for number in np.flatnonzero(~self.done & (counts >= LEAST_PIECES))[:_TRIALS].tolist():
             shape = Shape.of(bytes(self.block[self.starts[number] : self.ends[number]]))
             if shape is not None:
                 return shape

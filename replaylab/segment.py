@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -89,7 +89,9 @@ class Footer:
 
     def to_json(self) -> bytes:
         """Give the footer as it is written."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        extents = [{name: getattr(extent, name) for name in Extent.__slots__} for extent in self.extents]
+        return json.dumps({**fields, "extents": extents}, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Footer:
@@ -207,9 +209,10 @@ def write_segment(
         remark_count=remarks[1],
         replaces=list(replaces),
     )
-    with written_aside(folder, f"{origin}-{xxhash.xxh3_64_hexdigest(footer.to_json())}") as aside:
+    text = footer.to_json()
+    with written_aside(folder, f"{origin}-{xxhash.xxh3_64_hexdigest(text)}") as aside:
         pq.write_table(
-            table.replace_schema_metadata({FOOTER_KEY: footer.to_json()}),
+            table.replace_schema_metadata({FOOTER_KEY: text}),
             aside,
             row_group_size=ROW_GROUP_ROWS,
             **_WRITING,

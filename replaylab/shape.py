@@ -9,10 +9,9 @@ or holds a value that needs thought, is left to the general parser, so this road
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -20,19 +19,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from replaylab.digits import read_times, read_whole
 from replaylab.errors import TickError
-from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, parse_line, read_time
-from replaylab.table import PRICE_TYPE, Batch, Names
+from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, parse_line
+from replaylab.table import PRICE_TYPE, Batch, Names, column
 from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_price, checked_text
 
 PADDING: Final = 32  # bytes behind a block that may be loaded, never used
 COMMA: Final = 44
 NEWLINE: Final = 10
+LEAST_PIECES: Final = 9  # a tick without `type`
 _LEAST_SHARE: Final = 4  # more distinct texts than one in four lines: not a column of few values
 _PAIR: Final = re.compile(rb'\s*"([a-z_]+)"\s*:\s*("?)')
-_WHOLE: Final = r"^(0|[1-9][0-9]{0,8})$"
 _PLAIN_PRICE: Final = r"^(0|[1-9][0-9]*)(\.[0-9]+)?$"
-_ZONES: Final = {26: "", 27: "Z", 32: "+00:00"}  # length of a time with microseconds -> how it ends
+_NAIVE_LENGTH: Final = 26  # of a time with microseconds and without a zone
+_ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
 _KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
 
@@ -54,6 +55,11 @@ class Shape:
 
     pieces: tuple[Piece, ...]
     time_length: int
+
+    @property
+    def zoned(self) -> bool:
+        """Whether the times carry a zone, which is then UTC."""
+        return bool(_ZONES[self.time_length])
 
     @classmethod
     def of(cls, line: bytes) -> Shape | None:
@@ -78,10 +84,10 @@ class Shape:
                 return None
             pieces.append(Piece(pair[1].decode(), text[: pair.end()], b'"' if pair[2] else b""))
         keys = [piece.key for piece in pieces]
-        time = DECODER.decode(stripped.decode())["timestamp"]
+        time = DECODER.decode(stripped.decode()).get("timestamp")
         plain = _KNOWN.issuperset(keys) and _KNOWN - {"type"} <= set(keys) and isinstance(time, str)
         quoted = {piece.key for piece in pieces if piece.after}
-        if not plain or len(time) not in _ZONES or quoted & {"tick", "trade_count"}:
+        if not plain or len(time) not in _ZONES or not time.endswith(_ZONES[len(time)].decode()) or quoted & {"tick", "trade_count"}:
             return None
         return cls(tuple(pieces), len(time))
 
@@ -99,12 +105,16 @@ class Shape:
         """
         found = _Block(block, stops, starts, lines)
         for number, piece in enumerate(self.pieces):
+            if piece.key in _ENUMERATED:
+                continue  # read whole, key and all, by the general parser
             begin = found.begins(number)
             good = found.equal(begin, piece.before)
             if piece.after:
                 good &= found.byte_before(number) == piece.after[0]
             if piece.key == "timestamp":
                 good &= stops[:, number] - begin == len(piece.before) + self.time_length + 1
+                if self.zoned:
+                    good &= found.equal(begin + len(piece.before) + _NAIVE_LENGTH, _ZONES[self.time_length])
             good &= stops[:, number] - begin > len(piece.before) + len(piece.after)
             found.good &= good
         return _columns(self, found.kept()) if found.good.any() else None
@@ -149,6 +159,14 @@ class _Block:
             result &= self.words[begin + at] == np.uint64(int.from_bytes(text[at : at + 8], "little"))
         return result
 
+    def whole(self, begin: Positions, end: Positions) -> tuple[Positions, NDArray[np.bool_]]:
+        """Read the whole numbers between two positions of every line; which of them are plain."""
+        return read_whole(self.words[begin], end - begin)
+
+    def filled(self, begin: Positions, end: Positions) -> NDArray[np.bool_]:
+        """Which texts are the price that a recorder puts where the server sent none."""
+        return self.equal(begin, FILLED_TEXT.encode()) & (end - begin == len(FILLED_TEXT))
+
     def texts(self, begin: Positions, end: Positions) -> pa.Array:
         """The texts between two positions of every line, as one Arrow column."""
         offsets = np.empty(2 * len(begin) + 1, np.int32)
@@ -158,51 +176,64 @@ class _Block:
         pieces = pa.Array.from_buffers(
             pa.binary(), 2 * len(begin), [None, pa.py_buffer(offsets), pa.py_buffer(self.block)]
         )
-        return pieces.take(pa.array(np.arange(0, 2 * len(begin), 2)))
+        return pieces.take(column(np.arange(0, 2 * len(begin), 2)))
 
 
 def _columns(shape: Shape, found: _Block) -> Batch | None:
     """Give the batch of lines whose frame fits, dropping those with a value that needs thought."""
     numbers = {piece.key: number for number, piece in enumerate(shape.pieces)}
 
-    def values(key: str) -> pa.Array:
+    def span(key: str) -> tuple[Positions, Positions]:
         piece = shape.pieces[numbers[key]]
         begin = found.begins(numbers[key]) + len(piece.before)
-        return found.texts(begin, found.stops[:, numbers[key]] - len(piece.after))
+        return begin, found.stops[:, numbers[key]] - len(piece.after)
 
-    tick, trades, price = values("tick"), values("trade_count"), values("price")
     few = _read_few(shape, found, numbers)
     if few is None:
         return None
-    for texts, pattern, checked in ((tick, _WHOLE, None), (trades, _WHOLE, None), (price, _PLAIN_PRICE, "price")):
-        plain = _all_plain(texts, priced=checked is not None)
-        if not plain:
-            found.good &= _true_where(pc.match_substring_regex(texts.cast(pa.string()), pattern))
-    found.good &= few.good
+    tick, tick_good = found.whole(*span("tick"))
+    trades, trades_good = found.whole(*span("trade_count"))
+    times, times_good = read_times(found.words, span("timestamp")[0])
+    filled = found.filled(*span("price")) & ~few.active
+    price, price_good = _prices(found, *span("price"), filled)
+    found.good &= few.good & tick_good & trades_good & times_good & price_good
     if not found.good.all():
         return _columns(shape, found.kept()) if found.good.any() else None
-    time = _cast_times(values("timestamp"), _ZONES[shape.time_length])
-    amount = _cast(price.cast(pa.string()), PRICE_TYPE)
-    if time is None or amount is None:
-        found.good &= _storable(price) if amount is None else _timely(values("timestamp"))
-        return None if found.good.all() or not found.good.any() else _columns(shape, found.kept())
-    filled = _filled(price, few.active)
-    size = len(found.lines)
+    assert price is not None
     return Batch(
         line=found.lines,
         game=few.game,
-        tick=_whole_numbers(tick).astype(np.int32),
-        wall_us=time,
-        zoned=np.full(size, bool(_ZONES[shape.time_length])),
-        price=pc.if_else(pa.array(filled), pa.scalar(None, PRICE_TYPE), amount),
+        tick=tick.astype(np.int32),
+        wall_us=times,
+        zoned=np.full(len(found.lines), shape.zoned),
+        price=price,
         price_filled=filled,
         recorded_phase=few.phase,
         active=few.active,
         rugged=few.rugged,
         cooldown_timer=few.timer,
-        trade_count=_whole_numbers(trades),
-        repaired=np.zeros(size, np.bool_),
+        trade_count=trades,
+        repaired=np.zeros(len(found.lines), np.bool_),
     )
+
+
+def _prices(found: _Block, begin: Positions, end: Positions, filled: NDArray[np.bool_]) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Read the prices that are not filled; which rows are good, and the column when all of them are."""
+    rows = np.flatnonzero(~filled)
+    good = np.ones(len(begin), np.bool_)
+    if not len(rows):
+        return pa.nulls(len(begin), PRICE_TYPE), good
+    texts = found.texts(begin[rows], end[rows])
+    amounts = _cast(texts) if _all_plain(texts) else None
+    if amounts is None:
+        good[rows] = _storable(texts)
+        if good.all():  # each alone can be stored and all together cannot be read: exponents; left to the parser
+            good[rows] = _true_where(pc.match_substring_regex(texts.cast(pa.string()), _PLAIN_PRICE))
+        return None, good
+    words = np.zeros((len(begin), 2), np.uint64)
+    words[rows] = np.frombuffer(amounts.buffers()[1], np.uint64).reshape(-1, 2)[: len(rows)]
+    valid = pa.py_buffer(np.packbits(~filled, bitorder="little"))
+    return pa.Array.from_buffers(PRICE_TYPE, len(begin), [valid, pa.py_buffer(words)]), good
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,37 +250,39 @@ class _Few:
 
 def _read_few(shape: Shape, found: _Block, numbers: dict[str, int]) -> _Few | None:
     """Read the enumerated pieces, neighbours together, each distinct text once by the general parser."""
-    values: dict[str, list[Any]] = {}
-    codes: dict[str, NDArray[np.int32]] = {}
+    columns: dict[str, tuple[Sequence[Any], NDArray[np.int32]]] = {}
     good = np.ones(len(found.lines), np.bool_)
     for run in _runs(sorted(numbers[key] for key in _ENUMERATED)):
         begin = found.begins(run[0]) + (1 if run[0] == 0 else 0)
         coded = found.texts(begin, found.stops[:, run[-1]]).dictionary_encode()
         if len(coded.dictionary) > max(1000, len(found.lines) // _LEAST_SHARE):
             return None
-        read = [_read_pairs(text.as_py()) for text in coded.dictionary]
-        run_codes = coded.indices.to_numpy()
+        keys = tuple(shape.pieces[number].key for number in run)
+        read = [_read_pairs(text, keys) for text in coded.dictionary.to_pylist()]
+        codes = coded.indices.to_numpy()
         if None in read:
-            good &= np.array([one is not None for one in read])[run_codes]
-        for number in run:
-            key = shape.pieces[number].key
-            values[key] = [one[key] if one else _BLANKS[key] for one in read]
-            codes[key] = run_codes
+            good &= np.array([one is not None for one in read])[codes]
+        values = list(zip(*(one or tuple(_BLANKS[key] for key in keys) for one in read), strict=True))
+        columns.update((key, (value, codes)) for key, value in zip(keys, values, strict=True))
     return _Few(
         good=good,
-        game=_names(values["game_id"], codes["game_id"]),
-        phase=_names(values["phase"], codes["phase"]),
-        active=np.array(values["active"], np.bool_)[codes["active"]],
-        rugged=np.array(values["rugged"], np.bool_)[codes["rugged"]],
-        timer=np.array(values["cooldown_timer"], np.int64)[codes["cooldown_timer"]],
+        game=_names(*columns["game_id"]),
+        phase=_names(*columns["phase"]),
+        active=_spread(*columns["active"], np.bool_),
+        rugged=_spread(*columns["rugged"], np.bool_),
+        timer=_spread(*columns["cooldown_timer"], np.int64),
     )
 
 
 _BLANKS: Final[dict[str, Any]] = {"game_id": "", "phase": "", "active": False, "rugged": False, "cooldown_timer": 0}
 
 
+def _spread(values: Sequence[Any], codes: NDArray[np.int32], kind: type) -> NDArray[Any]:
+    return np.array(values, kind)[codes]
+
+
 @lru_cache(maxsize=8192)
-def _read_pairs(text: bytes) -> Mapping[str, Any] | None:
+def _read_pairs(text: bytes, keys: tuple[str, ...]) -> tuple[Any, ...] | None:
     """Give the checked values of a few pairs, or None when the general parser has to look at the line."""
     try:
         found = DECODER.decode(f"{{{text.decode()}}}")
@@ -262,7 +295,7 @@ def _read_pairs(text: bytes) -> Mapping[str, Any] | None:
                 checked_text(key, value)
     except (ValueError, RecursionError):  # TickError is a ValueError
         return None
-    return MappingProxyType(found) if found.keys() <= set(_ENUMERATED) else None
+    return tuple(found.values()) if tuple(found) == keys else None
 
 
 def _runs(numbers: list[int]) -> list[list[int]]:
@@ -275,15 +308,10 @@ def _runs(numbers: list[int]) -> list[list[int]]:
     return runs
 
 
-def _names(values: list[str], codes: NDArray[np.int32]) -> Names:
+def _names(values: Sequence[str], codes: NDArray[np.int32]) -> Names:
     known: dict[str, int] = {}
     renumbered = np.array([known.setdefault(value, len(known)) for value in values], np.int32)
     return Names(renumbered[codes], tuple(known))
-
-
-def _filled(price: pa.Array, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which prices are the recorder's own `1.0` of an inactive tick."""
-    return np.asarray(pc.equal(price, FILLED_TEXT.encode()).to_numpy(zero_copy_only=False) & ~active)
 
 
 def _content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -292,40 +320,28 @@ def _content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     return np.frombuffer(offsets, np.int32)[: len(texts) + 1], np.frombuffer(content, np.uint8)
 
 
-def _all_plain(texts: pa.Array, *, priced: bool) -> bool:
-    """Whether every text is a plain number, judged from all bytes at once: digits, and for prices points."""
+def _all_plain(texts: pa.Array) -> bool:
+    """Whether every text is a plain decimal number, judged from all bytes at once: digits and points."""
     offsets, content = _content(texts)
     content = content[offsets[0] : offsets[-1]]
     first = content[offsets[:-1]]
-    sizes = np.diff(offsets)
     second = content[np.minimum(offsets[:-1] + 1, len(content) - 1)]
-    leading_zero = ((first == 48) & (sizes > 1) & (second >= 48)).any()
-    if leading_zero or content.max() > 57:
+    if ((first == ord("0")) & (np.diff(offsets) > 1) & (second >= ord("0"))).any():
         return False
-    if not priced:
-        return bool(content.min() >= 48 and sizes.max() <= 9)
     last = content[offsets[1:] - 1]
-    return bool(content.min() >= 46 and first.min() >= 48 and last.min() >= 48 and not (content == 47).any())
+    in_range = content.min() >= ord(".") and content.max() <= ord("9") and not (content == ord("/")).any()
+    return bool(in_range and first.min() >= ord("0") and last.min() >= ord("0"))
 
 
 def _true_where(mask: pa.BooleanArray) -> NDArray[np.bool_]:
     return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _cast(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
+def _cast(texts: pa.Array) -> pa.Array | None:
     try:
-        return texts.cast(kind)
+        return texts.cast(pa.string()).cast(PRICE_TYPE)
     except pa.ArrowInvalid:
         return None
-
-
-def _cast_times(texts: pa.Array, zone: str) -> NDArray[np.int64] | None:
-    times = _cast(texts.cast(pa.string()), pa.timestamp("us", "UTC" if zone else None))
-    return None if times is None else times.cast(pa.int64()).to_numpy()
-
-
-def _whole_numbers(texts: pa.Array) -> NDArray[np.int64]:
-    return np.asarray(texts.cast(pa.string()).cast(pa.int64()).to_numpy())
 
 
 def _storable(texts: pa.Array) -> NDArray[np.bool_]:
@@ -339,15 +355,3 @@ def _storable(texts: pa.Array) -> NDArray[np.bool_]:
 
     return np.array([one(text) for text in texts.to_pylist()], np.bool_)
 
-
-def _timely(texts: pa.Array) -> NDArray[np.bool_]:
-    """Which times can be read, asked one by one: only when a whole block could not be cast."""
-
-    def one(text: bytes) -> bool:
-        try:
-            read_time(text.decode())
-        except (TickError, UnicodeDecodeError):
-            return False
-        return True
-
-    return np.array([one(text) for text in texts.to_pylist()], np.bool_)

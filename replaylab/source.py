@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from io import BufferedReader
 from typing import BinaryIO, Final, NamedTuple
 
 from replaylab.errors import SourceEmpty, SourceNotFound
@@ -74,7 +75,7 @@ def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
         When all of it holds no recording.
     """
     arguments = [given] if isinstance(given, (str, os.PathLike)) else list(given)
-    found: dict[Path, str] = {}
+    found: dict[str, str] = {}
     for argument in arguments:
         for path, name in _matches(os.fspath(argument)):
             found.setdefault(path, name)
@@ -82,34 +83,40 @@ def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
         raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
     names = _told_apart(found)
-    return sorted((Source(path, names[path], path.stat().st_size) for path in found), key=lambda one: one.name)
+    return sorted((Source(Path(path), names[path], os.stat(path).st_size) for path in found), key=lambda one: one.name)
 
 
-def _matches(argument: str) -> Iterator[tuple[Path, str]]:
-    path = Path(argument)
-    if path.is_dir():
-        for inner in sorted(path.rglob("*")):
-            if inner.name.endswith(ENDINGS) and inner.is_file() and not inner.name.startswith("."):
-                yield inner.resolve(), inner.relative_to(path).as_posix()
-    elif path.exists():
-        yield path.resolve(), path.name
+def _matches(argument: str) -> Iterator[tuple[str, str]]:
+    """Give (real path, name) of every recording that an argument means."""
+    if os.path.isdir(argument):
+        root = os.path.realpath(argument)
+        for folder, inner, files in os.walk(root):
+            inner[:] = sorted(one for one in inner if not one.startswith("."))
+            for file in sorted(files):
+                if file.endswith(ENDINGS) and not file.startswith("."):
+                    path = os.path.join(folder, file)
+                    yield path, os.path.relpath(path, root) if folder != root else file
+    elif os.path.exists(argument):
+        yield os.path.realpath(argument), os.path.basename(argument)
     else:
         matched = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []
         if not matched:
             raise SourceNotFound(f"no recording, folder or match at {argument}")
         for one in matched:
-            yield from _matches(glob.escape(one) if not os.path.exists(one) else one)
+            yield from _matches(one)
 
 
-def _told_apart(found: dict[Path, str]) -> dict[Path, str]:
+def _told_apart(found: dict[str, str]) -> dict[str, str]:
+    """Give every path a name of its own: as many parent folders in front as it takes."""
     names = dict(found)
-    shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    for path in [path for path, name in names.items() if name in shared]:
-        depth = len(Path(names[path]).parts) + 1
-        rivals = [other for other, name in found.items() if name == found[path] and other != path]
-        while any(other.parts[-depth:] == path.parts[-depth:] for other in rivals):
+    count = Counter(found.values())
+    for path in [path for path, name in found.items() if count[name] > 1]:
+        parts = Path(path).parts
+        rivals = [Path(other).parts for other, name in found.items() if name == found[path] and other != path]
+        depth = len(Path(found[path]).parts) + 1
+        while any(other[-depth:] == parts[-depth:] for other in rivals):
             depth += 1
-        names[path] = "/".join(path.parts[-depth:])
+        names[path] = "/".join(parts[-depth:])
     return names
 
 
@@ -160,25 +167,27 @@ def _together(held: bytearray, parts: list[Part]) -> Block:
     return Block(held + bytes(PADDING), size, parts)
 
 
-def _read_lines(file: BinaryIO, number: int, left: int) -> Iterator[Block]:
+def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]:
     """Read `left` bytes from here on in blocks of whole lines."""
     carried = b""
     skipping = False
     while left or carried:
-        got = file.read(min(BLOCK_BYTES, left))
-        left = left - len(got) if got else 0
-        data = carried + got
-        if skipping or (left and len(data) > MAX_LINE_BYTES and b"\n" not in got):
-            cut = data.find(b"\n") + 1 if skipping else 0
-            size = cut or len(data)
-            yield Block(bytearray(data[:size]), size, [Part(number, size)], too_long=True, ends_line=bool(cut))
-            skipping, carried = not cut, data[size:]
-            skipping = skipping and left > 0
+        want = min(BLOCK_BYTES, left)
+        data = bytearray(len(carried) + want + 1 + PADDING)
+        data[: len(carried)] = carried
+        got = file.readinto(memoryview(data)[len(carried) : len(carried) + want]) if want else 0
+        size, left = len(carried) + got, (left - got if got else 0)
+        newline = data.rfind(b"\n", len(carried), size) + 1
+        if skipping or (left and size > MAX_LINE_BYTES and not newline):
+            cut = data.find(b"\n", 0, size) + 1 if skipping else 0
+            end = cut or size
+            yield Block(data[:end], end, [Part(number, end)], too_long=True, ends_line=bool(cut))
+            skipping, carried = not cut and left > 0, bytes(data[end:size])
             continue
-        cut = data.rfind(b"\n") + 1 if left else len(data)
-        carried = data[cut:]
+        cut = newline if left else size
+        carried = bytes(data[cut:size])
         if cut:
-            unended = not data[:cut].endswith(b"\n")
-            size = cut + unended
-            block = bytearray(data[:cut]) + (b"\n" if unended else b"") + bytes(PADDING)
-            yield Block(block, size, [Part(number, size, unended)])
+            unended = data[cut - 1] != ord("\n")
+            if unended:
+                data[cut] = ord("\n")
+            yield Block(data, cut + unended, [Part(number, cut + unended, unended)])

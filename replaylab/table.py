@@ -49,6 +49,19 @@ _MISSING: Final = np.iinfo(np.int64).min
 Whole = NDArray[np.int64]
 
 
+def column(values: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Give a numpy array (whole numbers or flags) as Arrow, null where `mask`; the bytes are shared, not copied.
+
+    `pa.array` does the same, and imports pandas to see whether it was given some.
+    """
+    size = len(values)
+    valid = None if mask is None or not mask.any() else pa.py_buffer(np.packbits(~mask, bitorder="little"))
+    if values.dtype == np.bool_:
+        return pa.Array.from_buffers(pa.bool_(), size, [valid, pa.py_buffer(np.packbits(values, bitorder="little"))])
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, size, [valid, pa.py_buffer(np.ascontiguousarray(values))])
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """A column of few distinct texts: `codes` (int32, -1 for null) into `texts`."""
@@ -79,8 +92,7 @@ class Names:
 
     def to_arrow(self) -> pa.DictionaryArray:
         """Give the column as an Arrow dictionary."""
-        mask = self.codes < 0 if (self.codes < 0).any() else None
-        return pa.DictionaryArray.from_arrays(pa.array(self.codes, mask=mask), pa.array(self.texts, pa.string()))
+        return pa.DictionaryArray.from_arrays(column(self.codes, self.codes < 0), pa.array(list(self.texts), pa.string()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +169,8 @@ class Batch:
         columns = {name: getattr(self, name) for name in self.__slots__}
         return Batch(
             **{
-                name: column.take(rows) if isinstance(column, Names) or name == "price" else column[rows]
-                for name, column in columns.items()
+                name: values.take(column(rows) if name == "price" else rows)
+                for name, values in columns.items()
             }
         )
 
@@ -182,27 +194,26 @@ def to_table(batch: Batch, *, source: Names, seq: NDArray[np.int64], line: NDArr
     phases = phase_codes(batch.active, batch.rugged, batch.tick, batch.cooldown_timer)
     columns = [
         batch.game.to_arrow(),
-        pa.array(seq),
-        pa.array(batch.tick),
+        column(seq),
+        column(batch.tick),
         to_utc(batch.wall_us, batch.zoned, zone),
         batch.price,
-        pa.array(batch.price_filled),
+        column(batch.price_filled),
         Names(phases, tuple(str(phase) for phase in _PHASES)).to_arrow(),
         batch.recorded_phase.to_arrow(),
-        pa.array(batch.active),
-        pa.array(batch.rugged),
+        column(batch.active),
+        column(batch.rugged),
         _nullable(batch.cooldown_timer),
         _nullable(batch.trade_count),
         source.to_arrow(),
-        pa.array(line),
-        pa.array(batch.repaired),
+        column(line),
+        column(batch.repaired),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def _nullable(values: NDArray[np.int64]) -> pa.Array:
-    mask = values == _MISSING
-    return pa.array(values.astype(np.int32), mask=mask if mask.any() else None)
+    return column(values.astype(np.int32), values == _MISSING)
 
 
 def phase_codes(
@@ -220,19 +231,18 @@ def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> p
     A time that the clock showed twice is the first of the two, one that it skipped is moved on by the gap; see
     `doubtful_times` for how many there were.
     """
-    mask = wall_us == _MISSING
-    walls = pa.array(wall_us, mask=mask if mask.any() else None)
+    walls = column(wall_us, wall_us == _MISSING)
     if zone == "UTC" or zoned.all():
         return walls.cast(TIME_TYPE)
     local = pc.assume_timezone(walls.cast(pa.timestamp("us")), zone, ambiguous="earliest", nonexistent="latest")
-    return pc.if_else(pa.array(zoned), walls.cast(TIME_TYPE), local.cast(TIME_TYPE))
+    return pc.if_else(column(zoned), walls.cast(TIME_TYPE), local.cast(TIME_TYPE))
 
 
 def doubtful_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> int:
     """Count the times that the clock of `zone` showed twice or never."""
     if zone == "UTC" or zoned.all():
         return 0
-    walls = pa.array(wall_us[~zoned & (wall_us != _MISSING)]).cast(pa.timestamp("us"))
+    walls = column(wall_us[~zoned & (wall_us != _MISSING)]).cast(pa.timestamp("us"))
     first = pc.assume_timezone(walls, zone, ambiguous="earliest", nonexistent="earliest")
     last = pc.assume_timezone(walls, zone, ambiguous="latest", nonexistent="latest")
     return int(pc.sum(pc.not_equal(first, last)).as_py() or 0)

@@ -192,6 +192,7 @@ def serve(leader: Connection) -> None:
 
 
 if __name__ == "__main__":
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # pyarrow looks for it at every array; half a second
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     serve(Connection(int(sys.argv[1])))
