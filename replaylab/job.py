@@ -17,7 +17,7 @@ from replaylab.scan import Account, Remark, Scan, scan_block, scan_document, too
 from replaylab.segment import Extent, file_digest, write_segment
 from replaylab.shape import Shape
 from replaylab.source import Block, Piece, read_pieces
-from replaylab.table import Batch, Names, Whole, column, doubtful_times, to_table
+from replaylab.table import Batch, Names, doubtful_times, sorted_by_game, to_table
 
 Base = tuple[int, int]
 """Lines and ticks of a source before a piece of it."""
@@ -101,7 +101,7 @@ class Job:
             table, extents = self._table()
             remarks = (self._publish_remarks(aside, writer.count), writer.count)
         ordered = sorted_by_game(table)
-        write_segment(self.folders.segments, ordered, origin="convert", extents=extents, remarks=remarks)
+        write_segment(self.folders.segments, [ordered], origin="convert", extents=extents, remarks=remarks)
         return extents
 
     def _take(self, block: Block, writer: RemarkWriter) -> None:
@@ -217,21 +217,3 @@ def _by_part(found: Scan, parts: int) -> list[list[Remark]]:
     for remark in found.remarks:
         remarks[int(found.part_of_line[remark.line])].append(remark)
     return remarks
-
-
-def sorted_by_game(table: pa.Table) -> pa.Table:
-    """Give rows sorted by game, in the order given within each."""
-    table = table.unify_dictionaries()
-    if not table.num_rows:
-        return table
-    table = table.combine_chunks()
-    games = table.column("game_id").chunk(0)
-    rank: Whole = np.argsort(np.argsort(games.dictionary.to_pylist(), kind="stable"), kind="stable")
-    codes = rank[games.indices.to_numpy()]
-    starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
-    if (np.diff(codes[starts]) > 0).all():
-        return table
-    counts = np.diff(starts, append=len(codes))
-    order = np.argsort(codes[starts], kind="stable")
-    shift = starts[order] - np.concatenate([[0], np.cumsum(counts[order])[:-1]])
-    return table.take(column(np.repeat(shift, counts[order]) + np.arange(len(codes))))

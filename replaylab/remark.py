@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +26,23 @@ SCHEMA: Final = pa.schema(
     ]
 )
 _HELD_BYTES: Final = 4 << 20  # raw bytes held before they are written
+
+
+_WRITING: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "use_dictionary": ["source", "kind", "reason"],
+    "column_encoding": {
+        **dict.fromkeys(("line", "start", "end"), "DELTA_BINARY_PACKED"),
+        "raw": "DELTA_LENGTH_BYTE_ARRAY",
+    },
+    "write_page_checksum": True,
+    "write_statistics": False,
+}
+
+
+def opened_writer(path: Path, compression_level: int = 1) -> pq.ParquetWriter:
+    """Give an open writer of a remarks file."""
+    return pq.ParquetWriter(path, SCHEMA, compression_level=compression_level, **_WRITING)
 
 
 class Placed(NamedTuple):
@@ -61,7 +78,7 @@ class RemarkWriter:
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, SCHEMA, compression="zstd", write_page_checksum=True)
+            self._writer = opened_writer(self.path)
         self._writer.write_table(to_table(self._held))
         self._held = []
         self._held_bytes = 0

@@ -1,19 +1,22 @@
 """One immutable Parquet file of ticks: sorted by game, told apart by its name, described by its footer.
 
 The name ends in a digest of all bytes of the file, so a flipped byte anywhere is found by comparing the two. The
-footer (key ``replaylab``, JSON) lists games with their rows, the extents of the sources they came from with an account
-of every byte, a digest of the rows that does not depend on their order, and the segments that this one replaces.
+footer (keys ``replaylab...``, JSON) lists games with their rows, the extents of the sources they came from with an
+account of every byte, a digest of the rows that does not depend on their order, and the segments that this one
+replaces.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +30,8 @@ from replaylab.errors import SegmentDamaged, StoreTooNew
 from replaylab.table import PRICE_TYPE, SCHEMA, SCHEMA_VERSION
 
 FOOTER_KEY: Final = b"replaylab"
+GAMES_KEY: Final = b"replaylab.games"
+EXTENTS_KEY: Final = b"replaylab.extents"
 ENDING: Final = ".parquet"
 ROW_GROUP_ROWS: Final = 1 << 17
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
@@ -34,7 +39,6 @@ _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
 _ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED") | {"price": "BYTE_STREAM_SPLIT"}
 _WRITING: Final[dict[str, Any]] = {
     "compression": "zstd",
-    "compression_level": 3,
     "use_dictionary": [*_NAMES, "cooldown_timer"],
     "column_encoding": _ENCODINGS,
     "write_statistics": ["game_id", "tick", "timestamp"],
@@ -42,6 +46,16 @@ _WRITING: Final[dict[str, Any]] = {
     "store_schema": True,
 }
 _MIX: Final = [np.uint64(0x9E3779B97F4A7C15 * (2 * number + 1) & (2**64 - 1)) for number in range(32)]
+
+
+class GameRange(NamedTuple):
+    """Where a segment holds a game: `rows` rows from `first_row` on, and between which places in its sources."""
+
+    game: str
+    first_row: int
+    rows: int
+    least_seq: int
+    greatest_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +94,48 @@ class Footer:
     origin: str
     rows: int
     rows_digest: str
-    games: list[tuple[str, int, int, int, int]]  # game, first row, rows, least seq, greatest seq
+    games: list[GameRange]
     extents: list[Extent]
     remarks: str | None = None
     remark_count: int = 0
     replaces: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
-    def to_json(self) -> bytes:
-        """Give the footer as it is written."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        extents = [{name: getattr(extent, name) for name in Extent.__slots__} for extent in self.extents]
-        return json.dumps({**fields, "extents": extents}, separators=(",", ":")).encode()
+    def to_metadata(self) -> dict[bytes, bytes]:
+        """Give the footer as Parquet key-value metadata: plain JSON, and the two long lists packed."""
+        lists = {"games", "extents"}
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
+        extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
+        games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
+        return {
+            FOOTER_KEY: json.dumps({**plain, "game_count": len(self.games), "extent_count": len(self.extents)}).encode(),
+            GAMES_KEY: _packed(games),
+            EXTENTS_KEY: _packed(extents),
+        }
 
     @classmethod
-    def from_json(cls, text: bytes) -> Footer:
+    def from_metadata(cls, found: Mapping[bytes, bytes]) -> Footer:
         """Read a footer; raises `StoreTooNew` for one of a newer schema."""
-        found = json.loads(text)
-        version = found["schema_version"]
+        plain = json.loads(found[FOOTER_KEY])
+        version = plain["schema_version"]
         if version > SCHEMA_VERSION:
             raise StoreTooNew(
                 f"schema version {version}; this release reads up to {SCHEMA_VERSION}: upgrade replaylab to read it"
             )
-        found["extents"] = [Extent(**extent) for extent in found["extents"]]
-        found["games"] = [tuple(game) for game in found["games"]]
-        return cls(**found)
+        extents = [Extent(*one) for one in zip(*_unpacked(found[EXTENTS_KEY], Extent.__slots__), strict=True)]
+        games = [GameRange(*one) for one in zip(*_unpacked(found[GAMES_KEY], GameRange._fields), strict=True)]
+        del plain["game_count"], plain["extent_count"]
+        return cls(games=games, extents=extents, **plain)
+
+
+def _packed(columns: dict[str, list[Any]]) -> bytes:
+    """Give columns as JSON, zlib, base64: footers must be text, and long lists would outweigh the ticks."""
+    return base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9))
+
+
+def _unpacked(text: bytes, names: Sequence[str]) -> list[list[Any]]:
+    columns = json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+    return [columns[name] for name in names]
 
 
 class Segment:
@@ -134,20 +165,20 @@ class Segment:
     @cached_property
     def footer(self) -> Footer:
         """What the segment says of itself. Raises `SegmentDamaged` or `StoreTooNew`."""
-        text = (self.metadata.metadata or {}).get(FOOTER_KEY)
-        if text is None:
+        found = self.metadata.metadata or {}
+        if FOOTER_KEY not in found:
             raise SegmentDamaged(f"{self.name}: no replaylab footer; this file is not a segment")
         try:
-            return Footer.from_json(text)
+            return Footer.from_metadata(found)
         except StoreTooNew as error:
             raise StoreTooNew(f"{self.name}: {error}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
 
     @cached_property
     def rows_of(self) -> dict[str, tuple[int, int]]:
         """First row and number of rows of every game in it."""
-        return {game: (first, rows) for game, first, rows, _, _ in self.footer.games}
+        return {one.game: (one.first_row, one.rows) for one in self.footer.games}
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all rows; raises `SegmentDamaged` when a page is not what was written."""
@@ -155,7 +186,10 @@ class Segment:
 
     def read_game(self, game_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the rows of one game, touching only the row groups that hold it."""
-        first, rows = self.rows_of[game_id]
+        return self.read_rows(*self.rows_of[game_id], columns)
+
+    def read_rows(self, first: int, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read `rows` rows from row `first` on, touching only the row groups that hold them."""
         groups, skipped, seen = [], 0, 0
         for number in range(self.metadata.num_row_groups):
             size = self.metadata.row_group(number).num_rows
@@ -190,40 +224,53 @@ class Segment:
 
 def write_segment(
     folder: Path,
-    table: pa.Table,
+    tables: Iterable[pa.Table],
     *,
     origin: str,
     extents: Sequence[Extent],
     remarks: tuple[str | None, int] = (None, 0),
     replaces: Sequence[str] = (),
+    expected_digest: str | None = None,
+    compression_level: int = 1,
 ) -> Segment:
-    """Write rows that are sorted by game as a segment: whole under its final name, or not there at all."""
-    games = game_ranges(table)
-    footer = Footer(
-        origin=origin,
-        rows=table.num_rows,
-        rows_digest=rows_digest(table),
-        games=games,
-        extents=list(extents),
-        remarks=remarks[0],
-        remark_count=remarks[1],
-        replaces=list(replaces),
-    )
-    text = footer.to_json()
-    with written_aside(folder, f"{origin}-{xxhash.xxh3_64_hexdigest(text)}") as aside:
-        pq.write_table(
-            table.replace_schema_metadata({FOOTER_KEY: text}),
-            aside,
-            row_group_size=ROW_GROUP_ROWS,
-            **_WRITING,
-        )
-        final = folder / _name(origin, games, table.num_rows, file_digest(aside))
+    """Write tables, together sorted by game, as a segment: whole under its final name, or not there at all.
+
+    Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then.
+    """
+    games: list[GameRange] = []
+    digests: list[str] = []
+    label = f"{origin}-{xxhash.xxh3_64_hexdigest(repr(extents).encode())}"
+    with written_aside(folder, label) as aside:
+        with pq.ParquetWriter(aside, SCHEMA, compression_level=compression_level, **_WRITING) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                digests.append(rows_digest(table))
+                _add_ranges(games, game_ranges(table))
+            rows = sum(one.rows for one in games)
+            digest = sum_digests(digests)
+            if expected_digest not in {None, digest}:
+                raise SegmentDamaged(f"{folder}: rows read for {origin} are not those that were stored; nothing was changed")
+            footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
+            writer.add_key_value_metadata(footer.to_metadata())
+        final = folder / _name(origin, games, rows, file_digest(aside))
         publish(aside, final)
     return Segment(final)
 
 
-def _name(origin: str, games: list[tuple[str, int, int, int, int]], rows: int, digest: str) -> str:
-    first, last = (_plain(games[0][0]), _plain(games[-1][0])) if games else ("none", "none")
+def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:
+    """Add the ranges of a table behind those before it; a game may go on from one to the next."""
+    rows = games[-1].first_row + games[-1].rows if games else 0
+    for one in more:
+        if games and games[-1].game == one.game:
+            last = games[-1]
+            seqs = min(last.least_seq, one.least_seq), max(last.greatest_seq, one.greatest_seq)
+            games[-1] = GameRange(one.game, last.first_row, last.rows + one.rows, *seqs)
+        else:
+            games.append(one._replace(first_row=one.first_row + rows))
+
+
+def _name(origin: str, games: list[GameRange], rows: int, digest: str) -> str:
+    first, last = (_plain(games[0].game), _plain(games[-1].game)) if games else ("none", "none")
     return f"{origin}_{first}_{last}_{rows}rows_{digest}{ENDING}"
 
 
@@ -245,8 +292,8 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def game_ranges(table: pa.Table) -> list[tuple[str, int, int, int, int]]:
-    """Give (game, first row, rows, least seq, greatest seq) of a table in which each game's rows stand together."""
+def game_ranges(table: pa.Table) -> list[GameRange]:
+    """Give the range of each game of a table in which each game's rows stand together."""
     if not table.num_rows:
         return []
     games = table.column("game_id").unify_dictionaries().combine_chunks()
@@ -257,7 +304,8 @@ def game_ranges(table: pa.Table) -> list[tuple[str, int, int, int, int]]:
     least, greatest = np.minimum.reduceat(seq, starts), np.maximum.reduceat(seq, starts)
     texts = games.dictionary.to_pylist()
     names = [texts[code] for code in codes[starts]]
-    return list(zip(names, starts.tolist(), counts.tolist(), least.tolist(), greatest.tolist(), strict=True))
+    columns = (names, starts.tolist(), counts.tolist(), least.tolist(), greatest.tolist())
+    return [GameRange(*one) for one in zip(*columns, strict=True)]
 
 
 def rows_digest(table: pa.Table) -> str:

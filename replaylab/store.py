@@ -18,6 +18,7 @@ from replaylab import remark, summary
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.game import Game
 from replaylab.segment import ENDING, Extent, Segment
+from replaylab.table import in_order_received
 from replaylab.verification import Verification, check
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Store:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
             raise GameNotFound(f"no game {game_id!r} in {self.path}{hint}")
-        return Game(game_id, lambda: _in_order(pa.concat_tables([part.read_game(game_id) for part in holders])))
+        return Game(game_id, lambda: in_order_received(pa.concat_tables([part.read_game(game_id) for part in holders])))
 
     def games(self) -> pd.DataFrame:
         """Give one row a game, in order of their start.
@@ -182,7 +183,7 @@ class Store:
             except SegmentDamaged as error:
                 self._leave_out(segment, error)
                 return None
-            self._summaries[key] = summary.summarise(_in_order(_without(table, segment, elsewhere)))
+            self._summaries[key] = summary.summarise(in_order_received(_without(table, segment, elsewhere)))
         return self._summaries[key]
 
     def _merged(self, game_id: str, segments: list[Segment]) -> pa.Table | None:
@@ -198,7 +199,7 @@ class Store:
                     self._leave_out(segment, error)
             if not parts:
                 return None
-            self._summaries[key] = summary.summarise(_in_order(pa.concat_tables(parts)))
+            self._summaries[key] = summary.summarise(in_order_received(pa.concat_tables(parts)))
         return self._summaries[key]
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
@@ -265,25 +266,3 @@ def _without(table: pa.Table, segment: Segment, games: list[str]) -> pa.Table:
         first, rows = segment.rows_of[game]
         keep[first : first + rows] = False
     return table.filter(pa.array(keep))
-
-
-def _in_order(table: pa.Table) -> pa.Table:
-    """Put rows in the order received: by game as they stand, then sources by their first time, then place in them."""
-    table = table.unify_dictionaries()
-    if not table.num_rows:
-        return table
-    game = table.column("game_id").combine_chunks().indices.to_numpy().astype(np.int64)
-    column = table.column("source").combine_chunks()
-    source = column.indices.to_numpy().astype(np.int64)
-    game_changes = np.flatnonzero(game[1:] != game[:-1])
-    source_changes = np.flatnonzero(source[1:] != source[:-1])
-    one_each = np.isin(source_changes, game_changes).all() and len(np.unique(game)) == len(game_changes) + 1
-    seq = table.column("seq").to_numpy()
-    if one_each and not (np.diff(seq)[np.diff(game) == 0] < 0).any():
-        return table
-    pairs, of_row = np.unique(game << 32 | source, return_inverse=True)
-    first = np.full(len(pairs), np.iinfo(np.int64).max)
-    times = pc.fill_null(table.column("timestamp").cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
-    np.minimum.at(first, of_row, times)
-    rank = np.argsort(np.argsort(column.dictionary.to_pylist()))
-    return table.take(pa.array(np.lexsort([seq, rank[source], first[of_row], game])))

@@ -246,3 +246,43 @@ def doubtful_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: s
     first = pc.assume_timezone(walls, zone, ambiguous="earliest", nonexistent="earliest")
     last = pc.assume_timezone(walls, zone, ambiguous="latest", nonexistent="latest")
     return int(pc.sum(pc.not_equal(first, last)).as_py() or 0)
+
+
+def in_order_received(table: pa.Table) -> pa.Table:
+    """Put rows in the order received: by game as they stand, then sources by their first time, then place in them."""
+    table = table.unify_dictionaries()
+    if not table.num_rows:
+        return table
+    game = table.column("game_id").combine_chunks().indices.to_numpy().astype(np.int64)
+    names = table.column("source").combine_chunks()
+    source = names.indices.to_numpy().astype(np.int64)
+    game_changes = np.flatnonzero(game[1:] != game[:-1])
+    source_changes = np.flatnonzero(source[1:] != source[:-1])
+    one_each = np.isin(source_changes, game_changes).all() and len(np.unique(game)) == len(game_changes) + 1
+    seq = table.column("seq").to_numpy()
+    if one_each and not (np.diff(seq)[np.diff(game) == 0] < 0).any():
+        return table
+    pairs, of_row = np.unique(game << 32 | source, return_inverse=True)
+    first = np.full(len(pairs), np.iinfo(np.int64).max)
+    times = pc.fill_null(table.column("timestamp").cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
+    np.minimum.at(first, of_row, times)
+    rank = np.argsort(np.argsort(names.dictionary.to_pylist()))
+    return table.take(column(np.lexsort([seq, rank[source], first[of_row], game])))
+
+
+def sorted_by_game(table: pa.Table) -> pa.Table:
+    """Give rows sorted by game, in the order given within each."""
+    table = table.unify_dictionaries()
+    if not table.num_rows:
+        return table
+    table = table.combine_chunks()
+    games = table.column("game_id").chunk(0)
+    rank: Whole = np.argsort(np.argsort(games.dictionary.to_pylist(), kind="stable"), kind="stable")
+    codes = rank[games.indices.to_numpy()]
+    starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
+    if (np.diff(codes[starts]) > 0).all():
+        return table
+    counts = np.diff(starts, append=len(codes))
+    order = np.argsort(codes[starts], kind="stable")
+    shift = starts[order] - np.concatenate([[0], np.cumsum(counts[order])[:-1]])
+    return table.take(column(np.repeat(shift, counts[order]) + np.arange(len(codes))))
