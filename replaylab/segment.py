@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import base64
 import json
+import lzma
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -129,12 +129,12 @@ class Footer:
 
 
 def _packed(columns: dict[str, list[Any]]) -> bytes:
-    """Give columns as JSON, zlib, base64: footers must be text, and long lists would outweigh the ticks."""
-    return base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9))
+    """Give columns as JSON, xz, base64: footers must be text, and long lists would outweigh the ticks."""
+    return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode()))
 
 
 def _unpacked(text: bytes, names: Sequence[str]) -> list[list[Any]]:
-    columns = json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+    columns = json.loads(lzma.decompress(base64.b64decode(text, validate=True)))
     return [columns[name] for name in names]
 
 
@@ -172,7 +172,7 @@ class Segment:
             return Footer.from_metadata(found)
         except StoreTooNew as error:
             raise StoreTooNew(f"{self.name}: {error}") from None
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+        except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
 
     @cached_property
