@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import zoneinfo
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from replaylab.durable import make_folders, sole_writer, sweep
-from replaylab.errors import SettingsError, SourceUnreadable
+from replaylab.errors import SourceUnreadable
 from replaylab.job import Folders
 from replaylab.plan import plan
 from replaylab.progress import bar
@@ -28,9 +27,9 @@ def convert(
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    source_tz: str = "UTC",
+    source_tz: str | None = None,
     strict: bool = False,
-    progress: bool = True,
+    progress: bool | None = None,
     workers: int | None = None,
 ) -> ConversionReport:
     """Convert recordings into a store, which is made when it is not there.
@@ -44,19 +43,21 @@ def convert(
         Files, folders (searched in depth for ``*.jsonl`` and ``*.game.json``) and patterns.
     store : path
         Folder of the store.
-    source_tz : str
-        Zone of times that carry none, such as ``America/New_York``.
+    source_tz : str, optional
+        Zone of times that carry none, such as ``America/New_York``; UTC unless given here or set.
     strict : bool
         Stop at the first damage with `SourceDamaged`.
-    progress : bool
+    progress : bool, optional
         Show a progress bar, in a terminal or notebook.
     workers : int, optional
-        Processes that convert at once; the number of cores unless given. Small inputs never need a second one.
+        Processes that convert at once; one a core unless given here or set. Small inputs never need a second one.
 
     Raises
     ------
     SourceNotFound, SourceEmpty, SourceUnreadable, SourceDamaged
         About the recordings; one of several that may not be read is named in the report instead.
+    SettingsError
+        For a zone that is not known, or a number of workers below one.
     StoreBusy, StoreFull, StoreUnwritable, StoreTooNew
         About the store; what was stored before is intact, and running again carries on.
 
@@ -71,8 +72,11 @@ def convert(
     (True, 0)
     """
     from replaylab.report import report
+    from replaylab.settings import current  # pydantic loads late, as importing the package must stay cheap
 
-    check_zone(source_tz)
+    given = {"source_tz": source_tz, "workers": workers, "progress": progress}
+    settings = current().changed(**{name: value for name, value in given.items() if value is not None})
+    zone = settings.source_tz
     found = find_sources(sources)
     root = Path(store)
     folders = Folders(root / SEGMENTS, root / REMARKS)
@@ -83,23 +87,13 @@ def convert(
         made = plan(found, Store(root).extents(), strict=strict)
         if len(made.unreadable) == len(found):
             raise SourceUnreadable("; ".join(made.unreadable.values()))
-        team = Team(made.jobs, folders, zone=source_tz, strict=strict)
-        with bar(made.bytes, "convert", "B", show=progress) as shown:
-            extents = team.run(_helpers(made.bytes, workers, strict=strict), shown.update)
-    return report(str(root), source_tz, made, extents)
-
-
-def check_zone(name: str) -> None:
-    """Raise `SettingsError` for a zone that is not known here."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(f"source_tz={name!r}: no such time zone; give a name such as America/New_York") from None
+        team = Team(made.jobs, folders, zone=zone, strict=strict)
+        with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
+            extents = team.run(_helpers(made.bytes, settings.workers, strict=strict), shown.update)
+    return report(str(root), zone, made, extents)
 
 
 def _helpers(size: int, workers: int | None, *, strict: bool) -> int:
     """How many helper processes are worth their start; strict reads in order, so that the first damage is the first."""
-    if workers is not None and workers < 1:
-        raise SettingsError(f"workers={workers}: at least one process is needed")
     wanted = len(os.sched_getaffinity(0)) if workers is None else workers
     return 0 if strict or size < HELPED_BYTES or not sys.executable else wanted - 1

@@ -1,0 +1,177 @@
+"""Settings: validated, frozen, and read from code, environment and file, in that order of precedence.
+
+A value given in code wins over the environment (``REPLAYLAB_SOURCE_TZ`` and so on), that over a settings file, that
+over the default. A value out of bounds never takes effect: one `SettingsError` lists every problem. Booleans in the
+environment are true/false, yes/no, on/off, 1/0, in any case.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zoneinfo
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from replaylab.errors import SettingsError
+
+_log = logging.getLogger(__name__)
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Speed = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Stake = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """Every number that can be set, with its bounds.
+
+    Raises
+    ------
+    SettingsError
+        Lists all problems, each with the name, the value and the bound.
+
+    Examples
+    --------
+    >>> Settings(ring_ticks=20_000).ring_ticks
+    20000
+    >>> Settings(ring_ticks=7, retries=-1)
+    Traceback (most recent call last):
+    ...
+    replaylab.errors.SettingsError: 2 settings are out of bounds
+    - ring_ticks=7: Input should be greater than or equal to 100
+    - retries=-1: Input should be greater than or equal to 0
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="REPLAYLAB_", frozen=True, extra="forbid", validate_default=True, env_ignore_empty=True
+    )
+
+    source_tz: str = Field("UTC", description="zone of recorded times that carry none")
+    workers: int | None = Field(None, ge=1, le=256, description="processes that convert at once; unset: one a core")
+    progress: bool = Field(default=True, description="show progress bars where somebody can see them")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+    ring_ticks: int = Field(5_000, ge=100, le=100_000, description="ticks kept of a live game")
+    buffer_ticks: int = Field(100, ge=10, le=1_000, description="ticks between two syncs of a recording")
+    auto_recording: bool = Field(default=False, description="record a live game without being asked")
+    max_file_bytes: int = Field(100 * 1024**2, ge=1 << 20, description="size at which a segment is sealed")
+    chart_points: int = Field(500, ge=10, le=1_000_000, description="points a live chart shows")
+    history_ticks: int = Field(1_000, ge=10, le=1_000_000, description="positions kept for looking back")
+
+    network_timeout_seconds: Seconds = 30.0
+    retries: int = Field(3, ge=0, le=1_000)
+    retry_delay_seconds: Seconds = 1.0
+    heartbeat_seconds: Seconds = 30.0
+
+    min_speed: Speed = 0.1
+    max_speed: Speed = 5.0
+    speed: Speed = 1.0
+    min_bet: Stake = Decimal("0.001")
+    max_bet: Stake = Decimal("1.0")
+    price_decimals: int = Field(8, ge=1, le=20, description="decimals shown, never stored")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_all_problems(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read code first, then the environment; a file is read by `load`."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return init_settings, env_settings
+
+    @field_validator("source_tz")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return checked_zone(value)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag_as_number(cls, value: object, info: Any) -> object:
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("true and false are not numbers")
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        problems = []
+        if self.max_speed <= self.min_speed:
+            problems.append(f"max_speed={self.max_speed} must be above min_speed={self.min_speed}")
+        if not self.min_speed <= self.speed <= self.max_speed:
+            problems.append(f"speed={self.speed} must lie between {self.min_speed} and {self.max_speed}")
+        if self.max_bet <= self.min_bet:
+            problems.append(f"max_bet={self.max_bet} must be above min_bet={self.min_bet}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def changed(self, **values: Any) -> Settings:
+        """Give settings with other values, validated like new ones."""
+        return type(self)(**{**self.model_dump(), **values})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the settings as JSON; Decimals as text, so that they come back exactly."""
+        Path(path).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **values: Any) -> Settings:
+        """Read a settings file; the environment wins over it, `values` win over both.
+
+        A file that is not there gives the defaults and a warning in the log; a malformed one is a `SettingsError`.
+        """
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            _log.warning("no settings file at %s: defaults are used", path)
+            found = {}
+        except (ValueError, OSError) as error:
+            raise SettingsError(f"{path}: not a settings file ({error})") from error
+        if not isinstance(found, dict):
+            raise SettingsError(f"{path}: not a settings file (a JSON object is needed)")
+        prefix = cls.model_config["env_prefix"]
+        set_outside = {name.lower().removeprefix(prefix.lower()) for name in os.environ}
+        return cls(**{name: value for name, value in found.items() if name not in set_outside} | values)
+
+
+def checked_zone(name: str) -> str:
+    """Give the name of a time zone when it is known here; raises `ValueError`."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no known time zone; give a name such as America/New_York") from None
+    return name
+
+
+@cache
+def current() -> Settings:
+    """Give the settings of this process, built from the environment when first asked for."""
+    return Settings()
+
+
+def _all_problems(error: ValidationError) -> str:
+    lines = []
+    for one in error.errors():
+        name = ".".join(str(part) for part in one["loc"])
+        lines.append(f"- {name}={one['input']!r}: {one['msg']}" if name else f"- {one['msg']}")
+    many = len(lines)
+    return "\n".join([f"{many} setting{'s are' if many > 1 else ' is'} out of bounds", *lines])

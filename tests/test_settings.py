@@ -1,0 +1,129 @@
+"""Settings: bounds, precedence, and one error for all problems."""
+
+from __future__ import annotations
+
+import json
+import logging
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from replaylab.errors import SettingsError
+from replaylab.settings import Settings
+
+BAD = ["0", "-1", "abc", "1e12"]
+NUMBERS = [
+    "workers",
+    "ring_ticks",
+    "buffer_ticks",
+    "chart_points",
+    "history_ticks",
+    "network_timeout_seconds",
+    "retry_delay_seconds",
+    "heartbeat_seconds",
+    "min_speed",
+    "max_speed",
+    "speed",
+    "price_decimals",
+]
+
+
+def test_defaults_are_those_of_the_audit() -> None:
+    """Without anything set, the numbers are those that the audit names."""
+    found = Settings()
+    assert (found.ring_ticks, found.buffer_ticks, found.retries, found.auto_recording) == (5000, 100, 3, False)
+    assert (found.min_speed, found.max_speed, found.speed, found.max_file_bytes) == (0.1, 5.0, 1.0, 100 * 1024**2)
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_bad_number_is_refused_through_every_door(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zero, negative, non-numeric and absurd values never take effect: not by code, file, change or environment."""
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({name: value}))
+    for door in (lambda: Settings(**{name: value}), lambda: Settings.load(file), lambda: Settings().changed(**{name: value})):
+        with pytest.raises(SettingsError, match=name):
+            door()
+    monkeypatch.setenv(f"REPLAYLAB_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=name):
+        Settings()
+
+
+def test_one_error_lists_all_problems() -> None:
+    """Two bad values and an unknown one are three lines of one error."""
+    with pytest.raises(SettingsError) as caught:
+        Settings(ring_ticks=1, log_level="LOUD", nonsense=3)
+    text = str(caught.value)
+    assert "3 settings" in text
+    assert all(name in text for name in ("ring_ticks=1", "log_level='LOUD'", "nonsense=3"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"min_speed": 2, "max_speed": 1}, {"speed": 50}, {"min_bet": "2", "max_bet": "1"}, {"speed": float("nan")}],
+)
+def test_values_that_contradict_each_other_are_refused(values: dict[str, object]) -> None:
+    """Least above greatest, or a speed outside of both, is an error."""
+    with pytest.raises(SettingsError):
+        Settings(**values)
+
+
+def test_a_flag_is_not_a_number() -> None:
+    """True is not one ring tick or one worker."""
+    with pytest.raises(SettingsError, match="not numbers"):
+        Settings(workers=True)
+
+
+def test_an_unknown_zone_is_refused() -> None:
+    """A zone that does not exist is an error that gives an example."""
+    with pytest.raises(SettingsError, match="America/New_York"):
+        Settings(source_tz="Mars/Olympus")
+
+
+def test_code_wins_over_environment_over_file_over_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented precedence holds for one name set in all places."""
+    file = tmp_path / "settings.json"
+    file.write_text('{"ring_ticks": 300, "retries": 7}')
+    assert Settings.load(file).ring_ticks == 300
+    monkeypatch.setenv("REPLAYLAB_RING_TICKS", "400")
+    assert Settings.load(file).ring_ticks == 400
+    assert Settings.load(file).retries == 7
+    assert Settings.load(file, ring_ticks=500).ring_ticks == 500
+
+
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("1", True), ("On", True), ("FALSE", False), ("no", False)])
+def test_booleans_are_read_in_every_common_form(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Yes, 1 and on are true; no and false are false, in any case."""
+    monkeypatch.setenv("REPLAYLAB_AUTO_RECORDING", text)
+    assert Settings().auto_recording is value
+
+
+def test_settings_come_back_from_a_file_exactly(tmp_path: Path) -> None:
+    """What is saved is what is loaded, Decimals to the digit."""
+    settings = Settings(min_bet=Decimal("0.00123456789012345678"), ring_ticks=777)
+    settings.save(tmp_path / "settings.json")
+    assert Settings.load(tmp_path / "settings.json") == settings
+
+
+def test_a_missing_file_gives_defaults_and_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is not there is said, not passed over in silence."""
+    with caplog.at_level(logging.WARNING):
+        assert Settings.load(tmp_path / "none.json") == Settings()
+    assert "none.json" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "nonsense"])
+def test_a_malformed_file_is_a_named_error(text: str, tmp_path: Path) -> None:
+    """A file that is no JSON object is an error naming the file."""
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(SettingsError, match=r"bad\.json"):
+        Settings.load(tmp_path / "bad.json")
+
+
+def test_settings_do_not_change() -> None:
+    """Settings are frozen; assignment is an error, not a silent change."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().ring_ticks = 200
