@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from replaylab import remark
 from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
 from replaylab.progress import bar
+from replaylab.remark import opened_writer
 from replaylab.segment import ENDING, ROW_GROUP_ROWS, Segment, file_digest, sum_digests, write_segment
 from replaylab.store import REMARKS, SEGMENTS, Store
 from replaylab.table import in_order_received, sorted_by_game
@@ -83,7 +83,9 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
         before = opened.segments()
         bytes_before = disk_bytes(opened.path)
         groups = _groups(before)
-        with bar(sum(segment.footer.rows for group in groups for segment in group), "compact", "row", show=progress) as shown:
+        with bar(
+            sum(segment.footer.rows for group in groups for segment in group), "compact", "row", show=progress
+        ) as shown:
             for group in groups:
                 _merge(opened.path, group)
                 remove_leftovers(opened)
@@ -184,7 +186,7 @@ def _merged_remarks(folder: Path, group: list[Segment]) -> tuple[str | None, int
         return None, 0
     with written_aside(folder, f"remarks-{xxhash.xxh3_64_hexdigest(repr(named).encode())}") as aside:
         count = 0
-        with remark.opened_writer(aside, REMARKS_LEVEL) as writer:
+        with opened_writer(aside, REMARKS_LEVEL) as writer:
             for name in named:
                 with pq.ParquetFile(folder / name, page_checksum_verification=True) as file:
                     for part in file.iter_batches(REMARKS_AT_ONCE):

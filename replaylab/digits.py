@@ -94,7 +94,9 @@ def read_times(load: Words, begin: Whole) -> tuple[Whole, Flags]:
     date, clock = load[begin], load[begin + 8]
     changes = np.flatnonzero((date[1:] != date[:-1]) | (clock[1:] != clock[:-1])) + 1
     starts = np.concatenate([np.zeros(1, np.int64), changes])
-    minutes = [_minute(one) for one in np.stack([date[starts], clock[starts]], axis=1).view(f"S{_MINUTE_BYTES}")[:, 0].tolist()]
+    minutes = [
+        _minute(one) for one in np.stack([date[starts], clock[starts]], axis=1).view(f"S{_MINUTE_BYTES}")[:, 0].tolist()
+    ]
     counts = np.diff(starts, append=len(begin))
     start_us = np.repeat(np.array([minute or 0 for minute in minutes], np.int64), counts)
     good = np.repeat(np.array([minute is not None for minute in minutes]), counts)

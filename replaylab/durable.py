@@ -42,7 +42,7 @@ def publish(aside: Path, final: Path) -> None:
     """Make a file that was written aside permanent under its final name, in that order: bytes, name, folder."""
     with storing(final.parent):
         sync_file(aside)
-        os.replace(aside, final)
+        aside.replace(final)
         sync_folder(final.parent)
 
 

@@ -21,6 +21,12 @@
     |   `-- GameNotFound (KeyError)              no such game in the store
     |-- WorkerFailed (RuntimeError)        a helper process died or broke off
     `-- MissingExtra (ImportError)         an optional package is not installed; says which
+
+Examples
+--------
+>>> from replaylab.errors import ReplayLabError, StoreNotFound
+>>> issubclass(StoreNotFound, ReplayLabError), issubclass(StoreNotFound, FileNotFoundError)
+(True, True)
 """
 
 from __future__ import annotations
@@ -47,8 +53,12 @@ class TickError(ReplayLabError, ValueError):
         self.field = field
         self.value = value
         self.reason = reason
+        self._given = (field, value, reason, problem)
         shown = repr(value)
         super().__init__(f"{field}={shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}")
+
+    def __reduce__(self) -> tuple[type[TickError], tuple[str, object, str, str]]:
+        return type(self), self._given  # crosses processes with all that it says
 
 
 class SettingsError(ReplayLabError, ValueError):
@@ -76,7 +86,7 @@ class SourceUnreadable(SourceError, PermissionError):
 
 
 class SourceDamaged(SourceError, ValueError):
-    """Damage met in strict mode: `source`, `line` (from 1), `start` (byte in the file) and `reason` say where and what."""
+    """Damage met in strict mode: `source`, `line` (from 1), `start` (byte in the file) and `reason`."""
 
     def __init__(self, source: str, line: int, start: int, reason: str) -> None:
         self.source = source
@@ -87,6 +97,9 @@ class SourceDamaged(SourceError, ValueError):
             f"{source}, line {line}, byte {start}: {reason}; nothing of this recording's part was stored. "
             "Convert without strict to repair what can be repaired and quarantine the rest"
         )
+
+    def __reduce__(self) -> tuple[type[SourceDamaged], tuple[str, int, int, str]]:
+        return type(self), (self.source, self.line, self.start, self.reason)
 
 
 class StoreError(ReplayLabError):

@@ -48,7 +48,7 @@ class Game:
         return found
 
     def __len__(self) -> int:
-        return self._rows.num_rows
+        return int(self._rows.num_rows)
 
     def __repr__(self) -> str:
         return f"Game({self.id!r}, {len(self)} rows)"
@@ -89,7 +89,7 @@ class Game:
 
     def _rug_row(self, rug_tick: int) -> pa.Table:
         table = self.ticks()
-        named = pc.fill_null(pc.not_equal(table.column("recorded_phase"), "RUG_EVENT_1"), True)  # noqa: FBT003 a fill value
+        named = pc.fill_null(pc.not_equal(table.column("recorded_phase"), "RUG_EVENT_1"), True)
         at_rug = pc.and_(pc.and_(table.column("rugged"), named), pc.equal(table.column("tick"), rug_tick))
         return table.filter(at_rug).slice(0, 1)
 

@@ -13,8 +13,16 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from replaylab.errors import TickError
-from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_price, checked_text, microseconds
-from replaylab.tick import MAX_TICK_BYTES, parse_wall_time
+from replaylab.tick import (
+    INT32_MAX,
+    MAX_TICK_BYTES,
+    checked_bool,
+    checked_int,
+    checked_price,
+    checked_text,
+    microseconds,
+    parse_wall_time,
+)
 
 FILLED_TEXT: Final = "1.0"  # what the old recorder wrote for a price that the server had not sent
 CAPTURED_TICK: Final = "gameStateUpdate"
@@ -75,7 +83,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_object)
 
 
-def parse_line(raw: bytes) -> Line:
+def parse_line(raw: bytes) -> Line:  # noqa: PLR0911 one way out for each thing a line can be
     """Read one line, with or without its newline.
 
     Examples
@@ -115,7 +123,7 @@ def interpret(found: object, size: int = 0) -> Line:
         return Line(Kind.DAMAGED, label=error.reason)
 
 
-def _dialect(found: dict[str, Any], size: int) -> Line:
+def _dialect(found: dict[str, Any], size: int) -> Line:  # noqa: PLR0911 one way out for each dialect
     name = found.get("event", found.get("event_type"))
     if isinstance(name, str) and "data" in found:
         return _captured(found, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import BinaryIO, Final
 
 import xxhash
@@ -137,7 +138,7 @@ def _pieces(source: Source, stored: _Stored, made: Plan) -> Iterator[Piece]:
             cuts = [start, source.size] if source.size > start or not chain else [start]
         else:
             cuts = _cuts(file, start, source.size)
-        for number, (begin, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        for number, (begin, end) in enumerate(pairwise(cuts)):
             known = number == 0
             yield Piece(source, begin, end, first_line if known else None, first_seq if known else None)
 

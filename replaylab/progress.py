@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-def bar(total: int, task: str, unit: str, *, show: bool) -> tqdm[None]:
+def bar(total: int, task: str, unit: str, *, show: bool) -> tqdm[NoReturn]:
     """Give a bar to `update`; it shows when `show` is set and somebody is there to see it."""
     from tqdm.auto import tqdm  # loads late, as importing the package must stay cheap
 

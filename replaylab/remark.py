@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,7 +83,7 @@ class RemarkWriter:
         self._held = []
         self._held_bytes = 0
 
-    def __enter__(self) -> RemarkWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -98,4 +98,6 @@ class RemarkWriter:
 def to_table(remarks: list[Placed]) -> pa.Table:
     """Give remarks as a table."""
     columns = list(zip(*remarks, strict=True)) if remarks else [()] * len(SCHEMA)
-    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )

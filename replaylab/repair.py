@@ -15,7 +15,9 @@ from replaylab.errors import TickError
 from replaylab.jsonl import DECODER, Kind, Line, Row, interpret, tick_row
 
 _OBJECT_START: Final = re.compile(r'\{\s*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"\s*:')
-_EDGE: Final = re.compile(r'\}\s*\Z|\A\s*\{"?\s*\Z')  # the end of an object whose beginning is gone, or a bare beginning
+_EDGE: Final = re.compile(
+    r'\}\s*\Z|\A\s*\{"?\s*\Z'
+)  # the end of an object whose beginning is gone, or a bare beginning
 _KEY: Final = re.compile(r'\s*"([a-z_]+)"\s*:\s*')
 _TEXT: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)

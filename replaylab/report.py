@@ -94,15 +94,21 @@ class ConversionReport(BaseModel):
         shown = ", ".join(f"{count} {name}" for name, count in sorted(status.items()))
         lines = [
             f"{len(self.sources)} sources ({shown}) -> {self.ticks_stored:,} ticks in {self.segments} new segments",
-            f"bytes: {self.bytes_in:,} in = {self.bytes_kept:,} kept + {self.bytes_repaired:,} repaired"
-            f" + {self.bytes_quarantined:,} quarantined + {self.bytes_blank:,} blank + {self.bytes_known:,} known",
-            f"ticks: {self.ticks_seen:,} seen = {self.ticks_stored:,} stored + {self.ticks_known:,} known"
-            f" + {self.ticks_quarantined:,} quarantined; {self.ticks_merged:,} taken out of merged lines,"
-            f" {self.ticks_torn:,} torn",
+            (
+                f"bytes: {self.bytes_in:,} in = {self.bytes_kept:,} kept + {self.bytes_repaired:,} repaired"
+                f" + {self.bytes_quarantined:,} quarantined + {self.bytes_blank:,} blank + {self.bytes_known:,} known"
+            ),
+            (
+                f"ticks: {self.ticks_seen:,} seen = {self.ticks_stored:,} stored + {self.ticks_known:,} known"
+                f" + {self.ticks_quarantined:,} quarantined; {self.ticks_merged:,} taken out of merged lines,"
+                f" {self.ticks_torn:,} torn"
+            ),
         ]
         lines += [f"  {reason}: {count:,}" for reason, count in sorted(self.reasons.items())]
         if self.zoneless_times:
-            doubt = f", {self.doubtful_times:,} of them shown twice or never by that clock" if self.doubtful_times else ""
+            doubt = (
+                f", {self.doubtful_times:,} of them shown twice or never by that clock" if self.doubtful_times else ""
+            )
             lines.append(f"{self.zoneless_times:,} times carry no zone and were read as {self.source_tz}{doubt}")
         return "\n".join([*lines, *self.unreadable])
 

@@ -21,7 +21,7 @@ _SHAPES: Final = 4  # writers whose lines are told apart within a block before t
 
 
 class Remark(NamedTuple):
-    """Bytes that are no clean tick: `kind` control, annotation, repair or quarantine; `line` from 0, bytes in the block.
+    """Bytes that are no clean tick: control, annotation, repair or quarantine; `line` from 0, bytes in the block.
 
     `raw` is None for bytes that became a tick and for private ones, which are never written.
     """
@@ -104,7 +104,9 @@ def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list
     added = {end: part for part, (end, unended) in enumerate(parts) if unended}
     for number in np.flatnonzero(~lines.done).tolist():
         start, end = int(lines.starts[number]), int(lines.ends[number]) + 1
-        reader.read(number, start, bytes(block[start:end]), int(part_of_line[number]), added=added.pop(end, None) is not None)
+        reader.read(
+            number, start, bytes(block[start:end]), int(part_of_line[number]), added=added.pop(end, None) is not None
+        )
     if reader.rows:
         batches.append(Batch.of(reader.rows, reader.row_lines))
     batch = Batch.join(batches).in_line_order()
@@ -144,7 +146,7 @@ def scan_document(data: bytes) -> Scan:
 
 
 def too_long(data: bytes, *, ends_line: bool) -> Scan:
-    """Give the scan of a piece of a line that is too long to be one: all of it quarantined, the line counted at its end."""
+    """Give the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end."""
     lines = Counter({"damaged": int(ends_line)})
     account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
     remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data)

@@ -108,7 +108,9 @@ class Footer:
         extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
         games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
         return {
-            FOOTER_KEY: json.dumps({**plain, "game_count": len(self.games), "extent_count": len(self.extents)}).encode(),
+            FOOTER_KEY: json.dumps(
+                {**plain, "game_count": len(self.games), "extent_count": len(self.extents)}
+            ).encode(),
             GAMES_KEY: _packed(games),
             EXTENTS_KEY: _packed(extents),
         }
@@ -208,7 +210,9 @@ class Segment:
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            raise SegmentDamaged(f"{self.name}: {error}; restore it from a backup or convert its sources again") from error
+            raise SegmentDamaged(
+                f"{self.name}: {error}; restore it from a backup or convert its sources again"
+            ) from error
 
     def problem(self) -> str | None:
         """Check the whole file; None when every byte and every row is what was written, else what is wrong."""
@@ -249,7 +253,9 @@ def write_segment(
             rows = sum(one.rows for one in games)
             digest = sum_digests(digests)
             if expected_digest not in {None, digest}:
-                raise SegmentDamaged(f"{folder}: rows read for {origin} are not those that were stored; nothing was changed")
+                raise SegmentDamaged(
+                    f"{folder}: rows read for {origin} are not those that were stored; nothing was changed"
+                )
             footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
             writer.add_key_value_metadata(footer.to_metadata())
         final = folder / _name(origin, games, rows, file_digest(aside))

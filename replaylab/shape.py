@@ -87,7 +87,12 @@ class Shape:
         time = DECODER.decode(stripped.decode()).get("timestamp")
         plain = _KNOWN.issuperset(keys) and _KNOWN - {"type"} <= set(keys) and isinstance(time, str)
         quoted = {piece.key for piece in pieces if piece.after}
-        if not plain or len(time) not in _ZONES or not time.endswith(_ZONES[len(time)].decode()) or quoted & {"tick", "trade_count"}:
+        if (
+            not plain
+            or len(time) not in _ZONES
+            or not time.endswith(_ZONES[len(time)].decode())
+            or quoted & {"tick", "trade_count"}
+        ):
             return None
         return cls(tuple(pieces), len(time))
 
@@ -199,7 +204,6 @@ def _columns(shape: Shape, found: _Block) -> Batch | None:
     found.good &= few.good & tick_good & trades_good & times_good & price_good
     if not found.good.all():
         return _columns(shape, found.kept()) if found.good.any() else None
-    assert price is not None
     return Batch(
         line=found.lines,
         game=few.game,
@@ -217,7 +221,9 @@ def _columns(shape: Shape, found: _Block) -> Batch | None:
     )
 
 
-def _prices(found: _Block, begin: Positions, end: Positions, filled: NDArray[np.bool_]) -> tuple[pa.Array, NDArray[np.bool_]]:
+def _prices(
+    found: _Block, begin: Positions, end: Positions, filled: NDArray[np.bool_]
+) -> tuple[pa.Array, NDArray[np.bool_]]:
     """Read the prices that are not filled; which rows are good, and the column when all of them are."""
     rows = np.flatnonzero(~filled)
     good = np.ones(len(begin), np.bool_)
@@ -354,4 +360,3 @@ def _storable(texts: pa.Array) -> NDArray[np.bool_]:
             return False
 
     return np.array([one(text) for text in texts.to_pylist()], np.bool_)
-

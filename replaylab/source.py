@@ -6,8 +6,8 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from io import BufferedReader
+from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from replaylab.errors import SourceEmpty, SourceNotFound

@@ -5,28 +5,31 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from replaylab import remark, summary
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.game import Game
+from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import ENDING, Extent, Segment
+from replaylab.summary import COLUMNS, summarise
+from replaylab.summary import SCHEMA as GAMES_SCHEMA
 from replaylab.table import in_order_received
 from replaylab.verification import Verification, check
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
 SEGMENTS: Final = "segments"
 REMARKS: Final = "remarks"
+Result = TypeVar("Result")
+_COMPACTIONS: Final = 10  # that may get in the way of one reading
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +49,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     >>> rl.open_store("no/such/folder")
     Traceback (most recent call last):
     ...
-    replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to no/such/folder`
+    replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to ...`
     """
     return Store(path)
 
@@ -70,9 +73,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if not (self.path / SEGMENTS).is_dir():
-            raise StoreNotFound(
-                f"no store at {self.path}; make one with `replaylab convert SOURCE --to {self.path}`"
-            )
+            raise StoreNotFound(f"no store at {self.path}; make one with `replaylab convert SOURCE --to ...`")
         self.damaged: dict[str, str] = {}
         self._opened: dict[str, Segment] = {}
         self._summaries: dict[tuple[str, ...], pa.Table] = {}
@@ -140,12 +141,24 @@ class Store:
 
     def game(self, game_id: str) -> Game:
         """Give one game; raises `GameNotFound`. ``store["<TAB>`` completes ids."""
-        holders = [segment for segment in self.segments() if game_id in segment.rows_of]
-        if not holders:
+        if game_id not in self:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
             raise GameNotFound(f"no game {game_id!r} in {self.path}{hint}")
-        return Game(game_id, lambda: in_order_received(pa.concat_tables([part.read_game(game_id) for part in holders])))
+        return Game(game_id, lambda: self._steady(lambda: self._read_game(game_id)))
+
+    def _read_game(self, game_id: str) -> pa.Table:
+        holders = [segment for segment in self.segments() if game_id in segment.rows_of]
+        return in_order_received(pa.concat_tables([segment.read_game(game_id) for segment in holders]))
+
+    def _steady(self, read: Callable[[], Result]) -> Result:
+        """Read again when a compaction has removed a segment between listing it and reading it."""
+        for _ in range(_COMPACTIONS):
+            try:
+                return read()
+            except FileNotFoundError:
+                _log.debug("a segment was compacted away while it was read: reading again")
+        return read()
 
     def games(self) -> pd.DataFrame:
         """Give one row a game, in order of their start.
@@ -161,16 +174,20 @@ class Store:
         import pandas as pd
 
         whole = {pa.int64(): pd.Int64Dtype()}
-        return self.games_table().to_pandas(types_mapper=whole.get)
+        frame: pd.DataFrame = self.games_table().to_pandas(types_mapper=whole.get)
+        return frame
 
     def games_table(self) -> pa.Table:
         """Give the table of `games()` in Arrow."""
+        return self._steady(self._games_table)
+
+    def _games_table(self) -> pa.Table:
         segments = self.segments()
         holders = Counter(game for segment in segments for game in segment.rows_of)
         spread = {game for game, count in holders.items() if count > 1}
         parts = [self._summary(segment, spread) for segment in segments]
         parts += [self._merged(game, segments) for game in sorted(spread)]
-        found = pa.concat_tables([part for part in parts if part is not None] or [summary.SCHEMA.empty_table()])
+        found = pa.concat_tables([part for part in parts if part is not None] or [GAMES_SCHEMA.empty_table()])
         return found.sort_by([("start", "ascending"), ("game_id", "ascending")])
 
     def _summary(self, segment: Segment, spread: set[str]) -> pa.Table | None:
@@ -179,11 +196,11 @@ class Store:
         key = (segment.name, *elsewhere)
         if key not in self._summaries:
             try:
-                table = segment.read([*summary.COLUMNS, "seq"])
+                table = segment.read([*COLUMNS, "seq"])
             except SegmentDamaged as error:
                 self._leave_out(segment, error)
                 return None
-            self._summaries[key] = summary.summarise(in_order_received(_without(table, segment, elsewhere)))
+            self._summaries[key] = summarise(in_order_received(_without(table, segment, elsewhere)))
         return self._summaries[key]
 
     def _merged(self, game_id: str, segments: list[Segment]) -> pa.Table | None:
@@ -194,12 +211,12 @@ class Store:
             parts = []
             for segment in holders:
                 try:
-                    parts.append(segment.read_game(game_id, [*summary.COLUMNS, "seq"]))
+                    parts.append(segment.read_game(game_id, [*COLUMNS, "seq"]))
                 except SegmentDamaged as error:
                     self._leave_out(segment, error)
             if not parts:
                 return None
-            self._summaries[key] = summary.summarise(in_order_received(pa.concat_tables(parts)))
+            self._summaries[key] = summarise(in_order_received(pa.concat_tables(parts)))
         return self._summaries[key]
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
@@ -220,20 +237,26 @@ class Store:
         Table
             `source`, `line` (from 1), `start`, `end` (bytes of the source), `kind`, `reason`, `raw`.
         """
-        parts = [remark.SCHEMA.empty_table()]
+        table = self._steady(self._remarks)
+        return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
+
+    def _remarks(self) -> pa.Table:
+        parts = [REMARKS_SCHEMA.empty_table()]
         for segment in self.segments():
             if segment.footer.remarks:
                 path = self.path / REMARKS / segment.footer.remarks
                 try:
                     parts.append(pq.read_table(path, page_checksum_verification=True))
                 except (pa.ArrowException, OSError) as error:
+                    if isinstance(error, FileNotFoundError) and not (self.path / SEGMENTS / segment.name).exists():
+                        raise  # compacted away, both of them
                     raise SegmentDamaged(f"{path.name}: remarks cannot be read ({error})") from error
-        table = pa.concat_tables(parts)
-        return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
+        return pa.concat_tables(parts)
 
     def quarantine(self) -> pd.DataFrame:
         """Give the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`."""
-        return self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
+        frame: pd.DataFrame = self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
+        return frame
 
     def verify(self, *, progress: bool = False) -> Verification:
         """Check every byte and every row against the digests and the accounts written with them; changes nothing."""

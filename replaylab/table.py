@@ -92,7 +92,9 @@ class Names:
 
     def to_arrow(self) -> pa.DictionaryArray:
         """Give the column as an Arrow dictionary."""
-        return pa.DictionaryArray.from_arrays(column(self.codes, self.codes < 0), pa.array(list(self.texts), pa.string()))
+        return pa.DictionaryArray.from_arrays(
+            column(self.codes, self.codes < 0), pa.array(list(self.texts), pa.string())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +170,7 @@ class Batch:
         rows = np.argsort(self.line, kind="stable")
         columns = {name: getattr(self, name) for name in self.__slots__}
         return Batch(
-            **{
-                name: values.take(column(rows) if name == "price" else rows)
-                for name, values in columns.items()
-            }
+            **{name: values.take(column(rows) if name == "price" else rows) for name, values in columns.items()}
         )
 
 

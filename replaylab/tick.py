@@ -167,15 +167,17 @@ def checked_price(value: object, field: str = "price") -> Decimal:
         raise TickError(field, value, "wrong_type", "not a number") from None
     if not price.is_finite():
         raise TickError(field, value, "not_finite", "a price is a finite number")
-    _, digits, exponent = price.as_tuple()
-    assert isinstance(exponent, int)  # finite
     if not price:
         return price
+    _, digits, exponent = price.as_tuple()
+    exponent = int(exponent)  # a finite Decimal has a number there
     if len(digits) + exponent > PRICE_WHOLE_DIGITS:
         raise TickError(field, value, "price_too_large", f"more than {PRICE_WHOLE_DIGITS} digits before the point")
     excess = -PRICE_SCALE - exponent
     if excess > 0 and any(digits[-excess:]):
-        raise TickError(field, value, "price_too_fine", f"more than {PRICE_SCALE} decimals; it would have to be rounded")
+        raise TickError(
+            field, value, "price_too_fine", f"more than {PRICE_SCALE} decimals; it would have to be rounded"
+        )
     return price
 
 

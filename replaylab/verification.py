@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from replaylab.progress import bar
@@ -49,7 +50,10 @@ class Verification:
 
     def __str__(self) -> str:
         verdict = "everything is as it was written" if self.ok else f"{len(self.problems)} problem(s)"
-        lines = [f"{self.segments} segments, {self.rows:,} rows: {verdict}", *(f"- {one}" for one in self.problems[:20])]
+        lines = [
+            f"{self.segments} segments, {self.rows:,} rows: {verdict}",
+            *(f"- {one}" for one in self.problems[:20]),
+        ]
         more = len(self.problems) - 20
         return "\n".join([*lines, f"- and {more} more"] if more > 0 else lines)
 
@@ -88,7 +92,7 @@ def _account_problems(segment: Segment) -> list[str]:
         counted = sum(extent.bytes.get(kind, 0) for kind in BYTE_KINDS)
         if counted != extent.end - extent.start:
             problems.append(
-                f"{segment.name}: of {extent.end - extent.start} bytes of {extent.source} only {counted} are accounted for"
+                f"{segment.name}: {counted} of {extent.end - extent.start} bytes of {extent.source} are accounted for"
             )
     taken = sum(extent.tick_count for extent in footer.extents)
     if footer.extents and taken != footer.rows:
@@ -114,7 +118,7 @@ def _overlaps(extents: list[Extent]) -> list[str]:
     """Check that no byte of a source was converted twice."""
     problems = []
     ordered = sorted(extents, key=lambda extent: (extent.source, extent.start))
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if before.source == after.source and after.start < before.end:
             problems.append(f"{after.source}: bytes {after.start} to {before.end} were converted twice")
     return problems

@@ -15,15 +15,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 # A module imports only from rows above its own, or from a neighbour in its row. A folder is one entry.
 LAYERS: list[list[str]] = [
     ["errors"],
-    ["settings", "tick"],
-    ["jsonl", "repair", "shape", "table"],
+    ["progress", "settings", "tick"],
+    ["digits", "jsonl", "repair", "shape", "table"],
     ["scan"],
     ["durable"],
     ["remark", "segment"],
-    ["html", "chart", "summary"],
+    ["chart", "html", "summary", "verification"],
     ["game", "store"],
-    ["extent", "report", "worker", "convert", "compact"],
-    ["fair", "simulate"],
+    ["source", "plan", "job", "report", "worker", "convert", "compact"],
+    ["fair", "process", "recording", "dialect", "overwrite", "corruption", "damage", "bulk", "simulate"],
     ["clock", "ring"],
     ["engine", "journal", "recorder"],
     ["live"],
@@ -32,7 +32,7 @@ LAYERS: list[list[str]] = [
     ["widgets"],
     ["service"],
     ["export"],
-    ["cli"],
+    ["screen", "cli"],
 ]
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
