@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from replaylab.summary import summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 _TEXTS = ("game_id", "phase", "recorded_phase", "source")
 
@@ -93,11 +94,38 @@ class Game:
         at_rug = pc.and_(pc.and_(table.column("rugged"), named), pc.equal(table.column("tick"), rug_tick))
         return table.filter(at_rug).slice(0, 1)
 
-    def plot(self, ax: Axes | None = None, *, log: bool = False) -> Axes:
-        """Draw the price path with its phases, rug and gaps; see `replaylab.chart.draw_game`."""
+    @overload
+    def plot(self, ax: None = None, *, log: bool = False) -> Figure: ...
+    @overload
+    def plot(self, ax: Axes, *, log: bool = False) -> Axes: ...
+    def plot(self, ax: Axes | None = None, *, log: bool = False) -> Figure | SubFigure | Axes:
+        """Draw the price path with its phases, rug and gaps.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Axes of your own to draw on.
+        log : bool
+            Logarithmic price axis.
+
+        Returns
+        -------
+        Figure or Axes
+            A figure that a notebook cell shows and that has `savefig` and `axes`; or `ax`, when it is given.
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = rl.simulate(folder + "/recordings", games=1, seed=7)
+        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+        >>> for game in rl.open_store(folder + "/store"):
+        ...     game.plot().savefig(folder + "/game.png")
+        """
         from replaylab.chart import draw_game  # matplotlib is only loaded when a chart is asked for
 
-        return draw_game(self.ticks(), self.prices(), self.summary, ax=ax, log=log)
+        drawn = draw_game(self.ticks(), self.prices(), self.summary, ax=ax, log=log)
+        return drawn.figure if ax is None else drawn
 
     def _repr_html_(self) -> str:
         from replaylab.html import game_card

@@ -263,10 +263,11 @@ class Store:
         return check(self.path / REMARKS, self.segments(), self.damaged, progress=progress)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the distributions of rug ticks and peaks; see `replaylab.chart.draw_store`."""
+        """Draw when games end and how high they go; give a figure that a cell shows, or `axes` when they are given."""
         from replaylab.chart import draw_store  # matplotlib is only loaded when a chart is asked for
 
-        return draw_store(self.games_table(), axes=axes)
+        drawn = draw_store(self.games_table(), axes=axes)
+        return drawn[0].figure if axes is None else drawn
 
 
 def _stable_listing(folder: Path) -> list[str]:
