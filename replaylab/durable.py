@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Final
 from replaylab.errors import StoreBusy, StoreError, StoreFull, StoreUnwritable
 
 ASIDE: Final = ".aside"  # ending of a file that is still being written
+PATIENCE_SECONDS: Final = 2.0
+_ASK_AGAIN_SECONDS: Final = 0.05
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -111,8 +114,10 @@ def storing(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Hold a folder's lock, so that one process at a time converts into it or compacts it; it ends with the process.
+
+    A lock that is held is asked for again for a while: helpers of a process that was just killed take a moment to die.
 
     Raises
     ------
@@ -122,12 +127,21 @@ def sole_writer(folder: Path) -> Iterator[None]:
     with storing(folder):
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreBusy(
-                f"another conversion or compaction is running on {folder}; run this again when it has ended"
-            ) from None
+        deadline = time.monotonic() + patience_seconds
+        while not _try_lock(lock):
+            if time.monotonic() > deadline:
+                raise StoreBusy(
+                    f"another conversion or compaction is running on {folder}; run this again when it has ended"
+                )
+            time.sleep(_ASK_AGAIN_SECONDS)
         yield
     finally:
         os.close(lock)
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
