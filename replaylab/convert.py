@@ -81,13 +81,13 @@ def convert(
     root = Path(store)
     folders = Folders(root / SEGMENTS, root / REMARKS)
     make_folders(root, folders.segments, folders.remarks)
-    with sole_writer(root):
+    with sole_writer(root) as lock:
         sweep(folders.segments)
         sweep(folders.remarks)
         made = plan(found, Store(root).extents(), strict=strict)
         if len(made.unreadable) == len(found):
             raise SourceUnreadable("; ".join(made.unreadable.values()))
-        team = Team(made.jobs, folders, zone=zone, strict=strict)
+        team = Team(made.jobs, folders, zone=zone, strict=strict, lock=lock)
         with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
             extents = team.run(_helpers(made.bytes, settings.workers, strict=strict), shown.update)
     return report(str(root), zone, made, extents)

@@ -114,10 +114,11 @@ def storing(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[int]:
     """Hold a folder's lock, so that one process at a time converts into it or compacts it; it ends with the process.
 
-    A lock that is held is asked for again for a while: helpers of a process that was just killed take a moment to die.
+    Gives the descriptor of the lock: a process that inherits it holds the lock as well. A lock that is held is asked
+    for again for a while, as helpers of a process that was just killed take a moment to die.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
                     f"another conversion or compaction is running on {folder}; run this again when it has ended"
                 )
             time.sleep(_ASK_AGAIN_SECONDS)
-        yield
+        yield lock
     finally:
         os.close(lock)
 

@@ -57,10 +57,11 @@ class Bases:
 class Team:
     """A process and its helpers, working through a queue of jobs in order."""
 
-    def __init__(self, jobs: list[list[Piece]], folders: Folders, *, zone: str, strict: bool) -> None:
+    def __init__(self, jobs: list[list[Piece]], folders: Folders, *, zone: str, strict: bool, lock: int) -> None:
         self.folders = folders
         self.zone = zone
         self.strict = strict
+        self.lock = lock  # inherited by the helpers: the store stays locked until the last of them is gone
         self.bases = Bases()
         self.extents: list[Extent] = []
         self.failures: list[BaseException] = []
@@ -123,7 +124,7 @@ class Team:
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(  # noqa: S603 this package, by this interpreter
             [sys.executable, "-m", "replaylab.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), self.lock],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
         )
