@@ -36,7 +36,7 @@ ENDING: Final = ".parquet"
 ROW_GROUP_ROWS: Final = 1 << 17
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
 _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
-_ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED") | {"price": "BYTE_STREAM_SPLIT"}
+_ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED")  # prices plain: DuckDB and Polars read no other
 _WRITING: Final[dict[str, Any]] = {
     "compression": "zstd",
     "use_dictionary": [*_NAMES, "cooldown_timer"],
