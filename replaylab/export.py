@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,9 @@ from replaylab.lines import csv_lines, json_lines, recording_lines
 from replaylab.selection import CompactedAwayError, Selection, What
 from replaylab.store import Store
 from replaylab.table import NAME_TYPE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Write = Callable[[pa.Table], Any]
 
@@ -201,4 +204,28 @@ def _format(path: Path) -> Format:
 def _refuse_inside(store: Store, path: Path) -> None:
     """Raise when a file would be written into the store that is read."""
     if store.path.resolve() in path.resolve().parents:
-        raise SettingsError(f"path={str(path)!r}: lies inside the store {store.path}; write to another folder")
+        raise SettingsError(f"path={str(path)!r}: lies inside the store {str(store.path)!r}; write to another folder")
+
+
+_PICTURES: Final = (".png", ".svg", ".pdf")
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> int:
+    """Write a chart as a picture, whole under its name or not there at all, and give its size in bytes.
+
+    Raises
+    ------
+    SettingsError
+        When the ending is not one of ``.png``, ``.svg`` and ``.pdf``.
+    StoreFull, StoreUnwritable
+        About the file.
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    if ending not in _PICTURES:
+        raise SettingsError(f"path={str(target)!r}: the ending says the format; take one of {', '.join(_PICTURES)}")
+    make_folders(target.parent)
+    with written_aside(target.parent, f".{target.name}") as aside:
+        figure.savefig(aside, format=ending[1:], dpi=150, metadata={} if ending != ".png" else {"Software": None})
+        publish(aside, target)
+    return target.stat().st_size
