@@ -19,6 +19,10 @@
     |   |-- StoreUnwritable (OSError)            the store cannot be written for another reason
     |   |-- SegmentDamaged (ValueError)          a segment that is not what its name and footer say
     |   `-- GameNotFound (KeyError)              no such game in the store
+    |-- PlaybackError
+    |   |-- SpeedError (ValueError)              a speed that is no number within its bounds
+    |   |-- LookAhead (IndexError)               a strategy reads past the cursor
+    |   `-- Unplayable (ValueError)              what was given to an engine is no game that can be played
     |-- WorkerFailed (RuntimeError)        a helper process died or broke off
     `-- MissingExtra (ImportError)         an optional package is not installed; says which
 
@@ -135,6 +139,22 @@ class GameNotFound(StoreError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""  # KeyError would show the message in quotes
+
+
+class PlaybackError(ReplayLabError):
+    """Base of what can be wrong with a replay."""
+
+
+class SpeedError(PlaybackError, ValueError):
+    """A speed that is NaN, zero, negative, out of its bounds, or no number; the speed before it still holds."""
+
+
+class LookAhead(PlaybackError, IndexError):
+    """A row beyond the cursor was asked for: at that moment of the game nobody knew it."""
+
+
+class Unplayable(PlaybackError, ValueError):
+    """What was given to an engine is no game that can be played; what it held before is still there."""
 
 
 class WorkerFailed(ReplayLabError, RuntimeError):
