@@ -50,6 +50,13 @@ class ReplayLabError(Exception):
     """
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python prints
+        return f"<{type(value).__name__}>"
+
+
 class TickError(ReplayLabError, ValueError):
     """A value that cannot be a tick: `field` and `value` say which, `reason` is the code used in quarantines."""
 
@@ -58,7 +65,7 @@ class TickError(ReplayLabError, ValueError):
         self.value = value
         self.reason = reason
         self._given = (field, value, reason, problem)
-        shown = repr(value)
+        shown = _shown(value)
         super().__init__(f"{field}={shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}")
 
     def __reduce__(self) -> tuple[type[TickError], tuple[str, object, str, str]]:

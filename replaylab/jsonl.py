@@ -108,7 +108,7 @@ def parse_line(raw: bytes) -> Line:  # noqa: PLR0911 one way out for each thing 
         return Line(Kind.DAMAGED, label="duplicate_key")
     except json.JSONDecodeError:
         return Line(Kind.DAMAGED, label="not_json", broken=True)
-    except ValueError:  # a whole number of more digits than Python converts
+    except (ValueError, ArithmeticError):  # more digits, or a longer exponent, than Python converts
         return Line(Kind.DAMAGED, label="out_of_range")
     return interpret(found, len(stripped))
 

@@ -13,14 +13,17 @@ from typing import Any, Final, NamedTuple
 
 from replaylab.errors import TickError
 from replaylab.jsonl import DECODER, Kind, Line, Row, interpret, tick_row
+from replaylab.tick import MAX_TICK_BYTES
 
 _OBJECT_START: Final = re.compile(r'\{\s*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"\s*:')
-_EDGE: Final = re.compile(
-    r'\}\s*\Z|\A\s*\{"?\s*\Z'
-)  # the end of an object whose beginning is gone, or a bare beginning
+# The end of an object whose beginning is gone, or a bare beginning.
+_EDGE: Final = re.compile(r'\}\s*\Z|\A\s*\{"?\s*\Z')
 _KEY: Final = re.compile(r'\s*"([a-z_]+)"\s*:\s*')
+_COMMA: Final = re.compile(r"\s*,")
 _TEXT: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_WINDOW: Final = 4096  # characters decoded at first; more when an object goes on
+_LITERAL_ROOM: Final = 16  # characters that a literal or an escape may take
 _LITERALS: Final = {"true": True, "false": False, "null": None}
 _LITERAL: Final = re.compile("true|false|null")
 
@@ -71,13 +74,15 @@ def _encoded(text: str) -> bytes:
 def _object_at(text: str, start: int) -> tuple[int, Line | None, str]:
     """Give (end, line, reason) of the object that starts at `start`: whole, torn, or without data."""
     try:
-        value, end = DECODER.raw_decode(text, start)
-    except (json.JSONDecodeError, RecursionError):
+        value, end = _decode(text, start)
+    except RecursionError:
+        return len(text), None, "too_deep"
+    except json.JSONDecodeError:
         after = _OBJECT_START.search(text, start + 1)
         end = after.start() if after else len(text)
         row = _torn_row(text[start:end])
         return (end, Line(Kind.TICK, (row,)), "torn_object") if row else (end, None, "torn_beginning")
-    except ValueError:  # a key twice, or a whole number longer than Python converts
+    except (ValueError, ArithmeticError):  # a key twice, or a number longer than Python converts
         after = _OBJECT_START.search(text, start + 1)
         return (after.start() if after else len(text)), None, "torn_beginning"
     line = interpret(value, end - start)
@@ -85,6 +90,22 @@ def _object_at(text: str, start: int) -> tuple[int, Line | None, str]:
         return end, None, line.label
     rows = tuple(row._replace(repaired=True) for row in line.rows)
     return end, line._replace(rows=rows), "merged_line"
+
+
+def _decode(text: str, start: int) -> tuple[object, int]:
+    """Give (value, end) of the object that starts at `start`, from windows: an error counts all text given."""
+    size = _WINDOW
+    while True:
+        window = text[start : start + size]
+        try:
+            value, end = DECODER.raw_decode(window)
+        except json.JSONDecodeError as error:
+            met_edge = error.pos > len(window) - _LITERAL_ROOM or error.msg.startswith("Unterminated")
+            if not met_edge or start + size >= len(text):
+                raise
+            size *= 8
+        else:
+            return value, start + end
 
 
 def _torn_row(text: str) -> Row | None:
@@ -96,11 +117,11 @@ def _torn_row(text: str) -> Row | None:
         if not whole:
             break
         found[key[1]] = value
-        at += len(text[at:]) - len(text[at:].lstrip())
-        if text[at : at + 1] != ",":
+        comma = _COMMA.match(text, at)
+        if comma is None:
             break
-        at += 1
-    if found.get("type", "tick") != "tick" or "phase" not in found:
+        at = comma.end()
+    if found.get("type", "tick") != "tick" or "phase" not in found or at > MAX_TICK_BYTES:
         return None
     try:
         return tick_row(found)._replace(repaired=True)
@@ -120,4 +141,7 @@ def _torn_value(text: str, at: int) -> tuple[object, int, bool]:
     whole = text[match.end() : match.end() + 20].lstrip()[:1] in {",", "}"} and len(match[0]) <= 100
     if not whole:
         return None, match.end(), False
-    return (Decimal(match[0]) if match[1] or match[2] else int(match[0])), match.end(), True
+    try:
+        return (Decimal(match[0]) if match[1] or match[2] else int(match[0])), match.end(), True
+    except ArithmeticError:  # a longer exponent than Python converts
+        return None, match.end(), False

@@ -18,6 +18,7 @@ BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")
 BOM: Final = b"\xef\xbb\xbf"
 _TRIALS: Final = 12  # lines looked at for a shape before the general parser takes the rest of the block
 _SHAPES: Final = 4  # writers whose lines are told apart within a block before the general parser takes the rest
+_LONGEST: Final = 4096  # bytes of a line that is read in columns; a longer one may be more than a tick can hold
 
 
 class Remark(NamedTuple):
@@ -137,7 +138,7 @@ def _account_shaped(accounts: list[Account], lines: _Lines, part_of_line: Whole,
 
 def scan_document(data: bytes) -> Scan:
     """Scan one JSON document, such as a game state file; what is none is scanned as lines."""
-    if parse_line(data).kind is not Kind.TICK:
+    if parse_line(data.removeprefix(BOM)).kind not in {Kind.TICK, Kind.CONTROL}:
         return scan(data)
     account = Account()
     reader = _SlowReader([account])
@@ -167,7 +168,7 @@ class _Lines:
 
     def read_shaped(self, shapes: list[Shape]) -> list[Batch]:
         """Read the lines that have a known shape, then that of the first lines left, a few times over."""
-        counts = np.diff(self.line_stops, prepend=-1)
+        counts = np.where(self.ends - self.starts > _LONGEST, 0, np.diff(self.line_stops, prepend=-1))
         batches = [batch for shape in shapes if (batch := self._read(shape, counts)) is not None]
         while len(shapes) < _SHAPES and (shape := self._next_shape(counts)) is not None:
             batch = self._read(shape, counts)

@@ -16,22 +16,21 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.digits import read_times, read_whole
-from replaylab.errors import TickError
 from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, parse_line
 from replaylab.table import PRICE_TYPE, Batch, Names, column
-from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_price, checked_text
+from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_text
 
-PADDING: Final = 32  # bytes behind a block that may be loaded, never used
+PADDING: Final = 128  # bytes behind a block that may be loaded, never used: a frame, a time and a word
+_LONGEST_FRAME: Final = 64  # bytes between a comma and a value, so that a load ends in the padding
 COMMA: Final = 44
 NEWLINE: Final = 10
 LEAST_PIECES: Final = 9  # a tick without `type`
 _LEAST_SHARE: Final = 4  # more distinct texts than one in four lines: not a column of few values
 _PAIR: Final = re.compile(rb'\s*"([a-z_]+)"\s*:\s*("?)')
-_PLAIN_PRICE: Final = r"^(0|[1-9][0-9]*)(\.[0-9]+)?$"
+_PLAIN_PRICE: Final = re.compile(rb"(0|[1-9][0-9]{0,13})(\.[0-9]{1,24})?")  # what Arrow can read into PRICE_TYPE
 _NAIVE_LENGTH: Final = 26  # of a time with microseconds and without a zone
 _ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
@@ -82,6 +81,9 @@ class Shape:
             pair = _PAIR.match(text, len(opening))
             if pair is None or not text.startswith(opening):
                 return None
+            if pair[1] == b"type":  # its value says what the line is: all of it is frame
+                pieces.append(Piece("type", text, b""))
+                continue
             pieces.append(Piece(pair[1].decode(), text[: pair.end()], b'"' if pair[2] else b""))
         keys = [piece.key for piece in pieces]
         time = DECODER.decode(stripped.decode()).get("timestamp")
@@ -92,6 +94,7 @@ class Shape:
             or len(time) not in _ZONES
             or not time.endswith(_ZONES[len(time)].decode())
             or quoted & {"tick", "trade_count"}
+            or max(len(piece.before) for piece in pieces) > _LONGEST_FRAME
         ):
             return None
         return cls(tuple(pieces), len(time))
@@ -109,6 +112,7 @@ class Shape:
             Where each line starts, and its number.
         """
         found = _Block(block, stops, starts, lines)
+        found.good &= (stops[:, -1] > stops[:, 0]) & (found.bytes[starts] == ord("{"))  # from brace to brace
         for number, piece in enumerate(self.pieces):
             if piece.key in _ENUMERATED:
                 continue  # read whole, key and all, by the general parser
@@ -120,9 +124,11 @@ class Shape:
                 good &= stops[:, number] - begin == len(piece.before) + self.time_length + 1
                 if self.zoned:
                     good &= found.equal(begin + len(piece.before) + _NAIVE_LENGTH, _ZONES[self.time_length])
-            good &= stops[:, number] - begin > len(piece.before) + len(piece.after)
-            found.good &= good
-        return _columns(self, found.kept()) if found.good.any() else None
+            size = stops[:, number] - begin
+            frame = len(piece.before) + len(piece.after)
+            found.good &= good & (size == frame if piece.key == "type" else size > frame)
+        found = found.kept()
+        return _columns(self, found) if len(found.lines) else None
 
 
 class _Block:
@@ -232,9 +238,7 @@ def _prices(
     texts = found.texts(begin[rows], end[rows])
     amounts = _cast(texts) if _all_plain(texts) else None
     if amounts is None:
-        good[rows] = _storable(texts)
-        if good.all():  # each alone can be stored and all together cannot be read: exponents; left to the parser
-            good[rows] = _true_where(pc.match_substring_regex(texts.cast(pa.string()), _PLAIN_PRICE))
+        good[rows] = [_PLAIN_PRICE.fullmatch(text) is not None for text in texts.to_pylist()]
         return None, good
     words = np.zeros((len(begin), 2), np.uint64)
     words[rows] = np.frombuffer(amounts.buffers()[1], np.uint64).reshape(-1, 2)[: len(rows)]
@@ -299,7 +303,7 @@ def _read_pairs(text: bytes, keys: tuple[str, ...]) -> tuple[Any, ...] | None:
                 checked_int(key, value, -INT32_MAX)
             else:
                 checked_text(key, value)
-    except (ValueError, RecursionError):  # TickError is a ValueError
+    except (ValueError, ArithmeticError, RecursionError):  # TickError is a ValueError
         return None
     return tuple(found.values()) if tuple(found) == keys else None
 
@@ -339,24 +343,8 @@ def _all_plain(texts: pa.Array) -> bool:
     return bool(in_range and first.min() >= ord("0") and last.min() >= ord("0"))
 
 
-def _true_where(mask: pa.BooleanArray) -> NDArray[np.bool_]:
-    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
-
-
 def _cast(texts: pa.Array) -> pa.Array | None:
     try:
         return texts.cast(pa.string()).cast(PRICE_TYPE)
     except pa.ArrowInvalid:
         return None
-
-
-def _storable(texts: pa.Array) -> NDArray[np.bool_]:
-    """Which prices can be stored, asked one by one: only when a whole block could not be cast."""
-
-    def one(text: bytes) -> bool:
-        try:
-            return bool(checked_price(text.decode()) is not None)
-        except TickError:
-            return False
-
-    return np.array([one(text) for text in texts.to_pylist()], np.bool_)

@@ -83,19 +83,28 @@ def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
         raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
     names = _told_apart(found)
-    return sorted((Source(Path(path), names[path], os.stat(path).st_size) for path in found), key=lambda one: one.name)
+    return sorted((Source(Path(path), names[path], _size(path)) for path in found), key=lambda one: one.name)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # the plan tells what cannot be read, and why
+        return 0
 
 
 def _matches(argument: str) -> Iterator[tuple[str, str]]:
     """Give (real path, name) of every recording that an argument means."""
     if os.path.isdir(argument):
         root = os.path.realpath(argument)
-        for folder, inner, files in os.walk(root):
+        closed: list[str] = []
+        for folder, inner, files in os.walk(root, onerror=lambda error: closed.append(str(error.filename))):
             inner[:] = sorted(one for one in inner if not one.startswith("."))
             for file in sorted(files):
                 if file.endswith(ENDINGS) and not file.startswith("."):
                     path = os.path.join(folder, file)
                     yield path, os.path.relpath(path, root) if folder != root else file
+        yield from ((folder, os.path.relpath(folder, root)) for folder in closed)  # named as unreadable by the plan
     elif os.path.exists(argument):
         yield os.path.realpath(argument), os.path.basename(argument)
     else:
@@ -125,6 +134,8 @@ def line_end(file: BinaryIO, position: int, size: int) -> int:
     file.seek(position - 1)
     while position < size:
         piece = file.read(min(1 << 16, size - position + 1))
+        if not piece:  # the file has become shorter
+            break
         at = piece.find(b"\n")
         if at >= 0:
             return min(position + at, size)
@@ -154,8 +165,9 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
             elif not small:
                 yield from _read_lines(file, number, size)
             else:
-                held += file.read(size)
-                unended = size > 0 and not held.endswith(b"\n")
+                data = file.read(size)
+                held += data
+                unended = bool(data) and not data.endswith(b"\n")
                 held += b"\n" if unended else b""
                 parts.append(Part(number, len(held), unended))
     if parts:
@@ -177,14 +189,14 @@ def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]
         data[: len(carried)] = carried
         got = file.readinto(memoryview(data)[len(carried) : len(carried) + want]) if want else 0
         size, left = len(carried) + got, (left - got if got else 0)
-        newline = data.rfind(b"\n", len(carried), size) + 1
-        if skipping or (left and size > MAX_LINE_BYTES and not newline):
-            cut = data.find(b"\n", 0, size) + 1 if skipping else 0
-            end = cut or size
-            yield Block(data[:end], end, [Part(number, end)], too_long=True, ends_line=bool(cut))
-            skipping, carried = not cut and left > 0, bytes(data[end:size])
+        first = data.find(b"\n", 0, size) + 1 if skipping or size > MAX_LINE_BYTES else 1
+        if skipping or not 0 < first <= MAX_LINE_BYTES:
+            end = first or size
+            skipping = bool(left) and not first
+            yield Block(data[:end], end, [Part(number, end)], too_long=True, ends_line=not skipping)
+            carried = bytes(data[end:size])
             continue
-        cut = newline if left else size
+        cut = data.rfind(b"\n", 0, size) + 1 if left else size
         carried = bytes(data[cut:size])
         if cut:
             unended = data[cut - 1] != ord("\n")

@@ -227,14 +227,16 @@ def phase_codes(
 def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> pa.Array:
     """Give times in UTC; those without a zone are read in `zone`.
 
-    A time that the clock showed twice is the first of the two, one that it skipped is moved on by the gap; see
+    A time that the clock showed twice is the first of the two, one that it skipped counts from before the gap; see
     `doubtful_times` for how many there were.
     """
     walls = column(wall_us, wall_us == _MISSING)
     if zone == "UTC" or zoned.all():
         return walls.cast(TIME_TYPE)
-    local = pc.assume_timezone(walls.cast(pa.timestamp("us")), zone, ambiguous="earliest", nonexistent="latest")
-    return pc.if_else(column(zoned), walls.cast(TIME_TYPE), local.cast(TIME_TYPE))
+    written = walls.cast(pa.timestamp("us"))
+    local = pc.assume_timezone(written, zone, ambiguous="earliest", nonexistent="earliest")
+    skipped = pc.subtract(written, pc.local_timestamp(local))  # how far into a gap, else nothing
+    return pc.if_else(column(zoned), walls.cast(TIME_TYPE), pc.add(local, skipped).cast(TIME_TYPE))
 
 
 def doubtful_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> int:
@@ -265,8 +267,15 @@ def in_order_received(table: pa.Table) -> pa.Table:
     first = np.full(len(pairs), np.iinfo(np.int64).max)
     times = pc.fill_null(table.column("timestamp").cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
     np.minimum.at(first, of_row, times)
-    rank = np.argsort(np.argsort(names.dictionary.to_pylist()))
+    rank = _ranks(names.dictionary.to_pylist())
     return table.take(column(np.lexsort([seq, rank[source], first[of_row], game])))
+
+
+def _ranks(texts: list[str]) -> Whole:
+    """Give the place of each text when sorted; numpy's own order would drop NULs at the end of a text."""
+    ranks = np.empty(len(texts), np.int64)
+    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+    return ranks
 
 
 def sorted_by_game(table: pa.Table) -> pa.Table:
@@ -276,8 +285,7 @@ def sorted_by_game(table: pa.Table) -> pa.Table:
         return table
     table = table.combine_chunks()
     games = table.column("game_id").chunk(0)
-    rank: Whole = np.argsort(np.argsort(games.dictionary.to_pylist(), kind="stable"), kind="stable")
-    codes = rank[games.indices.to_numpy()]
+    codes = _ranks(games.dictionary.to_pylist())[games.indices.to_numpy()]
     starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     if (np.diff(codes[starts]) > 0).all():
         return table

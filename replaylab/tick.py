@@ -20,8 +20,9 @@ INT32_MAX: Final = 2**31 - 1
 _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?\d\d)?)?\Z", re.ASCII
+    r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?\d\d)?)?\Z", re.ASCII
 )
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 
 
 class Phase(StrEnum):
@@ -167,10 +168,12 @@ def checked_price(value: object, field: str = "price") -> Decimal:
         raise TickError(field, value, "wrong_type", "not a number") from None
     if not price.is_finite():
         raise TickError(field, value, "not_finite", "a price is a finite number")
-    if not price:
-        return price
-    _, digits, exponent = price.as_tuple()
+    if isinstance(value, str) and not _NUMBER.match(value):  # Decimal takes 1_0, spaces and the digits of any script
+        raise TickError(field, value, "wrong_type", "not a number")
+    sign, digits, exponent = price.as_tuple()
     exponent = int(exponent)  # a finite Decimal has a number there
+    if not price:
+        return price if -PRICE_SCALE <= exponent <= 0 else Decimal(0)
     if len(digits) + exponent > PRICE_WHOLE_DIGITS:
         raise TickError(field, value, "price_too_large", f"more than {PRICE_WHOLE_DIGITS} digits before the point")
     excess = -PRICE_SCALE - exponent
@@ -178,7 +181,7 @@ def checked_price(value: object, field: str = "price") -> Decimal:
         raise TickError(
             field, value, "price_too_fine", f"more than {PRICE_SCALE} decimals; it would have to be rounded"
         )
-    return price
+    return Decimal((sign, digits[:-excess], -PRICE_SCALE)) if excess > 0 else price  # Arrow refuses more, even zeros
 
 
 def price_text(price: Decimal) -> str:
@@ -235,7 +238,7 @@ def parse_time(value: object, field: str = "timestamp") -> datetime:
 def parse_wall_time(value: object, field: str = "timestamp") -> datetime:
     """Give a time as written, aware or naive. Raises `TickError` when it is not ISO 8601 or finer than microseconds."""
     if isinstance(value, datetime):
-        return value
+        return value if type(value) is datetime else _plain_time(value, field)
     if not isinstance(value, str):
         raise TickError(field, value, "wrong_type", "must be ISO 8601 text or a datetime")
     if not _ISO_TIME.match(value):
@@ -247,6 +250,15 @@ def parse_wall_time(value: object, field: str = "timestamp") -> datetime:
         return datetime.fromisoformat(value)
     except ValueError as error:
         raise TickError(field, value, "bad_time", str(error)) from None
+
+
+def _plain_time(value: datetime, field: str) -> datetime:
+    """Give a child of datetime, such as the one of pandas, as a plain one."""
+    if value != value:  # noqa: PLR0124 a time that is none differs from itself
+        raise TickError(field, value, "bad_time", "not a time")
+    if getattr(value, "nanosecond", 0):
+        raise TickError(field, value, "time_too_fine", "finer than microseconds; it would have to be rounded")
+    return datetime.combine(value.date(), value.time(), value.tzinfo).replace(fold=value.fold)
 
 
 def microseconds(moment: datetime) -> int:
