@@ -268,7 +268,8 @@ def in_order_received(table: pa.Table) -> pa.Table:
     times = pc.fill_null(table.column("timestamp").cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
     np.minimum.at(first, of_row, times)
     rank = _ranks(names.dictionary.to_pylist())
-    return table.take(column(np.lexsort([seq, rank[source], first[of_row], game])))
+    _, stands_at, number = np.unique(game, return_index=True, return_inverse=True)  # codes say nothing of the order
+    return table.take(column(np.lexsort([seq, rank[source], first[of_row], stands_at[number]])))
 
 
 def _ranks(texts: list[str]) -> Whole:
