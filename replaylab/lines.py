@@ -5,9 +5,8 @@ A line of a recording says everything that a stored row says of its tick, so `js
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +18,7 @@ from replaylab.table import PRICE_TYPE
 from replaylab.tick import PRICE_PRECISION, PRICE_SCALE
 
 _DIGITS: Final = pa.decimal128(PRICE_PRECISION, 0)  # the same 128 bits without the point
+_SPECIAL: Final = re.compile(r'[",\r\n]|^\s|\s$')
 _CHUNK_BYTES: Final = 64 << 20  # text held at once
 _LINE_BYTES: Final = 400  # about twice the length of a line whose names are short
 
@@ -172,9 +172,8 @@ def _texts(values: pa.Array, text_of: Callable[[str], str]) -> pa.Array:
 
 
 def _csv_text(text: str) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([text])
-    return line.getvalue()
+    quoted = '"' + text.replace('"', '""') + '"'
+    return quoted if _SPECIAL.search(text) else text
 
 
 def _whole(table: pa.Table, name: str) -> pa.Array:

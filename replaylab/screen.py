@@ -131,7 +131,7 @@ def state(game: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> state({"complete": False, "ticks": 9, "late_start": True, "censored": True, "double_rug": False, "gaps": 0})
-    'late start, no rug seen'
+    'late start, end not seen'
     """
     if game["complete"]:
         return "complete"
@@ -139,8 +139,8 @@ def state(game: Mapping[str, Any]) -> str:
         return "never live"
     found = [
         "late start" if game["late_start"] else "",
-        "no rug seen" if game["censored"] else "",
-        "two rugs" if game["double_rug"] else "",
+        "end not seen" if game["censored"] else "",
+        "double rug" if game["double_rug"] else "",
         f"missing {game['missing_ticks']:,}" if game["gaps"] else "",
     ]
     return ", ".join(part for part in found if part) or "incomplete"
@@ -198,9 +198,9 @@ def show_statistics(found: Statistics) -> None:
         {
             "games": f"{found.games:,}",
             "  complete": f"{found.complete:,}",
-            "  no rug seen": f"{found.censored:,}",
+            "  end not seen": f"{found.censored:,}",
             "  late start": f"{found.late_start:,}",
-            "  two rugs": f"{found.double_rug:,}",
+            "  double rug": f"{found.double_rug:,}",
             "  never live": f"{found.never_live:,}",
             "ticks": f"{found.live_ticks:,} live, {found.rows:,} rows",
         }
