@@ -1,0 +1,79 @@
+"""Fixtures for tests in a real JupyterLab: one server and one Chromium a session, one page a test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.lab import REPOSITORY, Lab, Notebook, running_lab
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on copies of the notebooks and the samples: saving a notebook there changes nothing here."""
+    root = tmp_path_factory.mktemp("lab")
+    shutil.copytree(REPOSITORY / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(REPOSITORY / "data" / "samples", root / "data" / "samples")
+    with running_lab(root, tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; a machine without it fails, because a skipped test promises nothing."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("chromium is not installed, so nobody looked at the notebooks: `make browser` installs it")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page; an error that no script caught fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 1000})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert not errors
+
+
+@pytest.fixture
+def open_notebook(page: Page, lab: Lab) -> Iterator[Callable[[str], Notebook]]:
+    """Open a notebook by its path below the served folder; its kernel is shut down after the test."""
+    opened: list[Notebook] = []
+
+    def _open(path: str) -> Notebook:
+        opened.append(Notebook(page, lab, path))
+        return opened[-1]
+
+    yield _open
+    for notebook in opened:
+        notebook.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Folder for what the page looked like."""
+    folder = REPOSITORY / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

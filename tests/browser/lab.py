@@ -1,0 +1,146 @@
+"""A real JupyterLab and a page in it: start, run a notebook, change the theme, ask the kernel, stop."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Page
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+_START_S: Final = 60
+_RUN_MS: Final = 120_000
+_IDLE: Final = """() => {
+    const panel = window.jupyterapp?.shell.currentWidget;
+    return panel?.sessionContext?.session?.kernel?.status === 'idle' && panel.content?.model?.cells.length > 0;
+}"""
+_CELLS: Final = """() => window.jupyterapp.shell.currentWidget.content.widgets
+    .filter((cell) => cell.model.type === 'code')
+    .map((cell) => cell.model.sharedModel.toJSON())
+    .map((cell) => ({source: cell.source, count: cell.execution_count, outputs: cell.outputs}))"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A running JupyterLab: its address, its secret, and the folder that it serves."""
+
+    url: str
+    token: str
+    root: Path
+
+    def address(self, notebook: str) -> str:
+        """Give the address that opens a notebook in a fresh workspace."""
+        return f"{self.url}/lab/tree/{notebook}?reset&token={self.token}"
+
+
+def free_port() -> int:
+    """Give a port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running_lab(root: Path, home: Path) -> Iterator[Lab]:
+    """Start a JupyterLab that serves `root` and writes into `home` only; stop it and its kernels at the end."""
+    port, token = free_port(), secrets.token_hex(16)
+    folders = ["HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"]
+    folders += ["JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "MPLBACKEND"))}
+    environment = kept | {name: str(home / name.lower()) for name in folders} | {"PYTHONPATH": str(REPOSITORY)}
+    for name in folders:
+        (home / name.lower()).mkdir(parents=True)
+    settings = home / "jupyterlab_settings_dir" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    # Every cell stands in the page, not only those in sight: a screenshot and a locator see them all.
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    log = home / "lab.log"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser"),
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True"),
+        *("--LabApp.extension_manager=readonly", "--LabApp.news_url="),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    with log.open("wb") as written:
+        server = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
+        try:
+            lab = Lab(f"http://127.0.0.1:{port}", token, root)
+            _wait_until_up(lab, server, log)
+            yield lab
+        finally:
+            _stop(server)
+
+
+def _wait_until_up(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError(f"JupyterLab ended with {server.returncode}:\n{log.read_text()[-3000:]}")
+        try:
+            with urllib.request.urlopen(f"{lab.url}/api/status?token={lab.token}", timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not answer within {_START_S} s:\n{log.read_text()[-3000:]}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end, which ends its kernels; what has not gone after 15 s is killed, kernels included."""
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(5)
+
+
+class Notebook:
+    """A notebook that is open on a page of a `Lab`."""
+
+    def __init__(self, page: Page, lab: Lab, path: str) -> None:
+        self.page = page
+        page.goto(lab.address(path))
+        page.wait_for_function(_IDLE, timeout=_RUN_MS)
+
+    def run_all(self) -> None:
+        """Run every cell and wait for the last."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.wait_for_function(_IDLE, timeout=_RUN_MS)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Give the code cells: `source`, `count` (null before a run) and `outputs`, as they are in the page now."""
+        found: list[dict[str, Any]] = self.page.evaluate(_CELLS)
+        return found
+
+    def clear(self) -> None:
+        """Remove every output, so that what is seen later comes from a run on this page."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('editmenu:clear-all')")
+
+    def grow(self) -> None:
+        """Make the window as high as the notebook, so that a screenshot shows all of it."""
+        height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
+        width = (self.page.viewport_size or {"width": 1200})["width"]
+        self.page.set_viewport_size({"width": width, "height": height + 130})
+
+    def theme(self, name: str) -> None:
+        """Change the theme: `JupyterLab Light` or `JupyterLab Dark`."""
+        self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+        self.page.wait_for_function("(theme) => document.body.dataset.jpThemeName === theme", arg=name)
+
+    def close(self) -> None:
+        """Shut the kernels of the page down."""
+        self.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
