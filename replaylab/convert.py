@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from replaylab.durable import make_folders, sole_writer, sweep
-from replaylab.errors import SourceUnreadable
+from replaylab.compact import remove_leftovers
+from replaylab.durable import make_folders, sole_writer
+from replaylab.errors import SourceUnreadable, StoreError
 from replaylab.job import Folders
 from replaylab.plan import plan
 from replaylab.progress import bar
@@ -82,14 +84,19 @@ def convert(
     folders = Folders(root / SEGMENTS, root / REMARKS)
     make_folders(root, folders.segments, folders.remarks)
     with sole_writer(root) as lock:
-        sweep(folders.segments)
-        sweep(folders.remarks)
-        made = plan(found, Store(root).extents(), strict=strict)
+        held = Store(root)
+        remove_leftovers(held)
+        made = plan(found, held.extents(), zone=zone, strict=strict)
         if len(made.unreadable) == len(found):
             raise SourceUnreadable("; ".join(made.unreadable.values()))
         team = Team(made.jobs, folders, zone=zone, strict=strict, lock=lock)
         with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
-            extents = team.run(_helpers(made.bytes, settings.workers, strict=strict), shown.update)
+            try:
+                extents = team.run(_helpers(made.bytes, settings.workers, strict=strict), shown.update)
+            except BaseException:
+                with suppress(StoreError):  # what cannot be removed now is removed by the next run
+                    remove_leftovers(held)
+                raise
     return report(str(root), zone, made, extents)
 
 

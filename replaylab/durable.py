@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from replaylab.errors import StoreBusy, StoreError, StoreFull, StoreUnwritable
+from replaylab.errors import ReplayLabError, StoreBusy, StoreFull, StoreUnwritable
 
 ASIDE: Final = ".aside"  # ending of a file that is still being written
 PATIENCE_SECONDS: Final = 2.0
@@ -67,9 +67,10 @@ def make_folders(*folders: Path) -> None:
     """Make folders that are not there yet, permanently."""
     for folder in folders:
         with storing(folder):
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
-                sync_folder(folder.parent)
+            for made in [*reversed(folder.parents), folder]:
+                if not made.is_dir():
+                    made.mkdir(exist_ok=True)
+                    sync_folder(made.parent)
 
 
 def remove(paths: list[Path]) -> None:
@@ -102,7 +103,7 @@ def storing(place: Path) -> Iterator[None]:
     """Turn errors of the operating system into `StoreFull` or `StoreUnwritable`, which name the place."""
     try:
         yield
-    except StoreError:
+    except ReplayLabError:
         raise
     except OSError as error:
         if error.errno in _FULL:

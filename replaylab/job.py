@@ -14,7 +14,7 @@ from replaylab.durable import publish, written_aside
 from replaylab.errors import SourceDamaged
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.scan import Account, Remark, Scan, scan_block, scan_document, too_long
-from replaylab.segment import Extent, file_digest, write_segment
+from replaylab.segment import HEAD_BYTES, Extent, file_digest, write_segment
 from replaylab.shape import Shape
 from replaylab.source import Block, Piece, read_pieces
 from replaylab.table import Batch, Names, doubtful_times, sorted_by_game, to_table
@@ -40,6 +40,7 @@ class _Read:
     piece: Piece
     base: Base | None
     digest: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
+    head: bytes = b""
     account: Account = field(default_factory=Account)
     remarks: list[Remark] = field(default_factory=list)
     bytes: int = 0
@@ -116,7 +117,9 @@ class Job:
         for at, part in enumerate(block.parts):
             read = self._reads[part.number]
             size = part.end - first_byte - part.unended
-            read.digest.update(memoryview(block.data)[first_byte : first_byte + size])
+            content = memoryview(block.data)[first_byte : first_byte + size]
+            read.digest.update(content)
+            read.head += bytes(content[: HEAD_BYTES - len(read.head)])
             line_shift[at] = read.lines - first_line
             self._remark(read, remarks[at], read.lines - first_line, read.piece.start + read.bytes - first_byte)
             read.account.add(found.accounts[at])
@@ -204,6 +207,7 @@ class Job:
             reasons=dict(+read.account.reasons),
             doubtful_times=doubtful_times(wall_us, zoned, self.zone),
             zoneless_times=int(len(zoned) - zoned.sum()),
+            head=xxhash.xxh3_64_hexdigest(read.head),
         )
 
 

@@ -7,23 +7,22 @@ name of its own.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import xxhash
 
 from replaylab.errors import SourceUnreadable
-from replaylab.segment import Extent
-from replaylab.source import BLOCK_BYTES, Piece, Source, line_end
+from replaylab.segment import HEAD_BYTES, Extent
+from replaylab.source import Piece, Source, line_end, reading
 
 JOB_BYTES: Final = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A source, or the beginning of one, whose content is already in the store."""
 
     name: str
@@ -35,11 +34,27 @@ class Known:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be done: jobs (each becomes one segment), what is known already, and what could not be read."""
+    """What is to be done, and what need not be or cannot be.
+
+    Attributes
+    ----------
+    jobs : list
+        Pieces to convert; each job becomes one segment.
+    known, held : list
+        What is in the store already, and the extents that hold it.
+    twins : list
+        Sources whose content another source of this run has.
+    grown : dict
+        By the name in the store, the name now of what has grown.
+    unreadable : dict
+        Why a source cannot be read.
+    """
 
     jobs: list[list[Piece]] = field(default_factory=list)
     known: list[Known] = field(default_factory=list)
-    grown: list[str] = field(default_factory=list)
+    held: list[Extent] = field(default_factory=list)
+    twins: list[Known] = field(default_factory=list)
+    grown: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -48,20 +63,19 @@ class Plan:
         return sum(piece.end - piece.start for job in self.jobs for piece in job)
 
 
-def plan(sources: Iterable[Source], extents: Iterable[Extent], *, strict: bool = False) -> Plan:
+def plan(sources: Sequence[Source], extents: Iterable[Extent], *, zone: str = "UTC", strict: bool = False) -> Plan:
     """Plan the conversion of sources into a store that holds extents."""
     made = Plan()
-    stored = _Stored(extents)
+    planner = _Planner(made, _Stored(extents), Counter(source.size for source in sources), zone)
     small: list[Piece] = []
     held = 0
     for source in sources:
         try:
-            pieces = list(_pieces(source, stored, made))
-        except OSError as error:
-            problem = f"{source.path}: {error.strerror or error}"
+            pieces = planner.pieces(source)
+        except SourceUnreadable as error:
             if strict:
-                raise SourceUnreadable(error.errno, problem) from error
-            made.unreadable[source.name] = problem
+                raise
+            made.unreadable[source.name] = str(error.strerror)
             continue
         if len(pieces) > 1 or (pieces and pieces[0].end - pieces[0].start > JOB_BYTES // 2):
             made.jobs.extend([piece] for piece in pieces)
@@ -78,32 +92,47 @@ def plan(sources: Iterable[Source], extents: Iterable[Extent], *, strict: bool =
 
 
 class _Stored:
-    """The extents of a store, by source."""
+    """The extents of a store, by source; not all of a source need be there, and a source is given out once."""
 
     def __init__(self, extents: Iterable[Extent]) -> None:
-        chains: defaultdict[str, list[Extent]] = defaultdict(list)
-        for extent in sorted(extents, key=lambda one: one.start):
-            chain = chains[extent.source]
-            if extent.start == (chain[-1].end if chain else 0):  # up to the first part that is not there yet
+        self.chains: dict[str, list[Extent]] = {}
+        for extent in sorted(extents, key=lambda one: (one.start, one.end)):
+            chain = self.chains.setdefault(extent.source, [])
+            if extent.start >= (chain[-1].end if chain else 0):
                 chain.append(extent)
-        self.chains = {name: chain for name, chain in chains.items() if chain}
-        self.by_size: defaultdict[int, list[str]] = defaultdict(list)
+        self._close: defaultdict[str | int, list[str]] = defaultdict(list)
         for name, chain in self.chains.items():
-            self.by_size[chain[-1].end].append(name)
+            self._close[_own_name(name)].append(name)
+            self._close[chain[-1].end].append(name)
+            if chain[0].start == 0 and chain[0].end >= HEAD_BYTES:
+                self._close[chain[0].head].append(name)
 
-    def holding(self, source: Source, file: BinaryIO) -> list[Extent]:
-        """Give the chain of extents that a source begins with, longest first tried; empty when it is new."""
-        own = self.chains.get(source.name, [])
-        if own and own[-1].end <= source.size and _same(file, own):
-            return own
-        for name in self.by_size.get(source.size, []):
-            if name != source.name and _same(file, self.chains[name]):
-                return self.chains[name]
+    def take(self, source: Source, file: BinaryIO) -> list[Extent]:
+        """Give the extents of which a source is made as far as they go, none when it is new.
+
+        Looked for under its name, among those of its size, and among those that begin with the same bytes.
+        """
+        close = [*self._close[_own_name(source.name)]]
+        if source.size:
+            head = xxhash.xxh3_64_hexdigest(file.read(HEAD_BYTES))
+            close += [*self._close[source.size], *self._close[head]]
+        names = sorted({name for name in close if name in self.chains}, key=lambda name: -self.chains[name][-1].end)
+        for name in names:
+            chain = [extent for extent in self.chains[name] if extent.end <= source.size]
+            cut_short = len(chain) < len(self.chains[name]) and (not chain or chain[-1].end != source.size)
+            if chain and not cut_short and all(_holds(file, extent) for extent in chain):
+                del self.chains[name]
+                return chain
         return []
 
 
-def _same(file: BinaryIO, chain: list[Extent]) -> bool:
-    return all(digest_between(file, extent.start, extent.end) == extent.digest for extent in chain)
+def _own_name(name: str) -> str:
+    """Give the name of a source without what tells it from earlier ones of that name."""
+    return re.sub(r"@[0-9a-f]{8}$", "", name)
+
+
+def _holds(file: BinaryIO, extent: Extent) -> bool:
+    return digest_between(file, extent.start, extent.end) == extent.digest
 
 
 def digest_between(file: BinaryIO, start: int, end: int) -> str:
@@ -116,37 +145,67 @@ def digest_between(file: BinaryIO, start: int, end: int) -> str:
     return digest.hexdigest()
 
 
-def _pieces(source: Source, stored: _Stored, made: Plan) -> Iterator[Piece]:
-    if source.size <= BLOCK_BYTES and source.name not in stored.chains and source.size not in stored.by_size:
-        yield Piece(source, 0, source.size, 0, 0)  # certainly new, and whole: no need to look into it yet
-        return
-    with source.path.open("rb") as file:
-        chain = stored.holding(source, file)
-        start = first_line = first_seq = 0
+class _Planner:
+    """Finds the pieces of one source after another that are new."""
+
+    def __init__(self, made: Plan, stored: _Stored, sizes: Counter[int], zone: str) -> None:
+        self.made = made
+        self.stored = stored
+        self.names = set(stored.chains)
+        self.sizes = sizes
+        self.zone = zone
+        self.met: dict[str, str] = {}
+
+    def pieces(self, source: Source) -> list[Piece]:
+        """Give the pieces of a source that are to be converted."""
+        with reading(source.path) as file:
+            whole = ""
+            if source.size and self.sizes[source.size] > 1:
+                whole = digest_between(file, 0, source.size)
+                if whole in self.met:
+                    self.made.twins.append(Known(source.name, self.met[whole], source.size, 0, self.zone))
+                    return []
+            file.seek(0)
+            chain = self.stored.take(source, file)
+            name = chain[-1].source if chain else source.name
+            if not chain and name in self.names:
+                name = f"{name}@{(whole or digest_between(file, 0, source.size))[:8]}"
+            pieces = list(_missing(file, source._replace(name=name), chain))
+        if whole:
+            self.met[whole] = name
         if chain:
-            last = chain[-1]
-            start = last.end
-            first_line, first_seq = last.first_line + last.line_count, last.first_seq + last.tick_count
-            ticks = sum(extent.tick_count for extent in chain)
-            made.known.append(Known(source.name, last.source, start, ticks, last.zone))
-            if start < source.size:
-                made.grown.append(source.name)
-        elif source.name in stored.chains:
-            head = digest_between(file, 0, source.size)
-            source = source._replace(name=f"{source.name}@{head[:8]}")
-        if source.is_document or source.size == start:
-            cuts = [start, source.size] if source.size > start or not chain else [start]
-        else:
-            cuts = _cuts(file, start, source.size)
-        for number, (begin, end) in enumerate(pairwise(cuts)):
-            known = number == 0
-            yield Piece(source, begin, end, first_line if known else None, first_seq if known else None)
+            size, ticks = sum(one.end - one.start for one in chain), sum(one.tick_count for one in chain)
+            self.made.known.append(Known(source.name, name, size, ticks, chain[-1].zone))
+            self.made.held.extend(chain)
+            if pieces:
+                self.made.grown[name] = source.name
+        return pieces
 
 
-def _cuts(file: BinaryIO, start: int, size: int) -> list[int]:
-    """Cut at the first line end behind every multiple of `JOB_BYTES`."""
-    cuts = [start]
-    while cuts[-1] < size:
-        wanted = (cuts[-1] // JOB_BYTES + 1) * JOB_BYTES
-        cuts.append(size if wanted >= size else line_end(file, wanted, size))
-    return cuts
+def _missing(file: BinaryIO, source: Source, chain: list[Extent]) -> Iterator[Piece]:
+    """Give pieces of a source between and behind the extents that are there, cut to size."""
+    begin = line = seq = 0
+    for extent in chain:
+        yield from _cut(file, source, (begin, extent.start), (line, seq))
+        begin, line, seq = extent.end, extent.first_line + extent.line_count, extent.first_seq + extent.tick_count
+        if extent.end > extent.start and not _ends_line(file, extent.end):
+            line -= 1  # what follows belongs to the same line
+    yield from _cut(file, source, (begin, source.size), (line, seq))
+    if not source.size and not chain:
+        yield Piece(source, 0, 0, 0, 0)  # that it is there and empty is known from now on
+
+
+def _ends_line(file: BinaryIO, position: int) -> bool:
+    file.seek(position - 1)
+    return file.read(1) == b"\n"
+
+
+def _cut(file: BinaryIO, source: Source, part: tuple[int, int], base: tuple[int, int]) -> Iterator[Piece]:
+    """Cut at the first line end behind every multiple of `JOB_BYTES`; only the first piece knows its base."""
+    begin, end = part
+    known: tuple[int, int] | tuple[None, None] = base
+    while begin < end:
+        wanted = (begin // JOB_BYTES + 1) * JOB_BYTES
+        stop = end if source.is_document or wanted >= end else line_end(file, wanted, end)
+        yield Piece(source, begin, stop, *known)
+        begin, known = stop, (None, None)

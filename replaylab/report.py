@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from replaylab.plan import Plan
+from replaylab.plan import Known, Plan
 from replaylab.scan import BYTE_KINDS
 from replaylab.segment import Extent
 
@@ -126,20 +126,19 @@ def report(store: str, zone: str, made: Plan, extents: Iterable[Extent]) -> Conv
         for name, counter in counts.items():
             counter.update(getattr(extent, name))
     quarantined = sum(count for reason, count in counts["reasons"].items() if reason not in REPAIRS)
-    size = sum(extent.end - extent.start for extent in stored)
-    known = sum(one.bytes for one in made.known)
+    known = _known(made, stored)
     return ConversionReport(
         store=store,
         source_tz=zone,
-        sources=_sources(made, stored),
-        bytes_in=size + known,
-        bytes_known=known,
+        sources=_sources(made, stored, known),
+        bytes_in=made.bytes + sum(one.bytes for one in known),
+        bytes_known=sum(one.bytes for one in known),
         **{f"bytes_{kind}": counts["bytes"][kind] for kind in BYTE_KINDS},
         lines=dict(counts["lines"]),
         ticks_stored=sum(extent.tick_count for extent in stored),
         ticks_merged=counts["ticks"]["merged"],
         ticks_torn=counts["ticks"]["torn"],
-        ticks_known=sum(one.ticks for one in made.known),
+        ticks_known=sum(one.ticks for one in known),
         ticks_quarantined=quarantined,
         price_filled=counts["ticks"]["filled"],
         reasons=dict(counts["reasons"]),
@@ -152,13 +151,22 @@ def report(store: str, zone: str, made: Plan, extents: Iterable[Extent]) -> Conv
 REPAIRS = frozenset({"merged_line", "torn_object"})
 
 
-def _sources(made: Plan, stored: list[Extent]) -> list[SourceReport]:
+def _known(made: Plan, stored: list[Extent]) -> list[Known]:
+    """Give what was known before and, with the ticks that are known by now, the twins of what was converted."""
+    ticks = Counter[str]()
+    for extent in [*made.held, *stored]:
+        ticks[extent.source] += extent.tick_count
+    return [*made.known, *(one._replace(ticks=ticks[one.stored_as]) for one in made.twins)]
+
+
+def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[SourceReport]:
     found: dict[str, SourceReport] = {}
     for extent in stored:
-        before = found.get(extent.source) or SourceReport(
-            source=extent.source, status="grown" if extent.source in made.grown else "converted"
+        name = made.grown.get(extent.source, extent.source)
+        before = found.get(name) or SourceReport(
+            source=name, status="grown" if extent.source in made.grown else "converted"
         )
-        found[extent.source] = before.model_copy(
+        found[name] = before.model_copy(
             update={
                 "bytes": before.bytes + extent.end - extent.start,
                 "lines": before.lines + extent.line_count,
@@ -168,7 +176,7 @@ def _sources(made: Plan, stored: list[Extent]) -> list[SourceReport]:
                 + sum(count for reason, count in extent.reasons.items() if reason not in REPAIRS),
             }
         )
-    for known in made.known:
+    for known in known_ones:
         if known.name not in found:
             alias = f" as {known.stored_as}" if known.stored_as != known.name else ""
             problem = f"its content is already in the store{alias}, read with zone {known.zone}"

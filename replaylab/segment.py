@@ -34,6 +34,7 @@ GAMES_KEY: Final = b"replaylab.games"
 EXTENTS_KEY: Final = b"replaylab.extents"
 ENDING: Final = ".parquet"
 ROW_GROUP_ROWS: Final = 1 << 17
+HEAD_BYTES: Final = 1 << 10
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
 _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
 _ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED")  # prices plain: DuckDB and Polars read no other
@@ -60,7 +61,10 @@ class GameRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Bytes `start` to `end` of a source, what they were and what became of them; see `scan.Account` for the counts."""
+    """Bytes `start` to `end` of a source, what they were and what became of them; see `scan.Account` for the counts.
+
+    `digest` is that of all of them, `head` that of the first `HEAD_BYTES`: where to look for a source that was renamed.
+    """
 
     source: str
     start: int
@@ -75,6 +79,7 @@ class Extent:
     reasons: dict[str, int] = field(default_factory=dict)
     doubtful_times: int = 0
     zoneless_times: int = 0
+    head: str = ""
 
     @property
     def line_count(self) -> int:
@@ -173,6 +178,8 @@ class Segment:
         try:
             return Footer.from_metadata(found)
         except StoreTooNew as error:
+            if file_digest(self.path) != name_digest(self.name):  # a flipped byte, not a newer release
+                raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from None
             raise StoreTooNew(f"{self.name}: {error}") from None
         except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from replaylab.errors import SourceEmpty, SourceNotFound
+from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, SourceUnreadable
 from replaylab.shape import PADDING
 
 ENDINGS: Final = (".jsonl", ".game.json")
@@ -129,6 +132,28 @@ def _told_apart(found: dict[str, str]) -> dict[str, str]:
     return names
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[BufferedReader]:
+    """Give a recording, open; whatever the system says against reading it becomes `SourceUnreadable`."""
+    try:
+        _check_regular(path)
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, ReplayLabError):
+            raise
+        raise SourceUnreadable(error.errno, f"{path}: {error.strerror or error}") from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse a pipe or a device, which could be waited for without end, and say why a folder could not be searched."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
 def line_end(file: BinaryIO, position: int, size: int) -> int:
     """Give where the line that holds byte `position - 1` ends, at most `size`."""
     file.seek(position - 1)
@@ -157,7 +182,7 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
         if parts and (not small or len(held) + size > BLOCK_BYTES):
             yield _together(held, parts)
             held, parts = bytearray(), []
-        with piece.source.path.open("rb") as file:
+        with reading(piece.source.path) as file:
             file.seek(piece.start)
             if piece.source.is_document and size <= MAX_LINE_BYTES:
                 data = file.read(size)

@@ -97,6 +97,9 @@ class Store:
 
         A segment that cannot be read is named in `damaged` and logged; the others stay usable.
         """
+        return self._steady(self._segments)
+
+    def _segments(self) -> list[Segment]:
         names = _stable_listing(self.path / SEGMENTS)
         damaged: dict[str, str] = {}
         opened: dict[str, Segment] = {}
@@ -106,8 +109,10 @@ class Store:
                 segment.footer  # noqa: B018 read now, so that damage is found here
             except SegmentDamaged as error:
                 damaged[name] = str(error)
-            except FileNotFoundError:  # compacted away since the listing
-                return self.segments()
+            except FileNotFoundError:
+                if not os.path.lexists(segment.path):
+                    raise  # compacted away since the listing
+                damaged[name] = f"{name}: a link that leads nowhere"
             else:
                 opened[name] = segment
         for name in damaged.keys() - self.damaged.keys():
@@ -246,11 +251,11 @@ class Store:
             if segment.footer.remarks:
                 path = self.path / REMARKS / segment.footer.remarks
                 try:
-                    parts.append(pq.read_table(path, page_checksum_verification=True))
-                except (pa.ArrowException, OSError) as error:
+                    parts.append(pq.read_table(path, page_checksum_verification=True).cast(REMARKS_SCHEMA))
+                except (pa.ArrowException, OSError, ValueError) as error:
                     if isinstance(error, FileNotFoundError) and not (self.path / SEGMENTS / segment.name).exists():
                         raise  # compacted away, both of them
-                    raise SegmentDamaged(f"{path.name}: remarks cannot be read ({error})") from error
+                    self._leave_out(segment, SegmentDamaged(f"{path.name}: remarks cannot be read ({error})"))
         return pa.concat_tables(parts)
 
     def quarantine(self) -> pd.DataFrame:
@@ -260,7 +265,7 @@ class Store:
 
     def verify(self, *, progress: bool = False) -> Verification:
         """Check every byte and every row against the digests and the accounts written with them; changes nothing."""
-        return check(self.path / REMARKS, self.segments(), self.damaged, progress=progress)
+        return self._steady(lambda: check(self.path / REMARKS, self.segments(), dict(self.damaged), progress=progress))
 
     def plot(self, axes: Any = None) -> Any:
         """Draw when games end and how high they go; give a figure that a cell shows, or `axes` when they are given."""

@@ -108,6 +108,7 @@ def _remarks_problem(folder: Path, segment: Segment) -> list[str]:
         return []
     path = folder / name
     if not path.is_file():
+        segment.path.stat()  # raises when a compaction has removed both, and the check begins anew
         return [f"{name}: the remarks of {segment.name} are gone"]
     if file_digest(path) != name_digest(name):
         return [f"{name}: its bytes are not those that were written (digest differs from the name)"]
@@ -117,7 +118,7 @@ def _remarks_problem(folder: Path, segment: Segment) -> list[str]:
 def _overlaps(extents: list[Extent]) -> list[str]:
     """Check that no byte of a source was converted twice."""
     problems = []
-    ordered = sorted(extents, key=lambda extent: (extent.source, extent.start))
+    ordered = sorted(extents, key=lambda extent: (extent.source, extent.start, extent.end))
     for before, after in pairwise(ordered):
         if before.source == after.source and after.start < before.end:
             problems.append(f"{after.source}: bytes {after.start} to {before.end} were converted twice")

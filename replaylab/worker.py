@@ -31,10 +31,18 @@ class Bases:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: dict[tuple[Path, int], Future[Base]] = {}
+        self._given_up = False
 
     def _at(self, path: Path, offset: int) -> Future[Base]:
         with self._lock:
-            return self._found.setdefault((path, offset), Future())
+            future = self._found.setdefault((path, offset), Future())
+            self._fail(future) if self._given_up else None
+            return future
+
+    @staticmethod
+    def _fail(future: Future[Base]) -> None:
+        if not future.done():
+            future.set_exception(WorkerFailed("the part of the source before this one was not read"))
 
     def ask(self, piece: Piece) -> Base:
         """Wait for the base of a piece."""
@@ -47,11 +55,11 @@ class Bases:
             future.set_result(base)
 
     def give_up(self) -> None:
-        """Let nobody wait any longer."""
+        """Let nobody wait any longer, now or later."""
         with self._lock:
+            self._given_up = True
             for future in self._found.values():
-                if not future.done():
-                    future.set_exception(WorkerFailed("the part of the source before this one was not read"))
+                self._fail(future)
 
 
 class Team:
@@ -123,7 +131,7 @@ class Team:
         package = str(Path(__file__).parent.parent)
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(  # noqa: S603 this package, by this interpreter
-            [sys.executable, "-m", "replaylab.worker", str(theirs.fileno())],
+            [sys.executable, "-m", "replaylab.worker", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno(), self.lock],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
@@ -210,4 +218,5 @@ if __name__ == "__main__":
     sys.meta_path.insert(0, _NoPandas)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    serve(Connection(int(sys.argv[1])))
+    if os.getppid() == int(sys.argv[2]):  # else the parent died before it could be tied to
+        serve(Connection(int(sys.argv[1])))
