@@ -40,7 +40,7 @@ _REPAIRED: Final = {
     "merged_line": "repaired: whole ticks taken out",
     "torn_object": "repaired: what was cut off is null",
 }
-_SHOWN: Final = 12  # rows of a table; the rest is counted
+_SHOWN: Final = 20  # rows of a table; the rest is counted
 
 
 def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
@@ -64,7 +64,7 @@ def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
     shown = "".join(f'<span style="{_BADGE};border-color:{color}">{escape(text)}</span>' for text, color in badges)
     sources = ", ".join(summary["sources"] or [])
     return _card(
-        _BAD if lacks else _GOOD,
+        _GOOD if summary["complete"] else _BAD,
         f"Game {game_id}",
         _facts(facts)
         + f"<div>{shown}</div>"
@@ -124,7 +124,7 @@ def store_card(store: Any) -> str:
         body += f'<div style="{_DIM}">Nothing is stored yet; <code>replaylab.convert</code> fills it.</div>'
     if store.damaged:
         body += _alarm(f"{len(store.damaged):,} damaged, left out", store.damaged.values())
-    title = f"Store {store.path}: {_plural(games.num_rows, 'game')}"
+    title = f"{_plural(games.num_rows, 'game')} in {store.path}"
     return _card(_BAD if store.damaged else _PLAIN, title, body)
 
 
@@ -134,10 +134,10 @@ def report_card(report: Any) -> str:
     Examples
     --------
     >>> from replaylab.report import ConversionReport
-    >>> "every byte is accounted for" in report_card(ConversionReport(store="store", source_tz="UTC"))
+    >>> "Every byte is accounted for" in report_card(ConversionReport(store="store", source_tz="UTC"))
     True
     """
-    words = "every byte is accounted for" if report.balanced else "the bytes do not add up"
+    words = "Every byte is accounted for" if report.balanced else "The bytes do not add up"
     status = dict.fromkeys(("converted", "grown", "known", "unreadable"), 0)
     for one in report.sources:
         status[one.status] += 1
@@ -172,7 +172,7 @@ def _account(report: Any, words: str) -> str:
     )
     verdict = f'<b style="{"" if report.balanced else _ALARM}">{words}</b>'
     bar = f'<div style="display:flex;gap:1px;height:10px;margin:.5em 0 .3em">{parts}</div>' if parts else ""
-    return f"{bar}<div>{report.bytes_in:,} bytes in = {terms}: {verdict}</div>"
+    return f"{bar}<div>{verdict}: {report.bytes_in:,} in = {terms}</div>"
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
@@ -190,11 +190,13 @@ def _attention(sources: Sequence[Any]) -> str:
     if not found:
         return ""
     rows = [(one.source, f"{one.repaired:,}", f"{one.quarantined:,}", one.problem) for one in found]
-    return _table(("source to look at", "repaired", "quarantined", ""), rows, numbers={1, 2})
+    width = 4 if any(one.problem for one in found) else 3
+    head = ("source to look at", "repaired", "quarantined", "problem")
+    return _table(head[:width], [row[:width] for row in rows], numbers={1, 2})
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int]) -> str:
-    """Give a table, cut after a dozen rows; columns of numbers stand to the right."""
+    """Give a table, cut after `_SHOWN` rows; columns of numbers stand to the right."""
     styles = [_NUMBER if place in numbers else _CELL for place in range(len(head))]
     top = "".join(
         f'<th style="{style};font-weight:600">{escape(text)}</th>' for style, text in zip(styles, head, strict=True)

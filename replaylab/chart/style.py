@@ -88,6 +88,7 @@ def say(ax: Axes, sentence: str) -> None:
     """Write why there is nothing to see, and take the marks off the empty axes."""
     ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color=ink(ax), fontsize=10.5)
     ax.set(xlabel="", ylabel="")
+    ax.spines[:].set_visible(False)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(NullLocator())
         axis.set_minor_locator(NullLocator())

@@ -22,10 +22,16 @@ from playwright.sync_api import Page
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 60
 _RUN_MS: Final = 120_000
+_SETTINGS: Final = {
+    # Every cell stands in the page, not only those in sight: a screenshot and a locator see them all.
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+    "apputils-extension/notification": '{"fetchNews": "false"}',
+}
 _IDLE: Final = """() => {
     const panel = window.jupyterapp?.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === 'idle' && panel.content?.model?.cells.length > 0;
 }"""
+_SCROLLED: Final = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer"
 _CELLS: Final = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter((cell) => cell.model.type === 'code')
     .map((cell) => cell.model.sharedModel.toJSON())
@@ -62,10 +68,10 @@ def running_lab(root: Path, home: Path) -> Iterator[Lab]:
     environment = kept | {name: str(home / name.lower()) for name in folders} | {"PYTHONPATH": str(REPOSITORY)}
     for name in folders:
         (home / name.lower()).mkdir(parents=True)
-    settings = home / "jupyterlab_settings_dir" / "@jupyterlab" / "notebook-extension"
-    settings.mkdir(parents=True)
-    # Every cell stands in the page, not only those in sight: a screenshot and a locator see them all.
-    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    for name, text in _SETTINGS.items():
+        path = home / "jupyterlab_settings_dir" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     log = home / "lab.log"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser"),
@@ -131,15 +137,22 @@ class Notebook:
         self.page.evaluate("() => window.jupyterapp.commands.execute('editmenu:clear-all')")
 
     def grow(self) -> None:
-        """Make the window as high as the notebook, so that a screenshot shows all of it."""
-        height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
+        """Give the notebook the whole window and make that as high as the notebook: a screenshot shows all of it."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        height = self.page.evaluate(f"() => document.querySelector('{_SCROLLED}').scrollHeight")
         width = (self.page.viewport_size or {"width": 1200})["width"]
         self.page.set_viewport_size({"width": width, "height": height + 130})
+        self.page.evaluate(f"() => document.querySelector('{_SCROLLED}').scrollTo(0, 0)")
+        self.page.wait_for_function(
+            f"(least) => document.querySelector('{_SCROLLED}').clientHeight >= least", arg=height
+        )
 
     def theme(self, name: str) -> None:
-        """Change the theme: `JupyterLab Light` or `JupyterLab Dark`."""
+        """Change the theme: `JupyterLab Light` or `JupyterLab Dark`; done when the curtain over the change is gone."""
         self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
         self.page.wait_for_function("(theme) => document.body.dataset.jpThemeName === theme", arg=name)
+        self.page.wait_for_function("() => !document.querySelector('#jupyterlab-splash')")
+        self.page.evaluate("() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")
 
     def close(self) -> None:
         """Shut the kernels of the page down."""

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 NOTEBOOKS = {  # name: pictures, and the titles of the cards that its reader meets
     "01_convert": (0, ["Conversion into store", "Game 20310102-f8c2becf931a4f5d"]),
-    "02_explore": (6, ["Store store: 18 games", "Game 20310102-ffe42279f3bd466a"]),
+    "02_explore": (6, ["18 games in store", "Game 20310102-ffe42279f3bd466a"]),
 }
 
 # Contrast of each text in the cards (WCAG): its colour through the opacities above it, against what lies behind.
