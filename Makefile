@@ -112,11 +112,13 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
+BENCHMARKS := exactness convert_file convert_folder memory size query start
+
 .PHONY: bench
-bench: $(VENV)/.test ## run every benchmark; each prints a ratio against a named peer
-	@for script in benchmarks/[a-z]*.py; do
-	  echo "== $$script"
-	  $(BIN)/python "$$script"
+bench: $(VENV)/.test ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
+	@for name in $(BENCHMARKS); do
+	  echo "== $$name"
+	  $(BIN)/python "benchmarks/$$name.py" $(QUICK)
 	done
 
 .PHONY: constraints

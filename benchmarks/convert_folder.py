@@ -75,7 +75,7 @@ def main() -> None:
         )
         truth = Counter(price_of(line) for line in clean_lines(files))
         ticks = rl.open_store(store).rows
-        theirs = pq.read_table(out, columns=["price"]).column("price").to_pylist()
+        theirs = pq.read_table(out, columns=["price"]).column("price").drop_null().to_pylist()
         whole = joined(files, folder / "joined.jsonl")
         others = {
             "DuckDB, errors not ignored": outcome(lambda: peers.duckdb_text(whole, folder / "a.parquet")),

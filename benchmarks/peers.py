@@ -61,7 +61,8 @@ def _duckdb(sources: Sources, out: Path, price: str, *, skip_damage: bool) -> No
     types = {"type": "VARCHAR", **{name: _SQL_TYPES.get(name, "VARCHAR") for name in NAMES}, "price": price}
     schema = ", ".join(f"{name}: '{kind}'" for name, kind in types.items())
     casts = {"timestamp": "TIMESTAMP", "price": "DECIMAL(38,24)"}
-    selected = ", ".join(f"CAST({name} AS {casts[name]}) AS {name}" if name in casts else name for name in NAMES)
+    cast = "TRY_CAST" if skip_damage else "CAST"
+    selected = ", ".join(f"{cast}({name} AS {casts[name]}) AS {name}" if name in casts else name for name in NAMES)
     files = [str(source) for source in ([sources] if isinstance(sources, Path) else sources)]
     reading = f"read_json({files}, format='newline_delimited', ignore_errors={skip_damage}, columns={{{schema}}})"
     with duckdb.connect(config={"threads": 2}) as connection:
