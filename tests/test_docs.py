@@ -1,0 +1,96 @@
+"""The pages for users: their Python blocks and their replaylab commands run as they stand, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from replaylab.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language, its text, the line it starts on."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    """The blocks of a page that can be run, in order."""
+    text = page.read_text(encoding="utf-8")
+    found = [Block(one[1], one[2], text.count("\n", 0, one.start()) + 2) for one in FENCE.finditer(text)]
+    return [
+        one
+        for one in found
+        if one.language == "python" or (one.language in {"", "bash"} and one.text.startswith("replaylab "))
+    ]
+
+
+def run_python(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run a block of Python in the names that the blocks before it made."""
+    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+    exec(code, names)
+
+
+def run_commands(block: Block, page: Path) -> None:
+    """Run each command of a block; all of them must end with 0."""
+    for command in block.text.splitlines():
+        words = shlex.split(command, comments=True)
+        if words:
+            assert words[0] == "replaylab", f"{page.name}: {command}"
+            result = CliRunner().invoke(app, words[1:], prog_name="replaylab")
+            assert result.exit_code == 0, f"{page.name}: {command}\n{result.output}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that a page shows works, in the order in which it is shown."""
+    shutil.copytree(ROOT / "data" / "samples", tmp_path / "data" / "samples")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        if block.language == "python":
+            run_python(block, page, names)
+        else:
+            run_commands(block, page)
+
+
+def test_blocks_are_found() -> None:
+    """The reader of pages sees blocks of both kinds: a wrong pattern would make the test above pass on nothing."""
+    assert len([one for page in PAGES for one in blocks(page) if one.language == "python"]) > 10
+    assert len([one for page in PAGES for one in blocks(page) if one.language != "python"]) > 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file or a heading of this repository leads to one."""
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, heading = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in anchors, f"{page.name} links to {target}"
+
+
+def test_commands_of_the_table_exist() -> None:
+    """Every command that a page names is one that there is."""
+    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    for page in PAGES:
+        named = set(re.findall(r"`replaylab ([a-z]+)", page.read_text(encoding="utf-8")))
+        assert named <= known, page.name
