@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from replaylab.digits import read_times, read_whole
 from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, parse_line
 from replaylab.table import PRICE_TYPE, Batch, Names, column
-from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_text
+from replaylab.tick import INT32_MAX, PRICE_WHOLE_DIGITS, checked_bool, checked_int, checked_text
 
 PADDING: Final = 128  # bytes behind a block that may be loaded, never used: a frame, a time and a word
 _LONGEST_FRAME: Final = 64  # bytes between a comma and a value, so that a load ends in the padding
@@ -35,6 +35,10 @@ _NAIVE_LENGTH: Final = 26  # of a time with microseconds and without a zone
 _ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
 _KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
+
+_POINTS: Final = np.uint64(0x2E2E2E2E2E2E2E2E)
+_ONES: Final = np.uint64(0x0101010101010101)
+_TOP_BITS: Final = np.uint64(0x8080808080808080)
 
 Positions = NDArray[np.int64]
 
@@ -178,6 +182,11 @@ class _Block:
         """Which texts are the price that a recorder puts where the server sent none."""
         return self.equal(begin, FILLED_TEXT.encode()) & (end - begin == len(FILLED_TEXT))
 
+    def short_whole(self, begin: Positions, end: Positions) -> bool:
+        """Whether all texts have their point, or their end, after at most 14 digits."""
+        late = begin[(end - begin > PRICE_WHOLE_DIGITS) & ~_with_point(self.words[begin])]
+        return bool(_with_point(self.words[late + PRICE_WHOLE_DIGITS - 7]).all())
+
     def texts(self, begin: Positions, end: Positions) -> pa.Array:
         """The texts between two positions of every line, as one Arrow column."""
         offsets = np.empty(2 * len(begin) + 1, np.int32)
@@ -236,7 +245,8 @@ def _prices(
     if not len(rows):
         return pa.nulls(len(begin), PRICE_TYPE), good
     texts = found.texts(begin[rows], end[rows])
-    amounts = _cast(texts) if _all_plain(texts) else None
+    fits = found.short_whole(begin[rows], end[rows])  # Arrow does not notice every overflow
+    amounts = _cast(texts) if fits and _all_plain(texts) else None
     if amounts is None:
         good[rows] = [_PLAIN_PRICE.fullmatch(text) is not None for text in texts.to_pylist()]
         return None, good
@@ -322,6 +332,12 @@ def _names(values: Sequence[str], codes: NDArray[np.int32]) -> Names:
     known: dict[str, int] = {}
     renumbered = np.array([known.setdefault(value, len(known)) for value in values], np.int32)
     return Names(renumbered[codes], tuple(known))
+
+
+def _with_point(words: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which words hold a point among their eight bytes: where one is, taking one away borrows from above its bits."""
+    words = words ^ _POINTS
+    return np.asarray((words - _ONES) & ~words & _TOP_BITS != 0)
 
 
 def _content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

@@ -121,14 +121,10 @@ def _matches(argument: str) -> Iterator[tuple[str, str]]:
 def _told_apart(found: dict[str, str]) -> dict[str, str]:
     """Give every path a name of its own: as many parent folders in front as it takes."""
     names = dict(found)
-    count = Counter(found.values())
-    for path in [path for path, name in found.items() if count[name] > 1]:
-        parts = Path(path).parts
-        rivals = [Path(other).parts for other, name in found.items() if name == found[path] and other != path]
-        depth = len(Path(found[path]).parts) + 1
-        while any(other[-depth:] == parts[-depth:] for other in rivals):
-            depth += 1
-        names[path] = "/".join(parts[-depth:])
+    while doubled := {name for name, count in Counter(names.values()).items() if count > 1}:
+        for path, name in names.items():
+            if name in doubled:  # one more folder; two paths differ at the latest with all of them
+                names[path] = "/".join(Path(path).parts[-len(Path(name).parts) - 1 :])
     return names
 
 

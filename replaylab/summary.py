@@ -84,7 +84,7 @@ def summarise(table: pa.Table) -> pa.Table:
     high, low = _price_words(table.column("price"))
     at_rug = games.first(rug_row & (tick == rug_tick[games.of_row]))
     counted = live & (tick < rug_tick[games.of_row])
-    peak_row = games.first_greatest(counted, high, low)
+    peak_row = games.first_greatest(counted & (high > _LEAST), high, low)
     ticks = _LiveTicks(games, tick, live, rug_tick)
     again = rug_row & ((high != high[at_rug[games.of_row]]) | (low != low[at_rug[games.of_row]]))
     double = has_rug & (games.any(live & (tick > rug_tick[games.of_row])) | games.any(again))

@@ -20,7 +20,7 @@ INT32_MAX: Final = 2**31 - 1
 _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?\d\d)?)?\Z", re.ASCII
+    r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?[0-5]\d)?)?\Z", re.ASCII
 )
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 

@@ -53,6 +53,12 @@ class Number(str):
     __slots__ = ()
 
 
+def fraction(text: str) -> Number:
+    """Give the text of a number; an exponent of more digits than a machine word is refused."""
+    require(abs(int(text.lower().partition("e")[2] or 0)) < 10**18)
+    return Number(text)
+
+
 class RefusedError(ValueError):
     """The slow reader will not take a line."""
 
@@ -70,13 +76,14 @@ def read_slowly(line: bytes) -> tuple[str, list[Told]]:
         return ("annotation" if stripped else "blank"), []
     try:
         value = json.loads(
-            stripped.decode(), parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=pairs
+            stripped.decode(), parse_float=fraction, parse_int=Number, parse_constant=Number, object_pairs_hook=pairs
         )
     except (ValueError, RecursionError):
         raise RefusedError from None
     require(isinstance(value, dict))
     event = value["event"] if "event" in value else value.get("event_type")
     if text(event) is not None and "data" in value:
+        valid(event)
         return captured(value, event)
     kind = value.get("type")
     if (text(kind) and kind == "tick") or (kind is None and "tick" in value and "price" in value):
