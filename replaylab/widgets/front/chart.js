@@ -1,0 +1,220 @@
+// Chart: price over rows on a canvas. What changes seldom is painted on layers; a frame copies them and adds the cursor.
+
+const HEAD = 18; // pixels above the plot that the names of the phases take
+const FOOT = 22;
+const LEAST_ROWS = 8;
+
+class Chart {
+  constructor(canvas, session) {
+    this.canvas = canvas;
+    this.session = session;
+    this.under = document.createElement("canvas");
+    this.over = document.createElement("canvas");
+    this.start = 0;
+    this.span = 1;
+    this.whole = true; // shows every row
+    this.follow = true; // the view moves along with the playhead
+    this.key = "";
+    this.edition = 0;
+    this.pair = [0, 0];
+    this.extent = [0, 1];
+  }
+
+  resize(width, height) {
+    const ratio = window.devicePixelRatio || 1;
+    for (const canvas of [this.canvas, this.under, this.over]) {
+      canvas.width = Math.max(1, Math.round(width * ratio));
+      canvas.height = Math.max(1, Math.round(height * ratio));
+    }
+    this.ratio = ratio;
+    this.width = width;
+    this.height = height;
+    this.stale();
+  }
+
+  stale() {
+    this.edition += 1;
+  }
+
+  // Rows and pixels. A row's middle is half a row from its edge, so that one row stands in the middle of its plot.
+  x(row) {
+    return this.left + ((row + 0.5 - this.start) / this.span) * (this.right - this.left);
+  }
+
+  row(x) {
+    return this.session.reel.clamp(Math.floor(this.start + ((x - this.left) / (this.right - this.left)) * this.span));
+  }
+
+  y(price) {
+    const [low, high] = this.extent;
+    const part = this.log ? Math.log(price / low) / Math.log(high / low) : (price - low) / (high - low);
+    return this.bottom - Math.max(-1, Math.min(2, part)) * (this.bottom - HEAD);
+  }
+
+  // Which rows are in sight.
+  frame_rows() {
+    const { reel, row } = this.session;
+    if (this.whole) {
+      this.start = reel.base;
+      this.span = Math.max(1, reel.size);
+      return;
+    }
+    if (this.follow) {
+      const edge = this.start + this.span * 0.85;
+      if (row > edge) this.start += row - edge;
+      else if (row < this.start + this.span * 0.05) this.start = row - this.span * 0.3;
+    }
+    this.start = Math.max(reel.base - this.span * 0.1, Math.min(reel.last + 1 - this.span * 0.15, this.start));
+  }
+
+  zoom(factor, x) {
+    const { reel } = this.session;
+    const middle = this.start + ((x - this.left) / (this.right - this.left)) * this.span;
+    const span = Math.max(Math.min(LEAST_ROWS, reel.size), Math.min(reel.size, this.span * factor));
+    this.whole = span >= reel.size;
+    this.start = middle - ((middle - this.start) * span) / this.span;
+    this.span = span;
+  }
+
+  pan(pixels) {
+    if (this.whole) return;
+    this.follow = false;
+    this.start -= (pixels / (this.right - this.left)) * this.span;
+  }
+
+  fit() {
+    this.whole = true;
+    this.follow = true;
+  }
+
+  // Least and greatest price shown, with room; what lies ahead counts only when it is drawn.
+  measure() {
+    const { reel, row, shown } = this.session;
+    const from = Math.max(reel.base, Math.floor(this.start));
+    const to = Math.min(reel.last, shown.ahead ? Math.ceil(this.start + this.span) : row);
+    this.log = shown.log;
+    let [low, high] = [Infinity, -Infinity];
+    if (to >= from && reel.range(from, to + 1, this.pair)) [low, high] = this.pair;
+    if (this.log && low <= 0) low = this.least(from, to);
+    if (low > high) {
+      this.blank = reel.size ? "no price here" : "no row";
+      return [this.log ? 0.5 : 0, 1.5];
+    }
+    this.blank = "";
+    if (this.log) {
+      const room = Math.max(high / low, 1.2) ** 0.06;
+      return [low / room, high * room * room];
+    }
+    const spread = high - low || Math.abs(high) * 0.2 || 1;
+    const near = low >= 0 && low < spread * 1.5; // near zero: show zero
+    return [near ? -spread * 0.02 : low - spread * 0.08, high + spread * 0.14];
+  }
+
+  least(from, to) {
+    let low = Infinity;
+    for (let row = from; row <= to; row += 1) {
+      const price = this.session.reel.price(row);
+      if (price > 0 && price < low) low = price;
+    }
+    return low;
+  }
+
+  paint(theme, hover) {
+    const { reel, row } = this.session;
+    const context = this.canvas.getContext("2d");
+    if (!this.width || this.width < 40) return;
+    this.theme = theme;
+    if (!reel) return;
+    this.right = this.width - 10;
+    this.bottom = this.height - FOOT;
+    if (this.left === undefined) this.left = 48;
+    this.frame_rows();
+    const extent = this.measure();
+    const { ahead } = this.session.shown;
+    const passed = ahead ? -1 : reel.facts.events.filter((event) => event.row <= row).length;
+    const key = [this.edition, this.start, this.span, ...extent, this.log, ahead, passed, theme.ink, theme.paper].join();
+    if (key !== this.key) {
+      this.extent = extent;
+      this.key = key;
+      this.paintLayers();
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.under, 0, 0);
+    const upto = Math.round(Math.max(0, Math.min(this.right, this.x(row) + (reel.size < 3 ? 6 : 0.75))) * this.ratio);
+    if (reel.size && upto > 0) context.drawImage(this.over, 0, 0, upto, this.over.height, 0, 0, upto, this.over.height);
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    this.paintCursor(context, row);
+    if (hover !== null) this.paintHover(context, hover);
+  }
+
+  paintLayers() {
+    const under = this.under.getContext("2d");
+    const over = this.over.getContext("2d");
+    for (const context of [under, over]) {
+      context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+      context.clearRect(0, 0, this.width, this.height);
+      context.font = this.theme.font;
+    }
+    under.fillStyle = this.theme.paper;
+    under.fillRect(0, 0, this.width, this.height);
+    const marks = this.log ? logSteps(...this.extent, this.height / 42) : roundSteps(...this.extent, this.height / 52);
+    const texts = marks.found.map((mark) => axisText(mark, marks.step));
+    this.left = Math.ceil(Math.max(30, ...texts.map((text) => under.measureText(text).width + 12)));
+    paintPhases(under, this);
+    paintGrid(under, this, marks.found, texts);
+    paintTicks(under, this);
+    for (const context of [under, over]) {
+      context.save();
+      context.beginPath();
+      context.rect(this.left, 0, this.right - this.left + 4, this.bottom + 1);
+      context.clip();
+    }
+    if (this.session.shown.ahead) paintPath(under, this, this.theme.ahead, 1);
+    paintPath(over, this, this.theme.line, 1.75);
+    paintGaps(under, this);
+    paintEvents(under, this);
+    under.restore();
+    over.restore();
+    if (this.blank) {
+      under.fillStyle = this.theme.ink;
+      under.textAlign = "center";
+      under.fillText(this.blank, (this.left + this.right) / 2, (HEAD + this.bottom) / 2);
+    }
+  }
+
+  paintCursor(context, row) {
+    const { reel } = this.session;
+    const x = this.x(row);
+    if (!reel.size || x < this.left - 1 || x > this.right + 1) return;
+    context.strokeStyle = this.theme.ink;
+    context.globalAlpha = 0.55;
+    line(context, x, HEAD, x, this.bottom);
+    context.globalAlpha = 1;
+    const price = reel.price(row);
+    if (Number.isNaN(price) || (this.log && price <= 0)) return;
+    context.beginPath();
+    context.arc(x, this.y(price), 4.5, 0, 7);
+    context.fillStyle = this.theme.line;
+    context.fill();
+    context.lineWidth = 1.5;
+    context.strokeStyle = this.theme.paper;
+    context.stroke();
+  }
+
+  paintHover(context, row) {
+    const x = this.x(row);
+    context.strokeStyle = this.theme.faint;
+    context.setLineDash([3, 3]);
+    line(context, x, HEAD, x, this.bottom);
+    const price = this.session.reel.price(row);
+    if (!Number.isNaN(price) && !(this.log && price <= 0)) {
+      line(context, this.left, this.y(price), this.right, this.y(price));
+      context.setLineDash([]);
+      context.strokeStyle = this.theme.ink;
+      context.beginPath();
+      context.arc(x, this.y(price), 3.5, 0, 7);
+      context.stroke();
+    }
+    context.setLineDash([]);
+  }
+}

@@ -1,0 +1,256 @@
+// What a chart is painted of: bands, grid, path, gaps, events. Each takes a context and the chart.
+
+function line(context, x0, y0, x1, y1) {
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(Math.round(x0) + 0.5, Math.round(y0) + 0.5);
+  context.lineTo(Math.round(x1) + 0.5, Math.round(y1) + 0.5);
+  context.stroke();
+}
+
+// Runs of columns of the same phase, as [phase, from x, to x].
+function phaseRuns(chart) {
+  const { reel } = chart.session;
+  const runs = [];
+  if (!reel.size) return runs;
+  const from = Math.max(chart.left, Math.floor(chart.x(reel.base - 0.5)));
+  const to = Math.min(chart.right, Math.ceil(chart.x(reel.last + 0.5)));
+  for (let x = from; x < to; x += 1) {
+    const phase = reel.facts.phases[reel.flags(chart.row(x + 0.5)) & PHASE];
+    const last = runs[runs.length - 1];
+    if (last && PHASE_NAMES[last[0]] === PHASE_NAMES[phase]) last[2] = x + 1;
+    else runs.push([phase, x, x + 1]);
+  }
+  return runs;
+}
+
+function paintPhases(context, chart) {
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  for (const [phase, from, to] of phaseRuns(chart)) {
+    if (!TINTS[phase]) continue;
+    context.fillStyle = TINTS[phase];
+    context.fillRect(from, HEAD, to - from, chart.bottom - HEAD);
+    context.fillRect(from, 1, to - from, HEAD - 3);
+    const name = PHASE_NAMES[phase];
+    if (context.measureText(name).width + 8 > to - from) continue;
+    context.fillStyle = chart.theme.ink;
+    context.fillText(name, from + 4, HEAD / 2);
+  }
+}
+
+function paintGrid(context, chart, marks, texts) {
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  marks.forEach((mark, number) => {
+    const y = chart.y(mark);
+    if (y < HEAD + 4 || y > chart.bottom + 1) return;
+    context.strokeStyle = chart.theme.grid;
+    line(context, chart.left, y, chart.right, y);
+    context.fillStyle = chart.theme.ink;
+    context.fillText(texts[number], chart.left - 6, y);
+  });
+  context.strokeStyle = chart.theme.faint;
+  line(context, chart.left, chart.bottom, chart.right, chart.bottom);
+}
+
+// Round tick numbers under the rows that carry them; repeated numbers and gaps put them where they are.
+function paintTicks(context, chart) {
+  const { reel } = chart.session;
+  if (!reel.size) return;
+  const wanted = Math.max(1, (chart.right - chart.left) / 90);
+  const raw = Math.max(1, chart.span / wanted);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  context.fillStyle = chart.theme.ink;
+  context.strokeStyle = chart.theme.faint;
+  let before = null;
+  let free = chart.left;
+  const from = Math.max(reel.base, Math.floor(chart.start));
+  const to = Math.min(reel.last, Math.ceil(chart.start + chart.span));
+  const stride = Math.max(1, (to - from) / ((chart.right - chart.left) * 2));
+  for (let place = from; place <= to; place += stride) {
+    const row = Math.floor(place);
+    if (!(reel.flags(row) & LIVE)) continue;
+    const count = Math.floor(reel.tick(row) / step);
+    if (count === before) continue;
+    const start = before === null && reel.tick(row) !== count * step;
+    before = count;
+    if (start) continue;
+    const text = groupText(count * step);
+    const half = context.measureText(text).width / 2;
+    const x = chart.x(row);
+    if (x - half < free || x + half > chart.width) continue;
+    free = x + half + 14;
+    line(context, x, chart.bottom, x, chart.bottom + 3);
+    context.fillText(text, x, chart.bottom + 6);
+  }
+}
+
+function paintPath(context, chart, color, width) {
+  const { reel } = chart.session;
+  const from = Math.max(reel.base, Math.floor(chart.start) - 1);
+  const to = Math.min(reel.last, Math.ceil(chart.start + chart.span));
+  if (to < from) return;
+  context.strokeStyle = context.fillStyle = color;
+  context.lineWidth = width;
+  context.lineJoin = "round";
+  if (to - from > (chart.right - chart.left) * 1.5) return paintColumns(context, chart, from, to, width);
+  const alone = [];
+  let joined = 0;
+  context.beginPath();
+  for (let row = from; row <= to; row += 1) {
+    const price = reel.price(row);
+    if (Number.isNaN(price) || (chart.log && price <= 0)) {
+      if (joined === 1) alone.push(row - 1);
+      joined = 0;
+      continue;
+    }
+    if (joined && reel.flags(row) & GAP) {
+      if (joined === 1) alone.push(row - 1);
+      joined = 0;
+    }
+    if (joined) context.lineTo(chart.x(row), chart.y(price));
+    else context.moveTo(chart.x(row), chart.y(price));
+    joined += 1;
+  }
+  if (joined === 1) alone.push(to);
+  context.stroke();
+  for (const row of alone) {
+    context.beginPath();
+    context.arc(chart.x(row), chart.y(reel.price(row)), width + 1, 0, 7);
+    context.fill();
+  }
+  return undefined;
+}
+
+// More rows than pixels: a bar a column, from the least to the greatest price in it, touching its neighbour.
+function paintColumns(context, chart, from, to, width) {
+  const { reel } = chart.session;
+  const pair = chart.pair;
+  const rows = chart.span / (chart.right - chart.left) / 2;
+  let before = null;
+  for (let place = from; place <= to; place += rows) {
+    const start = Math.floor(place);
+    const end = Math.min(to + 1, Math.max(start + 1, Math.floor(place + rows)));
+    if (!reel.range(start, end, pair) || (chart.log && pair[1] <= 0)) {
+      before = null;
+      continue;
+    }
+    let low = chart.y(chart.log ? Math.max(pair[0], chart.extent[0]) : pair[0]);
+    let high = chart.y(pair[1]);
+    const own = [low, high];
+    if (before) {
+      if (before[1] > low) low = before[1];
+      if (before[0] < high) high = before[0];
+    }
+    before = own;
+    const x = chart.x(start);
+    context.fillRect(x - width / 2, high - width / 2, width, Math.max(width, low - high + width));
+  }
+}
+
+function hatch(context, x, y, width, height, color) {
+  context.save();
+  context.beginPath();
+  context.rect(x, y, width, height);
+  context.clip();
+  context.strokeStyle = color;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let at = x - height; at < x + width; at += 4) {
+    context.moveTo(at, y + height);
+    context.lineTo(at + height, y);
+  }
+  context.stroke();
+  context.restore();
+}
+
+function paintGaps(context, chart) {
+  const { reel } = chart.session;
+  let free = chart.left;
+  context.textAlign = "center";
+  context.textBaseline = "bottom";
+  for (const gap of reel.facts.gaps) {
+    const x = chart.x(gap.row - 0.5);
+    if (x < chart.left - 4 || x > chart.right + 4) continue;
+    const wide = Math.max(4, Math.min(14, (chart.right - chart.left) / chart.span));
+    context.fillStyle = chart.theme.paper;
+    context.fillRect(x - wide / 2, HEAD, wide, chart.bottom - HEAD);
+    hatch(context, x - wide / 2, HEAD, wide, chart.bottom - HEAD, chart.theme.hatch);
+    const half = context.measureText(gap.label).width / 2;
+    const middle = Math.max(chart.left + half + 2, Math.min(chart.right - half, x));
+    if (middle - half < free) continue;
+    free = middle + half + 8;
+    label(context, chart, gap.label, middle, chart.bottom - 4, chart.theme.ink);
+  }
+}
+
+// Text on a patch of paper, so that no line crosses it.
+function label(context, chart, text, x, y, color) {
+  const half = context.measureText(text).width / 2;
+  context.globalAlpha = 0.82;
+  context.fillStyle = chart.theme.paper;
+  context.fillRect(x - half - 3, y - 13, half * 2 + 6, 15);
+  context.globalAlpha = 1;
+  context.fillStyle = color;
+  context.fillText(text, x, y);
+}
+
+const SHAPES = { rug: "cross", peak: "up", note: "flag" };
+
+function paintEvents(context, chart) {
+  const { reel, notes, shown } = chart.session;
+  const found = [...reel.facts.events, ...notes.map((note) => ({ ...note, kind: "note" }))];
+  const taken = [];
+  context.textAlign = "center";
+  context.textBaseline = "bottom";
+  for (const event of found) {
+    const x = chart.x(event.row);
+    if (x < chart.left - 4 || x > chart.right + 4 || (!shown.ahead && event.kind !== "note" && event.row > chart.session.row)) continue;
+    const color = event.colour || chart.theme[event.kind] || chart.theme.ink;
+    const price = reel.price(event.row);
+    const y = Number.isNaN(price) || (chart.log && price <= 0) ? chart.bottom - 8 : chart.y(price);
+    context.strokeStyle = color;
+    if (event.kind !== "peak") {
+      context.setLineDash(event.kind === "rug" ? [2, 3] : [6, 3]);
+      line(context, x, HEAD, x, chart.bottom);
+      context.setLineDash([]);
+    }
+    shape(context, SHAPES[event.kind], x, event.kind === "note" ? HEAD + 5 : y, color, chart.theme.paper);
+    const half = context.measureText(event.label).width / 2;
+    const middle = Math.max(chart.left + half + 4, Math.min(chart.right - half - 4, x));
+    let level = event.kind === "note" ? HEAD + 26 : Math.max(HEAD + 16, y - 9);
+    while (taken.some(([left, right, at]) => middle - half < right && middle + half > left && Math.abs(at - level) < 15)) level += 16;
+    if (level > chart.bottom - 4) continue;
+    taken.push([middle - half - 6, middle + half + 6, level]);
+    label(context, chart, event.label, middle, level, chart.theme.ink);
+  }
+}
+
+function shape(context, kind, x, y, color, paper) {
+  context.fillStyle = color;
+  context.strokeStyle = color;
+  context.lineWidth = 2.5;
+  context.beginPath();
+  if (kind === "cross") {
+    context.moveTo(x - 4.5, y - 4.5);
+    context.lineTo(x + 4.5, y + 4.5);
+    context.moveTo(x - 4.5, y + 4.5);
+    context.lineTo(x + 4.5, y - 4.5);
+    context.stroke();
+    return;
+  }
+  if (kind === "up") context.moveTo(x, y - 6);
+  else context.moveTo(x, y + 5);
+  const [side, level] = kind === "up" ? [5.5, y + 4] : [5, y - 5];
+  context.lineTo(x - side, level);
+  context.lineTo(x + side, level);
+  context.closePath();
+  context.fill();
+  context.strokeStyle = paper;
+  context.lineWidth = 1;
+  context.stroke();
+}

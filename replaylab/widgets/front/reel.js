@@ -1,0 +1,195 @@
+// Reel: the rows that the player shows. Row numbers are absolute: a live reel drops its oldest rows and keeps counting.
+// A long game comes as an overview first (least and greatest price a bucket), then in chunks, those in sight first.
+
+const FOLD = 64; // rows whose least and greatest price are kept, so that a wide view need not look at every row
+const NO_PRICE = 8;
+const LIVE = 16;
+const GAP = 32; // rows are missing, or nothing was received, before this one
+const PHASE = 7;
+
+class Reel {
+  constructor(facts) {
+    this.facts = facts;
+    this.live = facts.mode === "live";
+    this.base = facts.base;
+    this.size = this.live ? 0 : facts.n;
+    this.room = this.live ? Math.ceil((facts.capacity * 1.25) / FOLD) * FOLD : facts.n;
+    this.words = new Uint32Array(this.room * 4);
+    this.times = new BigInt64Array(this.room);
+    this.dues = new Float64Array(this.room);
+    this.ticks = new Int32Array(this.room);
+    this.marks = new Uint8Array(this.room);
+    this.prices = new Float64Array(this.room);
+    this.lows = new Float64Array(Math.ceil(this.room / FOLD));
+    this.highs = new Float64Array(Math.ceil(this.room / FOLD));
+    this.chunk = facts.chunk;
+    this.chunks = new Uint8Array(Math.ceil(this.room / this.chunk)); // 0 missing, 1 asked for, 2 here
+    this.coarse = null;
+  }
+
+  get last() {
+    return this.base + this.size - 1;
+  }
+
+  clamp(row) {
+    return Math.max(this.base, Math.min(this.last, row));
+  }
+
+  overview(buffers) {
+    const [low, high, due, tick, flags] = buffers;
+    this.coarse = {
+      low: typed(Float64Array, low),
+      high: typed(Float64Array, high),
+      due: typed(Float64Array, due), // one more than the buckets: the end
+      tick: typed(Int32Array, tick),
+      flags: typed(Uint8Array, flags),
+      stride: this.facts.stride,
+    };
+  }
+
+  // Put rows in their place; `at` is absolute.
+  put(at, buffers) {
+    const [words, times, dues, ticks, flags] = buffers;
+    const place = at - this.base;
+    this.words.set(typed(Uint32Array, words), place * 4);
+    this.times.set(typed(BigInt64Array, times), place);
+    this.dues.set(typed(Float64Array, dues), place);
+    this.ticks.set(typed(Int32Array, ticks), place);
+    const marks = typed(Uint8Array, flags);
+    this.marks.set(marks, place);
+    for (let row = place; row < place + marks.length; row += 1) {
+      this.prices[row] = this.marks[row] & NO_PRICE ? NaN : wordsToFloat(this.words, row * 4);
+    }
+    this.fold(place, place + marks.length);
+    if (!this.live) this.chunks[Math.floor(place / this.chunk)] = 2;
+  }
+
+  fold(from, to) {
+    for (let block = Math.floor(from / FOLD); block * FOLD < to; block += 1) {
+      let low = Infinity;
+      let high = -Infinity;
+      const end = Math.min((block + 1) * FOLD, Math.max(to, this.size));
+      for (let row = block * FOLD; row < end; row += 1) {
+        const price = this.prices[row];
+        if (price < low) low = price;
+        if (price > high) high = price;
+      }
+      this.lows[block] = low;
+      this.highs[block] = high;
+    }
+  }
+
+  append(count, buffers) {
+    if (this.size + count > this.room) this.drop(Math.max(count, Math.ceil(this.room / 4)));
+    const at = this.base + this.size;
+    this.size += count;
+    this.put(at, buffers);
+  }
+
+  drop(count) {
+    const gone = Math.min(this.size, Math.ceil(count / FOLD) * FOLD);
+    for (const column of [this.times, this.dues, this.ticks, this.marks, this.prices]) column.copyWithin(0, gone, this.size);
+    this.words.copyWithin(0, gone * 4, this.size * 4);
+    this.base += gone;
+    this.size -= gone;
+    this.fold(0, this.size);
+  }
+
+  here(row) {
+    return this.live || this.chunks[Math.floor((row - this.base) / this.chunk)] === 2;
+  }
+
+  // The chunk to ask for next: the one in sight, else the first that is missing; -1 when none is.
+  missing(row) {
+    if (this.live) return -1;
+    const near = Math.floor((this.clamp(row) - this.base) / this.chunk);
+    return this.chunks[near] === 0 ? near : this.chunks.indexOf(0);
+  }
+
+  bucket(row) {
+    return Math.min(this.coarse.low.length - 1, Math.floor((row - this.base) / this.coarse.stride));
+  }
+
+  price(row) {
+    if (this.here(row)) return this.prices[row - this.base];
+    return this.coarse ? this.coarse.high[this.bucket(row)] : NaN;
+  }
+
+  tick(row) {
+    if (this.here(row)) return this.ticks[row - this.base];
+    if (!this.coarse) return 0;
+    const bucket = this.bucket(row);
+    return this.coarse.tick[bucket] + (row - this.base - bucket * this.coarse.stride);
+  }
+
+  flags(row) {
+    if (this.here(row)) return this.marks[row - this.base];
+    return this.coarse ? this.coarse.flags[this.bucket(row)] : NO_PRICE;
+  }
+
+  due(row) {
+    if (this.here(row)) return this.dues[row - this.base];
+    if (!this.coarse) return 0;
+    const bucket = this.bucket(row);
+    const start = this.coarse.due[bucket];
+    const part = (row - this.base - bucket * this.coarse.stride) / this.coarse.stride;
+    return start + (this.coarse.due[bucket + 1] - start) * part;
+  }
+
+  // Last row that is due at `ms`; the first row when none is.
+  rowAt(ms) {
+    let low = this.base;
+    let high = this.last;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (this.due(middle) <= ms) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  // Put the least and greatest price of rows [from, to) into `out`; false when there is no price.
+  range(from, to, out) {
+    let low = Infinity;
+    let high = -Infinity;
+    let row = from - this.base;
+    const end = to - this.base;
+    while (row < end) {
+      if (!this.here(row + this.base)) {
+        if (!this.coarse) break;
+        const bucket = this.bucket(row + this.base);
+        if (this.coarse.low[bucket] < low) low = this.coarse.low[bucket];
+        if (this.coarse.high[bucket] > high) high = this.coarse.high[bucket];
+        row = (bucket + 1) * this.coarse.stride;
+      } else if (row % FOLD === 0 && row + FOLD <= end) {
+        if (this.lows[row / FOLD] < low) low = this.lows[row / FOLD];
+        if (this.highs[row / FOLD] > high) high = this.highs[row / FOLD];
+        row += FOLD;
+      } else {
+        const price = this.prices[row];
+        if (price < low) low = price;
+        if (price > high) high = price;
+        row += 1;
+      }
+    }
+    out[0] = low;
+    out[1] = high;
+    return low <= high;
+  }
+
+  // What a row says, in words; `price` is exact.
+  words_of(row) {
+    const code = this.facts.phases[this.flags(row) & PHASE];
+    const phase = PHASE_NAMES[code] || code.toLowerCase();
+    const tick = "tick " + groupText(this.tick(row));
+    if (!this.here(row)) return { row, tick, price: "loading", time: "", phase, exact: false };
+    const at = row - this.base;
+    const price = this.marks[at] & NO_PRICE ? "no price" : exactPrice(this.words, at * 4);
+    return { row, tick, price, time: timeText(this.times[at]), phase, exact: true };
+  }
+}
+
+function typed(Kind, view) {
+  if (view instanceof Kind) return view;
+  return new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}

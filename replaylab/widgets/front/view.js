@@ -1,0 +1,187 @@
+// View: one display of a session. It owns the elements, the size, the pointer and the keys.
+
+class View {
+  constructor(session, host) {
+    this.session = session;
+    this.hover = null;
+    this.root = make("div", "rlab", { role: "group" });
+    this.title = make("span", "rlab-title");
+    this.readout = make("span", "rlab-readout");
+    const head = make("div", "rlab-head");
+    head.append(this.title, this.readout);
+    this.stage = control("div", "rlab-stage", { tabindex: "0", role: "group", "aria-label": "Price chart" });
+    this.canvas = make("canvas", "rlab-canvas", { "aria-hidden": "true" });
+    this.tip = make("div", "rlab-tip", { "aria-hidden": "true" });
+    this.stage.append(this.canvas, this.tip);
+    this.chart = new Chart(this.canvas, session);
+    this.panel = new Panel(session, this);
+    this.root.append(head, this.stage, this.panel.bar, this.panel.options);
+    host.append(this.root);
+    this.theme = readTheme(this.root);
+    this.listen();
+    session.views.add(this);
+    this.changed("open");
+    session.schedule();
+  }
+
+  listen() {
+    this.ends = [watchTheme(this.root, () => this.retheme())];
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(this.root);
+    this.ends.push(() => observer.disconnect());
+    this.root.addEventListener("keydown", (event) => pressed(event, this));
+    this.stage.addEventListener("pointermove", (event) => this.pointer(event));
+    this.stage.addEventListener("pointerleave", () => this.point(null));
+    this.stage.addEventListener("pointerdown", (event) => this.grab(event));
+    this.stage.addEventListener("pointerup", (event) => this.release(event));
+    this.stage.addEventListener("pointercancel", () => { this.grabbed = null; });
+    this.stage.addEventListener("dblclick", () => this.fit());
+    this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+  }
+
+  close() {
+    for (const end of this.ends) end();
+    this.session.views.delete(this);
+    this.root.remove();
+  }
+
+  retheme() {
+    this.theme = readTheme(this.root);
+    this.chart.stale();
+    this.session.schedule();
+  }
+
+  resize() {
+    const width = this.root.clientWidth;
+    if (!width) return;
+    this.root.classList.toggle("rlab-narrow", width < 520);
+    this.theme = readTheme(this.root);
+    this.chart.resize(this.stage.clientWidth, this.stage.clientHeight);
+    this.panel.seek.resize();
+    this.session.schedule();
+  }
+
+  changed(what) {
+    const { session } = this;
+    if (!session.reel) return;
+    if (what === "open") {
+      this.chart.fit();
+      this.hover = null;
+      const { facts } = session.reel;
+      put(this.title, facts.title);
+      this.root.setAttribute("aria-label", "Player of " + facts.title);
+      this.stage.setAttribute("aria-label", "Price chart of " + facts.title + ". Space plays, arrows step, plus and minus zoom");
+      this.stage.style.height = facts.height + "px";
+    }
+    if (what !== "ack") this.chart.stale();
+    this.panel.changed();
+  }
+
+  paint(now) {
+    const { session } = this;
+    if (!session.reel || !this.root.isConnected) return;
+    if (!this.chart.width) this.resize();
+    this.chart.paint(this.theme, this.hover);
+    this.panel.paint(this.theme, now, this.chart);
+    if (session.reel.size) {
+      const said = session.reel.words_of(session.row);
+      put(this.readout, [said.tick, said.price, said.time, said.phase].join("   "));
+      this.root.dataset.tick = String(session.reel.tick(session.row));
+    } else put(this.readout, "no row was recorded");
+    this.root.dataset.row = String(session.row);
+    this.root.dataset.playing = String(session.playing);
+    this.showTip();
+  }
+
+  showTip() {
+    const { reel } = this.session;
+    this.tip.hidden = this.hover === null || !reel.size;
+    if (this.tip.hidden) return;
+    const said = reel.words_of(this.hover);
+    if (!said.exact) this.session.want(this.hover);
+    put(this.tip, said.tick + "\n" + said.price + "\n" + said.time + "\n" + said.phase);
+    const x = this.chart.x(this.hover);
+    const left = x + 14 + this.tip.offsetWidth < this.chart.width ? x + 14 : Math.max(0, x - 14 - this.tip.offsetWidth);
+    this.tip.style.transform = "translate(" + Math.round(left) + "px, " + (HEAD + 6) + "px)";
+  }
+
+  point(row) {
+    this.hover = row;
+    this.session.schedule();
+  }
+
+  pointer(event) {
+    const { reel } = this.session;
+    if (!reel || !reel.size) return;
+    if (this.grabbed) {
+      const moved = event.clientX - this.grabbed.x;
+      if (Math.abs(event.clientX - this.grabbed.from) > 4) this.grabbed.moved = true;
+      if (this.grabbed.moved) {
+        this.chart.pan(moved);
+        this.grabbed.x = event.clientX;
+      }
+    }
+    this.point(this.chart.row(event.clientX - this.stage.getBoundingClientRect().left));
+  }
+
+  grab(event) {
+    if (event.button !== 0) return;
+    this.stage.setPointerCapture(event.pointerId);
+    this.grabbed = { x: event.clientX, from: event.clientX, moved: false };
+  }
+
+  release(event) {
+    const { grabbed } = this;
+    this.grabbed = null;
+    const { reel } = this.session;
+    if (!grabbed || grabbed.moved || !reel || !reel.size) return;
+    const x = event.clientX - this.stage.getBoundingClientRect().left;
+    if (x >= this.chart.left - 4) this.session.seek(this.chart.row(x));
+  }
+
+  wheel(event) {
+    if (!this.session.reel || !this.session.reel.size) return;
+    const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey;
+    // A page scrolls over the chart unless the chart was clicked, or a key says otherwise.
+    if (!sideways && !event.ctrlKey && !event.metaKey && document.activeElement !== this.stage) return;
+    event.preventDefault();
+    if (sideways) this.chart.pan(-(event.deltaX || event.deltaY));
+    else this.chart.zoom(1.0015 ** event.deltaY, event.clientX - this.stage.getBoundingClientRect().left);
+    this.point(this.hover);
+  }
+
+  zoom(factor) {
+    if (!this.session.reel || !this.session.reel.size) return;
+    this.chart.zoom(factor, this.chart.x(this.session.row));
+    this.session.schedule();
+  }
+
+  flip(name) {
+    this.session.shown[name] = !this.session.shown[name];
+    this.session.changed("shown");
+  }
+
+  follow() {
+    this.chart.follow = !this.chart.follow;
+    this.session.schedule();
+  }
+
+  fit() {
+    this.chart.fit();
+    this.session.schedule();
+  }
+
+  newest() {
+    this.session.seek(this.session.reel.last);
+    this.session.play();
+  }
+
+  // Over a gap: on to the moment of the next tick.
+  skip() {
+    const { session } = this;
+    if (session.playing) {
+      session.head.anchor = session.head.due(session.row + 1);
+      session.head.since = performance.now();
+    }
+  }
+}
