@@ -1,6 +1,7 @@
 """One immutable Parquet file of ticks: sorted by game, told apart by its name, described by its footer.
 
-The name ends in a digest of all bytes of the file, so a flipped byte anywhere is found by comparing the two. The
+The name ends in a digest of the footer's bytes, compared whenever a segment is opened, and one of all bytes of the
+file, so a flipped byte anywhere is found by comparing the two; pages carry checksums that every reading compares. The
 footer (keys ``replaylab...``, JSON) lists games with their rows, the extents of the sources they came from with an
 account of every byte, a digest of the rows that does not depend on their order, and the segments that this one
 replaces.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import lzma
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +37,7 @@ EXTENTS_KEY: Final = b"replaylab.extents"
 ENDING: Final = ".parquet"
 ROW_GROUP_ROWS: Final = 1 << 17
 HEAD_BYTES: Final = 1 << 10
+_FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
 _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
 _ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED")  # prices plain: DuckDB and Polars read no other
@@ -163,6 +166,9 @@ class Segment:
     def metadata(self) -> pq.FileMetaData:
         """The Parquet metadata."""
         try:
+            named = _FOOTER_DIGEST.search(self.name)
+            if named and footer_digest(self.path) != named[1]:
+                raise SegmentDamaged(f"{self.name}: the footer is not what was written (digest differs from the name)")
             return pq.read_metadata(self.path)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, FileNotFoundError):
@@ -178,8 +184,6 @@ class Segment:
         try:
             return Footer.from_metadata(found)
         except StoreTooNew as error:
-            if file_digest(self.path) != name_digest(self.name):  # a flipped byte, not a newer release
-                raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from None
             raise StoreTooNew(f"{self.name}: {error}") from None
         except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
@@ -211,10 +215,14 @@ class Segment:
 
     def _read(self, groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(self.path, metadata=self.metadata, page_checksum_verification=True) as file:
                 wanted = None if columns is None else list(columns)
-                return file.read(wanted) if groups is None else file.read_row_groups(groups, wanted)
-        except (pa.ArrowException, OSError) as error:
+                table = file.read(wanted) if groups is None else file.read_row_groups(groups, wanted)
+                for name in set(_NAMES).intersection(table.column_names):
+                    table.column(name).validate(full=True)  # page headers have no checksum: a code may lead nowhere
+                table.validate()
+                return table
+        except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
             raise SegmentDamaged(
@@ -265,7 +273,7 @@ def write_segment(
                 )
             footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
             writer.add_key_value_metadata(footer.to_metadata())
-        final = folder / _name(origin, games, rows, file_digest(aside))
+        final = folder / _name(origin, games, rows, f"{footer_digest(aside)}_{file_digest(aside)}")
         publish(aside, final)
     return Segment(final)
 
@@ -282,9 +290,9 @@ def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:
             games.append(one._replace(first_row=one.first_row + rows))
 
 
-def _name(origin: str, games: list[GameRange], rows: int, digest: str) -> str:
+def _name(origin: str, games: list[GameRange], rows: int, digests: str) -> str:
     first, last = (_plain(games[0].game), _plain(games[-1].game)) if games else ("none", "none")
-    return f"{origin}_{first}_{last}_{rows}rows_{digest}{ENDING}"
+    return f"{origin}_{first}_{last}_{rows}rows_{digests}{ENDING}"
 
 
 def _plain(game_id: str) -> str:
@@ -294,6 +302,16 @@ def _plain(game_id: str) -> str:
 def name_digest(name: str) -> str:
     """Give the digest that a file's name promises."""
     return name.removesuffix(ENDING).rsplit("_", 1)[-1]
+
+
+def footer_digest(path: Path) -> str:
+    """Give the XXH3 64-bit digest of a Parquet file's footer, as hex: its length stands before the last four bytes."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 8))
+        length = int.from_bytes(file.read(4), "little") + 8
+        file.seek(max(0, size - length))
+        return xxhash.xxh3_64_hexdigest(file.read())
 
 
 def file_digest(path: Path) -> str:

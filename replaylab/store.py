@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.game import Game
 from replaylab.remark import SCHEMA as REMARKS_SCHEMA
-from replaylab.segment import ENDING, Extent, Segment
+from replaylab.segment import ENDING, Extent, Segment, file_digest, name_digest
 from replaylab.summary import COLUMNS, summarise
 from replaylab.summary import SCHEMA as GAMES_SCHEMA
 from replaylab.table import in_order_received
@@ -251,8 +251,10 @@ class Store:
             if segment.footer.remarks:
                 path = self.path / REMARKS / segment.footer.remarks
                 try:
-                    parts.append(pq.read_table(path, page_checksum_verification=True).cast(REMARKS_SCHEMA))
-                except (pa.ArrowException, OSError, ValueError) as error:
+                    if file_digest(path) != name_digest(path.name):
+                        raise pa.ArrowInvalid("its bytes are not those that were written")
+                    parts.append(pq.read_table(path))
+                except (pa.ArrowException, OSError) as error:
                     if isinstance(error, FileNotFoundError) and not (self.path / SEGMENTS / segment.name).exists():
                         raise  # compacted away, both of them
                     self._leave_out(segment, SegmentDamaged(f"{path.name}: remarks cannot be read ({error})"))
