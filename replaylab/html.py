@@ -20,7 +20,7 @@ _BORDER: Final = "1px solid var(--jp-border-color2,#bdbdbd)"
 _DIM: Final = "opacity:.75"
 _CARD: Final = (
     f"border:{_BORDER};border-left:4px solid {{}};border-radius:3px;padding:.6em .9em .5em;margin:.2em 0;"
-    "max-width:62em;font-family:var(--jp-ui-font-family,sans-serif);font-size:13px;line-height:1.5;"
+    "max-width:68em;font-family:var(--jp-ui-font-family,sans-serif);font-size:13px;line-height:1.5;"
     "color:var(--jp-ui-font-color1,inherit)"
 )
 _FACT: Final = "display:inline-block;margin:0 1.5em .15em 0"
