@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from replaylab.tick import price_text
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from replaylab.verification import Verification
 
 PIPED_WIDTH: Final = 120  # columns, when nobody watches
+_ID_WIDTH: Final = 25  # of a game's id
 
 
 def screen() -> Console:
@@ -111,18 +113,17 @@ def show_games(games: pa.Table, *, limit: int, oldest: bool) -> None:
     count = min(limit, total) if limit else total
     shown = games.slice(0 if oldest else total - count, count)
     which = "" if count == total else f" ({'first' if oldest else 'newest'} {count:,} of {total:,}; --limit 0 for all)"
-    table = _table(f"games{which}", "game", "start (UTC)", ">ticks", ">rug", ">peak", ">at", "state")
+    table = _table("game", "start (UTC)", ">ticks", ">rug", ">peak", "state")
     for game in shown.to_pylist():
         table.add_row(
             _plain(game["game_id"]),
-            _time(game["start"]),
+            _time(game["start"])[:16],
             f"{game['ticks']:,}",
             _whole(game["rug_tick"]),
             _price(game["peak"]),
-            _whole(game["peak_tick"]),
             state(game),
         )
-    show(table)
+    _show_under(f"games{which}", table)
 
 
 def state(game: Mapping[str, Any]) -> str:
@@ -207,10 +208,10 @@ def show_statistics(found: Statistics) -> None:
     )
     if found.rug_tick:
         title = f"over {found.complete:,} complete games with {found.complete_ticks:,} live ticks"
-        table = _table(title, "", *(f">{float(share):.0%}" for share in found.rug_tick))
+        table = _table("", *(f">{float(share):.0%}" for share in found.rug_tick))
         table.add_row("rug tick", *(f"{value:,}" for value in found.rug_tick.values()))
         table.add_row("peak", *(_price(value) for value in found.peak.values()))
-        show(table)
+        _show_under(title, table)
     show_reasons(found.reasons)
 
 
@@ -218,10 +219,10 @@ def show_reasons(reasons: Mapping[str, int]) -> None:
     """Print damage by reason, the commonest first."""
     if not reasons:
         return
-    table = _table("damage", "reason", ">times")
+    table = _table("reason", ">times")
     for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(reason, f"{count:,}")
-    show(table)
+    _show_under("damage", table)
 
 
 def show_written(paths: Sequence[Path], folder: str) -> None:
@@ -241,15 +242,18 @@ def show_pairs(pairs: Mapping[str, str]) -> None:
     show(table)
 
 
-def _table(title: str, *columns: str) -> Table:
+def _show_under(title: str, table: Table) -> None:
+    """Print a table below a title that may be wider."""
+    show(Group("", Text(title, style="bold"), table))
+
+
+def _table(*columns: str) -> Table:
     """Give an empty table; the columns whose name starts with ``>`` are aligned to the right."""
-    shown = "\n" + title
-    table = Table(
-        title=shown, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False, show_edge=False
-    )
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         right = name.startswith(">")
-        table.add_column(name.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+        width = _ID_WIDTH if name == "game" else None  # an id that is folded cannot be copied
+        table.add_column(name.removeprefix(">"), justify="right" if right else "left", overflow="fold", min_width=width)
     return table
 
 
@@ -284,7 +288,7 @@ def _time(value: datetime | None) -> str:
 
 
 def _price(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:,.2f}"
 
 
 def _exact(value: Decimal) -> str:
