@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 LAYERS: list[list[str]] = [
     ["errors"],
     ["progress", "settings", "tick"],
-    ["digits", "jsonl", "repair", "shape", "table"],
+    ["digits", "jsonl", "lines", "repair", "shape", "table"],
     ["scan"],
     ["durable"],
     ["remark", "segment"],
@@ -31,7 +31,7 @@ LAYERS: list[list[str]] = [
     ["analysis"],
     ["widgets"],
     ["service"],
-    ["export"],
+    ["selection", "export", "overview"],
     ["screen", "cli"],
 ]
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
