@@ -72,9 +72,7 @@ class RingBuffer:
     """
 
     def __init__(self, size: int = RING_TICKS) -> None:
-        if type(size) is not int or size < 1:
-            raise SettingsError(f"ring size {size!r}: must be a whole number of ticks, at least 1")
-        self.size: Final = size
+        self.size: Final = checked_size(size)
         rows = self._rows = size + _SPARE
         self._tick = memoryview(array("i", bytes(4 * rows)))
         self._at = memoryview(array("q", bytes(8 * rows)))
@@ -236,6 +234,13 @@ class RingBuffer:
             self._game[low:high] + self._game[:rest],
             self._phase[low:high] + self._phase[:rest],
         )
+
+
+def checked_size(size: int) -> int:
+    """Give the size of a ring when it is a whole number above zero, or raise `SettingsError`."""
+    if type(size) is not int or size < 1:
+        raise SettingsError(f"ring size {size!r}: must be a whole number of ticks, at least 1")
+    return size
 
 
 def _taken(rows: _Rows, keep: NDArray[np.intp]) -> _Rows:

@@ -62,6 +62,16 @@ class Stage:
         """Whether there is no earlier row; True when empty."""
         return self.track is None or self.cursor <= self.track.first
 
+    @property
+    def seen(self) -> int:
+        """Rows up to the cursor that were shown."""
+        return 0 if self._fresh else self.cursor + 1
+
+    @property
+    def current(self) -> Step | None:
+        """The row at the cursor."""
+        return None if self.cursor < 0 else self._step(self.cursor)
+
     def open(self, now: float, *, show: bool = True) -> None:
         """Announce a game that was loaded, and show its first row; later calls change nothing."""
         if not self._fresh:

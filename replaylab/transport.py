@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import pyarrow as pa
+
 from replaylab.clock import FASTEST, NOMINAL_SECONDS, Playhead, checked_rate
 from replaylab.event import Callback, Event, Received, Step
-from replaylab.ring import RING_TICKS
+from replaylab.ring import RING_TICKS, checked_size
 from replaylab.stage import NOBODY, Stage
 from replaylab.stream import Stream
 from replaylab.tick import Tick
@@ -31,21 +33,32 @@ class Transport(Stage):
     >>> ticks = [Tick(game_id="g", tick=n, timestamp=f"2031-01-02T03:04:0{n}", price=1) for n in range(3)]
     >>> transport = Transport()
     >>> transport.load(Timeline.of(ticks), now=0.0)
+    True
     >>> transport.play(now=0.0), transport.take(lambda: 0.25), transport.take(lambda: 1.0), transport.cursor
     (True, 0.75, 0.0, 1)
     """
 
     def __init__(self, ring_ticks: int = RING_TICKS, heard: Mapping[str, tuple[Callback, ...]] = NOBODY) -> None:
         super().__init__(heard)
-        self.ring_ticks = ring_ticks
+        self.ring_ticks = checked_size(ring_ticks)
         self.pushed = self.missed = 0
         self._untold = 0
 
-    def load(self, timeline: Timeline, now: float) -> None:
-        """Hold a stored game, paused at its first row, which is not shown yet; what was held before ends."""
+    def load(self, timeline: Timeline, now: float, *, show: bool = False) -> bool:
+        """Hold a stored game, paused at its first row, which is shown now or when something else is; ends another."""
         self._leave("replaced", now)
         self._enter(timeline, now)
         self._tell("load")
+        if show:
+            self.open(now)
+        return True
+
+    def close(self, now: float) -> None:
+        """Hold nothing any more."""
+        self._halt(now)
+        self.following = self._fresh = False
+        self.track, self.cursor, self.loop = None, -1, None
+        self._tell("closed")
 
     def push(self, tick: Tick, now: float) -> None:
         """Take a live tick: a stored game, or a live one of another id, ends before it."""
@@ -180,6 +193,12 @@ class Transport(Stage):
         length = self.track.due(row + 1) - self.track.due(row) if row + 1 < self.track.stop else 0.0
         return length if length > 0 else NOMINAL_SECONDS
 
+    def row_at(self, fraction: float) -> int:
+        """Row at a fraction of what can be shown; -1 when there is none."""
+        if self.track is None or self.track.stop <= self.track.first:
+            return -1
+        return self.track.first + round(fraction * (self.track.stop - 1 - self.track.first))
+
     def seek(self, row: int, now: float, reason: str = "seek") -> bool:
         """Go to a row and show it; False, and nothing changes, when there is no such row.
 
@@ -223,6 +242,22 @@ class Transport(Stage):
         self._tell("reset")
         self.open(now)
         return True
+
+    def batch(self, rows: int, now: float) -> pa.RecordBatch | None:
+        """Go on by some rows at once and give them; gaps, rug and end are told, ticks are not. None at the end."""
+        track = self.track
+        if not isinstance(track, Timeline):
+            return None
+        first = 0 if self._fresh else self.cursor + 1
+        self.open(now, show=False)
+        stop = min(first + rows, track.stop)
+        for row in [row for row in sorted(track.marks) if first <= row < stop]:
+            self._mark(track, row, Step(row, track))
+        self.cursor = max(stop, 1) - 1
+        self.head = Playhead(track.due(self.cursor), now, self.head.rate, playing=False)
+        if stop == track.stop:
+            self._end("end")
+        return track.table.slice(first, stop - first).to_batches()[0] if stop > first else None
 
     def set_speed(self, rate: float, now: float) -> None:
         """Go on at another speed from where it is; rows that are due stay due."""

@@ -1,0 +1,204 @@
+"""Drivers: who calls an engine when its next tick is due; one thread in a script, one task in a running event loop.
+
+Both run the same loop: the engine does what is due and says how long to wait. They hold the engine weakly while they
+wait, so that one that nobody holds any more is collected, and its driver ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import math
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol, Self
+
+_LONGEST_WAIT: Final = 3600.0
+_BREATH: Final = 64  # ticks between two chances for the rest of an event loop
+_numbers = itertools.count(1)
+Wait = Callable[[threading.Event, float], object]
+
+
+class Driven(Protocol):
+    """What a driver drives."""
+
+    def turn(self, driver: Driver, most: int = ...) -> float | None:
+        """Do what is due, at most some ticks; seconds to wait, or None when the driver is needed no more."""
+
+    def lose(self, driver: Driver) -> None:
+        """The driver was stopped from outside, or died."""
+
+
+class Driver(Protocol):
+    """Calls an engine's `turn`; `slice` is how many seconds a turn may take, `stays` whether it outlasts a pause."""
+
+    @property
+    def slice(self) -> float:
+        """Seconds that one turn may take."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it goes on when the engine is paused."""
+
+    def wake(self) -> None:
+        """Look again at once: something changed."""
+
+
+def wait_for(event: threading.Event, seconds: float) -> None:
+    """Sleep until an event, at most for some seconds."""
+    event.wait(min(seconds, _LONGEST_WAIT))
+
+
+class Caller:
+    """Drives an engine in the thread that calls `run`, until there is nothing left to play."""
+
+    slice = math.inf
+    stays = False
+
+    def __init__(self, wait: Wait = wait_for) -> None:
+        self._changed = threading.Event()
+        self._wait = wait
+
+    def wake(self) -> None:
+        """Look again at once."""
+        self._changed.set()
+
+    def run(self, engine: Driven) -> None:
+        """Drive until the engine says that it is over."""
+        try:
+            while (seconds := engine.turn(self)) is not None:
+                self._pass(seconds)
+        finally:
+            engine.lose(self)
+
+    def _pass(self, seconds: float) -> None:
+        if seconds > 0:
+            self._wait(self._changed, seconds)
+        self._changed.clear()
+
+
+class ThreadDriver(Caller):
+    """Drives an engine in one daemon thread, which ends when there is nothing left to play."""
+
+    def __init__(self, wait: Wait = wait_for) -> None:
+        super().__init__(wait)
+        self.thread: threading.Thread | None = None
+
+    def start(self, engine: Driven) -> None:
+        """Begin; `engine` is held weakly."""
+        changed = self._changed
+        ref = weakref.ref(engine, lambda _: changed.set())
+        name = f"ReplayEngine-{next(_numbers)}"
+        self.thread = threading.Thread(target=self._drive, args=(ref,), name=name, daemon=True)
+        self.thread.start()
+
+    def _drive(self, ref: weakref.ref[Driven]) -> None:
+        try:
+            while (engine := ref()) is not None:
+                seconds = engine.turn(self)
+                del engine
+                if seconds is None:
+                    return
+                self._pass(seconds)
+        finally:
+            if (left := ref()) is not None:
+                left.lose(self)
+
+
+class _LoopWaiter:
+    """Waits in an event loop, and can be woken from any thread."""
+
+    slice = 0.005
+    stays = False
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._thread = threading.get_ident()
+
+    def wake(self) -> None:
+        """Look again at once; a loop that is closed has nobody to wake."""
+        if threading.get_ident() == self._thread:
+            self._changed.set()
+            return
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._changed.set)
+
+    async def wait(self, seconds: float) -> None:
+        """Let the loop do other things for some seconds, or until woken."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        timer = self.loop.call_later(min(seconds, _LONGEST_WAIT), self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
+        self._changed.clear()
+
+
+class TaskDriver(_LoopWaiter):
+    """Drives an engine in a task of the running event loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, engine: Driven) -> None:
+        """Begin; `engine` is held weakly."""
+        ref = weakref.ref(engine, lambda _: self.wake())
+        self.task = self.loop.create_task(self._drive(ref), name=f"ReplayEngine-{next(_numbers)}")
+
+    async def _drive(self, ref: weakref.ref[Driven]) -> None:
+        try:
+            while (engine := ref()) is not None:
+                seconds = engine.turn(self)
+                del engine
+                if seconds is None:
+                    return
+                await self.wait(seconds)
+        finally:
+            if (left := ref()) is not None:
+                left.lose(self)
+
+
+class Iteration(_LoopWaiter):
+    """Drives an engine from an ``async for``: each tick comes to the loop body after it came to the callbacks."""
+
+    stays = True
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__()
+        self._engine = engine
+        self._steps: deque[Any] = deque()
+        self._subscription = engine.on("tick", self._keep)
+        self._given = 0
+        engine.drive(self)
+
+    def _keep(self, step: Any) -> None:
+        self._steps.append(step)
+        self.wake()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        self._given += 1
+        if self._given % _BREATH == 0:  # as fast as possible must not starve the loop
+            await asyncio.sleep(0)
+        while not self._steps:
+            seconds = self._engine.turn(self, 1)
+            if not self._steps:
+                if seconds is None:
+                    self._subscription.cancel()
+                    raise StopAsyncIteration
+                await self.wait(seconds)
+        return self._steps.popleft()
+
+    async def aclose(self) -> None:
+        """Stop driving; the engine pauses."""
+        self._subscription.cancel()
+        self._engine.lose(self)
