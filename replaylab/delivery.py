@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from replaylab.clock import FASTEST
 from replaylab.driver import Driver, TaskDriver, ThreadDriver, Wait, wait_for
-from replaylab.event import Callback, Event, Status
+from replaylab.event import Callback, Event, Status, Step
 from replaylab.listeners import Listeners, Subscription
 from replaylab.timeline import Timeline
 from replaylab.transport import Transport
@@ -25,6 +27,7 @@ _PATIENCE: Final = 0.04  # seconds that pause and close wait for a callback that
 _BUSY: Final = 0.05
 _ENDLESS: Final = 1 << 62
 _NOTED: Final = frozenset({"closed", "end"})  # changes of state that the engine itself reacts to
+_new: Final[Callable[..., Step]] = tuple.__new__  # a third of the time that Step(...) takes
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ class Delivery:
         self._listeners = Listeners()
         self._transport = Transport(ring_ticks, self._listeners.of)
         self._deliverer: int | None = None
+        self._waiters = 0
         self._driver: Driver | None = None
         self._last_thread: threading.Thread | None = None
         self._closed = False
@@ -82,7 +86,7 @@ class Delivery:
             if self._closed:
                 return refusal
             result = act(self._transport, self._now())
-        self._deliver()
+            self._deliver_locked()
         if self._transport.head.playing:
             self._ensure_driver()
         elif (driver := self._driver) is not None:
@@ -91,15 +95,18 @@ class Delivery:
 
     def _deliver(self) -> None:
         """Deliver all there is, unless somebody does; that may be this thread, inside a callback."""
-        lock = self._lock
-        with lock:
-            if self._deliverer is not None or not self._transport.outbox:
-                return
-            self._deliverer = threading.get_ident()
-            try:
-                self._drain()
-            finally:
-                self._finish_delivery()
+        with self._lock:
+            self._deliver_locked()
+
+    def _deliver_locked(self) -> None:
+        """The same; called, and left, with the lock held, which nobody holds while callbacks run."""
+        if self._deliverer is not None or not self._transport.outbox:
+            return
+        self._deliverer = threading.get_ident()
+        try:
+            self._drain()
+        finally:
+            self._finish_delivery()
 
     def _drain(self) -> None:
         """Deliver until nothing is left. Called, and left, with the lock held; callbacks run without it."""
@@ -125,12 +132,14 @@ class Delivery:
 
     def _finish_delivery(self) -> None:
         self._deliverer = None
-        self._idle.notify_all()
+        if self._waiters:
+            self._idle.notify_all()
 
     def turn(self, driver: Driver, most: int = _ENDLESS) -> float | None:
         """Show what is due, at most some ticks; seconds until the next, or None when `driver` is needed no more."""
         me = threading.get_ident()
         begun = time.monotonic()
+        sliced = driver.slice < math.inf
         with self._lock:
             if self._deliverer is not None:
                 return None if self._deliverer == me or self._driver is not driver else _BUSY
@@ -140,8 +149,10 @@ class Delivery:
                     self._drain()
                     if self._driver is not driver:
                         return None
-                    if most <= 0 or time.monotonic() - begun > driver.slice:
+                    if most <= 0 or (sliced and time.monotonic() - begun > driver.slice):
                         return 0.0
+                    if self._transport.head.rate == FASTEST and not sliced and self._sprint(driver):
+                        continue
                     seconds = self._transport.take(self._now)
                     if seconds is None:
                         return self._rest(driver)
@@ -151,11 +162,38 @@ class Delivery:
             finally:
                 self._finish_delivery()
 
+    def _sprint(self, driver: Driver) -> bool:
+        """Show rows at which nothing else happens, at no speed limit: what `take` and `_drain` do, in one loop.
+
+        Called, and left, with the lock held, which is taken once a tick: a pause in between is obeyed at once.
+        """
+        stage, lock, listeners = self._transport, self._lock, self._listeners.of
+        track, head, outbox = stage.track, stage.head, stage.outbox
+        if not head.playing or not isinstance(track, Timeline):
+            return False
+        first = row = stage.cursor + 1
+        stop = track.plain_until(row)
+        while row < stop and stage.head is head and stage.loop is None and not outbox and self._driver is driver:
+            stage.cursor = row
+            stage.shown += 1
+            lock.release()
+            try:
+                step = _new(Step, (row, track))
+                for callback in listeners["tick"]:
+                    try:
+                        callback(step)
+                    except Exception as error:  # noqa: BLE001  as in _drain
+                        self._report("tick", callback, error)
+            finally:
+                lock.acquire()
+            row += 1
+        return row > first
+
     def _rest(self, driver: Driver) -> float | None:
         """What a driver does when nothing plays: one that stays waits, unless a stored game is over."""
         stage = self._transport
         if driver.stays and not (isinstance(stage.track, Timeline) and stage.at_end):
-            return float("inf")
+            return math.inf
         self._driver = None
         return None
 
@@ -195,8 +233,13 @@ class Delivery:
         """Wait until no callback runs, but not long, and not for oneself."""
         me = threading.get_ident()
         with self._idle:
-            if self._deliverer != me:
+            if self._deliverer is None or self._deliverer == me:
+                return
+            self._waiters += 1
+            try:
                 self._idle.wait_for(lambda: self._deliverer is None, _PATIENCE)
+            finally:
+                self._waiters -= 1
 
     def _shut(self) -> None:
         """Stop for good: nothing is told after the last change of state."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replaylab.clock import MAX_SPEED, MIN_SPEED, checked_speed
 from replaylab.driver import Caller, Wait, wait_for
 from replaylab.errors import TickError, Unplayable
-from replaylab.event import Event, Step
+from replaylab.event import Event
 from replaylab.playlist import Playlist
 from replaylab.seeking import Seeking
 from replaylab.tick import Tick
@@ -140,9 +140,9 @@ class ReplayEngine(Seeking):
             if self._closed:
                 self._refused += 1
                 return False
-            self._transport.push(tick, self._now())
-        if self._transport.outbox:
-            self._deliver()
+            self._transport.push(tick, self._now)
+            if self._transport.outbox:
+                self._deliver_locked()
         return True
 
     def play(self) -> bool:
@@ -171,19 +171,13 @@ class ReplayEngine(Seeking):
         """Play in this thread until the end, or until somebody pauses; gives the number of ticks shown."""
         if self._deliverer == threading.get_ident():
             return 0  # inside a callback: the playback that called it goes on
-        shown = 0
-
-        def count(_step: Step) -> None:
-            nonlocal shown
-            shown += 1
-
         if speed is not None:
             self.speed = speed
         caller = Caller(self._wait)
-        with self.on("tick", count):
-            self.drive(caller)
-            caller.run(self)
-        return shown
+        before = self._transport.shown
+        self.drive(caller)
+        caller.run(self)
+        return self._transport.shown - before
 
     def close(self) -> None:
         """Stop for good and let go of everything; may be called from anywhere, also from a callback, and again."""

@@ -81,7 +81,7 @@ class Listeners:
         TypeError
             When the callback cannot be called, or is a coroutine function (use ``async for`` instead).
         """
-        if not callable(callback) or inspect.iscoroutinefunction(callback):
+        if not _callable(callback) or inspect.iscoroutinefunction(callback):
             raise TypeError(f"{callback!r} is no callback: give a plain function; in a coroutine use `async for`")
         if kind not in self.of:
             raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
@@ -102,6 +102,10 @@ class Listeners:
         with self._lock:
             for kind in self.of:
                 self.of[kind] = ()
+
+
+def _callable(callback: object) -> bool:
+    return callable(callback)
 
 
 def _target(entry: Callback) -> Callback | None:

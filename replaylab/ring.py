@@ -83,6 +83,7 @@ class RingBuffer:
         self._trades = memoryview(array("i", bytes(4 * rows)))
         self._game = [""] * rows
         self._phase = [""] * rows
+        self.newest_us = 0  # time of the newest tick, microseconds since 1970 UTC
         self._cleared = 0
         self._claimed = 0  # positions below this, less the rows, may be torn
         self._count = 0  # positions below this are whole
@@ -95,7 +96,7 @@ class RingBuffer:
         since = tick.timestamp - _EPOCH
         self._claimed = position + 1
         self._tick[slot] = tick.tick
-        self._at[slot] = since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds
+        self._at[slot] = self.newest_us = since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds
         self._low[slot] = value & _LOW
         self._high[slot] = value >> _WORD
         self._flags[slot] = (_ACTIVE if tick.active else 0) | (_RUGGED if tick.rugged else 0)

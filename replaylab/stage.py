@@ -34,6 +34,7 @@ class Stage:
         self.loop: tuple[int, int] | None = None
         self.outbox: deque[tuple[str, Any]] = deque()
         self.lag = self.max_lag = 0.0
+        self.shown = 0
         self._heard = heard
         self._fresh = self._started = self._ended = self._rugged = False
 
@@ -142,6 +143,7 @@ class Stage:
         """Put the cursor on a row and show it; with a time, the playhead goes there too."""
         track = self.track
         self.cursor = row
+        self.shown += 1
         if now is not None and track is not None:
             self.head = Playhead(track.due(row), now, self.head.rate, self.head.playing)
         step = Step(row, track) if type(track) is Timeline else self._step(row)

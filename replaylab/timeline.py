@@ -100,6 +100,14 @@ class Timeline:
         """Id of the game; empty where the table does not say."""
         return str(self.value("game_id", 0))
 
+    @cached_property
+    def _mark_rows(self) -> list[int]:
+        return [*sorted(self.marks), self.stop - 1]
+
+    def plain_until(self, index: int) -> int:
+        """Give the first row from `index` on at which something happens: a gap, the rug, the end."""
+        return self._mark_rows[min(bisect_left(self._mark_rows, index), len(self._mark_rows) - 1)]
+
     def due(self, index: int) -> float:
         """When a row is due, in seconds from the first."""
         return float(self._due_at[index])

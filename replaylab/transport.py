@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from replaylab.clock import FASTEST, NOMINAL_SECONDS, Playhead, checked_rate
-from replaylab.event import Callback, Event, Received, Step
+from replaylab.event import Callback, Event, Gap, Received, Step
 from replaylab.ring import RING_TICKS, checked_size
 from replaylab.stage import NOBODY, Stage
 from replaylab.stream import Stream
@@ -60,22 +60,26 @@ class Transport(Stage):
         self.track, self.cursor, self.loop = None, -1, None
         self._tell("closed")
 
-    def push(self, tick: Tick, now: float) -> None:
+    def push(self, tick: Tick, clock: Callable[[], float]) -> None:
         """Take a live tick: a stored game, or a live one of another id, ends before it."""
         stream = self.track
         if type(stream) is not Stream or stream.game_id != tick.game_id:
-            stream = self._begin_live(tick.game_id, now)
-        index, gap, rug = stream.push(tick)
+            stream = self._begin_live(tick.game_id, clock())
+        index = stream.push(tick)
         self.pushed += 1
-        step = Step(index, Received(tick, index + 1))
+        heard = self._heard
         if self.following:
             self.cursor = index
-            if self._heard["tick"] and self._room():
-                self.outbox.append(("tick", step))
+            if heard["tick"] and self._room():
+                self.outbox.append(("tick", Step(index, Received(tick, index + 1))))
         elif self.cursor < stream.first:
             self.cursor = stream.first
-        if self._heard["push"] and self._room():
-            self.outbox.append(("push", step))
+        if heard["push"] and self._room():
+            self.outbox.append(("push", Step(index, Received(tick, index + 1))))
+        if stream.odd is not None and stream.odd[0] == index:
+            self._tell_odd(stream, Step(index, Received(tick, index + 1)), *stream.odd[1:])
+
+    def _tell_odd(self, stream: Stream, step: Step, gap: Gap | None, rug: bool) -> None:  # noqa: FBT001
         if gap is not None and self._room():
             self.outbox.append(("gap", Event("gap", stream.game_id, step, gap.reason, gap)))
         if rug:
