@@ -180,7 +180,8 @@ class _Block:
 
     def filled(self, begin: Positions, end: Positions) -> NDArray[np.bool_]:
         """Which texts are the price that a recorder puts where the server sent none."""
-        return self.equal(begin, FILLED_TEXT.encode()) & (end - begin == len(FILLED_TEXT))
+        sized: NDArray[np.bool_] = end - begin == len(FILLED_TEXT)
+        return self.equal(begin, FILLED_TEXT.encode()) & sized
 
     def short_whole(self, begin: Positions, end: Positions) -> bool:
         """Whether all texts have their point, or their end, after at most 14 digits."""
@@ -335,9 +336,9 @@ def _names(values: Sequence[str], codes: NDArray[np.int32]) -> Names:
 
 
 def _with_point(words: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which words hold a point among their eight bytes: where one is, taking one away borrows from above its bits."""
+    """Which words hold a point among their eight bytes."""
     words = words ^ _POINTS
-    return np.asarray((words - _ONES) & ~words & _TOP_BITS != 0)
+    return np.asarray(((words - _ONES) & ~words & _TOP_BITS) != 0)
 
 
 def _content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

@@ -85,7 +85,7 @@ def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
     if not found:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
         raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
-    names = _told_apart(found)
+    names = {path: _as_text(name) for path, name in _told_apart(found).items()}
     return sorted((Source(Path(path), names[path], _size(path)) for path in found), key=lambda one: one.name)
 
 
@@ -148,6 +148,11 @@ def _check_regular(path: Path) -> None:
         os.scandir(path).close()
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file")
+
+
+def _as_text(name: str) -> str:
+    """Give a file name as valid text; bytes that are none are written as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def line_end(file: BinaryIO, position: int, size: int) -> int:

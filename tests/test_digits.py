@@ -80,7 +80,12 @@ def test_times_with_any_byte_at_any_place(place: int) -> None:
 
 def test_impossible_times_are_told() -> None:
     """Days and hours that no calendar has are not good, also among good ones."""
-    impossible = ["2031-13-01T03:04:20.25", "2031-02-29T03:04:20.25", "2031-01-02T24:00:00.00", "2031-01-02T03:60:00.00"]
+    impossible = [
+        "2031-13-01T03:04:20.25",
+        "2031-02-29T03:04:20.25",
+        "2031-01-02T24:00:00.00",
+        "2031-01-02T03:60:00.00",
+    ]
     texts = [f"{text}0000".encode() for text in [*impossible, "2031-01-02T03:04:60.00", "2031-01-02T03:04:59.00"]]
     words, begin = load(texts)
     assert read_times(words, begin)[1].tolist() == [False] * 5 + [True]

@@ -174,7 +174,13 @@ def test_a_captured_broadcast() -> None:
     assert (found.tick, found.price, found.price_filled, found.trade_count) == (3, Decimal("1.02"), False, 4)
     countdown = '{"timestamp":null,"event_type":"gameStateUpdate","data":{"gameId":"g","cooldownTimer":9900}}'
     (found,) = parse_line(countdown.encode()).rows
-    assert (found.price, found.price_filled, found.active, found.cooldown_timer, found.wall_us) == (None, True, False, 9900, None)
+    assert (found.price, found.price_filled, found.active, found.cooldown_timer, found.wall_us) == (
+        None,
+        True,
+        False,
+        9900,
+        None,
+    )
     assert label(tick + '"price":null,"tickCount":3,"rugged":false}}') == "wrong_type"
     assert label(tick + '"price":1,"rugged":false}}') == "wrong_type"
 

@@ -1,4 +1,4 @@
-"""Resynchronising: whole and torn objects are taken out of damaged lines, every byte is in one span, and it is quick."""
+"""Resynchronising: whole and torn objects are taken out, every byte is in one span, and it is quick."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=8)
 
 def row(game: str = "g", tick: int = 0, **values: object) -> Row:
     """Give a row with little in it."""
-    empty = Row(game, tick, None, True, None, False, None, False, False, None, None)  # noqa: FBT003
+    empty = Row(game, tick, None, True, None, False, None, False, False, None, None)
     return empty._replace(**values)  # type: ignore[arg-type]
 
 
@@ -72,7 +72,9 @@ def test_no_rows_make_an_empty_table() -> None:
 
 
 @given(TEXTS, TEXTS, st.data())
-def test_names_survive_joining_and_taking(first: list[str | None], second: list[str | None], draw: st.DataObject) -> None:
+def test_names_survive_joining_and_taking(
+    first: list[str | None], second: list[str | None], draw: st.DataObject
+) -> None:
     """Columns of names put end to end and picked from hold the same texts as the lists do."""
     names = Names.join([Names.of(first), Names.of(second)])
     both = first + second
@@ -100,7 +102,7 @@ def test_batches_join_in_line_order() -> None:
     assert found.tick.tolist() == [1, 5, 3, 4, 2]
     assert [found.game.texts[code] for code in found.game.codes] == ["a", "a", "c", "c", "b"]
     assert found.price.to_pylist() == [Decimal(1), None, None, Decimal(4), None]
-    assert found.moved(np.int64(10)).line.tolist() == [10, 11, 12, 12, 14]
+    assert found.moved(np.full(5, 10)).line.tolist() == [10, 11, 12, 12, 14]
 
 
 @pytest.mark.parametrize("active", [True, False])
@@ -109,9 +111,13 @@ def test_phases_of_columns_are_those_of_ticks(active: bool, rugged: bool) -> Non
     """The column rule is the rule of `Phase.of`."""
     for tick in (0, 1):
         for timer in (None, -1, 0, 1, 10_000, 10_001):
-            (found,) = table([row(tick=tick, active=active, rugged=rugged, cooldown_timer=timer)]).column("phase").to_pylist()
+            (found,) = (
+                table([row(tick=tick, active=active, rugged=rugged, cooldown_timer=timer)]).column("phase").to_pylist()
+            )
             assert found == Phase.of(active=active, rugged=rugged, tick=tick, cooldown_timer=timer)
-    assert phase_codes(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.int64)).tolist() == []
+    assert (
+        phase_codes(np.zeros(0, bool), np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.int64)).tolist() == []
+    )
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"])

@@ -42,7 +42,16 @@ def refusal(**fields: object) -> TickError:
 
 @pytest.mark.parametrize(
     "text",
-    ["0.12345678901234567890", "1E-7", "1E-18", "1E-24", "12345678901234.123456789012345678901234", "-0", "1.10", "1E+13"],
+    [
+        "0.12345678901234567890",
+        "1E-7",
+        "1E-18",
+        "1E-24",
+        "12345678901234.123456789012345678901234",
+        "-0",
+        "1.10",
+        "1E+13",
+    ],
 )
 def test_a_price_keeps_its_value(text: str) -> None:
     """Whatever the exponent or the number of digits, the price is the number given, and Arrow holds it."""
@@ -56,7 +65,7 @@ def test_a_price_keeps_its_value(text: str) -> None:
     "text", ["1." + "0" * 40, "12345678901234." + "0" * 30, "0." + "1" * 24 + "0" * 9, "0E+99999", "0E-99999", "-0E+30"]
 )
 def test_digits_that_say_nothing_do_not_stop_a_price(text: str) -> None:
-    """Zeros beyond the 24th decimal and exponents of zero are no precision: such prices are stored, as equal numbers."""
+    """Zeros beyond the 24th decimal and exponents of zero are no precision: such prices are stored."""
     price = Tick(**{**GOOD, "price": Decimal(text)}).price
     assert price == Decimal(text)
     assert pa.array([Decimal("1.5"), price], PRICE_TYPE)[1].as_py() == Decimal(text)
@@ -97,7 +106,9 @@ def test_a_price_that_cannot_be_stored_is_refused(price: object, reason: str) ->
 
 
 @pytest.mark.parametrize("field", ["tick", "cooldown_timer", "trade_count"])
-@pytest.mark.parametrize("value", [5.9, None, True, "5", 2**31, -(2**31), pytest.param(10**5000, id="huge"), Decimal(5)])
+@pytest.mark.parametrize(
+    "value", [5.9, None, True, "5", 2**31, -(2**31), pytest.param(10**5000, id="huge"), Decimal(5)]
+)
 def test_a_whole_number_is_nothing_else(field: str, value: object) -> None:
     """A tick number of 5.9, null, true or text never becomes 5, 0 or 1."""
     assert refusal(**{field: value}).field == field
@@ -204,7 +215,10 @@ def test_a_tick_written_is_exact_json(tick: Tick) -> None:
     value = json.loads(line, parse_float=Decimal)
     assert b"\n" not in line
     assert Decimal(value["price"]) == tick.price
-    assert Tick(**{key: one for key, one in value.items() if key not in {"type", "price"}}, price=Decimal(value["price"])) == tick
+    assert (
+        Tick(**{key: one for key, one in value.items() if key not in {"type", "price"}}, price=Decimal(value["price"]))
+        == tick
+    )
 
 
 @given(prices())
@@ -260,4 +274,9 @@ def test_an_error_crosses_processes() -> None:
     """A refusal says the same after pickling, even when its value cannot be printed."""
     for error in (refusal(tick=10**5000), refusal(price="abc")):
         again = pickle.loads(pickle.dumps(error))
-        assert (str(again), again.field, again.value, again.reason) == (str(error), error.field, error.value, error.reason)
+        assert (str(again), again.field, again.value, again.reason) == (
+            str(error),
+            error.field,
+            error.value,
+            error.reason,
+        )

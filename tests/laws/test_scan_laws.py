@@ -400,7 +400,7 @@ def test_every_byte_and_line_is_accounted_for(data: bytes) -> None:
     check_account(data)
 
 
-@settings(max_examples=120)
+@settings(max_examples=100)
 @given(recordings(), st.data())
 def test_a_file_may_be_cut_at_any_line(data: bytes, draw: st.DataObject) -> None:
     """Parts scanned one by one, or together as parts of one block, give what the whole file gives."""
@@ -425,8 +425,8 @@ def test_a_file_may_be_cut_at_any_line(data: bytes, draw: st.DataObject) -> None
     ]
 
 
-@settings(max_examples=120)
-@given(st.lists(recordings(), min_size=1, max_size=5), st.lists(recordings(), max_size=2))
+@settings(max_examples=60)
+@given(st.lists(recordings(), min_size=1, max_size=4), st.lists(recordings(), max_size=2))
 def test_files_in_one_block_keep_their_own_accounts(files: list[bytes], before: list[bytes]) -> None:
     """Small files read as one block, with shapes known from earlier blocks, give each the account it has alone."""
     shapes: list[Shape] = []
