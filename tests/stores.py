@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from replaylab.convert import convert
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 NOBODY = 65534
+CONVERTING = importlib.import_module("replaylab.convert")  # the module: the front door gives the function of that name
+COMPACTING = importlib.import_module("replaylab.compact")
 
 Rows = Counter[tuple[Any, ...]]
 
@@ -62,6 +65,11 @@ def simulated(folder: Path, games: int = 3, seed: int = 1, damage: str | tuple[s
 def names(folder: Path) -> list[str]:
     """List a folder, hidden files included."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def open_files() -> int:
+    """Count the files that this process holds open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def leftovers(store: Path) -> list[str]:
