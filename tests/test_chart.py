@@ -18,6 +18,7 @@ from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from replaylab.chart import Picture, draw_game, draw_store
@@ -95,6 +96,17 @@ def test_labels_are_exact(store: Store) -> None:
     assert "peak 3.0901189602066452 at tick 34" in written
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_labels_cover_no_price(store: Store, *, log: bool) -> None:
+    """The label of the rug stands below every live price and that of the peak above, so neither hides the path."""
+    for game_id in (HEALTHY, REPAIRED, HOLED):
+        ax = drawn(store.game(game_id), log=log)
+        heights = ax.transData.transform([(0, price) for price in ys(ax.lines[0]) if np.isfinite(price)])[:, 1]
+        extents = {text.get_text()[:4]: text.get_window_extent() for text in ax.texts}
+        assert extents["rug "].y1 < heights.min()
+        assert extents["peak"].y0 > heights.max()
+
+
 def test_path_is_the_prices(store: Store) -> None:
     """The line goes through the live prices and through nothing else; the rug stands apart."""
     prices = store.game(HEALTHY).prices()
@@ -137,6 +149,14 @@ def test_second_life_is_drawn_apart(store: Store) -> None:
     ax = drawn(store.game(CAME_BACK))
     assert "came back at tick 63, rugged again at 75\nkept, but not counted" in texts(ax)
     assert max(xs(ax.lines[0])) == 34
+
+
+def test_second_life_far_below_a_log_axis(tmp_path: Path) -> None:
+    """Marks far outside a log axis are out of sight and take no room: the chart keeps its height."""
+    rows = [(0, "1", False), (1, "1.1", False), (2, "1e-9", True), (5, "1e-9", False), (9, "1e-12", True)]
+    ax = drawn(game_of(tmp_path, rows), log=True)
+    assert ax.get_position().height > 0.6
+    assert "came back at tick 5, rugged again at 9\nkept, but not counted" in texts(ax)
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -224,6 +244,8 @@ def test_own_axes_are_drawn_on_and_keep_their_style(store: Store) -> None:
     ax = figure.subplots()
     ax.xaxis.label.set_color("white")
     assert store.game(HEALTHY).plot(ax=ax) is ax
+    titled = ax.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() == HEALTHY)
+    assert [text.get_color() for text in titled if isinstance(text, Text)] == ["white"]
     assert {text.get_color() for text in ax.texts} == {"white"}
     panels = figure.subplots(1, 2)
     assert store.plot(axes=panels) == list(panels)

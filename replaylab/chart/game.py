@@ -173,10 +173,9 @@ def _draw_afterlife(ax: Axes, ticks: pa.Table, rug: int) -> int:
     last: int = max(back.column("tick")[-1].as_py(), *again.column("tick").to_pylist(), rug)
     ax.axvspan(rug, last, color=TINTS[Phase.RUGGED][1], alpha=0.45, linewidth=0, zorder=0.4)
     ax.plot(back.column("tick").to_numpy(), floats(back.column("price")), color=PURPLE, linewidth=2)
-    ax.plot(
-        again.column("tick").to_numpy(), floats(again.column("price")), "X",
-        color=PURPLE, markersize=8, markeredgecolor="white", clip_on=False, zorder=4,
-    )  # fmt: skip
+    marks = (again.column("tick").to_numpy(), floats(again.column("price")), "X")
+    (mark,) = ax.plot(*marks, color=PURPLE, markersize=8, markeredgecolor="white", zorder=4)
+    mark.set_in_layout(False)  # far below a log axis it would claim all the room
     words = f"came back at tick {back.column('tick')[0].as_py():,}"
     if again.num_rows:
         words += f", rugged again at {again.column('tick')[0].as_py():,}"
@@ -196,15 +195,16 @@ def _set_limits(ax: Axes, first: int, last: int, price: Floats, *, log: bool) ->
     seen = price[np.isfinite(price) & (price > 0)]
     high = float(seen.max()) if len(seen) else 1.0
     if not log:
-        ax.set_ylim(-0.02 * high, high * 1.24)
+        ax.set_ylim(-0.12 * high, high * 1.24)  # no price is below zero: room for the label of the rug
         return
     low = float(seen.min()) if len(seen) else 0.1
     spread = max(high / low, 1.2)
     ax.set_yscale("log", nonpositive="mask")
     ax.set_ylim(low / spread**0.25, low * spread**1.25)
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    named = "123456789" if spread < 4 else "125" if spread < 60 else "1"
+    plain = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in named else "")
     ax.yaxis.set_major_formatter(plain)
-    ax.yaxis.set_minor_formatter(plain if spread < 6 else FuncFormatter(lambda _, __: ""))
+    ax.yaxis.set_minor_formatter(plain)
 
 
 def _draw_missing(ax: Axes, tick: Whole) -> None:
@@ -243,8 +243,16 @@ def _mark(ax: Axes, tick: int | None, price: Any, name: str, color: str) -> None
     height = max(float(price), foot)
     marker = "^" if name == "peak" else "X" if height > foot else "v"  # v: it lies below what is shown
     ax.plot([tick], [height], marker, color=color, markersize=8, markeredgecolor="white", clip_on=False, zorder=4)
+    below = name == "rug" and height > foot
     text = ax.annotate(
-        f"{name} {price_text(price)} at tick {tick:,}", (tick, height), (shift, 7), textcoords="offset points",
-        ha=align, va="bottom", fontsize=9, color=ink(ax), zorder=5,
-    )  # fmt: skip
+        f"{name} {price_text(price)} at tick {tick:,}",
+        (tick, height),
+        (shift, -6 if below else 7),
+        textcoords="offset points",
+        ha=align,
+        va="top" if below else "bottom",
+        fontsize=9,
+        color=ink(ax),
+        zorder=5,
+    )
     on_paper(text, ax)
