@@ -105,6 +105,8 @@ class Panel {
     this.toggle.title = (session.playing ? "Pause" : "Play") + " (Space)";
     for (const button of this.bar.querySelectorAll("button")) button.disabled = !reel.size;
     const speed = String(head.speed);
+    const [least, most] = reel.facts.speeds || [0, Infinity];
+    for (const option of this.speed.options) option.hidden = option.value !== "null" && (option.value < least || option.value > most);
     if (![...this.speed.options].some((option) => option.value === speed)) {
       this.speed.append(make("option", "", { value: speed }, speedText(head.speed)));
     }

@@ -79,9 +79,12 @@ class Reel {
     }
   }
 
-  append(count, buffers) {
+  append(at, count, buffers) {
+    if (at !== this.base + this.size) {
+      this.base = at; // rows were lost on the way: begin anew
+      this.size = 0;
+    }
     if (this.size + count > this.room) this.drop(Math.max(count, Math.ceil(this.room / 4)));
-    const at = this.base + this.size;
     this.size += count;
     this.put(at, buffers);
   }

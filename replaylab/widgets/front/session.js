@@ -47,6 +47,7 @@ class Session {
   }
 
   hear(content, buffers) {
+    if (content.to && content.to !== this.client) return;
     const now = performance.now();
     const heard = {
       open: () => this.open(content, buffers, now),
@@ -80,8 +81,8 @@ class Session {
     this.lockstep = state.lockstep;
     this.shown = { log: state.log, ahead: state.ahead };
     this.offline = Boolean(content.offline);
-    if (content.overview) this.reel.overview(buffers);
-    else if (this.reel.live) this.reel.append(content.reel.n, buffers);
+    if (content.reel.overview) this.reel.overview(buffers);
+    else if (this.reel.live) this.reel.append(this.reel.base, content.reel.n, buffers);
     else if (this.reel.size) this.reel.put(0, buffers);
     this.following = this.reel.live && state.playing;
     this.row = this.reel.size ? this.reel.clamp(this.following ? this.reel.last : state.row) : -1;
@@ -114,7 +115,7 @@ class Session {
 
   append(content, buffers, now) {
     if (content.id !== this.reel.facts.id) return;
-    this.reel.append(content.n, buffers);
+    this.reel.append(content.at, content.n, buffers);
     if (this.row < this.reel.base) {
       this.row = this.reel.base;
       this.head.moveTo(this.row, now);
@@ -149,6 +150,7 @@ class Session {
 
   stand(now) {
     this.head.pause(now);
+    if (this.following) this.report.told = this.row;
     this.following = false;
     this.pace.clear();
   }
@@ -243,7 +245,7 @@ class Session {
 
   state() {
     const { playing, speed, pacing } = this.head;
-    return { playing, row: this.row, speed, pacing, loop: this.loop, gen: this.report.gen };
+    return { playing, row: this.row, speed, pacing, loop: this.loop, gen: this.report.gen, following: this.following };
   }
 
   // Move to where the clock says; loops, ends and the newest live row are met here.

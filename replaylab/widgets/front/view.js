@@ -63,7 +63,10 @@ class View {
 
   changed(what) {
     const { session } = this;
-    if (!session.reel) return;
+    if (!session.reel) {
+      put(this.title, session.trouble || "waits for the kernel");
+      return;
+    }
     if (what === "open") {
       this.chart.fit();
       this.hover = null;

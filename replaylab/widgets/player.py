@@ -1,0 +1,233 @@
+"""ReplayPlayer: a game in a notebook cell; the page keeps the clock and draws, the kernel is told what was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+
+from replaylab.clock import checked_speed
+from replaylab.engine import ReplayEngine
+from replaylab.errors import TickError, Unplayable
+from replaylab.event import Step
+from replaylab.listeners import Subscription
+from replaylab.timeline import Pacing
+from replaylab.widgets.desk import Desk, Look
+from replaylab.widgets.programme import Programme
+from replaylab.widgets.reel import Reel
+from replaylab.widgets.script import module, style
+from replaylab.widgets.still import cell
+
+
+class ReplayPlayer(anywidget.AnyWidget):
+    """A player for a notebook: chart, transport and keyboard; playing goes on in the page while the kernel is busy.
+
+    Parameters
+    ----------
+    source : Game, Table, Timeline, Store, ReplayEngine, or a list of games or of Tick
+        What to play. Of several games, the first that can be played is shown and the others can be picked. An engine
+        is shown with what it holds: a stored game, or a live one, which is followed.
+    speed : float, optional
+        0.1 to 100 seconds of the game a second; infinity is as fast as possible. That of the engine unless given.
+    pacing : {"recorded", "nominal"}
+        When ticks are due: when they were received, or every 0.25 s.
+    height : int
+        Of the chart, in pixels.
+    log : bool
+        Logarithmic price axis.
+    ahead : bool
+        Draw what lies beyond the playhead, faintly.
+    lockstep : bool
+        Let the page wait for the callbacks, however slow they are.
+
+    Attributes
+    ----------
+    engine : ReplayEngine
+        Follows the page; its events (``tick``, ``rug``, ``gap``, ``game_end`` ...) tell what was shown.
+    index, playing, speed, game_id
+        Can be observed like the traits of any widget. They follow the page at most ten times a second, and at once
+        when it pauses, seeks or ends. Only `speed` can be set.
+
+    Notes
+    -----
+    Callbacks run on the kernel's main thread; each gets every tick that was shown, once and in order, as soon as the
+    kernel has time for it.
+
+    Examples
+    --------
+    >>> from replaylab.tick import Tick
+    >>> game = [Tick(game_id="g", tick=n, timestamp=f"2031-01-02T03:04:05.{n}", price=f"1.{n}", active=True)
+    ...         for n in range(4)]
+    >>> player = ReplayPlayer(game)
+    >>> seen = []
+    >>> _ = player.on_tick(lambda step: seen.append(str(step.price)))
+    >>> player.run(), seen, player.index
+    (4, ['1', '1.1', '1.2', '1.3'], 3)
+    >>> player
+    ReplayPlayer('g', 4 rows)
+    >>> player.close()
+    """
+
+    _esm = module()
+    _css = style()
+
+    index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
+    playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
+    speed = traitlets.Float(1.0, help="seconds of the game a second; infinity is as fast as possible")
+    game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
+
+    def __init__(
+        self,
+        source: object,
+        *,
+        speed: float | None = None,
+        pacing: Pacing = "recorded",
+        height: int = 300,
+        log: bool = False,
+        ahead: bool = True,
+        lockstep: bool = False,
+    ) -> None:
+        given = isinstance(source, ReplayEngine)
+        self.engine: ReplayEngine = source if isinstance(source, ReplayEngine) else ReplayEngine(pacing=pacing)
+        self._own = not given
+        if speed is not None:
+            self.engine.speed = speed
+        look = Look(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
+        programme = None if given else Programme(source)
+        super().__init__()
+        self._desk: Desk | None = Desk(self.engine, programme, self.send, self._tell, look, height)
+        self._tell()
+        self.observe(self._speed_set, "speed")
+        self.on_msg(self._heard)
+
+    def play(self) -> None:
+        """Let it run; a page that opens later begins at once. At the end, it begins again."""
+        self._open.play()
+
+    def pause(self) -> None:
+        """Stay here. What a page had already shown still comes to the callbacks."""
+        self._open.pause()
+
+    def seek(self, index: int) -> bool:
+        """Go to a row, counted from 0; False, and nothing changes, when there is no such row."""
+        return self._open.seek(index)
+
+    def step(self, n: int = 1) -> int:
+        """Pause and go `n` rows on (back when negative), each of them to the callbacks; gives how many it went."""
+        return self._open.step(n)
+
+    def run(self) -> int:
+        """Go through to the end without waiting, with no page needed; gives the ticks that callbacks were told."""
+        told: list[None] = []
+        with self.on_tick(lambda _step: told.append(None)):
+            self._open.step(self.engine.total)
+        return len(told)
+
+    def loop(self, first: int | None = None, last: int | None = None) -> None:
+        """Repeat the rows from `first` to `last`, both included; without arguments, play on beyond them."""
+        self._open.set_loop((first, last) if first is not None and last is not None else (None, None))
+
+    def pick(self, number: int) -> bool:
+        """Show another of the games that it was made with, counted from 0; False when that cannot be played."""
+        return self._open.pick(number)
+
+    def mark(self, tick: int, label: str = "", colour: str | None = None) -> None:
+        """Draw a labelled line at a tick of the game that is shown.
+
+        Parameters
+        ----------
+        tick : int
+            Its number; of several rows with it the first live one, as in `ReplayEngine.seek_tick`.
+        label : str
+            A word or two.
+        colour : str, optional
+            A CSS colour.
+
+        Raises
+        ------
+        TickError
+            When the game has no tick of that number (it is a `ValueError`).
+        """
+        desk = self._open
+        line = self.engine.timeline
+        row = None if line is None else line.index_of_tick(tick)
+        if row is None:
+            raise TickError("tick", tick, "no_such_tick", f"{self.game_id or 'what is shown'} has no tick of that number")
+        desk.notes.setdefault(self.game_id, []).append({"row": row, "label": str(label), "colour": colour})
+        desk.show_notes()
+
+    def clear_marks(self) -> None:
+        """Remove the marks of the game that is shown."""
+        self._open.notes.pop(self.game_id, None)
+        self._open.show_notes()
+
+    def on_tick(self, callback: Callable[[Step], object]) -> Subscription:
+        """Call with every tick that is shown; cancel with the subscription that is given back."""
+        return self.engine.on("tick", callback)
+
+    def close(self) -> None:
+        """Let go of everything: the page, the callbacks of the player, the engine when it is the player's own."""
+        desk, self._desk = self._desk, None
+        if desk is None:
+            return
+        desk.close()
+        if self._own:
+            self.engine.close()
+        super().close()
+
+    @property
+    def _open(self) -> Desk:
+        if self._desk is None:
+            raise Unplayable("the player was closed; make another one")
+        return self._desk
+
+    def _heard(self, _widget: object, content: Any, buffers: Any) -> None:
+        if self._desk is not None:
+            self._desk.link.hear(content, buffers)
+
+    def _tell(self) -> None:
+        with self.hold_trait_notifications():
+            self.set_trait("index", self.engine.index)
+            self.set_trait("playing", self._desk is not None and self._desk.playing)
+            self.set_trait("game_id", self.engine.game_id or "")
+            self.speed = self.engine.speed
+
+    @traitlets.validate("speed")
+    def _speed_checked(self, proposal: dict[str, Any]) -> float:
+        return checked_speed(proposal["value"], *self.engine.speed_bounds)
+
+    def _speed_set(self, change: dict[str, Any]) -> None:
+        if self._desk is not None and change["new"] != self.engine.speed:
+            self._desk.set_speed(change["new"])
+
+    def __repr__(self) -> str:
+        if self._desk is None:
+            return "ReplayPlayer(closed)"
+        rows = self.engine.total
+        return f"ReplayPlayer({self.game_id!r}, {rows} row{'' if rows == 1 else 's'})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Give the widget, and for where none can show: a page without a kernel, a picture, a line of words."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None or self._desk is None:
+            return bundle
+        data, metadata = bundle
+        film = self._desk.film
+        data["text/plain"] = repr(self)
+        if isinstance(film, Reel):
+            data |= cell(film, log=self._desk.look.log, row=self.engine.index)
+        return data, metadata
+
+
+def play(source: object, **options: Any) -> ReplayPlayer:
+    """Give a player for a game, several games, a store, or an engine; see `ReplayPlayer` for the options.
+
+    Examples
+    --------
+    >>> from replaylab.tick import Tick
+    >>> play([Tick(game_id="g", tick=0, timestamp="2031-01-02T03:04:05", price=1)], speed=5)
+    ReplayPlayer('g', 1 row)
+    """
+    return ReplayPlayer(source, **options)
