@@ -8,10 +8,10 @@ from typing import Self
 
 import pyarrow as pa
 
-from replaylab.delivery import Delivery
 from replaylab.driver import Iteration, Wait, wait_for
 from replaylab.errors import Unplayable
 from replaylab.event import Mode, Status, Step
+from replaylab.pacer import Pacer
 from replaylab.stream import Stream
 from replaylab.timeline import Timeline
 from replaylab.view import View
@@ -19,7 +19,7 @@ from replaylab.view import View
 BATCH_ROWS = 65_536
 
 
-class Readout(Delivery):
+class Readout(Pacer):
     """The part of an engine that is asked."""
 
     def __init__(self, ring_ticks: int, now: Callable[[], float] = time.monotonic, wait: Wait = wait_for) -> None:

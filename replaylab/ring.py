@@ -17,7 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.errors import SettingsError
-from replaylab.table import PRICE_TYPE, TIME_TYPE, column
+from replaylab.columns import column
+from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import PRICE_SCALE, Tick
 
 RING_TICKS: Final = 5_000

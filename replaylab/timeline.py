@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -18,10 +17,10 @@ from numpy.typing import NDArray
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.errors import Unplayable
 from replaylab.event import Gap, Mode
-from replaylab.game import Game
+from replaylab.playable import table_of
 from replaylab.ring import trimmed
-from replaylab.table import PRICE_TYPE, TIME_TYPE
-from replaylab.tick import Phase, Tick
+from replaylab.table import TIME_TYPE
+from replaylab.tick import Phase
 
 Pacing = Literal["recorded", "nominal"]
 STALL_SECONDS: Final = 2.0  # eight nominal ticks: one receive interval in three thousand is above 1 s
@@ -84,7 +83,7 @@ class Timeline:
         if isinstance(source, Timeline):
             return source
         try:
-            table = _table_of(source)
+            table = table_of(source)
         except (OSError, pa.ArrowException) as error:
             raise Unplayable(f"{source!r} cannot be read ({error}); is its store still there?") from error
         return cls(table, pacing=pacing, skip_gaps=skip_gaps)
@@ -258,25 +257,6 @@ class _Numbers:
         """The row of a tick number, or None."""
         place = bisect_left(self.numbers, tick) + occurrence
         return self.rows[place] if place < len(self.rows) and self.numbers[place] == tick else None
-
-
-def _table_of(source: object) -> pa.Table:
-    if isinstance(source, Game):
-        return source.ticks()
-    if isinstance(source, pa.Table):
-        return source
-    if isinstance(source, Sequence) and source and all(isinstance(one, Tick) for one in source):
-        return _table_of_ticks(source)
-    raise Unplayable(f"{type(source).__name__} is no game: give a Game, a table of ticks, or a list of Tick")
-
-
-def _table_of_ticks(ticks: Sequence[Tick]) -> pa.Table:
-    names = ("game_id", "tick", "active", "rugged", "cooldown_timer", "trade_count")
-    columns = {name: pa.array([getattr(tick, name) for tick in ticks]) for name in names}
-    columns["timestamp"] = pa.array([tick.at_us for tick in ticks], pa.int64()).cast(TIME_TYPE)
-    columns["price"] = pa.array([tick.price for tick in ticks], PRICE_TYPE)
-    columns["recorded_phase"] = pa.array([str(tick.phase) for tick in ticks], pa.string())
-    return pa.table(columns)
 
 
 def _frozen(values: NDArray[Any]) -> NDArray[Any]:
