@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from replaylab.digest import ENDING, file_digest, sum_digests
 from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
 from replaylab.progress import bar
 from replaylab.remark import opened_writer
-from replaylab.segment import ENDING, ROW_GROUP_ROWS, Segment, file_digest, sum_digests, write_segment
+from replaylab.segment import ROW_GROUP_ROWS, Segment, write_segment
 from replaylab.store import REMARKS, SEGMENTS, Store
 from replaylab.table import in_order_received, sorted_by_game
 
@@ -102,7 +103,8 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
 
 def disk_bytes(store: Path) -> int:
     """Give the bytes of all segments and remarks of a store."""
-    return sum(path.stat().st_size for name in (SEGMENTS, REMARKS) for path in (store / name).glob(f"*{ENDING}"))
+    found = (path for name in (SEGMENTS, REMARKS) for path in (store / name).glob(f"*{ENDING}"))
+    return sum(path.stat().st_size for path in found if path.is_file())
 
 
 def remove_leftovers(store: Store) -> None:

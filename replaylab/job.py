@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from replaylab.digest import file_digest
 from replaylab.durable import publish, written_aside
 from replaylab.errors import SourceDamaged
+from replaylab.extent import HEAD_BYTES, Extent
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.scan import Account, Remark, Scan, scan_block, scan_document, too_long
-from replaylab.segment import HEAD_BYTES, Extent, file_digest, write_segment
+from replaylab.segment import write_segment
 from replaylab.shape import Shape
 from replaylab.source import Block, Piece, read_pieces
 from replaylab.table import Batch, Names, doubtful_times, sorted_by_game, to_table

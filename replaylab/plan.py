@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 import xxhash
 
 from replaylab.errors import SourceUnreadable
-from replaylab.segment import HEAD_BYTES, Extent
+from replaylab.extent import HEAD_BYTES, Extent
 from replaylab.source import Piece, Source, line_end, reading
 
 JOB_BYTES: Final = 32 << 20

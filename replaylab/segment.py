@@ -9,34 +9,26 @@ replaces.
 
 from __future__ import annotations
 
-import base64
-import json
 import lzma
-import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
-from numpy.typing import NDArray
 
+from replaylab.digest import ENDING, file_digest, footer_digest, name_digest, rows_digest, sum_digests
 from replaylab.durable import publish, written_aside
 from replaylab.errors import SegmentDamaged, StoreTooNew
-from replaylab.table import PRICE_TYPE, SCHEMA, SCHEMA_VERSION
+from replaylab.extent import Extent
+from replaylab.footer import FOOTER_KEY, Footer, GameRange
+from replaylab.table import SCHEMA
 
-FOOTER_KEY: Final = b"replaylab"
-GAMES_KEY: Final = b"replaylab.games"
-EXTENTS_KEY: Final = b"replaylab.extents"
-ENDING: Final = ".parquet"
 ROW_GROUP_ROWS: Final = 1 << 17
-HEAD_BYTES: Final = 1 << 10
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
 _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
@@ -49,103 +41,6 @@ _WRITING: Final[dict[str, Any]] = {
     "write_page_checksum": True,
     "store_schema": True,
 }
-_MIX: Final = [np.uint64(0x9E3779B97F4A7C15 * (2 * number + 1) & (2**64 - 1)) for number in range(32)]
-
-
-class GameRange(NamedTuple):
-    """Where a segment holds a game: `rows` rows from `first_row` on, and between which places in its sources."""
-
-    game: str
-    first_row: int
-    rows: int
-    least_seq: int
-    greatest_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Bytes `start` to `end` of a source, what they were and what became of them; see `scan.Account` for the counts.
-
-    `digest` is that of all of them, `head` that of the first `HEAD_BYTES`: where to look for a source that was renamed.
-    """
-
-    source: str
-    start: int
-    end: int
-    digest: str
-    first_line: int
-    first_seq: int
-    zone: str
-    bytes: dict[str, int] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
-    ticks: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, int] = field(default_factory=dict)
-    doubtful_times: int = 0
-    zoneless_times: int = 0
-    head: str = ""
-
-    @property
-    def line_count(self) -> int:
-        """Lines in these bytes."""
-        return sum(self.lines.values())
-
-    @property
-    def tick_count(self) -> int:
-        """Ticks taken from these bytes."""
-        return sum(self.ticks.get(kind, 0) for kind in ("clean", "merged", "torn"))
-
-
-@dataclass(frozen=True, slots=True)
-class Footer:
-    """What a segment says of itself."""
-
-    origin: str
-    rows: int
-    rows_digest: str
-    games: list[GameRange]
-    extents: list[Extent]
-    remarks: str | None = None
-    remark_count: int = 0
-    replaces: list[str] = field(default_factory=list)
-    schema_version: int = SCHEMA_VERSION
-
-    def to_metadata(self) -> dict[bytes, bytes]:
-        """Give the footer as Parquet key-value metadata: plain JSON, and the two long lists packed."""
-        lists = {"games", "extents"}
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
-        extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
-        games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
-        return {
-            FOOTER_KEY: json.dumps(
-                {**plain, "game_count": len(self.games), "extent_count": len(self.extents)}
-            ).encode(),
-            GAMES_KEY: _packed(games),
-            EXTENTS_KEY: _packed(extents),
-        }
-
-    @classmethod
-    def from_metadata(cls, found: Mapping[bytes, bytes]) -> Footer:
-        """Read a footer; raises `StoreTooNew` for one of a newer schema."""
-        plain = json.loads(found[FOOTER_KEY])
-        version = plain["schema_version"]
-        if version > SCHEMA_VERSION:
-            raise StoreTooNew(
-                f"schema version {version}; this release reads up to {SCHEMA_VERSION}: upgrade replaylab to read it"
-            )
-        extents = [Extent(*one) for one in zip(*_unpacked(found[EXTENTS_KEY], Extent.__slots__), strict=True)]
-        games = [GameRange(*one) for one in zip(*_unpacked(found[GAMES_KEY], GameRange._fields), strict=True)]
-        del plain["game_count"], plain["extent_count"]
-        return cls(games=games, extents=extents, **plain)
-
-
-def _packed(columns: dict[str, list[Any]]) -> bytes:
-    """Give columns as JSON, xz, base64: footers must be text, and long lists would outweigh the ticks."""
-    return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode()))
-
-
-def _unpacked(text: bytes, names: Sequence[str]) -> list[list[Any]]:
-    columns = json.loads(lzma.decompress(base64.b64decode(text, validate=True)))
-    return [columns[name] for name in names]
 
 
 class Segment:
@@ -299,30 +194,6 @@ def _plain(game_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", game_id)[:32]
 
 
-def name_digest(name: str) -> str:
-    """Give the digest that a file's name promises."""
-    return name.removesuffix(ENDING).rsplit("_", 1)[-1]
-
-
-def footer_digest(path: Path) -> str:
-    """Give the XXH3 64-bit digest of a Parquet file's footer, as hex: its length stands before the last four bytes."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 8))
-        length = int.from_bytes(file.read(4), "little") + 8
-        file.seek(max(0, size - length))
-        return xxhash.xxh3_64_hexdigest(file.read())
-
-
-def file_digest(path: Path) -> str:
-    """Give the XXH3 128-bit digest of a file's bytes, as hex."""
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def game_ranges(table: pa.Table) -> list[GameRange]:
     """Give the range of each game of a table in which each game's rows stand together."""
     if not table.num_rows:
@@ -337,46 +208,3 @@ def game_ranges(table: pa.Table) -> list[GameRange]:
     names = [texts[code] for code in codes[starts]]
     columns = (names, starts.tolist(), counts.tolist(), least.tolist(), greatest.tolist())
     return [GameRange(*one) for one in zip(*columns, strict=True)]
-
-
-def rows_digest(table: pa.Table) -> str:
-    """Give a digest of the rows that does not depend on their order: sums of it tell whether segments hold the same."""
-    total = 0
-    for batch in table.select(SCHEMA.names).to_batches(max_chunksize=1 << 16):
-        mixed = np.zeros(batch.num_rows, np.uint64)
-        number = 0
-        for column in batch.columns:
-            for part in _words(column):
-                mixed += part * _MIX[number]
-                number += 1
-        mixed ^= mixed >> np.uint64(32)
-        mixed *= _MIX[30]
-        mixed ^= mixed >> np.uint64(29)
-        total = (total + int((mixed * _MIX[31]).sum(dtype=np.uint64))) & (2**64 - 1)
-    return f"{total:016x}"
-
-
-def sum_digests(digests: Sequence[str]) -> str:
-    """Give the digest of the rows of several segments together."""
-    return f"{sum(int(digest, 16) for digest in digests) & (2**64 - 1):016x}"
-
-
-def _words(column: pa.Array) -> list[NDArray[np.uint64]]:
-    """Give the values of a column as one or two 64-bit words a row; null is a word of its own."""
-    if pa.types.is_dictionary(column.type):
-        hashes = [xxhash.xxh3_64_intdigest(text.encode()) for text in column.dictionary.to_pylist()]
-        codes = pc.fill_null(column.indices, len(hashes)).to_numpy()
-        return [np.array([*hashes, 1], np.uint64)[codes]]
-    if column.type == PRICE_TYPE:
-        words = np.frombuffer(column.buffers()[1], np.uint64)[2 * column.offset : 2 * (column.offset + len(column))]
-        present = _present(column)
-        return [np.where(present, words[0::2], np.uint64(1)), np.where(present, words[1::2], np.uint64(3))]
-    if pa.types.is_boolean(column.type):
-        return [np.asarray(column.to_numpy(zero_copy_only=False)).astype(np.uint64)]
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
-    return [pc.fill_null(column.cast(pa.int64()), -(2**62)).to_numpy().view(np.uint64)]
-
-
-def _present(column: pa.Array) -> NDArray[np.bool_]:
-    return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
