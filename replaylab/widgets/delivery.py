@@ -56,10 +56,10 @@ class Delivery:
     arrive : callable
         Told each row and its span; False leaves the rest of the span out.
     rest : callable
-        Called after each slice, so that what is shown elsewhere follows.
+        Called after each slice, so that what is shown elsewhere follows; with True after the last.
     """
 
-    def __init__(self, arrive: Callable[[int, Span], bool], rest: Callable[[], None]) -> None:
+    def __init__(self, arrive: Callable[[int, Span], bool], rest: Callable[[bool], None]) -> None:
         self._arrive = arrive
         self._rest = rest
         self._waiting: deque[tuple[list[Span], Callable[[], None]]] = deque()
@@ -118,10 +118,10 @@ class Delivery:
                     if not self._arrive(row, span):
                         break
                     if time.monotonic() > until:
-                        self._rest()
+                        self._rest(False)
                         yield
                         until = time.monotonic() + SLICE_SECONDS
-            self._rest()
+            self._rest(True)
         finally:
             taken()
 

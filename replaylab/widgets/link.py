@@ -27,8 +27,8 @@ class Player(Protocol):
     def pick(self, number: int) -> None:
         """Show another game."""
 
-    def tell(self) -> None:
-        """Let observers know."""
+    def tell(self, *, now: bool) -> None:
+        """Let observers know; without `now` when it is time again."""
 
 
 class Link:
@@ -47,7 +47,7 @@ class Link:
         self._player = player
         self._leader: str | None = None
         self._gen = 0
-        self.delivery = Delivery(self._arrive, player.tell)
+        self.delivery = Delivery(self._arrive, lambda over: player.tell(now=over))
 
     def post(self, kind: str, buffers: Sequence[memoryview] = (), **content: Any) -> None:
         """Send a message to every page."""

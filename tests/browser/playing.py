@@ -1,0 +1,133 @@
+"""A notebook with a player in it: written, opened in a real JupyterLab, driven like a user would, and asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import nbformat
+from playwright.sync_api import Locator, Page
+
+from tests.browser.lab import Lab, Notebook
+
+SETUP: Final = """\
+import datetime
+import replaylab as rl
+from replaylab.widgets.player import play
+from replaylab.tick import Tick
+
+def game(n, ms=50, start=0, name='game'):
+    zero = datetime.datetime(2031, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+    def price(row):
+        return f'1.{row * 7919 % 1000:03d}123456789'
+    return [Tick(game_id=name, tick=start + row, timestamp=zero + datetime.timedelta(milliseconds=ms * row),
+                 price=price(row), phase='ACTIVE_GAMEPLAY', active=True) for row in range(n)]
+"""
+_ASK: Final = """async (code) => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const asked = kernel.requestExecute({ code, store_history: false });
+    let said = '';
+    asked.onIOPub = (message) => {
+        if (message.header.msg_type === 'stream') said += message.content.text;
+        if (message.header.msg_type === 'error') said += message.content.traceback.join('\\n');
+    };
+    await asked.done;
+    return said;
+}"""
+_SEND: Final = """(code) => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    kernel.requestExecute({ code, store_history: false });
+}"""
+
+
+@dataclass
+class Player:
+    """A player on a page, as a user has it."""
+
+    page: Page
+    number: int = 0
+
+    @property
+    def root(self) -> Locator:
+        """The whole player."""
+        return self.page.locator(".rlab").nth(self.number)
+
+    @property
+    def stage(self) -> Locator:
+        """Its chart, which takes the keys."""
+        return self.root.locator(".rlab-stage")
+
+    @property
+    def row(self) -> int:
+        """The row that is shown."""
+        return int(self.root.get_attribute("data-row") or -1)
+
+    @property
+    def playing(self) -> bool:
+        """Whether it plays."""
+        return self.root.get_attribute("data-playing") == "true"
+
+    def button(self, name: str) -> Locator:
+        """A button by its name."""
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    @property
+    def slider(self) -> Locator:
+        """The seek bar."""
+        return self.root.get_by_role("slider")
+
+    def choose(self, name: str, value: str) -> None:
+        """Choose from a list by its name."""
+        self.root.get_by_role("combobox", name=name).select_option(value)
+
+    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Wait until something holds."""
+        wait_until(self.page, condition, seconds)
+
+
+def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Let the page go on until something holds; fails when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        page.wait_for_timeout(20)
+
+
+class Playing:
+    """A notebook that was run, the players in it, and its kernel."""
+
+    def __init__(self, page: Page, lab: Lab, name: str, cells: list[str], players: int = 1) -> None:
+        self.page = page
+        self.path = lab.root / f"{name}.ipynb"
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in [SETUP, *cells]])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        Path(self.path).write_text(nbformat.writes(book), encoding="utf-8")
+        self.notebook = Notebook(page, lab, self.path.name)
+        self.notebook.run_all()
+        failed = [cell for cell in self.notebook.cells() for one in cell["outputs"] if one["output_type"] == "error"]
+        assert not failed
+        self.players = [Player(page, number) for number in range(players)]
+        for player in self.players:
+            player.wait(lambda player=player: player.row >= 0, 30)  # type: ignore[misc]
+
+    def ask(self, expression: str) -> Any:
+        """Give the value of an expression in the kernel, as JSON carries it."""
+        said = self.page.evaluate(_ASK, f"import json; print(json.dumps({expression}))")
+        return json.loads(said)
+
+    def until(self, expression: str, value: Any = True) -> None:  # noqa: FBT002  whatever JSON carries
+        """Wait until an expression in the kernel has a value; what the page told is on its way for a moment."""
+        wait_until(self.page, lambda: bool(self.ask(expression) == value))
+
+    def tell(self, code: str) -> None:
+        """Run code in the kernel and wait for it; what it prints or raises fails the test."""
+        said = self.page.evaluate(_ASK, code)
+        assert not said
+
+    def send(self, code: str) -> None:
+        """Run code in the kernel without waiting."""
+        self.page.evaluate(_SEND, code)
