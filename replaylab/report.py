@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from replaylab.extent import Extent
 from replaylab.plan import Known, Plan
 from replaylab.scan import BYTE_KINDS
-from replaylab.segment import Extent
 
 
 class SourceReport(BaseModel):

@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from replaylab.cut import COMMA, NEWLINE, PADDING, Positions
 from replaylab.jsonl import Kind, Line, Row, parse_line
 from replaylab.repair import Span, resynchronise
-from replaylab.shape import COMMA, LEAST_PIECES, NEWLINE, PADDING, Positions, Shape
+from replaylab.shape import LEAST_PIECES, Shape
 from replaylab.table import Batch, Whole
 
 BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replaylab.errors import SettingsError, StoreError, TickError
+from replaylab.footer import GameRange
 from replaylab.game import Game
-from replaylab.segment import ROW_GROUP_ROWS, GameRange, Segment
+from replaylab.segment import ROW_GROUP_ROWS, Segment
 from replaylab.store import Store
 from replaylab.table import SCHEMA, in_order_received
 from replaylab.tick import parse_time

@@ -18,15 +18,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.digits import read_times, read_whole
-from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, parse_line
-from replaylab.table import PRICE_TYPE, Batch, Names, column
-from replaylab.tick import INT32_MAX, PRICE_WHOLE_DIGITS, checked_bool, checked_int, checked_text
+from replaylab.cut import LONGEST_FRAME, Cut, Positions
+from replaylab.digits import read_times
+from replaylab.jsonl import DECODER, Kind, parse_line
+from replaylab.table import PRICE_TYPE, Batch, Names
+from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_text
 
-PADDING: Final = 128  # bytes behind a block that may be loaded, never used: a frame, a time and a word
-_LONGEST_FRAME: Final = 64  # bytes between a comma and a value, so that a load ends in the padding
-COMMA: Final = 44
-NEWLINE: Final = 10
 LEAST_PIECES: Final = 9  # a tick without `type`
 _LEAST_SHARE: Final = 4  # more distinct texts than one in four lines: not a column of few values
 _PAIR: Final = re.compile(rb'\s*"([a-z_]+)"\s*:\s*("?)')
@@ -35,12 +32,6 @@ _NAIVE_LENGTH: Final = 26  # of a time with microseconds and without a zone
 _ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
 _KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
-
-_POINTS: Final = np.uint64(0x2E2E2E2E2E2E2E2E)
-_ONES: Final = np.uint64(0x0101010101010101)
-_TOP_BITS: Final = np.uint64(0x8080808080808080)
-
-Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +89,7 @@ class Shape:
             or len(time) not in _ZONES
             or not time.endswith(_ZONES[len(time)].decode())
             or quoted & {"tick", "trade_count"}
-            or max(len(piece.before) for piece in pieces) > _LONGEST_FRAME
+            or max(len(piece.before) for piece in pieces) > LONGEST_FRAME
         ):
             return None
         return cls(tuple(pieces), len(time))
@@ -115,7 +106,7 @@ class Shape:
         starts, lines : int64 array
             Where each line starts, and its number.
         """
-        found = _Block(block, stops, starts, lines)
+        found = Cut(block, stops, starts, lines)
         found.good &= (stops[:, -1] > stops[:, 0]) & (found.bytes[starts] == ord("{"))  # from brace to brace
         for number, piece in enumerate(self.pieces):
             if piece.key in _ENUMERATED:
@@ -135,72 +126,7 @@ class Shape:
         return _columns(self, found) if len(found.lines) else None
 
 
-class _Block:
-    """Lines of one block, cut at the commas."""
-
-    def __init__(self, block: bytearray, stops: Positions, starts: Positions, lines: Positions) -> None:
-        self.block = block
-        self.stops = stops
-        self.starts = starts
-        self.lines = lines
-        self.good = np.ones(len(lines), np.bool_)
-        self.bytes = np.frombuffer(block, np.uint8)
-        self.words = np.ndarray((len(block) - 7,), "<u8", block, 0, (1,))
-
-    def kept(self) -> _Block:
-        """Give the good lines alone."""
-        if self.good.all():
-            return self
-        rows = np.flatnonzero(self.good)
-        return _Block(self.block, self.stops[rows], self.starts[rows], self.lines[rows])
-
-    def begins(self, number: int) -> Positions:
-        """Where piece `number` begins."""
-        return self.starts if number == 0 else self.stops[:, number - 1] + 1
-
-    def byte_before(self, number: int) -> NDArray[np.uint8]:
-        """The last byte of piece `number`."""
-        return self.bytes[self.stops[:, number] - 1]
-
-    def equal(self, begin: Positions, text: bytes) -> NDArray[np.bool_]:
-        """Which lines hold `text` at `begin`: compared eight bytes at a time."""
-        size = len(text)
-        if size < 8:
-            mask = np.uint64((1 << (8 * size)) - 1)
-            result: NDArray[np.bool_] = (self.words[begin] & mask) == np.uint64(int.from_bytes(text, "little"))
-            return result
-        result = self.words[begin] == np.uint64(int.from_bytes(text[:8], "little"))
-        for at in [*range(8, size - 8, 8), size - 8] if size > 8 else []:
-            result &= self.words[begin + at] == np.uint64(int.from_bytes(text[at : at + 8], "little"))
-        return result
-
-    def whole(self, begin: Positions, end: Positions) -> tuple[Positions, NDArray[np.bool_]]:
-        """Read the whole numbers between two positions of every line; which of them are plain."""
-        return read_whole(self.words[begin], end - begin)
-
-    def filled(self, begin: Positions, end: Positions) -> NDArray[np.bool_]:
-        """Which texts are the price that a recorder puts where the server sent none."""
-        sized: NDArray[np.bool_] = end - begin == len(FILLED_TEXT)
-        return self.equal(begin, FILLED_TEXT.encode()) & sized
-
-    def short_whole(self, begin: Positions, end: Positions) -> bool:
-        """Whether all texts have their point, or their end, after at most 14 digits."""
-        late = begin[(end - begin > PRICE_WHOLE_DIGITS) & ~_with_point(self.words[begin])]
-        return bool(_with_point(self.words[late + PRICE_WHOLE_DIGITS - 7]).all())
-
-    def texts(self, begin: Positions, end: Positions) -> pa.Array:
-        """The texts between two positions of every line, as one Arrow column."""
-        offsets = np.empty(2 * len(begin) + 1, np.int32)
-        offsets[0:-1:2] = begin
-        offsets[1::2] = end
-        offsets[-1] = end[-1]
-        pieces = pa.Array.from_buffers(
-            pa.binary(), 2 * len(begin), [None, pa.py_buffer(offsets), pa.py_buffer(self.block)]
-        )
-        return pieces.take(column(np.arange(0, 2 * len(begin), 2)))
-
-
-def _columns(shape: Shape, found: _Block) -> Batch | None:
+def _columns(shape: Shape, found: Cut) -> Batch | None:
     """Give the batch of lines whose frame fits, dropping those with a value that needs thought."""
     numbers = {piece.key: number for number, piece in enumerate(shape.pieces)}
 
@@ -238,7 +164,7 @@ def _columns(shape: Shape, found: _Block) -> Batch | None:
 
 
 def _prices(
-    found: _Block, begin: Positions, end: Positions, filled: NDArray[np.bool_]
+    found: Cut, begin: Positions, end: Positions, filled: NDArray[np.bool_]
 ) -> tuple[pa.Array, NDArray[np.bool_]]:
     """Read the prices that are not filled; which rows are good, and the column when all of them are."""
     rows = np.flatnonzero(~filled)
@@ -269,7 +195,7 @@ class _Few:
     timer: NDArray[np.int64]
 
 
-def _read_few(shape: Shape, found: _Block, numbers: dict[str, int]) -> _Few | None:
+def _read_few(shape: Shape, found: Cut, numbers: dict[str, int]) -> _Few | None:
     """Read the enumerated pieces, neighbours together, each distinct text once by the general parser."""
     columns: dict[str, tuple[Sequence[Any], NDArray[np.int32]]] = {}
     good = np.ones(len(found.lines), np.bool_)
@@ -333,12 +259,6 @@ def _names(values: Sequence[str], codes: NDArray[np.int32]) -> Names:
     known: dict[str, int] = {}
     renumbered = np.array([known.setdefault(value, len(known)) for value in values], np.int32)
     return Names(renumbered[codes], tuple(known))
-
-
-def _with_point(words: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which words hold a point among their eight bytes."""
-    words = words ^ _POINTS
-    return np.asarray(((words - _ONES) & ~words & _TOP_BITS) != 0)
 
 
 def _content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

@@ -13,8 +13,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from replaylab.cut import PADDING
 from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, SourceUnreadable
-from replaylab.shape import PADDING
 
 ENDINGS: Final = (".jsonl", ".game.json")
 BLOCK_BYTES: Final = 2 << 20

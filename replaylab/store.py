@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from replaylab.digest import ENDING, file_digest, name_digest
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
+from replaylab.extent import Extent
 from replaylab.game import Game
 from replaylab.remark import SCHEMA as REMARKS_SCHEMA
-from replaylab.segment import ENDING, Extent, Segment, file_digest, name_digest
+from replaylab.segment import Segment
 from replaylab.summary import COLUMNS, summarise
 from replaylab.summary import SCHEMA as GAMES_SCHEMA
 from replaylab.table import in_order_received

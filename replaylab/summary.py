@@ -91,7 +91,7 @@ def summarise(table: pa.Table) -> pa.Table:
     prices = table.column("price").combine_chunks()
     start, end = games.span("timestamp")
     started = ticks.count > 0
-    complete = has_rug & (ticks.below_rug == rug_tick) & ~double
+    complete = has_rug & (ticks.below_rug > 0) & (ticks.below_rug == rug_tick) & ~double
     return pa.Table.from_arrays(
         [
             games.names(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -229,14 +229,22 @@ def checked_text(field: str, value: object) -> str:
 def parse_time(value: object, field: str = "timestamp") -> datetime:
     """Give a time as aware UTC; a time without a zone is read as UTC. Raises `TickError`."""
     moment = parse_wall_time(value, field)
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise TickError(field, value, "bad_time", "outside the years 1 to 9999 in UTC") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def parse_wall_time(value: object, field: str = "timestamp") -> datetime:
-    """Give a time as written, aware or naive. Raises `TickError` when it is not ISO 8601 or finer than microseconds."""
+    """Give a time as written, aware or naive.
+
+    Raises `TickError` when it is not ISO 8601, finer than microseconds, or so early or late that its zone might move it
+    out of the years that a datetime can hold.
+    """
+    moment = _as_written(value, field)
+    if not MINYEAR < moment.year < MAXYEAR:
+        raise TickError(field, value, "bad_time", f"outside the years {MINYEAR + 1} to {MAXYEAR - 1}")
+    return moment
+
+
+def _as_written(value: object, field: str) -> datetime:
     if isinstance(value, datetime):
         return value if type(value) is datetime else _plain_time(value, field)
     if not isinstance(value, str):

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from replaylab.digest import file_digest, name_digest, sum_digests
+from replaylab.extent import Extent
 from replaylab.progress import bar
 from replaylab.scan import BYTE_KINDS
-from replaylab.segment import Extent, Segment, file_digest, name_digest, sum_digests
+from replaylab.segment import Segment
 
 
 @dataclass(frozen=True, slots=True)

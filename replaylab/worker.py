@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from replaylab.errors import ReplayLabError, WorkerFailed
+from replaylab.extent import Extent
 from replaylab.job import Base, Folders, Job
-from replaylab.segment import Extent
 from replaylab.source import Piece
 
 _DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of prctl(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -299,7 +299,7 @@ def ticks() -> st.SearchStrategy[Tick]:
         Tick,
         game_id=names(),
         tick=small,
-        timestamp=st.datetimes(timezones=st.just(UTC)),
+        timestamp=st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC)),
         price=prices(),
         phase=names(),
         active=st.booleans(),

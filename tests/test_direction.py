@@ -19,7 +19,7 @@ LAYERS: list[list[str]] = [
     ["digits", "jsonl", "lines", "repair", "shape", "table"],
     ["scan"],
     ["durable"],
-    ["remark", "segment"],
+    ["digest", "extent", "footer", "remark", "segment"],
     ["chart", "html", "summary", "verification"],
     ["game", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],

@@ -10,8 +10,8 @@ import pytest
 
 from replaylab import plan as planning
 from replaylab.errors import SourceUnreadable
+from replaylab.extent import Extent
 from replaylab.plan import Plan, plan
-from replaylab.segment import Extent
 from replaylab.source import find_sources
 from replaylab.store import open_store
 from tests.stores import as_nobody, game_lines, line, locked_away, names, opened_to_all, quiet, rows, simulated, state

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from replaylab.digest import file_digest, name_digest, rows_digest, sum_digests
 from replaylab.errors import SegmentDamaged, StoreTooNew
-from replaylab.segment import FOOTER_KEY, Segment, file_digest, name_digest, rows_digest, sum_digests, write_segment
+from replaylab.footer import FOOTER_KEY
+from replaylab.segment import Segment, write_segment
 from replaylab.store import open_store
 from replaylab.table import SCHEMA
 from tests.stores import game_lines, line, names, quiet, simulated

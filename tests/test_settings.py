@@ -44,7 +44,11 @@ def test_a_bad_number_is_refused_through_every_door(
     """Zero, negative, non-numeric and absurd values never take effect: not by code, file, change or environment."""
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({name: value}))
-    for door in (lambda: Settings(**{name: value}), lambda: Settings.load(file), lambda: Settings().changed(**{name: value})):
+    for door in (
+        lambda: Settings(**{name: value}),
+        lambda: Settings.load(file),
+        lambda: Settings().changed(**{name: value}),
+    ):
         with pytest.raises(SettingsError, match=name):
             door()
     monkeypatch.setenv(f"REPLAYLAB_{name.upper()}", value)
@@ -126,4 +130,4 @@ def test_a_malformed_file_is_a_named_error(text: str, tmp_path: Path) -> None:
 def test_settings_do_not_change() -> None:
     """Settings are frozen; assignment is an error, not a silent change."""
     with pytest.raises(ValueError, match="frozen"):
-        Settings().ring_ticks = 200
+        Settings().ring_ticks = 200  # type: ignore[misc]

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replaylab import source as module
+from replaylab.cut import PADDING
 from replaylab.errors import SourceEmpty, SourceNotFound
 from replaylab.scan import Account, scan, scan_block, too_long
-from replaylab.shape import PADDING
 from replaylab.source import Block, Piece, Source, find_sources, line_end, read_pieces
 from tests.strategies import recordings
 

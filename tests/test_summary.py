@@ -105,7 +105,7 @@ def slowly(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "end": max(times, default=None),
         "first_tick": min(ticks, default=None),
         "last_tick": max(ticks, default=None),
-        "complete": end is not None and below == list(range(end)) and not double,
+        "complete": end is not None and bool(below) and below == list(range(end)) and not double,
         "late_start": bool(ticks) and min(ticks) > 0,
         "censored": bool(ticks) and end is None,
         "gaps": sum(1 for tick in missing if tick - 1 not in missing),

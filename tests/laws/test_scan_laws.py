@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from replaylab.cut import PADDING
 from replaylab.jsonl import Kind, Line, parse_line
 from replaylab.repair import resynchronise
 from replaylab.scan import BYTE_KINDS, Remark, Scan, scan, scan_block
-from replaylab.shape import PADDING, Shape
+from replaylab.shape import Shape
 from replaylab.tick import Tick
 from tests.strategies import CAPTURED, CONTROL, GAME_STATE, ODD, OTHER, PLAIN, TICK_KEYS, recordings, tick_line, ticks
 
@@ -157,7 +158,7 @@ def moment(value: object) -> tuple[int | None, bool]:
     assert found is not None
     year, month, day, hour, minute = (int(part) for part in found.groups()[:5])
     fraction = (found[7] or "").ljust(9, "0")
-    require(fraction[6:] == "000" and hour < 24)
+    require(fraction[6:] == "000" and hour < 24 and 1 < year < 9999)
     try:
         at = datetime(year, month, day, hour, minute, int(found[6] or 0), int(fraction[:6]), UTC)
     except ValueError:

@@ -1,0 +1,41 @@
+"""Extent: a part of a source that was converted, and the account of what became of its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+HEAD_BYTES: Final = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Bytes `start` to `end` of a source, what they were and what became of them; see `scan.Account` for the counts.
+
+    `digest` is that of all of them, `head` that of the first `HEAD_BYTES`: where to look for a source that was renamed.
+    """
+
+    source: str
+    start: int
+    end: int
+    digest: str
+    first_line: int
+    first_seq: int
+    zone: str
+    bytes: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    ticks: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    doubtful_times: int = 0
+    zoneless_times: int = 0
+    head: str = ""
+
+    @property
+    def line_count(self) -> int:
+        """Lines in these bytes."""
+        return sum(self.lines.values())
+
+    @property
+    def tick_count(self) -> int:
+        """Ticks taken from these bytes."""
+        return sum(self.ticks.get(kind, 0) for kind in ("clean", "merged", "torn"))
