@@ -33,7 +33,7 @@ PLACES = ["seq", "source", "line"]  # where a row came from: a recording made by
 PRICE = st.integers(-(10**38) + 1, 10**38 - 1).map(lambda units: Decimal(f"{units}E-24"))
 EDGES = st.sampled_from([Decimal(1), Decimal("1.0"), Decimal(0), Decimal("1E-24"), Decimal("-0.5"), Decimal(10) ** 13])
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
-TIME = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 the zone is added below
+TIME = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
 
 
 def make(folder: Path, **wishes: Any) -> Store:

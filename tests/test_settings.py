@@ -99,7 +99,7 @@ def test_code_wins_over_environment_over_file_over_default(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(("text", "value"), [("yes", True), ("1", True), ("On", True), ("FALSE", False), ("no", False)])
-def test_booleans_are_read_in_every_common_form(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_booleans_are_read_in_every_common_form(text: str, *, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Yes, 1 and on are true; no and false are false, in any case."""
     monkeypatch.setenv("REPLAYLAB_AUTO_RECORDING", text)
     assert Settings().auto_recording is value

@@ -107,7 +107,7 @@ def test_batches_join_in_line_order() -> None:
 
 @pytest.mark.parametrize("active", [True, False])
 @pytest.mark.parametrize("rugged", [True, False])
-def test_phases_of_columns_are_those_of_ticks(active: bool, rugged: bool) -> None:  # noqa: FBT001
+def test_phases_of_columns_are_those_of_ticks(active: bool, rugged: bool) -> None:
     """The column rule is the rule of `Phase.of`."""
     for tick in (0, 1):
         for timer in (None, -1, 0, 1, 10_000, 10_001):
@@ -124,8 +124,8 @@ def test_phases_of_columns_are_those_of_ticks(active: bool, rugged: bool) -> Non
 def test_times_without_a_zone_are_read_in_the_zone_given(zone: str) -> None:
     """As the standard library reads them: the first of two, and moved on by the gap where the clock skipped."""
     random.seed(1)
-    walls = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 2, 30), datetime(2025, 3, 9, 2, 15)]  # noqa: DTZ001
-    walls += [datetime(random.randrange(1970, 2036), 10, random.randrange(1, 28), 2, 15) for _ in range(50)]  # noqa: DTZ001
+    walls = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 2, 30), datetime(2025, 3, 9, 2, 15)]
+    walls += [datetime(random.randrange(1970, 2036), 10, random.randrange(1, 28), 2, 15) for _ in range(50)]
     found = to_utc(np.array([microseconds(wall) for wall in walls]), np.zeros(len(walls), np.bool_), zone)
     assert found.to_pylist() == [wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for wall in walls]
 
@@ -139,7 +139,7 @@ def test_times_with_a_zone_are_left_alone() -> None:
 
 def test_doubtful_times_are_counted() -> None:
     """Times that a clock showed twice or never are counted, in zones that have such."""
-    walls = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 2, 30), datetime(2025, 7, 1)]  # noqa: DTZ001
+    walls = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 2, 30), datetime(2025, 7, 1)]
     numbers = np.array([*(microseconds(wall) for wall in walls), np.iinfo(np.int64).min])
     naive = np.zeros(4, np.bool_)
     assert [doubtful_times(numbers, naive, zone) for zone in ("Europe/Berlin", "UTC", "Asia/Kolkata")] == [2, 0, 0]
