@@ -201,8 +201,9 @@ class RingBuffer:
         return sum(view.nbytes for view in columns) + lists + sum(texts.values())
 
     def _newest(self, n: int | None, stop: int | None = None) -> _Rows:
-        end = self._count if stop is None else min(stop, self._count)
-        first = max(self._cleared, end - self.size)
+        count = self._count
+        end = count if stop is None else min(stop, count)
+        first = min(max(self._cleared, count - self.size), end)
         return self._copy(first if n is None else max(first, end - max(n, 0)), end)
 
     def _copy(self, start: int, stop: int) -> _Rows:

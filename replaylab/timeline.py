@@ -85,7 +85,8 @@ class Timeline:
         try:
             table = table_of(source)
         except (OSError, pa.ArrowException) as error:
-            raise Unplayable(f"{source!r} cannot be read ({error}); is its store still there?") from error
+            name = getattr(source, "id", type(source).__name__)
+            raise Unplayable(f"game {name!r} cannot be read ({error}); is its store still there?") from error
         return cls(table, pacing=pacing, skip_gaps=skip_gaps)
 
     def __len__(self) -> int:
