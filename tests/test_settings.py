@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -44,11 +45,12 @@ def test_a_bad_number_is_refused_through_every_door(
     """Zero, negative, non-numeric and absurd values never take effect: not by code, file, change or environment."""
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({name: value}))
-    for door in (
+    doors: list[Callable[[], Settings]] = [
         lambda: Settings(**{name: value}),
         lambda: Settings.load(file),
         lambda: Settings().changed(**{name: value}),
-    ):
+    ]
+    for door in doors:
         with pytest.raises(SettingsError, match=name):
             door()
     monkeypatch.setenv(f"REPLAYLAB_{name.upper()}", value)
