@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from replaylab.digest import ENDING, file_digest, sum_digests
+from replaylab.digest import ENDING, file_digest, name_digest, sum_digests
 from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
+from replaylab.errors import SegmentDamaged, StoreError
 from replaylab.progress import bar
 from replaylab.remark import opened_writer
 from replaylab.segment import ROW_GROUP_ROWS, Segment, write_segment
@@ -87,10 +89,15 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
         with bar(
             sum(segment.footer.rows for group in groups for segment in group), "compact", "row", show=progress
         ) as shown:
-            for group in groups:
-                _merge(opened.path, group)
-                remove_leftovers(opened)
-                shown.update(sum(segment.footer.rows for segment in group))
+            try:
+                for group in groups:
+                    _merge(opened.path, group)
+                    remove_leftovers(opened)
+                    shown.update(sum(segment.footer.rows for segment in group))
+            except BaseException:
+                with suppress(StoreError):  # what cannot be removed now is removed by the next run
+                    remove_leftovers(opened)
+                raise
         return CompactionReport(
             store=str(opened.path),
             rows=opened.rows,
@@ -190,7 +197,9 @@ def _merged_remarks(folder: Path, group: list[Segment]) -> tuple[str | None, int
         count = 0
         with opened_writer(aside, REMARKS_LEVEL) as writer:
             for name in named:
-                with pq.ParquetFile(folder / name, page_checksum_verification=True) as file:
+                if not (folder / name).is_file() or file_digest(folder / name) != name_digest(name):
+                    raise SegmentDamaged(f"{name}: these remarks are not what was written; nothing was changed")
+                with pq.ParquetFile(folder / name) as file:
                     for part in file.iter_batches(REMARKS_AT_ONCE):
                         writer.write_batch(part, row_group_size=REMARKS_AT_ONCE)
                         count += part.num_rows

@@ -146,7 +146,7 @@ def test_every_price_against_an_independent_reading(real: Path | None) -> None:
             try:
                 fields = json.loads(raw, parse_float=Decimal, parse_int=Decimal)
             except ValueError:
-                wrong += sum(str(price).rstrip("0").encode() not in raw for price, filled in found if not filled)
+                wrong += sum(plain(price or Decimal(0)).encode() not in raw for price, filled in found if not filled)
                 seen += len(found)
                 continue
             if fields.get("type") == "tick":
