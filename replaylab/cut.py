@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from replaylab.columns import column
 from replaylab.digits import read_whole
 from replaylab.jsonl import FILLED_TEXT
-from replaylab.table import column
 from replaylab.tick import PRICE_WHOLE_DIGITS
 
 PADDING: Final = 128  # bytes behind a block that may be loaded, never used: a frame, a time and a word

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from replaylab.columns import as_numpy, present
 from replaylab.table import PRICE_TYPE, SCHEMA
 
 ENDING: Final = ".parquet"
@@ -69,18 +69,14 @@ def _words(column: pa.Array) -> list[NDArray[np.uint64]]:
     """Give the values of a column as one or two 64-bit words a row; null is a word of its own."""
     if pa.types.is_dictionary(column.type):
         hashes = [xxhash.xxh3_64_intdigest(text.encode()) for text in column.dictionary.to_pylist()]
-        codes = pc.fill_null(column.indices, len(hashes)).to_numpy()
+        codes = as_numpy(column.indices, len(hashes))
         return [np.array([*hashes, 1], np.uint64)[codes]]
     if column.type == PRICE_TYPE:
         words = np.frombuffer(column.buffers()[1], np.uint64)[2 * column.offset : 2 * (column.offset + len(column))]
-        present = _present(column)
-        return [np.where(present, words[0::2], np.uint64(1)), np.where(present, words[1::2], np.uint64(3))]
+        there = present(column)
+        return [np.where(there, words[0::2], np.uint64(1)), np.where(there, words[1::2], np.uint64(3))]
     if pa.types.is_boolean(column.type):
-        return [np.asarray(column.to_numpy(zero_copy_only=False)).astype(np.uint64)]
-    if pa.types.is_timestamp(column.type):
+        return [as_numpy(column).astype(np.uint64)]
+    if not pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())
-    return [pc.fill_null(column.cast(pa.int64()), -(2**62)).to_numpy().view(np.uint64)]
-
-
-def _present(column: pa.Array) -> NDArray[np.bool_]:
-    return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
+    return [as_numpy(column, -(2**62)).view(np.uint64)]

@@ -11,8 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from replaylab.columns import column, texts
 
 SCHEMA: Final = pa.schema(
     [
@@ -97,7 +100,9 @@ class RemarkWriter:
 
 def to_table(remarks: list[Placed]) -> pa.Table:
     """Give remarks as a table."""
-    columns = list(zip(*remarks, strict=True)) if remarks else [()] * len(SCHEMA)
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-    )
+    found: list[tuple[Any, ...]] = list(zip(*remarks, strict=True)) if remarks else [()] * len(SCHEMA)
+    made = [
+        column(np.array(values, np.int64)) if field.type == pa.int64() else texts(values, field.type)
+        for values, field in zip(found, SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(made, schema=SCHEMA)

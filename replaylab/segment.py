@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from replaylab.columns import as_numpy
 from replaylab.digest import ENDING, file_digest, footer_digest, name_digest, rows_digest, sum_digests
 from replaylab.durable import publish, written_aside
 from replaylab.errors import SegmentDamaged, StoreTooNew
@@ -199,10 +200,10 @@ def game_ranges(table: pa.Table) -> list[GameRange]:
     if not table.num_rows:
         return []
     games = table.column("game_id").unify_dictionaries().combine_chunks()
-    codes = games.indices.to_numpy()
+    codes = as_numpy(games.indices)
     starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     counts = np.diff(starts, append=len(codes))
-    seq = table.column("seq").to_numpy()
+    seq = as_numpy(table.column("seq"))
     least, greatest = np.minimum.reduceat(seq, starts), np.maximum.reduceat(seq, starts)
     texts = games.dictionary.to_pylist()
     names = [texts[code] for code in codes[starts]]

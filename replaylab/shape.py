@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from replaylab.columns import as_numpy
 from replaylab.cut import LONGEST_FRAME, Cut, Positions
 from replaylab.digits import read_times
 from replaylab.jsonl import DECODER, Kind, parse_line
@@ -206,7 +207,7 @@ def _read_few(shape: Shape, found: Cut, numbers: dict[str, int]) -> _Few | None:
             return None
         keys = tuple(shape.pieces[number].key for number in run)
         read = [_read_pairs(text, keys) for text in coded.dictionary.to_pylist()]
-        codes = coded.indices.to_numpy()
+        codes = as_numpy(coded.indices)
         if None in read:
             good &= np.array([one is not None for one in read])[codes]
         values = list(zip(*(one or tuple(_BLANKS[key] for key in keys) for one in read), strict=True))

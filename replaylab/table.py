@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from replaylab.columns import as_numpy, column, decimals, texts
 from replaylab.jsonl import Row
 from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase
 
@@ -49,19 +50,6 @@ _MISSING: Final = np.iinfo(np.int64).min
 Whole = NDArray[np.int64]
 
 
-def column(values: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> pa.Array:
-    """Give a numpy array (whole numbers or flags) as Arrow, null where `mask`; the bytes are shared, not copied.
-
-    `pa.array` does the same, and imports pandas to see whether it was given some.
-    """
-    size = len(values)
-    valid = None if mask is None or not mask.any() else pa.py_buffer(np.packbits(~mask, bitorder="little"))
-    if values.dtype == np.bool_:
-        return pa.Array.from_buffers(pa.bool_(), size, [valid, pa.py_buffer(np.packbits(values, bitorder="little"))])
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(kind, size, [valid, pa.py_buffer(np.ascontiguousarray(values))])
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
     """A column of few distinct texts: `codes` (int32, -1 for null) into `texts`."""
@@ -92,9 +80,7 @@ class Names:
 
     def to_arrow(self) -> pa.DictionaryArray:
         """Give the column as an Arrow dictionary."""
-        return pa.DictionaryArray.from_arrays(
-            column(self.codes, self.codes < 0), pa.array(list(self.texts), pa.string())
-        )
+        return pa.DictionaryArray.from_arrays(column(self.codes, self.codes < 0), texts(self.texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +117,7 @@ class Batch:
             tick=np.array([row.tick for row in rows], np.int32),
             wall_us=_whole(row.wall_us for row in rows),
             zoned=np.array([row.zoned for row in rows], np.bool_),
-            price=pa.array([row.price for row in rows], PRICE_TYPE),
+            price=decimals([row.price for row in rows], PRICE_TYPE),
             price_filled=np.array([row.price_filled for row in rows], np.bool_),
             recorded_phase=Names.of(row.recorded_phase for row in rows),
             active=np.array([row.active for row in rows], np.bool_),
@@ -254,18 +240,18 @@ def in_order_received(table: pa.Table) -> pa.Table:
     table = table.unify_dictionaries()
     if not table.num_rows:
         return table
-    game = table.column("game_id").combine_chunks().indices.to_numpy().astype(np.int64)
+    game = as_numpy(table.column("game_id").combine_chunks().indices).astype(np.int64)
     names = table.column("source").combine_chunks()
-    source = names.indices.to_numpy().astype(np.int64)
+    source = as_numpy(names.indices).astype(np.int64)
     game_changes = np.flatnonzero(game[1:] != game[:-1])
     source_changes = np.flatnonzero(source[1:] != source[:-1])
     one_each = np.isin(source_changes, game_changes).all() and len(np.unique(game)) == len(game_changes) + 1
-    seq = table.column("seq").to_numpy()
+    seq = as_numpy(table.column("seq"))
     if one_each and not (np.diff(seq)[np.diff(game) == 0] < 0).any():
         return table
     pairs, of_row = np.unique(game << 32 | source, return_inverse=True)
     first = np.full(len(pairs), np.iinfo(np.int64).max)
-    times = pc.fill_null(table.column("timestamp").cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
+    times = as_numpy(table.column("timestamp"), np.iinfo(np.int64).max)
     np.minimum.at(first, of_row, times)
     rank = _ranks(names.dictionary.to_pylist())
     _, stands_at, number = np.unique(game, return_index=True, return_inverse=True)  # codes say nothing of the order
@@ -286,7 +272,7 @@ def sorted_by_game(table: pa.Table) -> pa.Table:
         return table
     table = table.combine_chunks()
     games = table.column("game_id").chunk(0)
-    codes = _ranks(games.dictionary.to_pylist())[games.indices.to_numpy()]
+    codes = _ranks(games.dictionary.to_pylist())[as_numpy(games.indices)]
     starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     if (np.diff(codes[starts]) > 0).all():
         return table

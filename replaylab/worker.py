@@ -131,7 +131,7 @@ class Team:
         package = str(Path(__file__).parent.parent)
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(  # noqa: S603 this package, by this interpreter
-            [sys.executable, "-m", "replaylab.worker", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-P", "-m", "replaylab.worker", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno(), self.lock],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,

@@ -179,3 +179,13 @@ def test_an_interrupt_in_this_process(tmp_path: Path, big: Path, monkeypatch: py
         quiet(big, tmp_path / "store", workers=2)
     assert children() == []
     assert leftovers(tmp_path / "store") == []
+
+
+def test_working_folder_is_not_searched(big: Path, tmp_path: Path) -> None:
+    """A helper takes its modules from the installation, not from whatever folder the conversion was started in."""
+    for name in ("xxhash", "replaylab"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(planning.__file__).parent.parent)}
+    command = [sys.executable, "-P", "-c", LONG, str(big), "store"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60, capture_output=True)
+    assert leftovers(tmp_path / "store") == []
