@@ -107,7 +107,7 @@ def test_batches_join_in_line_order() -> None:
 
 @pytest.mark.parametrize("active", [True, False])
 @pytest.mark.parametrize("rugged", [True, False])
-def test_phases_of_columns_are_those_of_ticks(active: bool, rugged: bool) -> None:
+def test_phases_of_columns_are_those_of_ticks(*, active: bool, rugged: bool) -> None:
     """The column rule is the rule of `Phase.of`."""
     for tick in (0, 1):
         for timer in (None, -1, 0, 1, 10_000, 10_001):
