@@ -65,6 +65,7 @@ class Desk:
         self._told = told
         self._last_told = 0.0
         self._driving = 0
+        self._follows = False  # whether a page stays with the newest row of a live game
         self._trailing = False
         self._number = 0
         self.link = Link(send, self)
@@ -173,6 +174,8 @@ class Desk:
     def arrive(self, row: int, reason: str) -> bool:
         """Follow a page to a row; False leaves out the rest."""
         with self._drives():
+            if self._follows:
+                return True  # the jump to the newest row, told before it began to follow
             if reason not in {"play", "step"}:
                 return (reason == "told" and self.engine.index == row) or self.engine.seek(row)
             while self.engine.index < row:
@@ -185,9 +188,10 @@ class Desk:
         self.runs = bool(state["playing"])
         self.look.pacing = state["pacing"]
         self.look.loop = state["loop"]
+        self._follows = bool(state["following"])
         speed = from_page(state["speed"])
         with self._drives():
-            if state["following"]:
+            if self._follows:
                 self.engine.go_live()
             elif self.engine.playing:
                 self.engine.pause()
@@ -255,6 +259,7 @@ class Desk:
     def _mirror(self, reason: str) -> None:
         shown = None if self.film is None else self.film.track
         if (self.engine.timeline or stream_of(self.engine)) is not shown:
+            self._follows = False
             self.film = self._filmed()
             self.look.loop = (None, None)
             self.link.open()

@@ -8,12 +8,58 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.lab import Lab
-from tests.browser.playing import Playing
+from replaylab.tick import Tick
+from replaylab.widgets import still
+from tests.browser.lab import REPOSITORY, Lab
+from tests.browser.playing import Player, Playing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
 
 Start = Callable[..., Playing]
+AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+CONTRAST = """() => {
+    const canvas = document.querySelector('.rlab-canvas');
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    const light = ([red, green, blue]) => 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    const paper = light(context.getImageData(2, 2, 1, 1).data);
+    let ink = paper;
+    const labels = context.getImageData(0, 18, 30, canvas.height - 40).data;
+    for (let at = 0; at < labels.length; at += 4) {
+        const tone = light(labels.slice(at, at + 3));
+        if (Math.abs(tone - paper) > Math.abs(ink - paper)) ink = tone;
+    }
+    return [ink, paper];
+}"""
+ODD = """
+import pyarrow as pa
+from decimal import Decimal
+from replaylab.table import PRICE_TYPE
+def odd(prices, times=None, rugged=False):
+    n = len(prices)
+    times = times or [250 * row for row in range(n)]
+    stamps = [None if ms is None else 1_900_000_000_000_000 + ms * 1000 for ms in times]
+    return pa.table({'game_id': ['odd'] * n, 'tick': pa.array(range(n), pa.int32()),
+                     'timestamp': pa.array(stamps, pa.int64()).cast(pa.timestamp('us', 'UTC')),
+                     'price': pa.array([None if p is None else Decimal(p) for p in prices], PRICE_TYPE),
+                     'active': [not rugged] * n, 'rugged': [rugged] * n})
+"""
+BIG = """
+import numpy as np, pyarrow as pa
+from replaylab.table import PRICE_TYPE
+def long(n):
+    words = np.zeros((n, 2), np.uint64)
+    words[:, 0] = np.arange(n, dtype=np.uint64) * 10**12 + 1
+    return pa.table({'game_id': ['long'] * n, 'tick': np.arange(n, dtype=np.int32),
+                     'timestamp': pa.array(np.arange(n) * 50_000 + 1_900_000_000_000_000).cast(pa.timestamp('us', 'UTC')),
+                     'price': pa.Array.from_buffers(PRICE_TYPE, n, [None, pa.py_buffer(words)])})
+table = long(1_000_000)
+player = play(table.slice(0, 10))
+"""
+LIVE = """
+from replaylab.engine import ReplayEngine
+engine = ReplayEngine(ring_ticks=500)
+_ = [engine.push(tick) for tick in game(100, name='a')]
+"""
 LISTEN = "seen = []\nplayer.on_tick(lambda step: seen.append(step.index))\nplayer"
 
 
@@ -53,6 +99,7 @@ def test_pause_stays_and_python_agrees(start: Start) -> None:
     player.button("Play").click()
     player.wait(lambda: player.row > 20)
     player.button("Pause").click()
+    player.wait(lambda: not player.playing)
     row = player.row
     playing.page.wait_for_timeout(300)
     assert player.row == row
@@ -147,3 +194,159 @@ def test_two_players_and_two_displays(start: Start) -> None:
     one.wait(lambda: not one.playing)
     assert again.row == one.row
     playing.until("[one.index, two.index]", [one.row, 1])
+
+
+def test_plays_on_while_the_kernel_is_busy(start: Start) -> None:
+    """A kernel that computes for seconds does not stop the player; afterwards Python has missed no tick."""
+    playing = start("player = play(game(3_000, ms=20))", LISTEN)
+    player = playing.players[0]
+    player.button("Play").click()
+    player.wait(lambda: player.row > 10)
+    playing.send("import time; time.sleep(3)")
+    playing.page.wait_for_timeout(300)
+    before = player.row
+    playing.page.wait_for_timeout(2_000)
+    assert player.row - before >= 90
+    player.button("Pause").click()
+    player.wait(lambda: not player.playing)
+    row = player.row
+    playing.until("player.index", row)
+    assert playing.ask("seen == list(range(player.index + 1))") is True
+
+
+def test_outlives_a_restart_of_the_kernel(start: Start) -> None:
+    """With the kernel gone everything that is in the page still plays, seeks, and shows exact prices."""
+    playing = start("player = play(game(1_000, ms=20))", LISTEN)
+    player = playing.players[0]
+    playing.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart().then(() => true)"
+    )
+    player.slider.fill("700")
+    assert player.row == 700
+    player.wait(lambda: "1.300123456789" in player.root.locator(".rlab-readout").inner_text())
+    player.stage.focus()
+    playing.page.keyboard.press(" ")
+    player.wait(lambda: player.row > 720)
+    player.stage.hover(position={"x": 300, "y": 100})
+    assert player.root.locator(".rlab-tip").inner_text().split("\n")[1].endswith("123456789")
+
+
+def test_themes_and_narrow_areas(start: Start, screenshots: Path) -> None:
+    """Labels stand out from the paper in both themes; a narrow area cuts nothing off."""
+    playing = start("player = play(game(300)); player.mark(120, 'look here')", LISTEN)
+    player = playing.players[0]
+    for theme in ("Light", "Dark"):
+        playing.notebook.theme(f"JupyterLab {theme}")
+        ink, paper = playing.page.evaluate(CONTRAST)
+        assert abs(ink - paper) > 100
+        assert (paper < 60) == (theme == "Dark")
+        player.root.screenshot(path=screenshots / f"player_{theme.lower()}.png")
+    playing.page.set_viewport_size({"width": 640, "height": 900})
+    playing.page.wait_for_timeout(300)
+    overflow = "() => [...document.querySelectorAll('.rlab, .rlab *')].filter((e) => e.scrollWidth > e.clientWidth + 1 " \
+        "&& getComputedStyle(e).overflowX !== 'visible').map((e) => e.className)"
+    assert playing.page.evaluate(overflow) == []
+    player.root.screenshot(path=screenshots / "player_narrow.png")
+    playing.notebook.theme("JupyterLab Light")
+
+
+def test_nothing_for_axe_to_find(start: Start) -> None:
+    """The accessibility checker finds nothing in either theme."""
+    assert AXE.exists(), "axe-core is not installed, so nobody checked: `make browser` installs it"
+    playing = start("player = play([game(50), game(60, name='other')])", LISTEN)
+    playing.page.add_script_tag(path=AXE)
+    for theme in ("Light", "Dark"):
+        playing.notebook.theme(f"JupyterLab {theme}")
+        found = playing.page.evaluate("async () => (await axe.run('.rlab')).violations.map((one) => one.id + one.help)")
+        assert found == []
+    playing.notebook.theme("JupyterLab Light")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("one", "game(1)", "tick 0"),
+        ("prices", "odd(['0.000000000000000000000001', '12345678901234', '1', '-3'])", "0.000000000000000000000001"),
+        ("null", "odd([None, None, None])", "no price"),
+        ("backwards", "odd(['1', '2', '3'], times=[5, 1, None])", "tick 0"),
+        ("pause", "odd(['1', '2', '3'], times=[0, 240_000, 240_250])", "tick 0"),
+        ("rug", "odd(['0.01', '0.02'], rugged=True)", "rugged"),
+    ],
+)
+def test_odd_games_show_sensibly(start: Start, screenshots: Path, name: str, code: str, told: str) -> None:
+    """One tick, extreme prices in both scales, none at all, times that go back, long pauses, only a rug: all show."""
+    playing = start(ODD, f"player = play({code})", LISTEN)
+    player = playing.players[0]
+    assert told in player.root.locator(".rlab-readout").inner_text()
+    player.stage.focus()
+    playing.page.keyboard.press("End")
+    playing.page.keyboard.press("l")
+    playing.page.keyboard.press("Home")
+    playing.page.keyboard.press(" ")
+    if name == "pause":
+        assert "next tick in" in player.root.locator(".rlab-pace").inner_text()
+        player.button("Skip to the next tick").click()
+    player.wait(lambda: player.row == playing.ask("len(player.engine.timeline) - 1"), 5)
+    player.root.screenshot(path=screenshots / f"odd_{name}.png")
+
+
+def test_a_million_ticks(start: Start, screenshots: Path) -> None:
+    """A million ticks open within two seconds, and any of them can be read exactly."""
+    playing = start(BIG, LISTEN)
+    page = playing.page
+    took = page.evaluate(
+        """async (code) => {
+            const cells = window.jupyterapp.shell.currentWidget.content;
+            cells.activeCellIndex = cells.widgets.length - 1;
+            cells.activeCell.model.sharedModel.setSource(code);
+            const begun = performance.now();
+            window.jupyterapp.commands.execute('notebook:run-cell');
+            while (document.querySelector('.rlab-title')?.textContent !== 'long') await new Promise(requestAnimationFrame);
+            return performance.now() - begun;
+        }""",
+        "player = play(table)\nplayer",
+    )
+    assert took < 2_000
+    player = playing.players[0]
+    player.slider.fill("765432")
+    player.wait(lambda: "tick 765,432   0.000000765432000000000001" in player.root.locator(".rlab-readout").inner_text())
+    player.root.screenshot(path=screenshots / "player_million.png")
+
+
+def test_live(start: Start, screenshots: Path) -> None:
+    """A live game is followed; the user may pause, look back and return; a new game takes the place of the old one."""
+    playing = start(LIVE, "player = play(engine)\nplayer")
+    player = playing.players[0]
+    playing.tell("_ = [engine.push(tick) for tick in game(900, name='a')[100:]]")
+    player.wait(lambda: player.row == 899)
+    assert player.playing
+    player.slider.fill("800")
+    player.wait(lambda: player.row == 800)
+    playing.tell("_ = [engine.push(tick) for tick in game(950, name='a')[900:]]")
+    player.wait(lambda: player.slider.get_attribute("max") == "949")
+    assert playing.ask("[engine.status.following, engine.index >= 800]") == [False, True]
+    player.root.screenshot(path=screenshots / "player_live.png")
+    player.button("Go to the newest tick").click()
+    player.wait(lambda: player.row == 949)
+    playing.until("engine.status.following")
+    playing.tell("_ = [engine.push(tick) for tick in game(5, name='b')]")
+    player.wait(lambda: "b" in player.root.locator(".rlab-title").inner_text())
+    player.wait(lambda: player.row == 4)
+
+
+def test_the_saved_page_plays_offline(page: Page, tmp_path: Path, screenshots: Path) -> None:
+    """A page written to a file plays with no kernel and no network, and asks for nothing."""
+    ticks = [
+        Tick(game_id="g", tick=n, timestamp=f"2031-01-02T03:04:{n // 50:02}.{n % 50 * 2:02}", price=f"1.{n}", active=True)
+        for n in range(200)
+    ]
+    (tmp_path / "game.html").write_text(still.page(ticks), encoding="utf-8")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.context.set_offline(offline=True)
+    page.goto((tmp_path / "game.html").as_uri())
+    player = Player(page)
+    player.button("Play").click()
+    player.wait(lambda: player.row > 20)
+    assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
+    player.root.screenshot(path=screenshots / "player_offline.png")

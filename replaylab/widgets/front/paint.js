@@ -67,7 +67,7 @@ function paintTicks(context, chart) {
   context.fillStyle = chart.theme.ink;
   context.strokeStyle = chart.theme.faint;
   let before = null;
-  let free = chart.left;
+  let free = chart.left - 12;
   const from = Math.max(reel.base, Math.floor(chart.start));
   const to = Math.min(reel.last, Math.ceil(chart.start + chart.span));
   const stride = Math.max(1, (to - from) / ((chart.right - chart.left) * 2));
@@ -221,8 +221,12 @@ function paintEvents(context, chart) {
     }
     shape(context, SHAPES[event.kind], x, event.kind === "note" ? HEAD + 5 : y, color, chart.theme.paper);
     const half = context.measureText(event.label).width / 2;
-    const middle = Math.max(chart.left + half + 4, Math.min(chart.right - half - 4, x));
-    let level = event.kind === "note" ? HEAD + 26 : Math.max(HEAD + 16, y - 9);
+    let middle = Math.max(chart.left + half + 4, Math.min(chart.right - half - 4, x));
+    let level = event.kind === "note" ? HEAD + 26 : y - 9;
+    if (level < HEAD + 16) {
+      level = Math.max(HEAD + 15, y + 6); // no room above the mark: beside it
+      middle = x - half - 12 > chart.left ? x - half - 12 : x + half + 12;
+    }
     while (taken.some(([left, right, at]) => middle - half < right && middle + half > left && Math.abs(at - level) < 15)) level += 16;
     if (level > chart.bottom - 4) continue;
     taken.push([middle - half - 6, middle + half + 6, level]);

@@ -105,7 +105,10 @@ class View {
     put(this.tip, said.tick + "\n" + said.price + "\n" + said.time + "\n" + said.phase);
     const x = this.chart.x(this.hover);
     const left = x + 14 + this.tip.offsetWidth < this.chart.width ? x + 14 : Math.max(0, x - 14 - this.tip.offsetWidth);
-    this.tip.style.transform = "translate(" + Math.round(left) + "px, " + (HEAD + 6) + "px)";
+    const price = reel.price(this.hover);
+    const high = !(this.chart.y(price) > (HEAD + this.chart.bottom) / 2); // the tip stays off the point
+    const top = high ? this.chart.bottom - 6 - this.tip.offsetHeight : HEAD + 6;
+    this.tip.style.transform = "translate(" + Math.round(left) + "px, " + Math.round(top) + "px)";
   }
 
   point(row) {
