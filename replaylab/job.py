@@ -103,8 +103,8 @@ class Job:
                     self._place(read, writer)
             table, extents = self._table()
             remarks = (self._publish_remarks(aside, writer.count), writer.count)
-        ordered = sorted_by_game(table)
-        write_segment(self.folders.segments, [ordered], origin="convert", extents=extents, remarks=remarks)
+        table = sorted_by_game(table)  # what has no name any more is free before the writer asks for memory
+        write_segment(self.folders.segments, [table], origin="convert", extents=extents, remarks=remarks)
         return extents
 
     def _take(self, block: Block, writer: RemarkWriter) -> None:
@@ -175,6 +175,7 @@ class Job:
     def _table(self) -> tuple[pa.Table, list[Extent]]:
         """Give the rows in the order read, and the extents that they are accounted for in."""
         batch = Batch.join(self._batches)
+        self._batches.clear()
         of_row = np.concatenate(self._read_of_row) if self._read_of_row else np.zeros(0, np.int32)
         bases = np.array([self._base(read) for read in self._reads], np.int64)
         starts = np.cumsum([0, *(read.ticks for read in self._reads[:-1])])
