@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import replaylab as rl
 from replaylab import errors
 from replaylab import plan as planning
+from replaylab.simulate import tick_lines
 from tests.stores import (
     CONVERTING,
     as_nobody,
@@ -23,10 +25,18 @@ from tests.stores import (
     opened_to_all,
     quiet,
     rows,
+    run_child,
     simulated,
     state,
 )
 
+# Peak memory of a process and its helper, in KiB; the input is large enough for both.
+MEMORY = """
+import resource, sys
+import replaylab as rl
+rl.convert(sys.argv[1], sys.argv[2], progress=False, workers=2)
+print(sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+"""
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
 
 
@@ -294,6 +304,25 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
         once(number)
     assert open_files() == before
     assert threading.active_count() == threads
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """Both processes together stay below 400 MB, whatever the input; three times as much input needs no more."""
+    small, large = tmp_path / "small.jsonl", tmp_path / "large.jsonl"
+    with large.open("wb") as file:
+        for piece in tick_lines(1_400_000):
+            file.write(piece)
+            if file.tell() > 105 << 20 and not small.exists():
+                file.flush()
+                shutil.copy(large, small)
+    used = []
+    for path in (small, large):
+        child = run_child(MEMORY, path, tmp_path / f"store-{path.stem}")
+        used.append(int(child.stdout))
+        path.unlink()
+    assert rl.open_store(tmp_path / "store-large").rows == 1_400_000
+    assert max(used) < 400 << 10
+    assert used[1] < used[0] + (60 << 10)
 
 
 def test_leftovers_of_others_are_removed(tmp_path: Path) -> None:
