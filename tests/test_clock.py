@@ -17,7 +17,9 @@ seconds = st.floats(0, 1e5)
 rates = st.floats(0.1, 100)
 
 
-@pytest.mark.parametrize("speed", [math.nan, 0, 0.0, -1, -math.inf, 0.0999, 100.01, 1e9, "1", "fast", None, True, 1j, []])
+@pytest.mark.parametrize(
+    "speed", [math.nan, 0, 0.0, -1, -math.inf, 0.0999, 100.01, 1e9, "1", "fast", None, True, 1j, []]
+)
 def test_speed_out_of_bounds_is_an_error(speed: object) -> None:
     """NaN, zero, negative, out of range and what is no number are refused, by an error that is also a ValueError."""
     with pytest.raises(SpeedError) as caught:

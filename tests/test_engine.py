@@ -293,7 +293,9 @@ def test_seek_by_every_measure(clock: FakeTime) -> None:
     """Row, tick number, time and fraction lead to the row they name, which is shown once."""
     engine = clock.engine(game(11))
     log = Log(engine)
-    assert all([engine.seek(3), engine.seek_tick(7), engine.seek_time("2031-01-02T03:04:06.1"), engine.seek_fraction(1)])
+    assert all(
+        [engine.seek(3), engine.seek_tick(7), engine.seek_time("2031-01-02T03:04:06.1"), engine.seek_fraction(1)]
+    )
     assert log.rows == [3, 7, 4, 10]
     assert [event.step.index for event in log.of("seek")] == [3, 7, 4, 10]
     assert engine.seek(np.int64(2))  # type: ignore[arg-type]
@@ -498,7 +500,17 @@ def test_a_stored_game_plays_as_received(tmp_path: Path, clock: FakeTime) -> Non
     engine = clock.engine(stored, speed=FASTEST)
     log = Log(engine)
     engine.run()
-    names = ["tick", "timestamp", "price", "phase", "recorded_phase", "active", "rugged", "cooldown_timer", "trade_count"]
+    names = [
+        "tick",
+        "timestamp",
+        "price",
+        "phase",
+        "recorded_phase",
+        "active",
+        "rugged",
+        "cooldown_timer",
+        "trade_count",
+    ]
     expected = stored.ticks().select(names).to_pylist()
     assert [{name: getattr(step, name) for name in names} for step in log.of("tick")] == expected
     assert log.of("rug")[0].step.tick == stored.summary["rug_tick"]

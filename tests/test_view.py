@@ -61,7 +61,9 @@ def test_columns_are_copies_without_anything_behind(seen: View) -> None:
     assert seen.tick.tolist() == list(range(6))
     table = seen.to_table()
     assert table.num_rows == 6
-    assert all(buffer is None or buffer.size < 6 * 16 + 64 for name in ("tick", "price") for buffer in buffers(table, name))
+    assert all(
+        buffer is None or buffer.size < 6 * 16 + 64 for name in ("tick", "price") for buffer in buffers(table, name)
+    )
 
 
 def buffers(table: Any, name: str) -> list[Any]:
