@@ -35,7 +35,8 @@ MEMORY = """
 import resource, sys
 import replaylab as rl
 rl.convert(sys.argv[1], sys.argv[2], progress=False, workers=2)
-print(sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+own = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(own.split()[1]) + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
 
