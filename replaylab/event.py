@@ -179,7 +179,7 @@ class Gap:
 class Status:
     """Everything that can be asked of an engine at one moment; plain numbers, flags and names.
 
-    `index` is -1 and `progress` 0.0 when it is empty. `lag` and `max_lag` are seconds by which ticks came late
+    `index` is -1 and `progress` 0.0 before anything was shown. `lag` and `max_lag` are seconds by which ticks came late
     because a callback was slow; `missed` counts live ticks that callbacks were too slow to be told.
     """
 

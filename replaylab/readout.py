@@ -56,7 +56,7 @@ class Readout(Pacer):
 
     @property
     def index(self) -> int:
-        """Row shown last, from 0; -1 when empty."""
+        """Row shown last, from 0; -1 when there is none yet."""
         return self._transport.cursor
 
     @property

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.errors import SettingsError
 from replaylab.columns import column
+from replaylab.errors import SettingsError
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import PRICE_SCALE, Tick
 

@@ -30,8 +30,8 @@ class Transport(Receiver):
     >>> transport = Transport()
     >>> transport.load(Timeline.of(ticks), now=0.0)
     True
-    >>> transport.play(now=0.0), transport.take(lambda: 0.25), transport.take(lambda: 1.0), transport.cursor
-    (True, 0.75, 0.0, 1)
+    >>> transport.play(now=0.0), transport.take(lambda: 0.0), transport.take(lambda: 0.25), transport.cursor
+    (True, 0.0, 0.75, 0)
     """
 
     def load(self, timeline: Timeline, now: float, *, show: bool = False) -> bool:
@@ -54,7 +54,9 @@ class Transport(Receiver):
         """Let it run from the cursor; whether it runs now."""
         if self.track is None or self.playing:
             return self.playing
-        self.open(now)
+        if self._fresh:
+            self.open(now, show=False)
+            self.cursor = -1  # the first row is shown like all others, by whoever plays
         if self.at_end and isinstance(self.track, Stream):
             return self.go_live(now)
         if self.at_end and self.loop is None:

@@ -124,7 +124,7 @@ def test_null_times_and_null_prices(clock: FakeTime) -> None:
         {
             "tick": [0, 1, 2],
             "timestamp": pa.array([None, 1_000_000, None], pa.int64()).cast(pa.timestamp("us", "UTC")),
-            "price": pa.array([Decimal("1.5"), None, Decimal("2")], pa.decimal128(38, 24)),
+            "price": pa.array([Decimal("1.5"), None, Decimal(2)], pa.decimal128(38, 24)),
         }
     )
     engine = clock.engine(table)
@@ -177,7 +177,7 @@ def test_settings_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ring, speed and bounds that somebody set take effect, from code and from the environment."""
     engine = ReplayEngine(settings=Settings(ring_ticks=777, speed=0.5, min_speed=0.25, max_speed=3))
     assert (engine.status.ring_size, engine.speed) == (777, 0.5)
-    with pytest.raises(SpeedError, match="0.25"):
+    with pytest.raises(SpeedError, match=r"0\.25"):
         engine.speed = 3.5
     assert ReplayEngine(ring_ticks=123).status.ring_size == 123
     with pytest.raises(SettingsError):
@@ -209,7 +209,8 @@ def test_steps_show_and_stop_at_both_ends(clock: FakeTime) -> None:
     assert [engine.step_backward() for _ in range(3)] == [True, True, False]
     assert log.rows == [0, 1, 2, 1, 0]
     assert len(log.of("game_end")) == 1
-    assert (engine.index, engine.at_start, engine.progress) == (0, True, pytest.approx(1 / 3))
+    assert (engine.index, engine.at_start) == (0, True)
+    assert engine.progress == pytest.approx(1 / 3)
 
 
 def test_the_end_is_told_once_however_it_is_reached(clock: FakeTime) -> None:
@@ -268,6 +269,7 @@ def test_a_pause_keeps_the_rest_of_the_interval(clock: FakeTime) -> None:
     engine = clock.engine(game(3), speed=1)
     transport = engine._transport
     transport.play(clock.at)
+    assert transport.take(clock.now) == 0.0
     clock.at += 0.1
     transport.pause(clock.at)
     clock.at += 99
@@ -357,7 +359,7 @@ def test_a_loop_repeats_without_drift(clock: FakeTime) -> None:
     engine = clock.engine(game(20), speed=1)
     log, begin = Log(engine), clock.at
     assert engine.set_loop(2, 5)
-    engine.on("seek", lambda event: clock.at - begin > 100 and engine.clear_loop())
+    engine.on("seek", lambda _: clock.at - begin > 100 and engine.clear_loop())
     engine.run()
     rounds = (len(log.rows) - 20) // 4
     assert log.rows == [0, 1, *([2, 3, 4, 5] * (rounds + 1)), *range(6, 20)]

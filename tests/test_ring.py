@@ -171,7 +171,7 @@ def test_push_costs_the_same_at_any_size() -> None:
 
 
 def test_readers_never_see_a_torn_row() -> None:
-    """While one thread writes, every reader gets whole rows, without a hole, newest last, and no fewer than the size."""
+    """While one thread writes, every reader gets whole rows, without a hole, newest last, none too few."""
     ring = RingBuffer(200)
     given = [
         tick(n, price=Decimal(n) / 7 if n % 7 == 0 else n, cooldown_timer=n, trade_count=n, game=f"game-{n % 13}")
@@ -193,8 +193,8 @@ def test_readers_never_see_a_torn_row() -> None:
             reads[reader] += 1
 
     readers = [threading.Thread(target=read, args=(number,)) for number in range(3)]
-    for one in readers:
-        one.start()
+    for thread in readers:
+        thread.start()
     for position, one in enumerate(given[200:]):
         ring.push(one)
         if position % 50 == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -195,7 +196,7 @@ def crowd(seed: int) -> None:
 
 def act(engine: ReplayEngine, chance: random.Random, *, last: bool) -> None:
     """Call one control, drawn at random."""
-    calls = [
+    calls: list[Callable[[], object]] = [
         engine.play,
         engine.pause,
         engine.stop,
