@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from replaylab.engine import ReplayEngine
 from replaylab.errors import Unplayable
-from replaylab.event import Event, Step
+from replaylab.event import Callback, Event, Step
 from replaylab.timeline import Pacing
 from replaylab.widgets.link import Link, from_page, to_page
 from replaylab.widgets.programme import Programme
@@ -73,7 +73,7 @@ class Desk:
             self._number, line = programme.first()
             engine.load(line, show=False)
         self.film = self._filmed()
-        heard = {"tick": self._ticked, "push": self._pushed, "state": self._changed}
+        heard: dict[str, Callback] = {"tick": self._ticked, "push": self._pushed, "state": self._changed}
         self._subscriptions = [engine.on(kind, callback) for kind, callback in heard.items()]
 
     def _filmed(self) -> Reel | Tail | None:
@@ -82,62 +82,15 @@ class Desk:
             return Reel(line)
         return None if stream is None else Tail(stream, self.link)
 
-    # -- moves of the kernel -------------------------------------------------------------------------------------
-
     @property
     def playing(self) -> bool:
         """Whether ticks come by themselves, from a page or from the engine."""
         return self.runs or self.engine.playing
 
-    def play(self) -> None:
-        """Let the pages play."""
-        self.runs = True
-        self.link.post("play")
-        self.tell(now=True)
-
-    def pause(self) -> None:
-        """Let the pages, and the engine, stay where they are."""
-        self.runs = False
-        self.link.post("pause")
-        with self._drives():
-            self.engine.pause()
-        self.tell(now=True)
-
-    def seek(self, row: int) -> bool:
-        """Go to a row; False when there is none."""
-        with self._drives():
-            moved = self.engine.seek(row)
-        if moved:
-            self.link.seek(row)
-            self.tell(now=True)
-        return moved
-
-    def step(self, rows: int) -> int:
-        """Pause, and go on or back row by row; gives how many it went."""
-        self.pause()
-        went = 0
-        with self._drives():
-            step = self.engine.step_forward if rows > 0 else self.engine.step_backward
-            while went < abs(rows) and step():
-                went += 1
-        self.link.seek(self.engine.index)
-        self.tell(now=True)
-        return went
-
-    def set_speed(self, speed: float) -> None:
-        """Change the speed of the engine and the pages."""
-        with self._drives():
-            self.engine.speed = speed
-        self.link.post("speed", speed=to_page(self.engine.speed))
-
-    def set_loop(self, loop: Sequence[int | None]) -> None:
+    def show_loop(self, loop: Sequence[int | None]) -> None:
         """Change the loop of the pages."""
         self.look.loop = loop
         self.link.post("loop", loop=loop)
-
-    def show_notes(self) -> None:
-        """Show the marks of this game."""
-        self.link.post("notes", notes=self.notes.get(self.engine.game_id or "", []))
 
     def close(self) -> None:
         """Hear and say nothing more."""
@@ -173,7 +126,7 @@ class Desk:
 
     def arrive(self, row: int, reason: str) -> bool:
         """Follow a page to a row; False leaves out the rest."""
-        with self._drives():
+        with self.drives():
             if self._follows:
                 return True  # the jump to the newest row, told before it began to follow
             if reason not in {"play", "step"}:
@@ -190,7 +143,7 @@ class Desk:
         self.look.loop = state["loop"]
         self._follows = bool(state["following"])
         speed = from_page(state["speed"])
-        with self._drives():
+        with self.drives():
             if self._follows:
                 self.engine.go_live()
             elif self.engine.playing:
@@ -223,7 +176,7 @@ class Desk:
     # -- what somebody does with the engine itself --------------------------------------------------------------------
 
     @contextmanager
-    def _drives(self) -> Iterator[None]:
+    def drives(self) -> Iterator[None]:
         """What the engine tells meanwhile is known to the pages."""
         self._driving += 1
         try:
@@ -231,11 +184,11 @@ class Desk:
         finally:
             self._driving -= 1
 
-    def _ticked(self, step: Step) -> None:
+    def _ticked(self, _step: Step) -> None:
         if not self._driving and isinstance(self.film, Reel):
             self._trail()
 
-    def _pushed(self, step: Step) -> None:
+    def _pushed(self, _step: Step) -> None:
         if isinstance(self.film, Tail):
             self.film.nudge()
         self._trail()
@@ -244,7 +197,7 @@ class Desk:
         """Let pages and observers follow soon; many moves become one."""
         if not self._trailing:
             self._trailing = True
-            self.link.delivery.later(TRAIL_SECONDS, self._caught_up)
+            self.link.courier.later(TRAIL_SECONDS, self._caught_up)
 
     def _caught_up(self) -> None:
         self._trailing = False
@@ -254,7 +207,7 @@ class Desk:
 
     def _changed(self, event: Event) -> None:
         if not self._driving or event.reason in {"load", "live"}:
-            self.link.delivery.soon(lambda: self._mirror(event.reason))
+            self.link.courier.soon(lambda: self._mirror(event.reason))
 
     def _mirror(self, reason: str) -> None:
         shown = None if self.film is None else self.film.track
@@ -266,7 +219,7 @@ class Desk:
         elif reason == "speed":
             self.link.post("speed", speed=to_page(self.engine.speed))
         elif reason == "loop":
-            self.set_loop(self.engine.loop or (None, None))
+            self.show_loop(self.engine.loop or (None, None))
         elif reason == "play" and isinstance(self.film, Reel):
             self.runs = False  # the engine keeps the time now, the pages follow
             self.link.post("pause")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from replaylab.widgets.delivery import Delivery, Span
+from replaylab.widgets.courier import Courier, Span
 
 
 class Player(Protocol):
@@ -24,8 +24,8 @@ class Player(Protocol):
     def follow(self, state: Mapping[str, Any]) -> None:
         """Take over what a page says of its state."""
 
-    def pick(self, number: int) -> None:
-        """Show another game."""
+    def pick(self, number: int) -> bool:
+        """Show another game; False when it cannot be played."""
 
     def tell(self, *, now: bool) -> None:
         """Let observers know; without `now` when it is time again."""
@@ -47,7 +47,7 @@ class Link:
         self._player = player
         self._leader: str | None = None
         self._gen = 0
-        self.delivery = Delivery(self._arrive, lambda over: player.tell(now=over))
+        self.courier = Courier(self._arrive, lambda over: player.tell(now=over))
 
     def post(self, kind: str, buffers: Sequence[memoryview] = (), **content: Any) -> None:
         """Send a message to every page."""
@@ -82,9 +82,9 @@ class Link:
             self._played(content, client)
         elif kind in {"ready", "state", "pick"}:
             self._leader = client
-            self.delivery.soon(lambda: self._act(str(kind), content))
+            self.courier.soon(lambda: self._act(str(kind), content))
         elif kind == "want":
-            self.delivery.soon(lambda: self._chunk(content))
+            self.courier.soon(lambda: self._chunk(content))
 
     def _act(self, kind: str, content: Mapping[str, Any]) -> None:
         if kind == "ready":
@@ -104,7 +104,7 @@ class Link:
         number = content["number"]
         leads = client == self._leader
         spans = [Span.read(item) for item in content["items"]] if leads else []
-        self.delivery.put(spans, lambda: self.post("ack", number=number, to=client))
+        self.courier.put(spans, lambda: self.post("ack", number=number, to=client))
 
     def _arrive(self, row: int, span: Span) -> bool:
         if span.gen < self._gen:
@@ -114,7 +114,7 @@ class Link:
 
     def close(self) -> None:
         """Speak no more."""
-        self.delivery.close()
+        self.courier.close()
 
 
 def from_page(speed: float | None) -> float:

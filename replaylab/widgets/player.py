@@ -14,10 +14,11 @@ from replaylab.errors import TickError, Unplayable
 from replaylab.event import Step
 from replaylab.listeners import Subscription
 from replaylab.timeline import Pacing
-from replaylab.widgets.desk import Desk, Look
+from replaylab.widgets.controls import Controls
+from replaylab.widgets.desk import Look
 from replaylab.widgets.programme import Programme
 from replaylab.widgets.reel import Reel
-from replaylab.widgets.script import module, style
+from replaylab.widgets.script import module
 from replaylab.widgets.still import cell
 
 
@@ -71,7 +72,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     """
 
     _esm = module()
-    _css = style()
+    _desk: Controls | None = None  # until all of it is there, and after it was closed
 
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
@@ -97,7 +98,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         look = Look(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
         programme = None if given else Programme(source)
         super().__init__()
-        self._desk: Desk | None = Desk(self.engine, programme, self.send, self._tell, look, height)
+        self._desk = Controls(self.engine, programme, self.send, self._tell, look, height)
         self._tell()
         self.observe(self._speed_set, "speed")
         self.on_msg(self._heard)
@@ -127,7 +128,7 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     def loop(self, first: int | None = None, last: int | None = None) -> None:
         """Repeat the rows from `first` to `last`, both included; without arguments, play on beyond them."""
-        self._open.set_loop((first, last) if first is not None and last is not None else (None, None))
+        self._open.show_loop((first, last) if first is not None and last is not None else (None, None))
 
     def pick(self, number: int) -> bool:
         """Show another of the games that it was made with, counted from 0; False when that cannot be played."""
@@ -154,7 +155,9 @@ class ReplayPlayer(anywidget.AnyWidget):
         line = self.engine.timeline
         row = None if line is None else line.index_of_tick(tick)
         if row is None:
-            raise TickError("tick", tick, "no_such_tick", f"{self.game_id or 'what is shown'} has no tick of that number")
+            raise TickError(
+                "tick", tick, "no_such_tick", f"{self.game_id or 'what is shown'} has no tick of that number"
+            )
         desk.notes.setdefault(self.game_id, []).append({"row": row, "label": str(label), "colour": colour})
         desk.show_notes()
 
@@ -178,7 +181,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         super().close()
 
     @property
-    def _open(self) -> Desk:
+    def _open(self) -> Controls:
         if self._desk is None:
             raise Unplayable("the player was closed; make another one")
         return self._desk

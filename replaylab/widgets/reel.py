@@ -77,7 +77,12 @@ class Columns:
     def buffers(self, start: int, stop: int) -> list[memoryview]:
         """Give the bytes of some rows, as the page reads them."""
         columns = (self.words, self.at_us, self.due_ms, self.tick, self.flags)
-        return [memoryview(np.ascontiguousarray(column[start:stop])).cast("B") for column in columns]
+        return [as_bytes(column[start:stop]) for column in columns]
+
+
+def as_bytes(values: NDArray[Any]) -> memoryview:
+    """Give the bytes of an array; they are shared, not copied, where that is possible."""
+    return np.ascontiguousarray(values).view(np.uint8).reshape(-1).data
 
 
 def one(table: pa.Table, name: str) -> pa.Array:
@@ -196,7 +201,7 @@ class Reel:
         high = np.maximum.reduceat(np.where(none, -np.inf, prices), starts)
         due = np.append(self.columns.due_ms[starts], self.columns.due_ms[-1])
         flags = self.columns.flags[starts] | (np.bitwise_or.reduceat(self.columns.flags, starts) & GAP)
-        return [memoryview(column).cast("B") for column in (low, high, due, self.columns.tick[starts], flags)]
+        return [as_bytes(column) for column in (low, high, due, self.columns.tick[starts], flags)]
 
 
 def _marks(gaps: tuple[Gap, ...]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -40,7 +41,7 @@ export default player.default;
 
 @cache
 def source() -> str:
-    """Give the player as one JavaScript module, readable.
+    """Give the player as one JavaScript module, readable, with its style sheet.
 
     Examples
     --------
@@ -48,13 +49,8 @@ def source() -> str:
     (True, True)
     """
     parts = [(_FOLDER / "front" / f"{name}.js").read_text(encoding="ascii") for name in PARTS]
-    return "\n".join([*parts, "//# sourceURL=replaylab/player.js\n"])
-
-
-@cache
-def style() -> str:
-    """Give the style sheet."""
-    return (_FOLDER / "front" / "player.css").read_text(encoding="ascii")
+    look = (_FOLDER / "front" / "player.css").read_text(encoding="ascii")
+    return "\n".join([f"const STYLE = {json.dumps(_lean(look))};", *parts, "//# sourceURL=replaylab/player.js\n"])
 
 
 def packed(text: str | bytes) -> str:

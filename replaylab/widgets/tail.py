@@ -70,7 +70,7 @@ class Tail:
         """Say that there is a new row; costs next to nothing, from any thread."""
         if not self._planned and self._sent >= 0:
             self._planned = True
-            self._link.delivery.later(EVERY_SECONDS, self.flush)
+            self._link.courier.later(EVERY_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Send what is new."""

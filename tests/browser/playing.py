@@ -6,10 +6,8 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-import nbformat
 from playwright.sync_api import Locator, Page
 
 from tests.browser.lab import Lab, Notebook
@@ -97,15 +95,23 @@ def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 10.0)
         page.wait_for_timeout(20)
 
 
+def _cell(number: int, source: str) -> dict[str, Any]:
+    return {
+        "id": f"cell-{number}", "cell_type": "code", "source": source,
+        "metadata": {}, "execution_count": None, "outputs": [],
+    }  # fmt: skip
+
+
 class Playing:
     """A notebook that was run, the players in it, and its kernel."""
 
     def __init__(self, page: Page, lab: Lab, name: str, cells: list[str], players: int = 1) -> None:
         self.page = page
         self.path = lab.root / f"{name}.ipynb"
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in [SETUP, *cells]])
-        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        Path(self.path).write_text(nbformat.writes(book), encoding="utf-8")
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        written = [_cell(number, cell) for number, cell in enumerate([SETUP, *cells])]
+        book = {"cells": written, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+        self.path.write_text(json.dumps(book), encoding="utf-8")
         self.notebook = Notebook(page, lab, self.path.name)
         self.notebook.run_all()
         failed = [cell for cell in self.notebook.cells() for one in cell["outputs"] if one["output_type"] == "error"]

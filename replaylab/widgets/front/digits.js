@@ -40,14 +40,15 @@ function groupText(value) {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-// A price on the axis: short, plain where that is readable.
+// A price on the axis: plain where that is readable, and all of an axis alike.
 function axisText(value, step) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e9 || size < 1e-6) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-  const decimals = step ? Math.max(0, Math.min(12, -Math.floor(Math.log10(step) + 1e-9))) : 0;
-  const text = step ? value.toFixed(decimals) : String(Number(value.toPrecision(3)));
-  const [whole, fraction] = text.split(".");
+  if (size >= 1e7 || (step ? step < 1e-5 && size < 1e-3 : size < 1e-4)) {
+    return value.toExponential(step ? 3 : 0).replace(/\.?0*e/, "e").replace("e+", "e");
+  }
+  const decimals = step ? Math.max(0, Math.min(20, -Math.floor(Math.log10(step) + 1e-9))) : 0;
+  const [whole, fraction] = (step ? value.toFixed(decimals) : String(value)).split(".");
   return groupText(whole) + (fraction ? "." + fraction : "");
 }
 

@@ -73,7 +73,8 @@ function paintTicks(context, chart) {
   const stride = Math.max(1, (to - from) / ((chart.right - chart.left) * 2));
   for (let place = from; place <= to; place += stride) {
     const row = Math.floor(place);
-    if (!(reel.flags(row) & LIVE)) continue;
+    const flags = reel.flags(row);
+    if (!(flags & LIVE) && reel.facts.phases[flags & PHASE] !== "RUGGED") continue;
     const count = Math.floor(reel.tick(row) / step);
     if (count === before) continue;
     const start = before === null && reel.tick(row) !== count * step;

@@ -53,7 +53,8 @@ class Reel {
     const place = at - this.base;
     this.words.set(typed(Uint32Array, words), place * 4);
     this.times.set(typed(BigInt64Array, times), place);
-    this.dues.set(typed(Float64Array, dues), place);
+    if (dues.byteLength) this.dues.set(typed(Float64Array, dues), place);
+    else this.time();
     this.ticks.set(typed(Int32Array, ticks), place);
     const marks = typed(Uint8Array, flags);
     this.marks.set(marks, place);
@@ -62,6 +63,17 @@ class Reel {
     }
     this.fold(place, place + marks.length);
     if (!this.live) this.chunks[Math.floor(place / this.chunk)] = 2;
+  }
+
+  // When rows are due, from the times when they were received: one that goes back, or is unknown, with the one before.
+  time() {
+    const known = this.times.findIndex((micros) => micros !== NO_TIME);
+    if (known < 0) return;
+    const first = this.times[known];
+    this.times.forEach((micros, row) => {
+      const due = micros === NO_TIME ? 0 : Number(micros - first) / 1000;
+      this.dues[row] = Math.max(due, row ? this.dues[row - 1] : 0);
+    });
   }
 
   fold(from, to) {

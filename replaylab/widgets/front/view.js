@@ -17,6 +17,7 @@ class View {
     this.panel = new Panel(session, this);
     this.root.append(head, this.stage, this.panel.bar, this.panel.options);
     host.append(this.root);
+    dress(host.getRootNode());
     this.theme = readTheme(this.root);
     this.listen();
     session.views.add(this);
@@ -190,4 +191,11 @@ class View {
       session.head.since = performance.now();
     }
   }
+}
+
+// The style sheet, once a document (or shadow root).
+function dress(root) {
+  const place = root.head || (root === document || root.host ? root : document.head);
+  if (place.querySelector("style.rlab-style")) return;
+  place.append(make("style", "rlab-style", {}, STYLE));
 }

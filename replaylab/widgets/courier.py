@@ -1,4 +1,4 @@
-"""Delivery: from ranges that a page reports to callbacks that see each row once, in order, on the main loop."""
+"""Courier: from ranges that a page reports to callbacks that see each row once, in order, on the main loop."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Span:
         return cls(int(item["gen"]), int(item["lo"]), int(item["hi"]), str(item["reason"]), int(item.get("times", 1)))
 
 
-class Delivery:
+class Courier:
     """Takes spans from any thread and walks through their rows on the loop that it was made on.
 
     Without a loop (a plain script) it walks at once.
@@ -86,8 +86,12 @@ class Delivery:
         loop = self.loop
         if loop is None:
             call()
-        else:
-            self.soon(lambda: loop.call_later(seconds, call) and None)
+            return
+
+        def plan() -> None:
+            loop.call_later(seconds, call)
+
+        self.soon(plan)
 
     def close(self) -> None:
         """Forget what waits."""
