@@ -165,22 +165,34 @@ class TaskDriver(_LoopWaiter):
                 left.lose(self)
 
 
-class Iteration(_LoopWaiter):
-    """Drives an engine from an ``async for``: each tick comes to the loop body after it came to the callbacks."""
+class _Feed(_LoopWaiter):
+    """What an iteration drives an engine with: it keeps the steps that came and were not asked for yet."""
 
     stays = True
 
     def __init__(self, engine: Any) -> None:
         super().__init__()
-        self._engine = engine
-        self._steps: deque[Any] = deque()
-        self._subscription = engine.on("tick", self._keep)
-        self._given = 0
-        engine.drive(self)
+        self.steps: deque[Any] = deque()
+        self.subscription = engine.on("tick", self._keep)
 
     def _keep(self, step: Any) -> None:
-        self._steps.append(step)
+        self.steps.append(step)
         self.wake()
+
+
+class Iteration:
+    """Drives an engine from an ``async for``: each tick comes to the loop body after it came to the callbacks.
+
+    When the loop is left early, the engine pauses.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._feed = _Feed(engine)
+        self._given = 0
+        engine.drive(self._feed)
+        left = weakref.finalize(self, _abandon, engine, self._feed)
+        left.atexit = False
 
     def __aiter__(self) -> Self:
         return self
@@ -189,16 +201,24 @@ class Iteration(_LoopWaiter):
         self._given += 1
         if self._given % _BREATH == 0:  # as fast as possible must not starve the loop
             await asyncio.sleep(0)
-        while not self._steps:
-            seconds = self._engine.turn(self, 1)
-            if not self._steps:
+        feed = self._feed
+        while not feed.steps:
+            seconds = self._engine.turn(feed, 1)
+            if not feed.steps:
                 if seconds is None:
-                    self._subscription.cancel()
+                    feed.subscription.cancel()
                     raise StopAsyncIteration
-                await self.wait(seconds)
-        return self._steps.popleft()
+                await feed.wait(seconds)
+        return feed.steps.popleft()
 
     async def aclose(self) -> None:
         """Stop driving; the engine pauses."""
-        self._subscription.cancel()
-        self._engine.lose(self)
+        self._feed.subscription.cancel()
+        self._engine.lose(self._feed)
+
+
+def _abandon(engine: Any, feed: _Feed) -> None:
+    """An iteration was dropped: let the loop stop what it drove, as a finaliser may run while any lock is held."""
+    feed.subscription.cancel()
+    with contextlib.suppress(RuntimeError):
+        feed.loop.call_soon_threadsafe(engine.lose, feed)

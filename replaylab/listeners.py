@@ -69,7 +69,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self.of: Final[dict[str, tuple[Callback, ...]]] = dict.fromkeys(KINDS, ())
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may cancel while this thread subscribes
 
     def add(self, kind: str, callback: Callback, *, weak: bool = False) -> Subscription:
         """Subscribe; the same callback of the same kind is one subscription, however often it is added.

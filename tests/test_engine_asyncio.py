@@ -184,6 +184,29 @@ def test_leaving_the_loop_body_leaves_no_task() -> None:
     assert gone() is None
 
 
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_loop_body_left_early_pauses_the_engine(closing: bool) -> None:  # noqa: FBT001
+    """After a break, or aclose, nobody drives: the engine is paused, and goes on with the next row when asked."""
+
+    async def watch() -> ReplayEngine:
+        engine = ReplayEngine(game(40), speed=FASTEST)
+        steps = aiter(engine)
+        async for step in steps:
+            if step.index == 5:
+                break
+        if closing:
+            await steps.aclose()
+        del steps
+        await asyncio.sleep(0.01)
+        assert not engine.playing
+        return engine
+
+    engine = play(watch())
+    log = Log(engine, "tick")
+    engine.run()
+    assert log.rows == list(range(6, 40))
+
+
 def test_a_loop_that_ends_pauses_what_it_played() -> None:
     """When the loop is over, its engine is paused, and plays on in a thread."""
     engine = ReplayEngine(game(2000), speed=10)
