@@ -116,6 +116,8 @@ def test_equal_and_backward_times_are_due_at_once(clock: FakeTime) -> None:
     engine.run()
     assert log.rows == [0, 1, 2, 3, 4]
     assert clock.at - begin == pytest.approx(1.5)
+    assert engine.timeline is not None
+    assert [engine.timeline.due(row) for row in range(5)] == [0, 0, 1, 1, 1.5]
 
 
 def test_null_times_and_null_prices(clock: FakeTime) -> None:
@@ -277,6 +279,19 @@ def test_a_pause_keeps_the_rest_of_the_interval(clock: FakeTime) -> None:
     assert transport.take(clock.now) == pytest.approx(0.15)
 
 
+def test_a_pause_while_late_does_not_rush_afterwards(clock: FakeTime) -> None:
+    """Paused 2 s late, the tick that was due comes at once when played on, and the one after it in its time."""
+    engine = clock.engine(game(20), speed=1)
+    transport = engine._transport
+    transport.play(clock.at)
+    transport.take(clock.now)
+    clock.at += 2.0
+    transport.pause(clock.at)
+    transport.play(clock.at)
+    assert [transport.take(clock.now), transport.cursor] == [0.0, 1]
+    assert transport.take(clock.now) == pytest.approx(0.25)
+
+
 def test_seek_out_of_range_changes_nothing(clock: FakeTime) -> None:
     """A row, number, time or fraction that is not there is refused, and nothing is told."""
     engine = clock.engine(game(10))
@@ -365,6 +380,27 @@ def test_a_loop_repeats_without_drift(clock: FakeTime) -> None:
     assert log.rows == [0, 1, *([2, 3, 4, 5] * (rounds + 1)), *range(6, 20)]
     assert rounds > 90
     assert clock.at - begin == pytest.approx((19 + 4 * rounds) * 0.25)
+
+
+def test_a_late_loop_catches_up(clock: FakeTime) -> None:
+    """A callback that is late once, at the end of a round, does not make the rounds after it late."""
+    engine = clock.engine(game(20), speed=1)
+    log, begin = Log(engine), clock.at
+    engine.set_loop(0, 3)
+    came: list[float] = []
+
+    def once(_step: Any) -> None:
+        came.append(clock.at - begin)
+        if len(came) == 4:
+            clock.at += 0.4
+        if len(came) == 12:
+            engine.pause()
+
+    engine.on("tick", once)
+    engine.run()
+    assert log.rows == [0, 1, 2, 3] * 3
+    assert came[4] == pytest.approx(0.75 + 0.4)
+    assert came[5:] == pytest.approx([n * 0.25 for n in range(5, 12)])
 
 
 @pytest.mark.parametrize("bounds", [(-1, 3), (3, 2), (0, 20), (20, 21)])

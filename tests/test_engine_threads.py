@@ -62,6 +62,7 @@ def test_pause_is_quick_and_final_at_any_speed(engine: ReplayEngine, speed: floa
     """Pause returns within 50 ms, however long the step, and no tick comes after it."""
     rows: list[int] = []
     engine.speed = speed
+    engine.set_loop(0, 9_999)  # it would play for ever
     engine.on("tick", lambda step: rows.append(step.index))
     for _ in range(5):
         engine.seek(0)
@@ -74,6 +75,28 @@ def test_pause_is_quick_and_final_at_any_speed(engine: ReplayEngine, speed: floa
         time.sleep(0.03)
         assert took < SOON + NOISE
         assert len(rows) == shown
+
+
+def test_pause_waits_for_the_callback_that_runs(engine: ReplayEngine) -> None:
+    """A callback that has begun has ended when pause returns, so that nothing is appended after it."""
+    rows: list[int] = []
+    entered = threading.Event()
+
+    def slow(step: Any) -> None:
+        entered.set()
+        time.sleep(0.005)
+        rows.append(step.index)
+
+    engine.speed = 100
+    engine.on("tick", slow)
+    for _ in range(10):
+        engine.play()
+        assert entered.wait(10)
+        engine.pause()
+        shown = len(rows)
+        time.sleep(0.01)
+        assert (len(rows), rows[-1]) == (shown, engine.index)
+        entered.clear()
 
 
 def test_pausing_and_playing_never_leaves_two_threads(engine: ReplayEngine, before: list[threading.Thread]) -> None:

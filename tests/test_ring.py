@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -204,3 +205,29 @@ def test_readers_never_see_a_torn_row() -> None:
         thread.join(10)
     assert not wrong
     assert min(reads) > 0
+
+
+def test_a_reader_overtaken_while_it_copies_leaves_out_what_is_torn() -> None:
+    """Rows that the writer reaches in the middle of a copy are copied again: never half old and half new."""
+    ring = RingBuffer(10)
+    given = [tick(n, game=f"game-{n}") for n in range(2000)]
+    ahead = iter(given)
+
+    class Names(list[str]):
+        """Copied last; the writer is quicker than the reader, at each copy but the last."""
+
+        overtaken = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            if isinstance(place, slice) and self.overtaken < 3:
+                self.overtaken += 1
+                for one in [next(ahead) for _ in range(ring._rows)]:
+                    ring.push(one)
+            return super().__getitem__(place)
+
+    for one in [next(ahead) for _ in range(10)]:
+        ring.push(one)
+    names = ring._game = Names(ring._game)
+    rows = ring.latest()
+    assert names.overtaken == 3
+    assert all(one == given[one.tick] for one in rows)
