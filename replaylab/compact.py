@@ -8,6 +8,7 @@ force, and the next conversion or compaction removes what is left over.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def remove_leftovers(store: Store) -> None:
 def _groups(segments: list[Segment]) -> list[list[Segment]]:
     """Put small segments into groups of at most `TARGET_ROWS`, neighbours by their first game together."""
     small = [segment for segment in segments if segment.footer.rows <= TARGET_ROWS // 2]
-    small.sort(key=lambda segment: segment.footer.games[0].game if segment.footer.games else "")
+    small.sort(key=lambda segment: segment.footer.games[0].start_us if segment.footer.games else 0)
     groups: list[list[Segment]] = []
     rows = TARGET_ROWS + 1
     for segment in small:
@@ -160,14 +161,16 @@ def _merge(store: Path, group: list[Segment]) -> Segment:
 
 
 def _merged_rows(group: list[Segment]) -> Iterator[pa.Table]:
-    """Give the rows of several segments sorted by game, about a row group at a time."""
-    rows_of: dict[str, int] = {}
+    """Give the rows of several segments game after game, in order of time, about a row group at a time."""
+    rows_of: Counter[str] = Counter()
+    start_us: dict[str, int] = {}
     for segment in group:
         for one in segment.footer.games:
-            rows_of[one.game] = rows_of.get(one.game, 0) + one.rows
+            rows_of[one.game] += one.rows
+            start_us[one.game] = min(one.start_us, start_us.get(one.game, one.start_us))
     games: list[str] = []
     rows = 0
-    for game in sorted(rows_of):
+    for game in sorted(rows_of, key=lambda name: (start_us[name], name)):
         games.append(game)
         rows += rows_of[game]
         if rows >= ROW_GROUP_ROWS:
@@ -178,13 +181,16 @@ def _merged_rows(group: list[Segment]) -> Iterator[pa.Table]:
 
 
 def _read_games(group: list[Segment], games: list[str]) -> pa.Table:
-    """Read neighbouring games: in each segment they are one range of rows."""
-    parts = []
+    """Read games that are neighbours in time: in each segment they stand together, or nearly so."""
+    parts: list[pa.Table] = []
     for segment in group:
-        ranges = [segment.rows_of[game] for game in games if game in segment.rows_of]
-        if ranges:
-            first = ranges[0][0]
-            parts.append(segment.read_rows(first, ranges[-1][0] + ranges[-1][1] - first))
+        runs: list[list[int]] = []
+        for first, rows in sorted(segment.rows_of[game] for game in games if game in segment.rows_of):
+            if runs and sum(runs[-1]) == first:
+                runs[-1][1] += rows
+            else:
+                runs.append([first, rows])
+        parts.extend(segment.read_rows(first, rows) for first, rows in runs)
     return in_order_received(sorted_by_game(pa.concat_tables(parts)))
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+import xxhash
+
 HEAD_BYTES: Final = 1 << 10
+
+
+def head_digest(data: bytes) -> str:
+    """Give the short digest of the first `HEAD_BYTES` of a source: a hint where to look, never a proof."""
+    return xxhash.xxh3_64_hexdigest(data)[:8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,14 @@ EXTENTS_KEY: Final = b"replaylab.extents"
 
 
 class GameRange(NamedTuple):
-    """Where a segment holds a game: `rows` rows from `first_row` on, and between which places in its sources."""
+    """Where a segment holds a game: rows, places in its sources, first known time (microseconds since 1970)."""
 
     game: str
     first_row: int
     rows: int
     least_seq: int
     greatest_seq: int
+    start_us: int
 
 
 @dataclass(frozen=True, slots=True)

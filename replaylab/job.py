@@ -13,7 +13,7 @@ import xxhash
 from replaylab.digest import file_digest
 from replaylab.durable import publish, written_aside
 from replaylab.errors import SourceDamaged
-from replaylab.extent import HEAD_BYTES, Extent
+from replaylab.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.scan import Account, Remark, Scan, scan_block, scan_document, too_long
 from replaylab.segment import write_segment
@@ -210,7 +210,7 @@ class Job:
             reasons=dict(+read.account.reasons),
             doubtful_times=doubtful_times(wall_us, zoned, self.zone),
             zoneless_times=int(len(zoned) - zoned.sum()),
-            head=xxhash.xxh3_64_hexdigest(read.head),
+            head=head_digest(read.head),
         )
 
 

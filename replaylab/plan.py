@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 import xxhash
 
 from replaylab.errors import SourceUnreadable
-from replaylab.extent import HEAD_BYTES, Extent
+from replaylab.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.source import Piece, Source, line_end, reading
 
 JOB_BYTES: Final = 32 << 20
@@ -114,7 +114,7 @@ class _Stored:
         """
         close = [*self._close[_own_name(source.name)]]
         if source.size:
-            head = xxhash.xxh3_64_hexdigest(file.read(HEAD_BYTES))
+            head = head_digest(file.read(HEAD_BYTES))
             close += [*self._close[source.size], *self._close[head]]
         names = sorted({name for name in close if name in self.chains}, key=lambda name: -self.chains[name][-1].end)
         for name in names:

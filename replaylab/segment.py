@@ -1,4 +1,4 @@
-"""One immutable Parquet file of ticks: sorted by game, told apart by its name, described by its footer.
+"""One immutable Parquet file of ticks: game after game, told apart by its name, described by its footer.
 
 The name ends in a digest of the footer's bytes, compared whenever a segment is opened, and one of all bytes of the
 file, so a flipped byte anywhere is found by comparing the two; pages carry checksums that every reading compares. The
@@ -27,7 +27,7 @@ from replaylab.durable import publish, written_aside
 from replaylab.errors import SegmentDamaged, StoreTooNew
 from replaylab.extent import Extent
 from replaylab.footer import FOOTER_KEY, Footer, GameRange
-from replaylab.table import SCHEMA
+from replaylab.table import SCHEMA, first_times
 
 ROW_GROUP_ROWS: Final = 1 << 17
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
@@ -148,7 +148,7 @@ def write_segment(
     expected_digest: str | None = None,
     compression_level: int = 1,
 ) -> Segment:
-    """Write tables, together sorted by game, as a segment: whole under its final name, or not there at all.
+    """Write tables, one game after the other, as a segment: whole under its final name, or not there at all.
 
     Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then.
     """
@@ -181,7 +181,8 @@ def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:
         if games and games[-1].game == one.game:
             last = games[-1]
             seqs = min(last.least_seq, one.least_seq), max(last.greatest_seq, one.greatest_seq)
-            games[-1] = GameRange(one.game, last.first_row, last.rows + one.rows, *seqs)
+            start_us = min(last.start_us, one.start_us)
+            games[-1] = GameRange(one.game, last.first_row, last.rows + one.rows, *seqs, start_us)
         else:
             games.append(one._replace(first_row=one.first_row + rows))
 
@@ -207,5 +208,6 @@ def game_ranges(table: pa.Table) -> list[GameRange]:
     least, greatest = np.minimum.reduceat(seq, starts), np.maximum.reduceat(seq, starts)
     texts = games.dictionary.to_pylist()
     names = [texts[code] for code in codes[starts]]
-    columns = (names, starts.tolist(), counts.tolist(), least.tolist(), greatest.tolist())
+    times = first_times(table, starts)
+    columns = (names, *(one.tolist() for one in (starts, counts, least, greatest, times)))
     return [GameRange(*one) for one in zip(*columns, strict=True)]

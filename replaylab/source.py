@@ -10,15 +10,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from replaylab.cut import PADDING
+import numpy as np
+
+from replaylab.cut import NEWLINE, PADDING
 from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, SourceUnreadable
 
 ENDINGS: Final = (".jsonl", ".game.json")
 BLOCK_BYTES: Final = 2 << 20
 MAX_LINE_BYTES: Final = 16 << 20
+MAX_BLOCK_LINES: Final = 1 << 16  # junk of short lines would fill the memory with remarks
 Paths = str | os.PathLike[str]
 
 
@@ -173,36 +177,65 @@ def line_end(file: BinaryIO, position: int, size: int) -> int:
 def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
     """Read pieces in blocks of about `BLOCK_BYTES`, several small ones together.
 
-    A line of more than `MAX_LINE_BYTES` comes in blocks marked `too_long`, so memory stays bounded whatever is read.
+    A line of more than `MAX_LINE_BYTES` comes in blocks marked `too_long`, and a block has at most `MAX_BLOCK_LINES`
+    lines, so memory stays bounded whatever is read.
     """
-    held = bytearray()
-    parts: list[Part] = []
+    held = _Held()
     for number, piece in enumerate(pieces):
         size = piece.end - piece.start
-        small = size <= BLOCK_BYTES and not piece.source.is_document
-        if parts and (not small or len(held) + size > BLOCK_BYTES):
-            yield _together(held, parts)
-            held, parts = bytearray(), []
         with reading(piece.source.path) as file:
             file.seek(piece.start)
             if piece.source.is_document and size <= MAX_LINE_BYTES:
+                yield from held.let_go()
                 data = file.read(size)
                 yield Block(bytearray(data) + bytes(PADDING), len(data), [Part(number, len(data))], document=True)
-            elif not small:
+            elif size > BLOCK_BYTES:
+                yield from held.let_go()
                 yield from _read_lines(file, number, size)
             else:
-                data = file.read(size)
-                held += data
-                unended = bool(data) and not data.endswith(b"\n")
-                held += b"\n" if unended else b""
-                parts.append(Part(number, len(held), unended))
-    if parts:
-        yield _together(held, parts)
+                yield from held.take(number, file.read(size))
+    yield from held.let_go()
 
 
-def _together(held: bytearray, parts: list[Part]) -> Block:
-    size = len(held)
-    return Block(held + bytes(PADDING), size, parts)
+class _Held:
+    """Small pieces that are put together into one block."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.parts: list[Part] = []
+        self.lines = 0
+
+    def take(self, number: int, data: bytes) -> Iterator[Block]:
+        """Add a piece; give the block of those before it when there is no room for it."""
+        unended = bool(data) and not data.endswith(b"\n")
+        data += b"\n" if unended else b""
+        lines = int(np.count_nonzero(np.frombuffer(data, np.uint8) == NEWLINE))
+        if len(self.data) + len(data) > BLOCK_BYTES or self.lines + lines > MAX_BLOCK_LINES:
+            yield from self.let_go()
+        if lines > MAX_BLOCK_LINES:
+            yield from _stretches(bytearray(data) + bytes(PADDING), number, len(data), unended=unended)
+            return
+        self.data += data
+        self.lines += lines
+        self.parts.append(Part(number, len(self.data), unended))
+
+    def let_go(self) -> Iterator[Block]:
+        """Give the block of all pieces held, if there are any."""
+        if self.parts:
+            yield Block(self.data + bytes(PADDING), len(self.data), self.parts)
+        self.data, self.parts, self.lines = bytearray(), [], 0
+
+
+def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Iterator[Block]:
+    """Give whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
+    newlines = np.frombuffer(data, np.uint8, size) == NEWLINE
+    if np.count_nonzero(newlines) <= MAX_BLOCK_LINES:
+        yield Block(data, size, [Part(number, size, unended)])
+        return
+    ends = [*(np.flatnonzero(newlines)[MAX_BLOCK_LINES - 1 : -1 : MAX_BLOCK_LINES] + 1).tolist(), size]
+    for start, end in pairwise([0, *ends]):
+        last = end == size
+        yield Block(data[start:end] + bytes(PADDING), end - start, [Part(number, end - start, unended and last)])
 
 
 def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]:
@@ -228,4 +261,4 @@ def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]
             unended = data[cut - 1] != ord("\n")
             if unended:
                 data[cut] = ord("\n")
-            yield Block(data, cut + unended, [Part(number, cut + unended, unended)])
+            yield from _stretches(data, number, cut + unended, unended=unended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -190,41 +190,35 @@ class Store:
 
     def _games_table(self) -> pa.Table:
         segments = self.segments()
+        earlier, self._summaries = self._summaries, {}
         holders = Counter(game for segment in segments for game in segment.rows_of)
         spread = {game for game, count in holders.items() if count > 1}
-        parts = [self._summary(segment, spread) for segment in segments]
-        parts += [self._merged(game, segments) for game in sorted(spread)]
-        found = pa.concat_tables([part for part in parts if part is not None] or [GAMES_SCHEMA.empty_table()])
+        for segment in segments:  # the games that it holds alone; kept as long as those are the same
+            elsewhere = sorted(spread & segment.rows_of.keys())
+            self._summarise((segment.name, *elsewhere), [segment], earlier)
+        for game in sorted(spread):
+            parts = [segment for segment in segments if game in segment.rows_of]
+            self._summarise((game, *(segment.name for segment in parts)), parts, earlier)
+        found = pa.concat_tables([*self._summaries.values(), GAMES_SCHEMA.empty_table()])
         return found.sort_by([("start", "ascending"), ("game_id", "ascending")])
 
-    def _summary(self, segment: Segment, spread: set[str]) -> pa.Table | None:
-        """Summary of the games that a segment holds alone, kept as long as that does not change."""
-        elsewhere = sorted(spread & segment.rows_of.keys())
-        key = (segment.name, *elsewhere)
-        if key not in self._summaries:
+    def _summarise(self, key: tuple[str, ...], parts: list[Segment], earlier: dict[tuple[str, ...], pa.Table]) -> None:
+        """Keep the summary of one segment without a few games, or of one game in several segments."""
+        if key in earlier:
+            self._summaries[key] = earlier[key]
+            return
+        columns = [*COLUMNS, "seq"]
+        tables = []
+        for segment in parts:
             try:
-                table = segment.read([*COLUMNS, "seq"])
+                if segment.name == key[0]:
+                    tables.append(_without(segment.read(columns), segment, key[1:]))
+                else:
+                    tables.append(segment.read_game(key[0], columns))
             except SegmentDamaged as error:
                 self._leave_out(segment, error)
-                return None
-            self._summaries[key] = summarise(in_order_received(_without(table, segment, elsewhere)))
-        return self._summaries[key]
-
-    def _merged(self, game_id: str, segments: list[Segment]) -> pa.Table | None:
-        """Summary of a game that several segments hold."""
-        holders = [segment for segment in segments if game_id in segment.rows_of]
-        key = (game_id, *(segment.name for segment in holders))
-        if key not in self._summaries:
-            parts = []
-            for segment in holders:
-                try:
-                    parts.append(segment.read_game(game_id, [*COLUMNS, "seq"]))
-                except SegmentDamaged as error:
-                    self._leave_out(segment, error)
-            if not parts:
-                return None
-            self._summaries[key] = summarise(in_order_received(pa.concat_tables(parts)))
-        return self._summaries[key]
+        if tables:
+            self._summaries[key] = summarise(in_order_received(pa.concat_tables(tables)))
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
         if segment.name not in self.damaged:
@@ -290,7 +284,7 @@ def _stable_listing(folder: Path) -> list[str]:
         before = names
 
 
-def _without(table: pa.Table, segment: Segment, games: list[str]) -> pa.Table:
+def _without(table: pa.Table, segment: Segment, games: Sequence[str]) -> pa.Table:
     """Give the rows of a segment without those of a few games."""
     if not games:
         return table

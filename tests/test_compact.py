@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -70,13 +71,16 @@ def test_compacting_again_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat() for path in store.rglob("*.parquet")} == before
 
 
-def test_sorted_by_game_in_one_file(tmp_path: Path) -> None:
-    """A compacted segment holds every game in one piece, sorted by id, so that one game is one range of rows."""
+def test_each_game_in_one_piece(tmp_path: Path) -> None:
+    """A compacted segment holds every game in one piece, games in order of time, so that one game is one range."""
     store = many(tmp_path)
     rl.compact(store, progress=False)
     (path,) = (store / "segments").glob("*.parquet")
-    ids = pq.read_table(path, columns=["game_id"]).column("game_id").to_pylist()
-    assert ids == sorted(ids)
+    table = pq.read_table(path, columns=["game_id", "timestamp"])
+    ids = [game for game, _ in groupby(table.column("game_id").to_pylist())]
+    assert len(ids) == len(set(ids)) > 1
+    starts = dict(zip(reversed(table["game_id"].to_pylist()), reversed(table["timestamp"].to_pylist()), strict=True))
+    assert [starts[game] for game in ids] == sorted(starts.values())
 
 
 def test_known_recordings_stay_known(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 # A module imports only from rows above its own, or from a neighbour in its row. A folder is one entry.
 LAYERS: list[list[str]] = [
     ["errors"],
-    ["progress", "settings", "tick"],
+    ["columns", "progress", "settings", "tick"],
     ["digits", "jsonl", "lines", "repair", "shape", "table"],
     ["scan"],
     ["durable"],
@@ -24,8 +24,10 @@ LAYERS: list[list[str]] = [
     ["game", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
     ["fair", "process", "recording", "dialect", "overwrite", "corruption", "damage", "bulk", "simulate"],
-    ["clock", "ring"],
-    ["engine", "journal", "recorder"],
+    ["clock", "driver", "event", "playable", "ring"],
+    ["listeners", "receiver", "stage", "stream", "timeline", "transport", "view"],
+    ["delivery", "pacer", "playlist", "readout", "seeking", "engine"],
+    ["journal", "recorder"],
     ["live"],
     ["feeds"],
     ["analysis"],

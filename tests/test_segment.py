@@ -45,7 +45,8 @@ def test_name_and_footer_tell_what_is_in_it(segment: Segment) -> None:
     table = segment.read()
     assert f"_{footer.rows}rows_" in segment.name
     assert name_digest(segment.name) == file_digest(segment.path)
-    assert [one.game for one in footer.games] == sorted(pc.unique(table.column("game_id")).to_pylist())
+    assert [one.game for one in footer.games] == pc.unique(table.column("game_id")).to_pylist()
+    assert [one.start_us for one in footer.games] == sorted(one.start_us for one in footer.games)
     for one in footer.games:
         rows = table.slice(one.first_row, one.rows)
         assert pc.unique(rows.column("game_id")).to_pylist() == [one.game]

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replaylab.columns import column
 from replaylab.jsonl import Row
 from replaylab.table import (
     PRICE_TYPE,
     SCHEMA,
     Batch,
     Names,
-    column,
     doubtful_times,
     in_order_received,
     phase_codes,
