@@ -48,7 +48,9 @@ const unpack = async ([width, packed]) => {
   return new DataView(plain.buffer);
 };
 const show = async (id, opening, pieces) => {
-  const host = document.getElementById(id);
+  // The same game may stand in a page more than once.
+  const host = [...document.querySelectorAll(`[data-rlab="${id}"]`)].find((one) => !one.dataset.taken);
+  host.dataset.taken = "yes";
   const chunks = pieces.map((columns) => columns.map(unpack));
   const hear = new Set();
   const answer = async (content, columns) => {
@@ -145,12 +147,12 @@ def _player(reel: Reel, height: int, inside: str = "", **state: Any) -> str:
         "notes": [],
         "offline": True,
     }
-    name = f"rlab-{reel.id}"
+    name = reel.id
     inside = inside or f"<div>{html.escape(reel.summary)}</div>"
     made = module().replace("export default player.default;", "const make = player.default;")
     call = f"show({json.dumps(name)}, {_json(opening)}, {_json(data)});"
     return (
-        f'<div id="{name}"><div class="rlab-still">{inside}</div></div>\n'
+        f'<div data-rlab="{name}"><div class="rlab-still">{inside}</div></div>\n'
         f'<script type="module">\n{made}{_FEED}{call}\n</script>\n'
     )
 

@@ -22,8 +22,10 @@ def game(n, ms=50, start=0, name='game'):
     zero = datetime.datetime(2031, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
     def price(row):
         return f'1.{row * 7919 % 1000:03d}123456789'
-    return [Tick(game_id=name, tick=start + row, timestamp=zero + datetime.timedelta(milliseconds=ms * row),
-                 price=price(row), phase='ACTIVE_GAMEPLAY', active=True) for row in range(n)]
+    def time(row):
+        return zero + datetime.timedelta(microseconds=round(1000 * ms * row))
+    return [Tick(game_id=name, tick=start + row, timestamp=time(row), price=price(row), phase='ACTIVE_GAMEPLAY',
+                 active=True) for row in range(n)]
 """
 _ASK: Final = """async (code) => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -95,7 +97,8 @@ def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 10.0)
         page.wait_for_timeout(20)
 
 
-def _cell(number: int, source: str) -> dict[str, Any]:
+def code_cell(number: int, source: str) -> dict[str, Any]:
+    """A cell that has not been run."""
     return {
         "id": f"cell-{number}", "cell_type": "code", "source": source,
         "metadata": {}, "execution_count": None, "outputs": [],
@@ -109,7 +112,7 @@ class Playing:
         self.page = page
         self.path = lab.root / f"{name}.ipynb"
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        written = [_cell(number, cell) for number, cell in enumerate([SETUP, *cells])]
+        written = [code_cell(number, cell) for number, cell in enumerate([SETUP, *cells])]
         book = {"cells": written, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         self.path.write_text(json.dumps(book), encoding="utf-8")
         self.notebook = Notebook(page, lab, self.path.name)

@@ -132,7 +132,8 @@ class Chart {
     const extent = this.measure();
     const { ahead } = this.session.shown;
     const passed = ahead ? -1 : reel.facts.events.filter((event) => event.row <= row).length;
-    const key = [this.edition, this.start, this.span, ...extent, this.log, ahead, passed, theme.ink, theme.paper].join();
+    const side = row < this.start - 1 ? -1 : Number(row >= this.start + this.span);
+    const key = [this.edition, this.start, this.span, ...extent, this.log, ahead, passed, side, theme.ink, theme.paper].join();
     if (key !== this.key) {
       this.extent = extent;
       this.key = key;
@@ -169,8 +170,9 @@ class Chart {
       context.rect(this.left, 0, this.right - this.left + 4, this.bottom + 1);
       context.clip();
     }
-    if (this.session.shown.ahead) paintPath(under, this, this.theme.ahead, 1);
-    paintPath(over, this, this.theme.line, 1.75);
+    const { row } = this.session;
+    if (this.session.shown.ahead && row < this.start + this.span) paintPath(under, this, this.theme.ahead, 1);
+    if (row >= this.start - 1) paintPath(over, this, this.theme.line, 1.75);
     paintGaps(under, this);
     paintEvents(under, this);
     under.restore();

@@ -165,23 +165,31 @@ class Reel {
 
   // Put the least and greatest price of rows [from, to) into `out`; false when there is no price.
   range(from, to, out) {
-    let low = Infinity;
-    let high = -Infinity;
+    out[0] = Infinity;
+    out[1] = -Infinity;
     let row = from - this.base;
     const end = to - this.base;
     while (row < end) {
-      if (!this.here(row + this.base)) {
-        if (!this.coarse) break;
-        const bucket = this.bucket(row + this.base);
-        if (this.coarse.low[bucket] < low) low = this.coarse.low[bucket];
-        if (this.coarse.high[bucket] > high) high = this.coarse.high[bucket];
-        row = (bucket + 1) * this.coarse.stride;
-      } else if (row % FOLD === 0 && row + FOLD <= end) {
-        if (this.lows[row / FOLD] < low) low = this.lows[row / FOLD];
-        if (this.highs[row / FOLD] > high) high = this.highs[row / FOLD];
+      const stop = this.live ? end : Math.min(end, (Math.floor(row / this.chunk) + 1) * this.chunk);
+      if (this.here(row + this.base)) this.scan(row, stop, out);
+      else if (this.coarse) this.guess(row, stop, out);
+      row = stop;
+    }
+    return out[0] <= out[1];
+  }
+
+  scan(from, to, out) {
+    const { prices, lows, highs } = this;
+    let [low, high] = out;
+    let row = from;
+    while (row < to) {
+      if (row % FOLD === 0 && row + FOLD <= to) {
+        const block = row / FOLD;
+        if (lows[block] < low) low = lows[block];
+        if (highs[block] > high) high = highs[block];
         row += FOLD;
       } else {
-        const price = this.prices[row];
+        const price = prices[row];
         if (price < low) low = price;
         if (price > high) high = price;
         row += 1;
@@ -189,7 +197,14 @@ class Reel {
     }
     out[0] = low;
     out[1] = high;
-    return low <= high;
+  }
+
+  guess(from, to, out) {
+    const { low, high, stride } = this.coarse;
+    for (let bucket = Math.floor(from / stride); bucket * stride < to; bucket += 1) {
+      if (low[bucket] < out[0]) out[0] = low[bucket];
+      if (high[bucket] > out[1]) out[1] = high[bucket];
+    }
   }
 
   // What a row says, in words; `price` is exact.
