@@ -84,8 +84,7 @@ class RingBuffer:
         self._trades = memoryview(array("i", bytes(4 * rows)))
         self._game = [""] * rows
         self._phase = [""] * rows
-        self.newest_us = 0  # time of the newest tick, microseconds since 1970 UTC
-        self._cleared = 0
+        self.newest_us = self._cleared = 0  # time of the newest tick in microseconds since 1970; rows forgotten
         self._claimed = 0  # positions below this, less the rows, may be torn
         self._count = 0  # positions below this are whole
 

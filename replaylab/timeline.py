@@ -132,7 +132,7 @@ class Timeline:
     @cached_property
     def peak(self) -> int | None:
         """Index of the highest price among the live rows before the rug; the first of equals, compared exactly."""
-        rows = self._priced
+        rows = self.priced
         if self.rug is not None:
             rows = rows[rows < self.rug]
         if not len(rows):
@@ -161,8 +161,8 @@ class Timeline:
         return _frozen(prices.to_numpy().astype(np.float64))
 
     @cached_property
-    def _priced(self) -> NDArray[np.intp]:
-        """Live rows with a price."""
+    def priced(self) -> NDArray[np.intp]:
+        """Live rows that have a price."""
         return np.flatnonzero(self.live & ~np.isnan(self.floats))
 
     @cached_property
@@ -205,7 +205,7 @@ class Timeline:
             When there is no such kind, or the percentage is not above zero.
         """
         if kind == "move":
-            return self._next_move(index, direction, percent)
+            return _next_move(self, index, direction, percent)
         known: dict[str, list[int | None]] = {
             "rug": [self.rug],
             "peak": [self.peak],
@@ -215,21 +215,6 @@ class Timeline:
             raise ValueError(f"kind={kind!r}: must be 'rug', 'peak', 'gap' or 'move'")
         ahead = [row for row in known[kind] if row is not None and (row - index) * direction > 0]
         return min(ahead, key=lambda row: abs(row - index), default=None)
-
-    def _next_move(self, index: int, direction: int, percent: float | str | Decimal) -> int | None:
-        share = Fraction(str(percent)) / 100 if math.isfinite(float(percent)) else Fraction(0)
-        if share <= 0:
-            raise ValueError(f"percent={percent!r}: must be above zero")
-        before = self._priced[self._priced <= index]
-        if not len(before):
-            return None
-        base = Fraction(self.value("price", int(before[-1])))
-        rows = self._priced[self._priced > index] if direction > 0 else before[before < index][::-1]
-        near = np.abs(self.floats[rows] - float(base)) >= abs(float(base * share)) * (1 - 1e-9)
-        exact = (
-            row for row in rows[near].tolist() if abs(Fraction(self.value("price", row)) - base) >= abs(base * share)
-        )
-        return next(exact, None)
 
     def _flag(self, name: str, *, absent: bool) -> NDArray[np.bool_]:
         if name not in self.table.column_names:
@@ -242,6 +227,20 @@ class Timeline:
             return rugged
         again = pc.equal(self.table.column("recorded_phase").cast(pa.string()), Phase.RUG_EVENT_1)
         return rugged & ~np.asarray(pc.fill_null(again, False).to_numpy(), np.bool_)
+
+
+def _next_move(line: Timeline, index: int, direction: int, percent: float | str | Decimal) -> int | None:
+    share = Fraction(str(percent)) / 100 if math.isfinite(float(percent)) else Fraction(0)
+    if share <= 0:
+        raise ValueError(f"percent={percent!r}: must be above zero")
+    before = line.priced[line.priced <= index]
+    if not len(before):
+        return None
+    base = Fraction(line.value("price", int(before[-1])))
+    rows = line.priced[line.priced > index] if direction > 0 else before[before < index][::-1]
+    near = np.abs(line.floats[rows] - float(base)) >= abs(float(base * share)) * (1 - 1e-9)
+    exact = (row for row in rows[near].tolist() if abs(Fraction(line.value("price", row)) - base) >= abs(base * share))
+    return next(exact, None)
 
 
 class _Numbers:

@@ -116,18 +116,12 @@ class Transport(Receiver):
         """Go back to the start of a loop when its last row has had its time; lateness is carried over, not added."""
         assert self.track is not None  # noqa: S101  there is a loop, so there is a game
         if self.head.rate != FASTEST and self.cursor == last:
-            late = now - self.head.when(self.track.due(last) + self._length(last))
+            late = now - self.head.when(self.track.due(last) + _length(self.track, last))
             if late < 0:
                 return -late
             now -= late
         self._jump(first, now, "loop")
         return 0.0
-
-    def _length(self, row: int) -> float:
-        """Seconds that a row is shown for in a loop; never none, or a loop of equal times would not rest."""
-        assert self.track is not None  # noqa: S101  as above
-        length = self.track.due(row + 1) - self.track.due(row) if row + 1 < self.track.stop else 0.0
-        return length if length > 0 else NOMINAL_SECONDS
 
     def row_at(self, fraction: float) -> int:
         """Row at a fraction of what can be shown; -1 when there is none."""
@@ -215,3 +209,9 @@ class Transport(Receiver):
         if found:
             self._tell("loop")
         return found
+
+
+def _length(track: Timeline | Stream, row: int) -> float:
+    """Seconds that a row is shown for in a loop; never none, or a loop of equal times would not rest."""
+    length = track.due(row + 1) - track.due(row) if row + 1 < track.stop else 0.0
+    return length if length > 0 else NOMINAL_SECONDS
