@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -88,7 +89,7 @@ def start(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Star
     opened: list[Playing] = []
 
     def _start(*cells: str, players: int = 1) -> Playing:
-        name = request.node.name.replace("[", "-").replace("]", "")
+        name = re.sub(r"\W+", "-", request.node.name)[:50]
         opened.append(Playing(page, lab, name, list(cells), players))
         return opened[-1]
 
@@ -301,7 +302,7 @@ def test_odd_games_show_sensibly(start: Start, screenshots: Path, name: str, cod
     playing.page.keyboard.press("Home")
     playing.page.keyboard.press(" ")
     if name == "pause":
-        assert "next tick in" in player.root.locator(".rlab-pace").inner_text()
+        player.wait(lambda: "next tick in" in player.root.locator(".rlab-pace").inner_text())
         player.button("Skip to the next tick").click()
     player.wait(lambda: player.row == playing.ask("len(player.engine.timeline) - 1"), 5)
     player.root.screenshot(path=screenshots / f"odd_{name}.png")
@@ -384,3 +385,30 @@ def test_a_converted_notebook_plays_offline(page: Page, tmp_path: Path, screensh
         shown.button("Play").click()
         shown.wait(lambda shown=shown: shown.row > 20)  # type: ignore[misc]
     page.screenshot(path=screenshots / "player_converted.png")
+
+
+def test_lockstep_waits_for_slow_callbacks(start: Start) -> None:
+    """With `lockstep` the page never runs far ahead of callbacks that are too slow for it."""
+    slow = "import time\n_ = player.on_tick(lambda step: time.sleep(0.02))"
+    playing = start("player = play(game(2_000, ms=10), lockstep=True)", slow, LISTEN)
+    player = playing.players[0]
+    player.button("Play").click()
+    playing.page.wait_for_timeout(3_000)
+    player.button("Pause").click()
+    player.wait(lambda: not player.playing)
+    assert 20 < player.row < 200
+    playing.until("player.index", player.row)
+    assert playing.ask("seen == list(range(player.index + 1))") is True
+
+
+def test_a_loop_is_played_again_and_again(start: Start) -> None:
+    """Between A and B every pass reaches Python, whole and in order; the achieved speed is that of the clock."""
+    playing = start("player = play(game(400, ms=50))", "player.speed = 10\nplayer.loop(100, 139)", LISTEN)
+    player = playing.players[0]
+    playing.tell("_ = player.seek(100)\nplayer.play()")
+    player.wait(lambda: "10x" in player.root.locator(".rlab-pace").inner_text())
+    playing.until("len(seen) > 150")
+    player.button("Pause").click()
+    player.wait(lambda: not player.playing)
+    playing.until("player.index", player.row)
+    assert playing.ask("all(row == 100 + at % 40 for at, row in enumerate(seen))") is True

@@ -48,7 +48,7 @@ function axisText(value, step) {
     return value.toExponential(step ? 3 : 0).replace(/\.?0*e/, "e").replace("e+", "e");
   }
   const decimals = step ? Math.max(0, Math.min(20, -Math.floor(Math.log10(step) + 1e-9))) : 0;
-  const [whole, fraction] = (step ? value.toFixed(decimals) : String(value)).split(".");
+  const [whole, fraction] = (step ? value.toFixed(decimals) : String(Number(value.toPrecision(3)))).split(".");
   return groupText(whole) + (fraction ? "." + fraction : "");
 }
 

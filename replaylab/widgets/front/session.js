@@ -295,6 +295,7 @@ class Session {
     } else if (this.loops(from, to)) {
       const late = this.head.speed === null ? 0 : this.head.at(now) - over;
       this.report.jump(from, "loop");
+      this.pace.looped += over - this.head.due(from);
       this.row = from;
       this.head.anchor = this.head.due(from) + (late % (over - this.head.due(from)));
       this.head.since = now;

@@ -71,7 +71,7 @@ function logSteps(low, high, wanted) {
   const decades = Math.log10(high / low);
   if (decades < 0.5) return roundSteps(low, high, wanted);
   const every = Math.max(1, Math.ceil(decades / wanted));
-  const factors = decades < wanted / 3 ? [1, 2, 5] : decades < wanted / 2 ? [1, 3] : [1];
+  const factors = decades < 1.2 ? [1, 1.5, 2, 3, 5, 7] : decades < wanted / 3 ? [1, 2, 5] : decades < wanted / 2 ? [1, 3] : [1];
   const found = [];
   for (let power = from; power <= to; power += every) {
     for (const factor of factors) {
