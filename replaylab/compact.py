@@ -29,7 +29,6 @@ from replaylab.store import REMARKS, SEGMENTS, Store
 from replaylab.table import in_order_received, sorted_by_game
 
 TARGET_ROWS: Final = 4 << 20
-COMPRESSION_LEVEL: Final = 9  # slower than a conversion's and a little smaller: compacted segments stay
 REMARKS_LEVEL: Final = 19
 REMARKS_AT_ONCE: Final = 1 << 12
 
@@ -155,7 +154,7 @@ def _merge(store: Path, group: list[Segment]) -> Segment:
         extents=[extent for segment in group for extent in segment.footer.extents],
         remarks=_merged_remarks(store / REMARKS, group),
         replaces=sorted(replaced.union(names)),
-        compression_level=COMPRESSION_LEVEL,
+        lasting=True,
         expected_digest=sum_digests([segment.footer.rows_digest for segment in group]),
     )
 

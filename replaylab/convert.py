@@ -92,7 +92,7 @@ def convert(
         team = Team(made.jobs, folders, zone=zone, strict=strict, lock=lock)
         with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
             try:
-                extents = team.run(_helpers(made.bytes, settings.workers, strict=strict), shown.update)
+                extents = team.run(*_hands(made.bytes, settings.workers, strict=strict), shown.update)
             except BaseException:
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(held)
@@ -100,7 +100,9 @@ def convert(
     return report(str(root), zone, made, extents)
 
 
-def _helpers(size: int, workers: int | None, *, strict: bool) -> int:
-    """How many helper processes are worth their start; strict reads in order, so that the first damage is the first."""
-    wanted = len(os.sched_getaffinity(0)) if workers is None else workers
-    return 0 if strict or size < HELPED_BYTES or not sys.executable else wanted - 1
+def _hands(size: int, workers: int | None, *, strict: bool) -> tuple[int, int]:
+    """How many helpers and mates to work with; strict reads in order, so that the first damage is the first."""
+    more = (len(os.sched_getaffinity(0)) if workers is None else workers) - 1
+    if strict or not more:
+        return 0, 0
+    return (more, 0) if size >= HELPED_BYTES and sys.executable else (0, 1)

@@ -43,8 +43,8 @@ class Footer:
     replaces: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
-    def to_metadata(self) -> dict[bytes, bytes]:
-        """Give the footer as Parquet key-value metadata: plain JSON, and the two long lists packed."""
+    def to_metadata(self, effort: int) -> dict[bytes, bytes]:
+        """Give the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
         lists = {"games", "extents"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
         extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
@@ -53,8 +53,8 @@ class Footer:
             FOOTER_KEY: json.dumps(
                 {**plain, "game_count": len(self.games), "extent_count": len(self.extents)}
             ).encode(),
-            GAMES_KEY: _packed(games),
-            EXTENTS_KEY: _packed(extents),
+            GAMES_KEY: _packed(games, effort),
+            EXTENTS_KEY: _packed(extents, effort),
         }
 
     @classmethod
@@ -72,9 +72,9 @@ class Footer:
         return cls(games=games, extents=extents, **plain)
 
 
-def _packed(columns: dict[str, list[Any]]) -> bytes:
+def _packed(columns: dict[str, list[Any]], effort: int) -> bytes:
     """Give columns as JSON, xz, base64: footers must be text, and long lists would outweigh the ticks."""
-    return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode()))
+    return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode(), preset=effort))
 
 
 def _unpacked(text: bytes, names: Sequence[str]) -> list[list[Any]]:

@@ -20,6 +20,7 @@ from replaylab.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.source import Piece, Source, line_end, reading
 
 JOB_BYTES: Final = 32 << 20
+LEAST_JOB_BYTES: Final = 4 << 20  # less than twice as much is not worth a second segment
 
 
 class Known(NamedTuple):
@@ -67,6 +68,7 @@ def plan(sources: Sequence[Source], extents: Iterable[Extent], *, zone: str = "U
     """Plan the conversion of sources into a store that holds extents."""
     made = Plan()
     planner = _Planner(made, _Stored(extents), Counter(source.size for source in sources), zone)
+    job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, sum(source.size for source in sources) // 2 + 1))
     small: list[Piece] = []
     held = 0
     for source in sources:
@@ -81,7 +83,7 @@ def plan(sources: Sequence[Source], extents: Iterable[Extent], *, zone: str = "U
             made.jobs.extend([piece] for piece in pieces)
             continue
         for piece in pieces:
-            if held + piece.end - piece.start > JOB_BYTES:
+            if small and held + piece.end - piece.start > job_bytes:
                 made.jobs.append(small)
                 small, held = [], 0
             small.append(piece)

@@ -30,6 +30,8 @@ from replaylab.footer import FOOTER_KEY, Footer, GameRange
 from replaylab.table import SCHEMA, first_times
 
 ROW_GROUP_ROWS: Final = 1 << 17
+_LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little smaller, as compacted segments stay
+_LASTING_EFFORT: Final = 6  # of xz
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
 _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
@@ -146,17 +148,18 @@ def write_segment(
     remarks: tuple[str | None, int] = (None, 0),
     replaces: Sequence[str] = (),
     expected_digest: str | None = None,
-    compression_level: int = 1,
+    lasting: bool = False,
 ) -> Segment:
     """Write tables, one game after the other, as a segment: whole under its final name, or not there at all.
 
-    Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then.
+    Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then. A `lasting`
+    segment is compressed harder.
     """
     games: list[GameRange] = []
     digests: list[str] = []
     label = f"{origin}-{xxhash.xxh3_64_hexdigest(repr(extents).encode())}"
     with written_aside(folder, label) as aside:
-        with pq.ParquetWriter(aside, SCHEMA, compression_level=compression_level, **_WRITING) as writer:
+        with pq.ParquetWriter(aside, SCHEMA, compression_level=_LASTING_LEVEL if lasting else 1, **_WRITING) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                 digests.append(rows_digest(table))
@@ -168,7 +171,7 @@ def write_segment(
                     f"{folder}: rows read for {origin} are not those that were stored; nothing was changed"
                 )
             footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
-            writer.add_key_value_metadata(footer.to_metadata())
+            writer.add_key_value_metadata(footer.to_metadata(_LASTING_EFFORT if lasting else 0))
         final = folder / _name(origin, games, rows, f"{footer_digest(aside)}_{file_digest(aside)}")
         publish(aside, final)
     return Segment(final)

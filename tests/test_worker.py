@@ -129,10 +129,25 @@ def test_an_error_in_a_helper_is_raised_as_it_was(tmp_path: Path, big: Path) -> 
     with sole_writer(tmp_path) as lock:
         team = Team(pieces, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
         with pytest.raises(SourceDamaged) as caught:
-            team.run(1, lambda _: None)
+            team.run(1, 0, lambda _: None)
     assert caught.value.source == "big"
     assert f"line {caught.value.line}, byte {caught.value.start}" in str(caught.value)
     assert names(tmp_path) == [".lock", "big.jsonl", "r"]
+
+
+def test_an_error_in_a_mate_is_raised_as_it_was(tmp_path: Path) -> None:
+    """What goes wrong in a thread ends the conversion with its class, and nobody waits for what will not come."""
+    jobs = []
+    for name in ("good", "bad", "worse"):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_bytes(b"[1]\n" * 30_000)
+        jobs += planning.plan([Source(path, name, 120_000)], []).jobs
+    with sole_writer(tmp_path) as lock:
+        team = Team(jobs, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
+        with pytest.raises(SourceDamaged):
+            team.run(0, 1, lambda _: None)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("replaylab")]
+    assert names(tmp_path) == [".lock", "bad.jsonl", "good.jsonl", "worse.jsonl"]
 
 
 def test_a_helper_without_its_parent_does_nothing(tmp_path: Path, big: Path) -> None:
