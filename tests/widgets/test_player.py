@@ -47,6 +47,15 @@ def game(rows: int, name: str = "g", first: int = 0) -> list[Tick]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def _no_loop_from_outside() -> Iterator[None]:
+    """Hide the event loop that a browser test in the same process leaves running."""
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(running)
+
+
 class FakePage:
     """What a browser would be: hears what the player sends and reports what it showed."""
 
