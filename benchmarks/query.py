@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from measure import Ratio, alternate, arguments, print_ratio, print_table, workshop
 
 import replaylab as rl
-from replaylab.bulk import tick_lines
+from replaylab.simulation.bulk import tick_lines
 
 TICKS_A_GAME = 352  # of a simulated one, on average: 150 idle rows, and 200 ticks
 SUMMARY = """

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from replaylab.bulk import simulate_table, tick_lines
-from replaylab.corruption import CORRUPTIONS
-from replaylab.damage import KINDS
-from replaylab.dialect import DIALECTS
 from replaylab.errors import SimulationError
-from replaylab.process import START, Row, game_rows, generator, microseconds, new_id, price_path
-from replaylab.recording import Recording, expected_games
+from replaylab.simulation.bulk import simulate_table, tick_lines
+from replaylab.simulation.corruption import CORRUPTIONS
+from replaylab.simulation.damage import KINDS
+from replaylab.simulation.dialect import DIALECTS
+from replaylab.simulation.process import START, Row, game_rows, generator, microseconds, new_id, price_path
+from replaylab.simulation.recording import Recording, expected_games
 
 __all__ = ["SimulatedGame", "expectation", "samples", "simulate", "simulate_game", "simulate_table", "tick_lines"]
 
@@ -145,7 +145,7 @@ def simulate(
     seed : int
         The same seed gives the same bytes.
     damage : str or sequence of str
-        Names from `replaylab.damage.KINDS`, or "all". They are dealt out over the games one by one, so a kind
+        Names from `KINDS` in `replaylab.simulation.damage`, or "all". They are dealt out over the games, so a kind
         strikes one game, and a game gets several kinds when there are more kinds than games.
     dialect : str
         `recording`, `sink`, `game_state` or `capture`; damage is known for `recording` only.

@@ -10,11 +10,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from replaylab.corruption import CORRUPTIONS
-from replaylab.damage import KINDS
 from replaylab.errors import SimulationError
-from replaylab.recording import Recording, expected_games
 from replaylab.simulate import simulate_game
+from replaylab.simulation.corruption import CORRUPTIONS
+from replaylab.simulation.damage import KINDS
+from replaylab.simulation.recording import Recording, expected_games
 
 SEEDS = range(5)
 

@@ -23,7 +23,7 @@ LAYERS: list[list[str]] = [
     ["chart", "html", "summary", "verification"],
     ["game", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
-    ["fair", "process", "recording", "dialect", "overwrite", "corruption", "damage", "bulk", "simulate"],
+    ["fair", "simulation", "simulate"],
     ["clock", "driver", "event", "playable", "ring"],
     ["listeners", "receiver", "stage", "stream", "timeline", "transport", "view"],
     ["delivery", "pacer", "playlist", "readout", "seeking", "engine"],

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from replaylab.bulk import price_arrays, simulate_table, tick_lines
 from replaylab.errors import SimulationError
-from replaylab.process import RUG_CEILING, cadence, drift, game_rows, microseconds, new_id, price_path, time_text
+from replaylab.simulation.bulk import price_arrays, simulate_table, tick_lines
+from replaylab.simulation.process import (
+    RUG_CEILING,
+    cadence,
+    drift,
+    game_rows,
+    microseconds,
+    new_id,
+    price_path,
+    time_text,
+)
 
 GAMES = 20_000
 Arrays = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replaylab.damage import KINDS
-from replaylab.dialect import DIALECTS
-from replaylab.recording import Recording
 from replaylab.scan import Account, Scan, scan, scan_document, too_long
 from replaylab.simulate import simulate_game
+from replaylab.simulation.damage import KINDS
+from replaylab.simulation.dialect import DIALECTS
+from replaylab.simulation.recording import Recording
 from tests.strategies import TICK_KEYS, tick_line
 
 SHARED = Path(__file__).parents[1] / "../shared"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from replaylab.damage import KINDS
-from replaylab.dialect import DIALECTS, as_capture
 from replaylab.errors import ReplayLabError, SimulationError
-from replaylab.process import generator
 from replaylab.simulate import _SAMPLES, expectation, samples, simulate, simulate_game, write_recordings
+from replaylab.simulation.damage import KINDS
+from replaylab.simulation.dialect import DIALECTS, as_capture
+from replaylab.simulation.process import generator
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
 KEYS = [

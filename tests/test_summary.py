@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.damage import KINDS
 from replaylab.jsonl import Row
 from replaylab.scan import scan
 from replaylab.simulate import simulate_game
+from replaylab.simulation.damage import KINDS
 from replaylab.summary import SCHEMA, summarise
 from replaylab.table import Batch, Names, sorted_by_game, to_table
 

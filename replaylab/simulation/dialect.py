@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from replaylab.process import Row, row_text, time_text
-from replaylab.recording import Line, Part, Recording
+from replaylab.simulation.process import Row, row_text, time_text
+from replaylab.simulation.recording import Line, Part, Recording
 
 _GAP: Final = 0.02  # share of prices that a game state file lacks
 _PARTIAL: Final = 5  # ticks that each frame repeats

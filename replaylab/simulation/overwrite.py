@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from replaylab.process import time_text
-from replaylab.recording import Line, Part, Recording, cut_part
+from replaylab.simulation.process import time_text
+from replaylab.simulation.recording import Line, Part, Recording, cut_part
 
 _LAGS: Final = (1, 2, 2, 3, 19, 20, 21, 22, 23, 25)  # bytes, as found
 _TURN: Final = 0.25  # how often the second process is the first to write a line

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from replaylab.errors import SimulationError
-from replaylab.recording import Line, Part, Recording
+from replaylab.simulation.recording import Line, Part, Recording
 
 Corruption = Callable[[Recording, np.random.Generator], tuple[Recording, ...]]
 

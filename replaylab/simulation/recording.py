@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from replaylab.process import Row
+from replaylab.simulation.process import Row
 
 What = Literal["clean", "merged", "torn", "control", "annotation", "blank", "quarantined"]
 
@@ -159,7 +159,7 @@ def cut_part(line: Line, kept: int) -> Part:
     Examples
     --------
     >>> row = Row("g", 0, 0, "1.0", "PRESALE", False, False, 9900, 0)
-    >>> from replaylab.process import row_text
+    >>> from replaylab.simulation.process import row_text
     >>> line = Line(row_text(row).encode() + b"\n", (Part("clean", row),))
     >>> sorted(cut_part(line, line.text.index(b"9900")).lost)
     ['cooldown_timer', 'trade_count']

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from replaylab.corruption import CORRUPTIONS
-from replaylab.dialect import control_line, end_line, stamp, start_line, tick_line
 from replaylab.errors import SimulationError
-from replaylab.overwrite import two_writers
-from replaylab.process import Row, drift, game_rows, new_id, price_path, rug_prices, time_text
-from replaylab.recording import Line, Part, Recording, cut_part
+from replaylab.simulation.corruption import CORRUPTIONS
+from replaylab.simulation.dialect import control_line, end_line, stamp, start_line, tick_line
+from replaylab.simulation.overwrite import two_writers
+from replaylab.simulation.process import Row, drift, game_rows, new_id, price_path, rug_prices, time_text
+from replaylab.simulation.recording import Line, Part, Recording, cut_part
 
 Damage = Callable[[Recording, np.random.Generator], tuple[Recording, ...]]
 RowDamage = Callable[[list[Row], np.random.Generator], list[Row]]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.errors import SimulationError
-from replaylab.process import (
+from replaylab.simulation.process import (
     BIG_MOVE,
     BIG_MOVE_PROBABILITY,
     DRIFT,

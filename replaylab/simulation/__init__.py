@@ -1,0 +1,1 @@
+"""The parts of which `replaylab.simulate` makes games, recordings and damage."""
