@@ -90,7 +90,7 @@ def print_ratio(what: str, ratio: Ratio | float, meaning: str) -> None:
     if isinstance(ratio, Ratio):
         spread = f"; median of {ratio.pairs}, {ratio.least:.2f} to {ratio.greatest:.2f}"
         ratio, meaning = ratio.median, meaning + spread
-    print(f"ratio {what}: {ratio:.2f} ({meaning})", flush=True)
+    print(f"ratio {what}: {ratio:.3f} ({meaning})", flush=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
