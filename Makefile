@@ -84,12 +84,15 @@ demo: $(VENV)/.run ## convert the sample recordings, verify the store, list its 
 	echo "make: the store is in $(DEMO)/store, the chart is $(DEMO)/games.png"
 
 .PHONY: browser
-browser: ## install Chromium and a font for the browser tests, when missing
+browser: ## install Chromium, a font and axe-core for the browser tests, when missing
 	@$(PACKAGES)
 	missing=()
 	command -v chromium >/dev/null || missing+=(chromium)
 	[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+	command -v npm >/dev/null || missing+=(npm)
 	[ $${#missing[@]} = 0 ] || packages "$${missing[@]}"
+	[ -e build/axe/node_modules/axe-core/axe.min.js ] ||
+	  npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 
 .PHONY: lint
 lint: $(VENV)/.test ## ruff, its formatter, and mypy
@@ -103,7 +106,8 @@ format: $(VENV)/.test ## let ruff format the code
 
 .PHONY: test
 test: browser lint ## everything CI checks: lint, types, tests, doctests, notebooks
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --ignore tests/browser
+	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 .PHONY: lab
@@ -112,7 +116,7 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
-BENCHMARKS := exactness convert_file convert_folder memory size query start engine ring
+BENCHMARKS := exactness convert_file convert_folder memory size query start engine ring player
 
 .PHONY: bench
 bench: $(VENV)/.test ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,3 +28,15 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove REPLAYLAB_* variables, so that a developer's own settings cannot turn a test green or red."""
     for name in [name for name in os.environ if name.upper().startswith("REPLAYLAB_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_loop_from_outside(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the event loop that a browser test in the same process leaves running; the browser tests need it."""
+    if "browser" in request.path.parts:
+        yield
+        return
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(running)

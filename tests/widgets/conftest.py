@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,15 +9,6 @@ import pytest
 
 from replaylab.widgets.player import ReplayPlayer
 from tests.widgets.pages import FakePage
-
-
-@pytest.fixture(autouse=True)
-def _no_loop_from_outside() -> Iterator[None]:
-    """Hide the event loop that a browser test in the same process leaves running."""
-    running = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    yield
-    asyncio._set_running_loop(running)
 
 
 @pytest.fixture
