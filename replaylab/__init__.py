@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from replaylab import errors
     from replaylab.compact import compact
     from replaylab.convert import convert
+    from replaylab.engine import ReplayEngine
     from replaylab.game import Game
     from replaylab.report import ConversionReport
     from replaylab.settings import Settings
     from replaylab.simulate import simulate
     from replaylab.store import Store, open_store
     from replaylab.tick import Phase, Tick
+    from replaylab.widgets.player import play
 
 __version__ = "0.1.0"
 __all__ = [
     "ConversionReport",
     "Game",
     "Phase",
+    "ReplayEngine",
     "Settings",
     "Store",
     "Tick",
@@ -36,6 +39,7 @@ __all__ = [
     "convert",
     "errors",
     "open_store",
+    "play",
     "simulate",
 ]
 
@@ -43,12 +47,14 @@ _HOME = {
     "ConversionReport": "report",
     "Game": "game",
     "Phase": "tick",
+    "ReplayEngine": "engine",
     "Settings": "settings",
     "Store": "store",
     "Tick": "tick",
     "compact": "compact",
     "convert": "convert",
     "open_store": "store",
+    "play": "widgets.player",
     "simulate": "simulate",
 }
 

@@ -15,6 +15,7 @@ NAMES = [
     "ConversionReport",
     "Game",
     "Phase",
+    "ReplayEngine",
     "Settings",
     "Store",
     "Tick",
@@ -23,6 +24,7 @@ NAMES = [
     "convert",
     "errors",
     "open_store",
+    "play",
     "simulate",
 ]
 DESCRIBED = [name for name in NAMES if name != "__version__"]
