@@ -6,7 +6,8 @@ are kept whole, with their place and the reason. One remarks file (Parquet) belo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -43,9 +44,14 @@ _WRITING: Final[dict[str, Any]] = {
 }
 
 
-def opened_writer(path: Path, compression_level: int = 1) -> pq.ParquetWriter:
-    """Give an open writer of a remarks file."""
-    return pq.ParquetWriter(path, SCHEMA, compression_level=compression_level, **_WRITING)
+@contextmanager
+def opened_writer(path: Path, compression_level: int = 1) -> Iterator[pq.ParquetWriter]:
+    """Give an open writer of a remarks file; the file is closed whatever the disk says to the last bytes."""
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pq.ParquetWriter(file, SCHEMA, compression_level=compression_level, **_WRITING) as writer,
+    ):
+        yield writer
 
 
 class Placed(NamedTuple):
@@ -68,6 +74,7 @@ class RemarkWriter:
         self.count = 0
         self._held: list[Placed] = []
         self._held_bytes = 0
+        self._opened = ExitStack()
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, remarks: Iterable[Placed]) -> None:
@@ -81,7 +88,7 @@ class RemarkWriter:
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._writer = opened_writer(self.path)
+            self._writer = self._opened.enter_context(opened_writer(self.path))
         self._writer.write_table(to_table(self._held))
         self._held = []
         self._held_bytes = 0
@@ -92,10 +99,9 @@ class RemarkWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._held and error is None:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
+        with self._opened:
+            if self._held and error is None:
+                self._flush()
 
 
 def to_table(remarks: list[Placed]) -> pa.Table:

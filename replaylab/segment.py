@@ -159,7 +159,11 @@ def write_segment(
     digests: list[str] = []
     label = f"{origin}-{xxhash.xxh3_64_hexdigest(repr(extents).encode())}"
     with written_aside(folder, label) as aside:
-        with pq.ParquetWriter(aside, SCHEMA, compression_level=_LASTING_LEVEL if lasting else 1, **_WRITING) as writer:
+        level = _LASTING_LEVEL if lasting else 1
+        with (
+            pa.OSFile(str(aside), "wb") as file,  # closed whatever the disk says to the writer's last bytes
+            pq.ParquetWriter(file, SCHEMA, compression_level=level, **_WRITING) as writer,
+        ):
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                 digests.append(rows_digest(table))
