@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import warnings
@@ -59,6 +60,7 @@ def disk(tmp_path: Path) -> Iterator[Path | None]:
         yield None
         return
     yield folder
+    gc.collect()  # what an error still holds, its traceback in pytest's hands
     subprocess.run(["umount", folder], check=True)
 
 
