@@ -20,6 +20,7 @@ from replaylab.errors import ReplayLabError, StoreBusy, StoreFull, StoreUnwritab
 ASIDE: Final = ".aside"  # ending of a file that is still being written
 PATIENCE_SECONDS: Final = 2.0
 _ASK_AGAIN_SECONDS: Final = 0.05
+_ENDING: Final = 4  # PF_EXITING, among the flags of a process
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -90,7 +91,15 @@ def sweep(folder: Path) -> None:
 
 
 def _is_running(process: str) -> bool:
-    return process.isdecimal() and Path("/proc", process).exists()
+    """Whether a process runs; one that is ending, or waits for its parent to hear of it, does not."""
+    if not process.isdecimal():
+        return False
+    try:
+        stat = Path("/proc", process, "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    state, *fields = stat.rpartition(b")")[2].split()
+    return state not in {b"Z", b"X"} and not int(fields[5]) & _ENDING  # as in proc(5): state, ..., flags
 
 
 def free_bytes(folder: Path) -> int:

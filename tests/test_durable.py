@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,22 @@ def test_sweep_removes_what_dead_writers_left(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     sweep(tmp_path)
     assert names(tmp_path) == kept
+
+
+def test_a_process_nobody_waited_for_is_over(tmp_path: Path) -> None:
+    """What a killed writer left goes also while its parent has not heard of its end."""
+    child = start_child("import time; print(1, flush=True); time.sleep(60)")
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        left = tmp_path / f"a.{child.pid}.aside"
+        left.write_bytes(b"x")
+        sweep(tmp_path)
+        assert left.exists()
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        sweep(tmp_path)
+        assert not left.exists()
 
 
 def test_removing_twice_is_no_error(tmp_path: Path) -> None:
