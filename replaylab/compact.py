@@ -22,11 +22,11 @@ import xxhash
 from replaylab.digest import ENDING, file_digest, name_digest, sum_digests
 from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
 from replaylab.errors import SegmentDamaged, StoreError
+from replaylab.order import in_order_received, sorted_by_game
 from replaylab.progress import bar
 from replaylab.remark import opened_writer
 from replaylab.segment import ROW_GROUP_ROWS, Segment, write_segment
 from replaylab.store import REMARKS, SEGMENTS, Store
-from replaylab.table import in_order_received, sorted_by_game
 
 TARGET_ROWS: Final = 4 << 20
 REMARKS_LEVEL: Final = 19

@@ -14,12 +14,13 @@ from replaylab.digest import file_digest
 from replaylab.durable import publish, written_aside
 from replaylab.errors import SourceDamaged
 from replaylab.extent import HEAD_BYTES, Extent, head_digest
+from replaylab.order import sorted_by_game
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.scan import Account, Remark, Scan, scan_block, scan_document, too_long
 from replaylab.segment import write_segment
 from replaylab.shape import Shape
 from replaylab.source import Block, Piece, read_pieces
-from replaylab.table import Batch, Names, doubtful_times, sorted_by_game, to_table
+from replaylab.table import Batch, Names, doubtful_times, to_table
 
 Base = tuple[int, int]
 """Lines and ticks of a source before a piece of it."""

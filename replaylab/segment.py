@@ -27,7 +27,8 @@ from replaylab.durable import publish, written_aside
 from replaylab.errors import SegmentDamaged, StoreTooNew
 from replaylab.extent import Extent
 from replaylab.footer import FOOTER_KEY, Footer, GameRange
-from replaylab.table import SCHEMA, first_times
+from replaylab.order import first_times
+from replaylab.table import SCHEMA
 
 ROW_GROUP_ROWS: Final = 1 << 17
 _LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little smaller, as compacted segments stay

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from replaylab.errors import SettingsError, StoreError, TickError
 from replaylab.footer import GameRange
 from replaylab.game import Game
+from replaylab.order import in_order_received
 from replaylab.segment import ROW_GROUP_ROWS, Segment
 from replaylab.store import Store
-from replaylab.table import SCHEMA, in_order_received
+from replaylab.table import SCHEMA
 from replaylab.tick import parse_time
 
 What = Literal["ticks", "live", "prices"]

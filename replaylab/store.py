@@ -18,11 +18,11 @@ from replaylab.digest import ENDING, file_digest, name_digest
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.extent import Extent
 from replaylab.game import Game
+from replaylab.order import in_order_received
 from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import Segment
 from replaylab.summary import COLUMNS, summarise
 from replaylab.summary import SCHEMA as GAMES_SCHEMA
-from replaylab.table import in_order_received
 from replaylab.verification import Verification, check
 
 if TYPE_CHECKING:

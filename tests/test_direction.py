@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 LAYERS: list[list[str]] = [
     ["errors"],
     ["columns", "progress", "settings", "tick"],
-    ["cut", "digits", "jsonl", "lines", "repair", "shape", "table"],
+    ["cut", "digits", "jsonl", "lines", "order", "repair", "shape", "table"],
     ["scan"],
     ["durable"],
     ["digest", "extent", "footer", "remark", "segment"],

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replaylab.jsonl import Row
+from replaylab.order import sorted_by_game
 from replaylab.scan import scan
 from replaylab.simulate import simulate_game
 from replaylab.simulation.damage import KINDS
 from replaylab.summary import SCHEMA, summarise
-from replaylab.table import Batch, Names, sorted_by_game, to_table
+from replaylab.table import Batch, Names, to_table
 
 
 class Seen(NamedTuple):

@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 
 from replaylab.columns import column
 from replaylab.jsonl import Row
+from replaylab.order import in_order_received, sorted_by_game
 from replaylab.table import (
     PRICE_TYPE,
     SCHEMA,
     Batch,
     Names,
     doubtful_times,
-    in_order_received,
     phase_codes,
-    sorted_by_game,
     to_table,
     to_utc,
 )
