@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replaylab.clock import MAX_SPEED, MIN_SPEED, checked_speed
-from replaylab.driver import Caller, Wait, wait_for
 from replaylab.errors import TickError, Unplayable
-from replaylab.event import Event
-from replaylab.playlist import Playlist
-from replaylab.seeking import Seeking
+from replaylab.playback.driver import Caller, Wait, wait_for
+from replaylab.playback.event import Event
+from replaylab.playback.playlist import Playlist
+from replaylab.playback.seeking import Seeking
+from replaylab.playback.timeline import Pacing, Timeline
 from replaylab.tick import Tick
-from replaylab.timeline import Pacing, Timeline
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings

@@ -18,8 +18,8 @@ import replaylab as rl
 from replaylab.clock import FASTEST
 from replaylab.engine import ReplayEngine
 from replaylab.errors import SettingsError, SpeedError, Unplayable
-from replaylab.event import Mode
-from replaylab.playlist import Playlist
+from replaylab.playback.event import Mode
+from replaylab.playback.playlist import Playlist
 from replaylab.settings import Settings
 from tests.playing import FakeTime, Log, game, tick
 

@@ -14,7 +14,7 @@ import pytest
 
 from replaylab.clock import FASTEST
 from replaylab.engine import ReplayEngine
-from replaylab.playlist import Playlist
+from replaylab.playback.playlist import Playlist
 from tests.playing import Log, engine_threads, game, tick
 
 LIMIT = 0.05  # seconds that the loop may be late, as the contract has it

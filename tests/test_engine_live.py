@@ -10,7 +10,7 @@ import pytest
 
 from replaylab.clock import FASTEST
 from replaylab.engine import ReplayEngine
-from replaylab.event import Mode
+from replaylab.playback.event import Mode
 from replaylab.tick import MAX_TICK_BYTES
 from tests.playing import FakeTime, Log, game, tick, until
 

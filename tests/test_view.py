@@ -9,8 +9,8 @@ import pytest
 
 from replaylab.engine import ReplayEngine
 from replaylab.errors import LookAhead, ReplayLabError
-from replaylab.timeline import Timeline
-from replaylab.view import View
+from replaylab.playback.timeline import Timeline
+from replaylab.playback.view import View
 from tests.playing import game, tick
 
 

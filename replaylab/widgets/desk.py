@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from replaylab.engine import ReplayEngine
 from replaylab.errors import Unplayable
-from replaylab.event import Callback, Event, Step
-from replaylab.timeline import Pacing
+from replaylab.playback.event import Callback, Event, Step
+from replaylab.playback.timeline import Pacing
 from replaylab.widgets.link import Link, from_page, to_page
 from replaylab.widgets.programme import Programme
 from replaylab.widgets.reel import Reel

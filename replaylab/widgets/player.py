@@ -11,9 +11,9 @@ import traitlets
 from replaylab.clock import checked_speed
 from replaylab.engine import ReplayEngine
 from replaylab.errors import TickError, Unplayable
-from replaylab.event import Step
-from replaylab.listeners import Subscription
-from replaylab.timeline import Pacing
+from replaylab.playback.event import Step
+from replaylab.playback.listeners import Subscription
+from replaylab.playback.timeline import Pacing
 from replaylab.widgets.controls import Controls
 from replaylab.widgets.desk import Look
 from replaylab.widgets.programme import Programme

@@ -7,9 +7,9 @@ from typing import Any
 
 from replaylab.errors import ReplayLabError, Unplayable
 from replaylab.game import Game
+from replaylab.playback.timeline import Timeline
 from replaylab.store import Store
 from replaylab.tick import Tick
-from replaylab.timeline import Timeline
 
 
 class Programme:

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
-from replaylab.event import Gap
+from replaylab.playback.event import Gap
+from replaylab.playback.timeline import Timeline
 from replaylab.table import PRICE_TYPE, TIME_TYPE, phase_codes
 from replaylab.tick import Phase, price_text
-from replaylab.timeline import Timeline
 
 CHUNK: Final = 65_536  # rows in one message; 37 bytes a row make 2.4 MB
 BUCKETS: Final = 8_192  # of an overview

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from replaylab.timeline import Timeline
+from replaylab.playback.timeline import Timeline
 from replaylab.widgets.reel import GAP, Reel
 from replaylab.widgets.script import module, packed
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.engine import ReplayEngine
-from replaylab.event import Gap
-from replaylab.stream import Stream
-from replaylab.timeline import STALL_SECONDS
+from replaylab.playback.event import Gap
+from replaylab.playback.stream import Stream
+from replaylab.playback.timeline import STALL_SECONDS
 from replaylab.widgets.link import Link
 from replaylab.widgets.reel import CHUNK, PHASES, Columns, flag, one
 

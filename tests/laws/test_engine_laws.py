@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from replaylab.clock import FASTEST
 from replaylab.engine import ReplayEngine
-from replaylab.event import Mode
+from replaylab.playback.event import Mode
 from tests.playing import FakeTime, Log, engine_threads, game, tick, until
 
 ROWS = 30

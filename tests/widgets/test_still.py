@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from replaylab.engine import ReplayEngine
+from replaylab.playback.timeline import Timeline
 from replaylab.tick import Tick
-from replaylab.timeline import Timeline
 from replaylab.widgets import reel as reel_module
 from replaylab.widgets import still
 from replaylab.widgets.player import ReplayPlayer

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.errors import LookAhead
-from replaylab.event import Mode, Step
-from replaylab.timeline import Timeline
+from replaylab.playback.event import Mode, Step
+from replaylab.playback.timeline import Timeline
 
 
 class _Seen(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from replaylab.event import Callback, Event, Gap, Received, Step
+from replaylab.playback.event import Callback, Event, Gap, Received, Step
+from replaylab.playback.stage import NOBODY, Stage
+from replaylab.playback.stream import Stream
 from replaylab.ring import RING_TICKS, checked_size
-from replaylab.stage import NOBODY, Stage
-from replaylab.stream import Stream
 from replaylab.tick import Tick
 
 _LEAST_BACKLOG: Final = 1_000  # live ticks that wait for a slow callback, at least

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, Final, Self
 
-from replaylab.event import KINDS, Callback
+from replaylab.playback.event import KINDS, Callback
 
 
 class _Weak:

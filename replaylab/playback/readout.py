@@ -8,13 +8,13 @@ from typing import Self
 
 import pyarrow as pa
 
-from replaylab.driver import Iteration, Wait, wait_for
 from replaylab.errors import Unplayable
-from replaylab.event import Mode, Status, Step
-from replaylab.pacer import Pacer
-from replaylab.stream import Stream
-from replaylab.timeline import Timeline
-from replaylab.view import View
+from replaylab.playback.driver import Iteration, Wait, wait_for
+from replaylab.playback.event import Mode, Status, Step
+from replaylab.playback.pacer import Pacer
+from replaylab.playback.stream import Stream
+from replaylab.playback.timeline import Timeline
+from replaylab.playback.view import View
 
 BATCH_ROWS = 65_536
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from replaylab.readout import Readout
+from replaylab.playback.readout import Readout
+from replaylab.playback.timeline import Timeline
 from replaylab.tick import microseconds, parse_time
-from replaylab.timeline import Timeline
 
 
 class Seeking(Readout):

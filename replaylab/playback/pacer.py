@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from replaylab.clock import FASTEST
-from replaylab.delivery import PATIENCE, Delivery
-from replaylab.driver import Driver, TaskDriver, ThreadDriver, Wait, wait_for
-from replaylab.event import Step
-from replaylab.timeline import Timeline
+from replaylab.playback.delivery import PATIENCE, Delivery
+from replaylab.playback.driver import Driver, TaskDriver, ThreadDriver, Wait, wait_for
+from replaylab.playback.event import Step
+from replaylab.playback.timeline import Timeline
 
 _BUSY: Final = 0.05  # seconds until a driver looks again whether somebody still delivers
 _ENDLESS: Final = 1 << 62

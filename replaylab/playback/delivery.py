@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from replaylab.driver import Wait, wait_for
-from replaylab.event import Callback, Event, Status
-from replaylab.listeners import Listeners, Subscription
-from replaylab.transport import Transport
+from replaylab.playback.driver import Wait, wait_for
+from replaylab.playback.event import Callback, Event, Status
+from replaylab.playback.listeners import Listeners, Subscription
+from replaylab.playback.transport import Transport
 
 Result = TypeVar("Result")
 PATIENCE: Final = 0.04  # seconds that pause and close wait for a callback that is running

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from replaylab.event import Gap, Mode, Received, Step
+from replaylab.playback.event import Gap, Mode, Received, Step
+from replaylab.playback.timeline import STALL_SECONDS
 from replaylab.ring import RING_TICKS, RingBuffer
 from replaylab.tick import Phase, Tick
-from replaylab.timeline import STALL_SECONDS
 
 _STALL_US: Final = int(STALL_SECONDS * 1_000_000)
 

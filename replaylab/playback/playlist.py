@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from replaylab.errors import ReplayLabError, Unplayable
+from replaylab.playback.timeline import Pacing, Timeline
 from replaylab.store import Store
-from replaylab.timeline import Pacing, Timeline
 
 
 class Playlist:

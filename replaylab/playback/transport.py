@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from replaylab.clock import FASTEST, NOMINAL_SECONDS, Playhead, checked_rate
-from replaylab.event import Step
-from replaylab.receiver import Receiver
-from replaylab.stream import Stream
-from replaylab.timeline import Timeline
+from replaylab.playback.event import Step
+from replaylab.playback.receiver import Receiver
+from replaylab.playback.stream import Stream
+from replaylab.playback.timeline import Timeline
 
 
 class Transport(Receiver):

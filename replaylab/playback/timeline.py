@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.errors import Unplayable
-from replaylab.event import Gap, Mode
-from replaylab.playable import table_of
+from replaylab.playback.event import Gap, Mode
+from replaylab.playback.playable import table_of
 from replaylab.ring import trimmed
 from replaylab.table import TIME_TYPE
 from replaylab.tick import Phase

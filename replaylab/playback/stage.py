@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from replaylab.clock import FASTEST, Playhead
-from replaylab.event import KINDS, Callback, Event, Mode, Step
-from replaylab.stream import Stream
-from replaylab.timeline import Timeline
+from replaylab.playback.event import KINDS, Callback, Event, Mode, Step
+from replaylab.playback.stream import Stream
+from replaylab.playback.timeline import Timeline
 
 NOBODY: Final[Mapping[str, tuple[Callback, ...]]] = dict.fromkeys(KINDS, ())
 
