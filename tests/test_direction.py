@@ -34,7 +34,9 @@ LAYERS: list[list[str]] = [
     ["widgets"],
     ["service"],
     ["selection", "export", "overview"],
-    ["screen", "cli"],
+    ["screen"],
+    ["commands"],
+    ["cli"],
 ]
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 

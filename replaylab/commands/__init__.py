@@ -1,0 +1,1 @@
+"""The commands: each is one parse, one library call, one print."""

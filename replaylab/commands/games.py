@@ -1,0 +1,70 @@
+"""Commands on games: write them to files, draw them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replaylab.commands.ending import finish
+from replaylab.commands.options import AsJson, StorePath
+from replaylab.errors import SettingsError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def export(  # noqa: PLR0913 the options of the command
+    store: StorePath,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .csv, .jsonl or .parquet.")],
+    game: Annotated[list[str] | None, typer.Option(metavar="ID", help="A game; may be given again.")] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Rows from this time on (UTC).")] = None,
+    end: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before this time (UTC).")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Columns, in this order.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Live ticks only, once each, in order.")] = False,
+    prices: Annotated[bool, typer.Option("--prices", help="The price path of each game only.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Write games as CSV, JSONL or Parquet.
+
+    JSONL of all columns converts back to the same rows.
+    """
+    from replaylab.export import export as library_export
+    from replaylab.screen import show_json, show_pairs
+
+    if live and prices:
+        raise SettingsError("--live and --prices: choose one")
+    report = library_export(
+        store,
+        to,
+        games=game,
+        start=start,
+        end=end,
+        columns=None if columns is None else [name.strip() for name in columns.split(",")],
+        what="live" if live else "prices" if prices else "ticks",
+    )
+    show_json(report) if json else show_pairs({"exported": str(report)})
+    finish(*report.damaged)
+
+
+def plot(
+    store: StorePath,
+    game: Annotated[str | None, typer.Argument(help="Id of one game.")] = None,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")],
+    log: Annotated[bool, typer.Option("--log", help="Draw the price of a game on a log scale.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Draw a game, or all games together."""
+    from replaylab.export import save_picture
+    from replaylab.screen import show_json, show_pairs
+    from replaylab.store import open_store
+
+    if log and game is None:
+        raise SettingsError("--log: goes with a game, whose id was not given")
+    opened = open_store(store)
+    figure: Figure = opened.plot() if game is None else opened.game(game).plot(log=log)
+    size = save_picture(figure, to)
+    show_json({"path": to, "bytes": size}) if json else show_pairs({"drawn": f"{to}, {size:,} bytes"})
+    finish(*opened.damaged.values())

@@ -1,0 +1,79 @@
+"""Commands on a whole store: show it, check it, count it, join its segments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from replaylab.commands.ending import PROBLEM, finish
+from replaylab.commands.options import AsJson, NoProgress, StorePath
+
+
+def info(
+    store: StorePath,
+    game: Annotated[str | None, typer.Argument(help="Id of one game.")] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=0, help="How many games to list; 0 for all.")] = 20,
+    oldest: Annotated[bool, typer.Option("--oldest", help="List the first games instead of the newest.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show a store and its games, or one game."""
+    from replaylab.overview import overview
+    from replaylab.screen import show_game, show_games, show_json, show_overview
+    from replaylab.store import open_store
+
+    opened = open_store(store)
+    if game is not None:
+        found = opened.game(game).summary
+        show_json(found) if json else show_game(game, found)
+        return
+    seen = overview(opened)
+    games = opened.games_table()
+    if json:
+        count = min(limit, games.num_rows) if limit else games.num_rows
+        first = 0 if oldest else games.num_rows - count
+        show_json(seen, bytes_a_tick=seen.bytes_a_tick, table=games.slice(first, count).to_pylist())
+    else:
+        show_overview(seen)
+        show_games(games, limit=limit, oldest=oldest)
+    finish(*seen.damaged)
+
+
+def verify(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
+    """Check every byte and row of a store.
+
+    Digests, counts and the accounts of all sources are compared with what was written; nothing is changed.
+    """
+    from replaylab.screen import show_json, show_verification
+    from replaylab.store import open_store
+
+    found = open_store(store).verify(progress=not no_progress)
+    show_json(found, ok=found.ok) if json else show_verification(found)
+    if not found.ok:
+        raise typer.Exit(PROBLEM)
+
+
+def stats(store: StorePath, *, json: AsJson = False) -> None:
+    """Count games and damage; quantiles.
+
+    The quantiles of rug tick and peak are taken over the complete games alone.
+    """
+    from replaylab.overview import statistics
+    from replaylab.screen import show_json, show_statistics
+
+    found = statistics(store)
+    show_json(found) if json else show_statistics(found)
+    finish(*found.damaged)
+
+
+def compact(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
+    """Join small segments into few.
+
+    The rows stay the same, and readers may go on reading.
+    """
+    from replaylab.compact import compact as library_compact
+    from replaylab.screen import show_compaction, show_json
+
+    report = library_compact(store, progress=not no_progress)
+    show_json(report) if json else show_compaction(report)
