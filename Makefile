@@ -131,7 +131,7 @@ constraints: ## renew constraints.txt from a clean install of the newest version
 	$(FIND_PYTHON)
 	find_python
 	"$$python" -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,test]'
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,polars,cluster,test,bench]'
 	{ head -n 1 constraints.txt; build/constraints/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
