@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from replaylab.clock import MAX_SPEED, MIN_SPEED, checked_speed
+from replaylab.clock import checked_speed
 from replaylab.errors import TickError, Unplayable
 from replaylab.playback.driver import Caller, Wait, wait_for
 from replaylab.playback.event import Event
@@ -36,11 +36,12 @@ class ReplayEngine(Seeking):
     skip_gaps : bool
         Shorten stalls of 2 s and more to 0.25 s.
     speed : float, optional
-        Seconds of the game a second, 0.1 to 100, or `FASTEST`; by default that of the settings.
+        Seconds of the game a second, within the bounds of the settings (0.1 to 100), or `FASTEST`; by default that of
+        the settings.
     ring_ticks : int, optional
         Ticks kept of a live game; by default that of the settings.
     settings : Settings, optional
-        By default those of the process. Bounds of the speed that somebody has set there narrow those above.
+        By default those of the process. Their `min_speed` and `max_speed` are the bounds of the speed.
     now, wait : callable, optional
         Where time comes from and how to sleep, for tests and simulations; see `Delivery`.
 
@@ -75,7 +76,7 @@ class ReplayEngine(Seeking):
     ) -> None:
         chosen = settings if settings is not None else _current_settings()
         super().__init__(chosen.ring_ticks if ring_ticks is None else ring_ticks, now, wait)
-        self.speed_bounds = _bounds(chosen)
+        self.speed_bounds = (chosen.min_speed, chosen.max_speed)
         self.playlist: Playlist | None = None
         self._pacing: Pacing = pacing
         self._skip_gaps = skip_gaps
@@ -203,10 +204,3 @@ def _current_settings() -> Settings:
     from replaylab.settings import current
 
     return current()
-
-
-def _bounds(settings: Settings) -> tuple[float, float]:
-    """Bounds of the speed: the engine's own, unless somebody has set others."""
-    chosen = settings.model_fields_set
-    least = settings.min_speed if "min_speed" in chosen else MIN_SPEED
-    return least, settings.max_speed if "max_speed" in chosen else MAX_SPEED

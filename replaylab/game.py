@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from replaylab.errors import ReplayLabError
 from replaylab.summary import summarise
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 _TEXTS = ("game_id", "phase", "recorded_phase", "source")
+_UNREADABLE = (OSError, pa.ArrowException, ReplayLabError)
 
 
 class Game:
@@ -52,7 +54,10 @@ class Game:
         return int(self._rows.num_rows)
 
     def __repr__(self) -> str:
-        return f"Game({self.id!r}, {len(self)} rows)"
+        try:
+            return f"Game({self.id!r}, {len(self)} rows)"
+        except _UNREADABLE:
+            return f"Game({self.id!r}, cannot be read: is its store still there?)"
 
     def ticks(self) -> pa.Table:
         """Give every row as received: source after source by their first time, each in its own order.
@@ -127,10 +132,13 @@ class Game:
         drawn = draw_game(self.ticks(), self.prices(), self.summary, ax=ax, log=log)
         return drawn.figure if ax is None else drawn
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         from replaylab.html import game_card
 
-        return game_card(self.id, self.summary)
+        try:
+            return game_card(self.id, self.summary)
+        except _UNREADABLE:
+            return None  # a notebook then shows the text, which says so
 
 
 def _once(table: pa.Table) -> pa.Table:

@@ -19,12 +19,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from replaylab.clock import MAX_SPEED, MIN_SPEED
 from replaylab.errors import SettingsError
 
 _log = logging.getLogger(__name__)
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Speed = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Speed = Annotated[float, Field(gt=0, le=MAX_SPEED, allow_inf_nan=False)]
 Stake = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -69,9 +70,9 @@ class Settings(BaseSettings):
     retry_delay_seconds: Seconds = 1.0
     heartbeat_seconds: Seconds = 30.0
 
-    min_speed: Speed = 0.1
-    max_speed: Speed = 5.0
-    speed: Speed = 1.0
+    min_speed: Speed = Field(MIN_SPEED, description="least speed of a replay, in seconds of the game a second")
+    max_speed: Speed = Field(MAX_SPEED, description="greatest speed of a replay; as fast as possible is beside it")
+    speed: Speed = Field(1.0, description="speed of a replay that is given none, within the two above")
     min_bet: Stake = Decimal("0.001")
     max_bet: Stake = Decimal("1.0")
     price_decimals: int = Field(8, ge=1, le=20, description="decimals shown, never stored")

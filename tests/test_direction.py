@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 # A module imports only from rows above its own, or from a neighbour in its row. A folder is one entry.
 LAYERS: list[list[str]] = [
     ["errors"],
+    ["clock"],
     ["columns", "progress", "settings", "tick"],
     ["cut", "digits", "jsonl", "lines", "order", "repair", "shape", "table"],
     ["scan"],
@@ -24,7 +25,7 @@ LAYERS: list[list[str]] = [
     ["game", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
     ["fair", "simulation", "simulate"],
-    ["clock", "ring"],
+    ["ring"],
     ["playback"],
     ["engine"],
     ["journal", "recorder"],
@@ -33,8 +34,8 @@ LAYERS: list[list[str]] = [
     ["analysis"],
     ["widgets"],
     ["service"],
-    ["selection", "export", "overview"],
-    ["screen"],
+    ["selection", "export", "overview", "pages"],
+    ["screen", "terminal"],
     ["commands"],
     ["cli"],
 ]

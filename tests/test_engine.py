@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import replaylab as rl
-from replaylab.clock import FASTEST
+from replaylab.clock import FASTEST, MAX_SPEED, MIN_SPEED
 from replaylab.engine import ReplayEngine
 from replaylab.errors import SettingsError, SpeedError, Unplayable
 from replaylab.playback.event import Mode
@@ -181,6 +181,25 @@ def test_settings_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (engine.status.ring_size, engine.speed) == (777, 0.5)
     with pytest.raises(SpeedError, match=r"0\.25"):
         engine.speed = 3.5
+    monkeypatch.setenv("REPLAYLAB_MAX_SPEED", "7")
+    assert ReplayEngine(settings=Settings()).speed_bounds == (0.1, 7.0)
+
+
+def test_engine_and_settings_have_one_bound() -> None:
+    """The bounds of the speed that the settings name are those that the engine keeps, untouched and changed."""
+    for settings in (Settings(), Settings(max_speed=5), Settings(min_speed=0.5)):
+        engine = ReplayEngine(settings=settings)
+        assert engine.speed_bounds == (settings.min_speed, settings.max_speed)
+        engine.speed = settings.max_speed
+        engine.speed = settings.min_speed
+        for beyond in (settings.min_speed * 0.99, settings.max_speed * 1.01):
+            with pytest.raises(SpeedError):
+                engine.speed = beyond
+    assert (Settings().min_speed, Settings().max_speed) == (MIN_SPEED, MAX_SPEED)
+
+
+def test_ring_sizes() -> None:
+    """A ring of its own size can be given; one of no size is refused."""
     assert ReplayEngine(ring_ticks=123).status.ring_size == 123
     with pytest.raises(SettingsError):
         ReplayEngine(ring_ticks=0)

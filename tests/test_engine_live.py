@@ -63,6 +63,19 @@ def test_one_mode_at_a_time(engine: ReplayEngine) -> None:
     ]
 
 
+def test_the_live_game_can_be_read_beside_playback(engine: ReplayEngine) -> None:
+    """`stream` is the live game with its ring, None in any other mode; reading it moves nothing."""
+    assert engine.stream is None
+    for one in game(3):
+        engine.push(one)
+    stream = engine.stream
+    assert stream is not None
+    assert (stream.game_id, stream.stop, stream.ring.latest()) == ("g", 3, game(3))
+    assert engine.index == 2
+    engine.load(game(2))
+    assert engine.stream is None
+
+
 @pytest.mark.parametrize("wrong", [None, 5, "tick", {}, {"tick": 1}, [], object(), {"game_id": "g", "tick": -1}])
 def test_what_is_no_tick_changes_nothing(engine: ReplayEngine, wrong: Any) -> None:
     """Pushing something else is refused and counted, raises nothing and does not even enter live mode."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def stored(tmp_path: Path, *recordings: list[bytes]) -> rl.Game:
         (folder / f"{number}.jsonl").write_bytes(b"".join(lines))
     quiet(folder, tmp_path / "store")
     return rl.open_store(tmp_path / "store")["g"]
+
+
+def test_a_game_whose_store_is_gone_still_says_what_it_is(tmp_path: Path) -> None:
+    """Looking at a game in a notebook or a debugger never raises, whatever became of its store."""
+    quiet(simulated(tmp_path), tmp_path / "store")
+    store = rl.open_store(tmp_path / "store")
+    read, unread = (store.game(game_id) for game_id in store.game_ids()[:2])
+    rows = len(read)
+    shutil.rmtree(tmp_path / "store")
+    assert repr(read) == f"Game({read.id!r}, {rows} rows)"
+    assert repr(unread) == f"Game({unread.id!r}, cannot be read: is its store still there?)"
+    assert (str(unread), unread._repr_html_()) == (repr(unread), None)
 
 
 def test_ticks_are_every_row_as_received(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_defaults_are_those_of_the_audit() -> None:
     """Without anything set, the numbers are those that the audit names."""
     found = Settings()
     assert (found.ring_ticks, found.buffer_ticks, found.retries, found.auto_recording) == (5000, 100, 3, False)
-    assert (found.min_speed, found.max_speed, found.speed, found.max_file_bytes) == (0.1, 5.0, 1.0, 100 * 1024**2)
+    assert (found.min_speed, found.max_speed, found.speed, found.max_file_bytes) == (0.1, 100.0, 1.0, 100 * 1024**2)
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -69,7 +69,13 @@ def test_one_error_lists_all_problems() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"min_speed": 2, "max_speed": 1}, {"speed": 50}, {"min_bet": "2", "max_bet": "1"}, {"speed": float("nan")}],
+    [
+        {"min_speed": 2, "max_speed": 1},
+        {"max_speed": 5, "speed": 50},
+        {"speed": 101},
+        {"min_bet": "2", "max_bet": "1"},
+        {"speed": float("nan")},
+    ],
 )
 def test_values_that_contradict_each_other_are_refused(values: dict[str, object]) -> None:
     """Least above greatest, or a speed outside of both, is an error."""

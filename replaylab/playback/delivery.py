@@ -98,22 +98,23 @@ class Delivery:
 
     def _drain(self) -> None:
         """Deliver until nothing is left. Called, and left, with the lock held; callbacks run without it."""
-        outbox, lock = self._transport.outbox, self._lock
+        outbox, lock, listeners = self._transport.outbox, self._lock, self._listeners.of
         while outbox:
             kind, value = outbox.popleft()
-            callbacks = self._listeners.of[kind]
-            if not callbacks and not (kind == "state" and value in _NOTED):
+            callbacks = listeners[kind]
+            is_state = kind == "state"
+            if not callbacks and not (is_state and value in _NOTED):
                 continue
             lock.release()
             try:
-                if kind == "state":
+                if is_state:
                     value = Event("state", self._transport.game_id, None, value, status=self._status())
                 for callback in callbacks:
                     try:
                         callback(value)
                     except Exception as error:  # noqa: BLE001  a callback is anybody's code, and never stops playback
                         self._report(kind, callback, error)
-                if kind == "state":
+                if is_state:
                     self._changed(value.reason)
             finally:
                 lock.acquire()
@@ -121,7 +122,11 @@ class Delivery:
     def _finish_delivery(self) -> None:
         self._deliverer = None
         if self._waiters:
-            self._idle.notify_all()
+            self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        """Nobody delivers any more: let those look again who wait for that."""
+        self._idle.notify_all()
 
     def _settle(self) -> None:
         """Wait until no callback runs, but not long, and not for oneself."""

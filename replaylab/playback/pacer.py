@@ -12,12 +12,11 @@ from typing import Final
 from replaylab.clock import FASTEST
 from replaylab.playback.delivery import PATIENCE, Delivery
 from replaylab.playback.driver import Driver, TaskDriver, ThreadDriver, Wait, wait_for
-from replaylab.playback.event import Step
+from replaylab.playback.event import Step, new_step
 from replaylab.playback.timeline import Timeline
 
 _BUSY: Final = 0.05  # seconds until a driver looks again whether somebody still delivers
 _ENDLESS: Final = 1 << 62
-_new: Final[Callable[..., Step]] = tuple.__new__  # a third of the time that Step(...) takes
 
 
 class Pacer(Delivery):
@@ -38,6 +37,7 @@ class Pacer(Delivery):
             if self._deliverer is not None:
                 if self._deliverer == me or self._driver is not driver:
                     return None
+                self._waiters += not self._blocked
                 self._blocked = True
                 return _BUSY
             self._deliverer = me
@@ -59,11 +59,13 @@ class Pacer(Delivery):
             finally:
                 self._finish_delivery()
 
-    def _finish_delivery(self) -> None:
-        super()._finish_delivery()
-        if self._blocked and self._driver is not None:
+    def _wake_waiters(self) -> None:
+        super()._wake_waiters()
+        if self._blocked:
             self._blocked = False
-            self._driver.wake()
+            self._waiters -= 1
+            if self._driver is not None:
+                self._driver.wake()
 
     def _sprint(self, driver: Driver) -> bool:
         """Show rows at which nothing else happens, at no speed limit: what `take` and `_drain` do, in one loop.
@@ -81,7 +83,7 @@ class Pacer(Delivery):
             stage.shown += 1
             lock.release()
             try:
-                step = _new(Step, (row, track))
+                step = new_step(Step, (row, track))
                 for callback in listeners["tick"]:
                     try:
                         callback(step)

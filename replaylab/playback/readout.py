@@ -113,6 +113,12 @@ class Readout(Pacer):
         track = self._transport.track
         return track if isinstance(track, Timeline) else None
 
+    @property
+    def stream(self) -> Stream | None:
+        """The live game that is held, with its ring, or None; what is read from it disturbs no push."""
+        track = self._transport.track
+        return track if isinstance(track, Stream) else None
+
     def view(self) -> View:
         """Give the game up to the cursor, for a strategy or a feature; reading past it raises `LookAhead`.
 

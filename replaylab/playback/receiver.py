@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from replaylab.playback.event import Callback, Event, Gap, Received, Step
+from replaylab.playback.event import Callback, Event, Gap, Step, received_step
 from replaylab.playback.stage import NOBODY, Stage
 from replaylab.playback.stream import Stream
 from replaylab.ring import RING_TICKS, checked_size
@@ -29,6 +29,7 @@ class Receiver(Stage):
         super().__init__(heard)
         self.ring_ticks = checked_size(ring_ticks)
         self.pushed = self.missed = 0
+        self._backlog: Final = max(_LEAST_BACKLOG, ring_ticks)
         self._untold = 0
 
     def push(self, tick: Tick, clock: Callable[[], float]) -> None:
@@ -41,18 +42,19 @@ class Receiver(Stage):
         heard = self._heard
         if self.following:
             self.cursor = index
-            if heard["tick"] and self._room():
-                self.outbox.append(("tick", Step(index, Received(tick, index + 1))))
+            if heard["tick"]:
+                self._offer("tick", received_step(tick, index))
         elif self.cursor < stream.first:
             self.cursor = stream.first
-        if heard["push"] and self._room():
-            self.outbox.append(("push", Step(index, Received(tick, index + 1))))
-        if stream.odd is not None and stream.odd[0] == index:
-            self._tell_odd(stream, Step(index, Received(tick, index + 1)), *stream.odd[1:])
+        if heard["push"]:
+            self._offer("push", received_step(tick, index))
+        odd = stream.odd
+        if odd is not None and odd[0] == index:
+            self._tell_odd(stream, received_step(tick, index), *odd[1:])
 
     def _tell_odd(self, stream: Stream, step: Step, gap: Gap | None, rug: bool) -> None:  # noqa: FBT001
-        if gap is not None and self._room():
-            self.outbox.append(("gap", Event("gap", stream.game_id, step, gap.reason, gap)))
+        if gap is not None:
+            self._offer("gap", Event("gap", stream.game_id, step, gap.reason, gap))
         if rug:
             self.outbox.append(("rug", Event("rug", stream.game_id, step)))
 
@@ -67,17 +69,17 @@ class Receiver(Stage):
         self._tell("live")
         return stream
 
-    def _room(self) -> bool:
-        """Whether a live tick can wait for a slow callback; when not, it is counted, and told later how many."""
-        if len(self.outbox) >= max(_LEAST_BACKLOG, self.ring_ticks):
+    def _offer(self, kind: str, value: Step | Event) -> None:
+        """Let it wait for a callback; where too many do it is left out and counted, and told later how many were."""
+        if len(self.outbox) >= self._backlog:
             self.missed += 1
             self._untold += 1
-            return False
+            return
         if self._untold:
             reason = f"{self._untold} live ticks were not told: a callback is too slow; the ring still has the newest"
             self.outbox.append(("error", Event("error", self.game_id, reason=reason)))
             self._untold = 0
-        return True
+        self.outbox.append((kind, value))
 
     def go_live(self, now: float) -> bool:
         """Return to the newest tick of a live game and follow it; False when there is no live game."""

@@ -15,7 +15,7 @@ from replaylab.playback.timeline import Pacing
 from replaylab.widgets.link import Link, from_page, to_page
 from replaylab.widgets.programme import Programme
 from replaylab.widgets.reel import Reel
-from replaylab.widgets.tail import Tail, stream_of
+from replaylab.widgets.tail import Tail
 
 TELL_SECONDS: Final = 0.1  # between two words to observers while rows go by
 TRAIL_SECONDS: Final = 0.05  # between two words to the pages while the engine plays by itself
@@ -77,7 +77,7 @@ class Desk:
         self._subscriptions = [engine.on(kind, callback) for kind, callback in heard.items()]
 
     def _filmed(self) -> Reel | Tail | None:
-        line, stream = self.engine.timeline, stream_of(self.engine)
+        line, stream = self.engine.timeline, self.engine.stream
         if line is not None:
             return Reel(line)
         return None if stream is None else Tail(stream, self.link)
@@ -211,7 +211,7 @@ class Desk:
 
     def _mirror(self, reason: str) -> None:
         shown = None if self.film is None else self.film.track
-        if (self.engine.timeline or stream_of(self.engine)) is not shown:
+        if (self.engine.timeline or self.engine.stream) is not shown:
             self._follows = False
             self.film = self._filmed()
             self.look.loop = (None, None)

@@ -9,7 +9,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
-from replaylab.engine import ReplayEngine
 from replaylab.playback.event import Gap
 from replaylab.playback.stream import Stream
 from replaylab.playback.timeline import STALL_SECONDS
@@ -17,12 +16,6 @@ from replaylab.widgets.link import Link
 from replaylab.widgets.reel import CHUNK, PHASES, Columns, flag, one
 
 EVERY_SECONDS: Final = 0.05
-
-
-def stream_of(engine: ReplayEngine) -> Stream | None:
-    """Give the live game that an engine holds, or None."""
-    track = engine._transport.track  # noqa: SLF001  the engine shows its rows, not its ring
-    return track if isinstance(track, Stream) else None
 
 
 class Tail:
