@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replaylab import errors
+    from replaylab import analysis, errors
     from replaylab.compact import compact
     from replaylab.convert import convert
     from replaylab.engine import ReplayEngine
@@ -35,6 +35,7 @@ __all__ = [
     "Store",
     "Tick",
     "__version__",
+    "analysis",
     "compact",
     "convert",
     "errors",
@@ -69,8 +70,8 @@ class _FrontDoor(ModuleType):
         return getattr(importlib.import_module(f"replaylab.{home}"), name)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "errors":
-            return importlib.import_module("replaylab.errors")
+        if name in {"analysis", "errors"}:
+            return importlib.import_module(f"replaylab.{name}")
         raise AttributeError(f"module 'replaylab' has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:

@@ -23,6 +23,7 @@
     |   |-- SpeedError (ValueError)              a speed that is no number within its bounds
     |   |-- LookAhead (IndexError)               a strategy reads past the cursor
     |   `-- Unplayable (ValueError)              what was given to an engine is no game that can be played
+    |-- AnalysisError (ValueError)         a question that cannot be answered as it was asked
     |-- WorkerFailed (RuntimeError)        a helper process died or broke off
     `-- MissingExtra (ImportError)         an optional package is not installed; says which
 
@@ -162,6 +163,10 @@ class LookAhead(PlaybackError, IndexError):
 
 class Unplayable(PlaybackError, ValueError):
     """What was given to an engine is no game that can be played; what it held before is still there."""
+
+
+class AnalysisError(ReplayLabError, ValueError):
+    """A question about games that cannot be answered as it was asked; the message says what to ask instead."""
 
 
 class WorkerFailed(ReplayLabError, RuntimeError):
