@@ -121,7 +121,7 @@ def export(
     opened = store if isinstance(store, Store) else Store(store)
     target = Path(path)
     form = _format(target)
-    _refuse_inside(opened, target)
+    refuse_inside(opened, target)
     chosen = Selection(opened, games=games, start=start, end=end, columns=columns, what=what)
     make_folders(target.parent)
     while True:
@@ -197,11 +197,14 @@ def _format(path: Path) -> Format:
     """Give the format that the ending of a path asks for."""
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
-        raise SettingsError(f"path={str(path)!r}: the ending says the format; take one of {', '.join(_FORMATS)}")
+        raise SettingsError(
+            f"path={str(path)!r}: the ending says the format; take one of {', '.join(_FORMATS)}; "
+            "`replaylab.pages.export_pages` writes .html pages that play"
+        )
     return form
 
 
-def _refuse_inside(store: Store, path: Path) -> None:
+def refuse_inside(store: Store, path: Path) -> None:
     """Raise when a file would be written into the store that is read."""
     if store.path.resolve() in path.resolve().parents:
         raise SettingsError(f"path={str(path)!r}: lies inside the store {str(store.path)!r}; write to another folder")

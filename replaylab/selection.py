@@ -59,8 +59,8 @@ class Selection:
         self.store = store
         self.what = what
         self.schema = _chosen(what, columns)
-        self.start, self.end = _moment("start", start), _moment("end", end)
-        self.games = _known_games(store, games)
+        self.start, self.end = moment("start", start), moment("end", end)
+        self.games = known_games(store, games)
 
     def tables(self) -> Iterator[pa.Table]:
         """Give the rows, whole games at a time, in the order received, with all columns.
@@ -149,8 +149,8 @@ def _chosen(what: str, columns: Sequence[str] | None) -> pa.Schema:
     return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 
-def _moment(name: str, value: datetime | str | None) -> datetime | None:
-    """Give a bound as a time in UTC; a date alone is its midnight."""
+def moment(name: str, value: datetime | str | None) -> datetime | None:
+    """Give a time in UTC; a date alone is its midnight. Raises `SettingsError`, which names it."""
     if value is None:
         return None
     try:
@@ -159,7 +159,7 @@ def _moment(name: str, value: datetime | str | None) -> datetime | None:
         raise SettingsError(f"{error}; give a date or a time such as 2031-01-02T03:04:05") from None
 
 
-def _known_games(store: Store, games: str | Iterable[str] | None) -> frozenset[str] | None:
+def known_games(store: Store, games: str | Iterable[str] | None) -> frozenset[str] | None:
     """Give the ids asked for; raises `GameNotFound` for one that is not in the store."""
     if games is None:
         return None

@@ -21,7 +21,7 @@ from replaylab.store import Store
 from replaylab.tick import price_text
 
 SHELL = [sys.executable, "-c", "import sys; sys.argv[0] = 'replaylab'; from replaylab.cli import main; main()"]
-COMMANDS = ["convert", "info", "verify", "compact", "simulate", "stats", "export", "plot"]
+COMMANDS = ["convert", "info", "verify", "compact", "simulate", "stats", "export", "plot", "play"]
 
 
 def run(*words: object) -> Result:
@@ -259,6 +259,19 @@ def test_export(folder: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "two.csv") in run(*words).stdout
 
 
+def test_export_of_pages(folder: Path, tmp_path: Path) -> None:
+    """`--html`, or a name that ends in it, writes pages: one file for one game, a folder for several."""
+    games = Store(folder / "store").game_ids()[:2]
+    one = told("export", folder / "store", "--to", tmp_path / "one.html", "--game", games[0])
+    assert (one["format"], one["games"]) == ("html", 1)
+    assert games[0] in (tmp_path / "one.html").read_text(encoding="utf-8")
+    words = ("export", folder / "store", "--html", "--to", tmp_path / "pages", "--game", games[0], "--game", games[1])
+    assert told(*words)["games"] == 2
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == sorted(
+        [f"{games[0]}.html", f"{games[1]}.html", "index.html"]
+    )
+
+
 def test_plot(folder: Path, tmp_path: Path) -> None:
     """`plot` draws the store or one game into a picture of the kind that its name asks for."""
     game = Store(folder / "store").game_ids()[0]
@@ -294,6 +307,18 @@ def test_plot(folder: Path, tmp_path: Path) -> None:
         ["export", "{store}", "--to", "all.csv", "--live", "--prices"],
         ["export", "{store}", "--to", "all.csv", "--columns", "cost"],
         ["export", "{store}", "--to", "all.csv", "--from", "soon"],
+        ["export", "{store}", "--to", "all.html"],
+        ["export", "{store}", "--to", "pages", "--html", "--live"],
+        ["export", "{store}", "--to", "pages.html", "--columns", "price"],
+        ["play", "{store}"],
+        ["play", "nothing", "{game}"],
+        ["play", "{store}", "20310102-0000000000000000"],
+        ["play", "{store}", "{game}", "--speed", "0"],
+        ["play", "{store}", "{game}", "--speed", "nan"],
+        ["play", "{store}", "{game}", "--speed", "fast"],
+        ["play", "{store}", "{game}", "--from", "999999"],
+        ["play", "{store}", "{game}", "--from", "soon"],
+        ["play", "{store}", "{game}", "--from", "2001-01-01"],
         ["plot", "{store}", "--to", "all.gif"],
         ["plot", "{store}", "--to", "all.png", "--log"],
     ],
@@ -306,6 +331,7 @@ def test_what_cannot_run_ends_with_2(
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     places = {"store": folder / "store", "recordings": folder / "recordings", "empty": "empty", "file": "file"}
+    places["game"] = Store(folder / "store").game_ids()[0]
     result = run(*(word.format_map(places) for word in words))
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
