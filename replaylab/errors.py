@@ -6,6 +6,7 @@
     |-- TickError (ValueError)             a value that cannot be a tick; has .field, .value, .reason
     |-- SettingsError (ValueError)         settings out of bounds; lists every problem
     |-- SimulationError (ValueError)       a simulation that cannot be made
+    |-- SeedError (ValueError)             a server seed that is cut, malformed, or another game's
     |-- SourceError
     |   |-- SourceNotFound (FileNotFoundError)   a path or pattern that leads to no recording
     |   |-- SourceEmpty (ValueError)             a folder without recordings
@@ -24,6 +25,8 @@
     |   |-- LookAhead (IndexError)               a strategy reads past the cursor
     |   `-- Unplayable (ValueError)              what was given to an engine is no game that can be played
     |-- AnalysisError (ValueError)         a question that cannot be answered as it was asked
+    |-- StrategyError (RuntimeError)       a strategy raised, or gave what is no order; has .game_id, .tick
+    |-- OrderRefused (ValueError)          an order that the rules or the balance do not allow
     |-- WorkerFailed (RuntimeError)        a helper process died or broke off
     `-- MissingExtra (ImportError)         an optional package is not installed; says which
 
@@ -79,6 +82,10 @@ class SettingsError(ReplayLabError, ValueError):
 
 class SimulationError(ReplayLabError, ValueError):
     """A simulation that cannot be made from the arguments given."""
+
+
+class SeedError(ReplayLabError, ValueError):
+    """A server seed that is cut, malformed, or not that of the game it was given for; the message says which."""
 
 
 class SourceError(ReplayLabError):
@@ -167,6 +174,23 @@ class Unplayable(PlaybackError, ValueError):
 
 class AnalysisError(ReplayLabError, ValueError):
     """A question about games that cannot be answered as it was asked; the message says what to ask instead."""
+
+
+class StrategyError(ReplayLabError, RuntimeError):
+    """A strategy raised, or gave what is no order: in the game `game_id`, when the newest tick it saw was `tick`."""
+
+    def __init__(self, game_id: str, tick: int, problem: str) -> None:
+        self.game_id = game_id
+        self.tick = tick
+        self._given = (game_id, tick, problem)
+        super().__init__(f"game {game_id!r}, tick {tick}: {problem}")
+
+    def __reduce__(self) -> tuple[type[StrategyError], tuple[str, int, str]]:
+        return type(self), self._given
+
+
+class OrderRefused(ReplayLabError, ValueError):
+    """An order that the rules or the balance do not allow; nothing was bought, sold or staked."""
 
 
 class WorkerFailed(ReplayLabError, RuntimeError):

@@ -24,7 +24,7 @@ LAYERS: list[list[str]] = [
     ["chart", "html", "summary", "verification"],
     ["game", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
-    ["fair", "simulation", "simulate"],
+    ["fair", "fairness", "simulation", "simulate"],
     ["ring"],
     ["playback"],
     ["engine"],
