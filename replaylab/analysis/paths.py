@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from replaylab.analysis.live import Floats, Ints, live_ticks, nearest_doubles, no_ticks
 from replaylab.analysis.selection import Selection
 from replaylab.columns import as_numpy, column
 from replaylab.errors import AnalysisError, SegmentDamaged
@@ -26,10 +27,7 @@ from replaylab.segment import Segment
 from replaylab.store import Store, open_store
 from replaylab.summary import COLUMNS, SCHEMA, summarise
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _READ: Final = [*COLUMNS, "seq"]
-_NO_RUG: Final = np.iinfo(np.int64).max
 _COMPACTIONS: Final = 10  # that may get in the way of one reading
 _log = logging.getLogger(__name__)
 
@@ -59,7 +57,7 @@ class Paths:
     --------
     >>> from replaylab.simulation.bulk import price_arrays
     >>> found = Paths.of_arrays(*price_arrays(100, seed=1))
-    >>> len(found), found.n_ticks == sum(found.rug_tick)
+    >>> len(found), found.n_ticks == len(found.price)
     (100, True)
     >>> tick, price = found.of(0)
     >>> int(tick[0]), float(price[0])
@@ -150,23 +148,9 @@ class Paths:
             At least the columns `replaylab.summary.COLUMNS`; the rows of each game stand together.
         """
         games = summarise(table)
-        if not games.num_rows:
-            return cls(games, np.zeros(1, np.int64), *_rows_of_nothing(), *_rugs(games))
-        rug_tick, rug_price = _rugs(games)
-        codes = as_numpy(table.column("game_id").unify_dictionaries().combine_chunks().indices)
-        of_row = np.concatenate([[0], np.cumsum(codes[1:] != codes[:-1])]).astype(np.int64)
-        tick = as_numpy(table.column("tick"))
-        before = np.where(rug_tick < 0, _NO_RUG, rug_tick)[of_row]
-        live = as_numpy(table.column("active")) & ~as_numpy(table.column("rugged")) & (tick < before)
-        rows = np.flatnonzero(live)
-        keys = of_row[rows] << 32 | tick[rows]
-        if len(keys) > 1 and not (np.diff(keys) > 0).all():  # out of order, or a tick twice: the first received counts
-            keys, first = np.unique(keys, return_index=True)
-            rows = rows[first]
-        counts = np.bincount(of_row[rows], minlength=games.num_rows)
-        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        price = nearest_doubles(table.column("price").combine_chunks().take(column(rows)))
-        return cls(games, start, tick[rows].astype(np.int32), price, rug_tick, rug_price)
+        rug_tick = np.array(as_numpy(games.column("rug_tick"), null=-1), np.int64)
+        rug_price = nearest_doubles(games.column("rug_price"))
+        return cls(games, *live_ticks(table, rug_tick), rug_tick, rug_price)
 
     @classmethod
     def of_arrays(cls, prices: Floats, starts: Ints, rug_ticks: Ints) -> Paths:
@@ -194,9 +178,10 @@ class Paths:
         """Put paths one after another."""
         if len(parts) == 1:
             return parts[0]
-        games = pa.concat_tables([part.games for part in parts] or [SCHEMA.empty_table()])
         if not parts:
-            return cls(games, np.zeros(1, np.int64), *_rows_of_nothing(), *_rugs(games))
+            nothing = np.zeros(0)
+            return cls(SCHEMA.empty_table(), *no_ticks(), nothing.astype(np.int64), nothing)
+        games = pa.concat_tables([part.games for part in parts])
         start = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]).astype(np.int64)
         left_out = {name: reason for part in parts for name, reason in part.left_out.items()}
         tick = np.concatenate([part.tick for part in parts])
@@ -235,9 +220,8 @@ def paths(source: Source, *, where: Selection | None = None) -> Paths:
     >>> folder = tempfile.mkdtemp()
     >>> _ = rl.simulate(folder + "/recordings", games=3, seed=1)
     >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
-    >>> found = paths(folder + "/store")
-    >>> found.n_games, found.n_ticks == sum(found.rug_tick)
-    (3, True)
+    >>> paths(folder + "/store")
+    Paths(3 games, ... ticks)
     """
     if isinstance(source, Paths):
         return source if where is None else source.select(where.mask(source.games))
@@ -306,25 +290,3 @@ def _by_start(found: Paths) -> Paths:
         pc.sort_indices(found.games, sort_keys=[("start", "ascending"), ("game_id", "ascending")]).cast(pa.int64())
     )
     return found if (np.diff(order) == 1).all() else found.take(order)
-
-
-def nearest_doubles(prices: pa.Array | pa.ChunkedArray) -> Floats:
-    """Give decimals as the doubles nearest to them, NaN for null; Arrow's own cast is often one bit off.
-
-    Examples
-    --------
-    >>> from decimal import Decimal
-    >>> nearest_doubles(pa.array([Decimal("1.1"), None], pa.decimal128(38, 24))).tolist()
-    [1.1, nan]
-    """
-    numbers = prices.cast(pa.string()).cast(pa.float64())
-    return np.array(pc.fill_null(numbers, float("nan")).to_numpy(), np.float64)
-
-
-def _rugs(games: pa.Table) -> tuple[Ints, Floats]:
-    rug_tick = np.array(as_numpy(games.column("rug_tick"), null=-1), np.int64)
-    return rug_tick, nearest_doubles(games.column("rug_price"))
-
-
-def _rows_of_nothing() -> tuple[NDArray[np.int32], Floats]:
-    return np.zeros(0, np.int32), np.zeros(0)

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
-from replaylab.analysis.paths import Paths, nearest_doubles, paths
+from replaylab.analysis.live import nearest_doubles
+from replaylab.analysis.paths import Paths, paths
 from replaylab.analysis.selection import Selection
 from replaylab.errors import AnalysisError, StoreNotFound
 from replaylab.simulation.bulk import price_arrays
