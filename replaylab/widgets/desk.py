@@ -67,6 +67,8 @@ class Desk:
         self._driving = 0
         self._follows = False  # whether a page stays with the newest row of a live game
         self._trailing = False
+        self._owing = False  # whether observers will hear a little later
+        self._closed = False
         self._number = 0
         self.link = Link(send, self)
         if programme is not None:
@@ -94,6 +96,7 @@ class Desk:
 
     def close(self) -> None:
         """Hear and say nothing more."""
+        self._closed = True
         for subscription in self._subscriptions:
             subscription.cancel()
         self.link.close()
@@ -172,6 +175,14 @@ class Desk:
         if now or moment - self._last_told >= TELL_SECONDS:
             self._last_told = moment
             self._told()
+        elif not self._owing and self.link.courier.loop is not None:
+            self._owing = True  # or nobody would hear of the last of several moves
+            self.link.courier.later(TELL_SECONDS, self._tell_late)
+
+    def _tell_late(self) -> None:
+        self._owing = False
+        if not self._closed:
+            self.tell(now=True)
 
     # -- what somebody does with the engine itself --------------------------------------------------------------------
 
@@ -203,7 +214,7 @@ class Desk:
         self._trailing = False
         if isinstance(self.film, Reel):
             self.link.seek(self.engine.index)
-        self.tell()
+        self.tell(now=not self.engine.playing)
 
     def _changed(self, event: Event) -> None:
         if not self._driving or event.reason in {"load", "live"}:

@@ -161,6 +161,29 @@ def test_observers_hear_at_most_ten_times_a_second(make: Make) -> None:
     assert heard[-1] == 4_999
 
 
+def test_observers_hear_of_the_last_of_many_quick_moves() -> None:
+    """However soon after one another the engine is moved, the player ends where it ends, with and without a loop."""
+    player = play(game(50))
+    for row in (30, 20, 10):
+        player.engine.seek(row)
+        assert player.index == row
+    player.close()
+
+    async def burst() -> tuple[int, int]:
+        engine = ReplayEngine(ring_ticks=100)
+        live = play(engine)
+        for tick in game(40):
+            engine.push(tick)
+            await asyncio.sleep(0.004)
+        await asyncio.sleep(0.3)
+        found = live.index, engine.index
+        live.close()
+        engine.close()
+        return found
+
+    assert asyncio.run(burst()) == (39, 39)
+
+
 @pytest.mark.parametrize("speed", [0, -1, math.nan, 0.05, 101, "fast"])
 def test_bad_speeds_are_refused_at_every_door(speed: Any) -> None:
     """NaN, zero, negative, out of bounds and text raise; the speed before still holds."""
