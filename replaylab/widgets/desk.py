@@ -68,7 +68,6 @@ class Desk:
         self._follows = False  # whether a page stays with the newest row of a live game
         self._trailing = False
         self._owing = False  # whether observers will hear a little later
-        self._closed = False
         self._number = 0
         self.link = Link(send, self)
         if programme is not None:
@@ -96,7 +95,7 @@ class Desk:
 
     def close(self) -> None:
         """Hear and say nothing more."""
-        self._closed = True
+        self._told = lambda: None
         for subscription in self._subscriptions:
             subscription.cancel()
         self.link.close()
@@ -167,22 +166,18 @@ class Desk:
         self._number = number
         self.runs = False
         self.engine.load(line, show=False)
+        self._mirror("load")  # at once: the cell that picked may show the player
         return True
 
     def tell(self, *, now: bool = False) -> None:
         """Let observers know where it is; while rows go by, at most ten times a second."""
         moment = time.monotonic()
         if now or moment - self._last_told >= TELL_SECONDS:
-            self._last_told = moment
+            self._last_told, self._owing = moment, False
             self._told()
         elif not self._owing and self.link.courier.loop is not None:
             self._owing = True  # or nobody would hear of the last of several moves
-            self.link.courier.later(TELL_SECONDS, self._tell_late)
-
-    def _tell_late(self) -> None:
-        self._owing = False
-        if not self._closed:
-            self.tell(now=True)
+            self.link.courier.later(TELL_SECONDS, lambda: self.tell(now=True))
 
     # -- what somebody does with the engine itself --------------------------------------------------------------------
 

@@ -248,6 +248,21 @@ def test_games_to_pick_from(make: Make) -> None:
         play([])
 
 
+def test_picked_game_is_there_at_once() -> None:
+    """Who picks a game in a running loop has it on the next line: traits, picture and words are those of that game."""
+
+    async def picked() -> tuple[str, str]:
+        player = play([game(5, "one"), game(6, "two")])
+        assert player.pick(1)
+        data, _ = player._repr_mimebundle_()
+        found = player.game_id, data["text/plain"]
+        assert "Price chart of two" in data["text/html"]
+        player.close()
+        return found
+
+    assert asyncio.run(picked()) == ("two", "ReplayPlayer('two', 6 rows)")
+
+
 def test_marks_belong_to_their_game(make: Make) -> None:
     """A mark is put at a tick number, survives a change of game, and an unknown tick is refused."""
     player, page = make([game(5, "a", first=10), game(5, "b")])
