@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replaylab import analysis, errors
+    from replaylab import analysis, errors, fair
     from replaylab.compact import compact
     from replaylab.convert import convert
     from replaylab.engine import ReplayEngine
@@ -39,6 +39,7 @@ __all__ = [
     "compact",
     "convert",
     "errors",
+    "fair",
     "open_store",
     "play",
     "simulate",
@@ -70,7 +71,7 @@ class _FrontDoor(ModuleType):
         return getattr(importlib.import_module(f"replaylab.{home}"), name)
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"analysis", "errors"}:
+        if name in {"analysis", "errors", "fair"}:
             return importlib.import_module(f"replaylab.{name}")
         raise AttributeError(f"module 'replaylab' has no attribute {name!r}")
 

@@ -24,6 +24,7 @@ NAMES = [
     "compact",
     "convert",
     "errors",
+    "fair",
     "open_store",
     "play",
     "simulate",
@@ -58,7 +59,7 @@ def test_unknown_name_is_refused() -> None:
         getattr(replaylab, name)
 
 
-@pytest.mark.parametrize("name", [name for name in DESCRIBED if name not in {"analysis", "errors"}])
+@pytest.mark.parametrize("name", [name for name in DESCRIBED if name not in {"analysis", "errors", "fair"}])
 def test_name_survives_its_module(name: str) -> None:
     """`rl.convert` stays the function also when `replaylab.convert` was imported first, which binds the module."""
     module = f"replaylab.{name}"

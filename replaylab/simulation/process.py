@@ -92,8 +92,10 @@ def row_text(row: Row) -> str:
     )
 
 
-def drift(price: float, draw: Callable[[], float]) -> float:
+def drift(price: float, draw: Callable[[], float], *, god_candle: bool = True, cap: float = VOLATILITY_CAP) -> float:
     """The next price after one surviving tick, by the published rule (version 3); `draw` gives uniforms in [0, 1).
+
+    Version 2 draws no `god_candle`; version 1 has besides no `cap` on the root of the price that scales the noise.
 
     Examples
     --------
@@ -102,14 +104,14 @@ def drift(price: float, draw: Callable[[], float]) -> float:
     >>> drift(2.0, lambda: 0.0)  # the god candle
     20.0
     """
-    if draw() < GOD_CANDLE_PROBABILITY and price <= GOD_CANDLE_LIMIT:
+    if god_candle and draw() < GOD_CANDLE_PROBABILITY and price <= GOD_CANDLE_LIMIT:
         return price * GOD_CANDLE_FACTOR
     if draw() < BIG_MOVE_PROBABILITY:
         move = BIG_MOVE[0] + draw() * (BIG_MOVE[1] - BIG_MOVE[0])
         change = move if draw() > 0.5 else -move
     else:
         slope = DRIFT[0] + draw() * (DRIFT[1] - DRIFT[0])
-        change = slope + VOLATILITY * min(VOLATILITY_CAP, math.sqrt(price)) * (2 * draw() - 1)
+        change = slope + VOLATILITY * min(cap, math.sqrt(price)) * (2 * draw() - 1)
     return max(0.0, price * (1 + change))
 
 
