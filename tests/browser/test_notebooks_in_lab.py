@@ -12,9 +12,11 @@ from tests.browser.lab import Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-NOTEBOOKS = {  # name: pictures, and the titles of the cards that its reader meets
-    "01_convert": (0, ["Conversion into store", "Game 20310102-f8c2becf931a4f5d"]),
-    "02_explore": (6, ["18 games in store", "Game 20310102-ffe42279f3bd466a"]),
+NOTEBOOKS = {  # name: pictures, the titles of the cards, and the rows at which the players stand in the end
+    "01_convert": (0, ["Conversion into store", "Game 20310102-f8c2becf931a4f5d"], []),
+    "02_explore": (6, ["18 games in store", "Game 20310102-ffe42279f3bd466a"], []),
+    "03_replay": (0, [], [143, 0, 150, 160, 0]),
+    "04_events": (0, [], [168]),
 }
 
 # Contrast of each text in the cards (WCAG): its colour through the opacities above it, against what lies behind.
@@ -46,8 +48,8 @@ _CONTRASTS = """() => {
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_runs_and_shows(name: str, open_notebook: Callable[[str], Notebook], screenshots: Path) -> None:
-    """Every cell runs without an error, every picture and card is seen, and cards are readable in light and dark."""
-    pictures, cards = NOTEBOOKS[name]
+    """Every cell runs without an error; pictures, cards and players are seen, cards are readable in light and dark."""
+    pictures, cards, rows = NOTEBOOKS[name]
     notebook = open_notebook(f"notebooks/{name}.ipynb")
     notebook.clear()
     assert not any(cell["outputs"] for cell in notebook.cells())
@@ -66,6 +68,11 @@ def test_notebook_runs_and_shows(name: str, open_notebook: Callable[[str], Noteb
     for image in images.all():
         expect(image).to_be_visible()
         assert image.evaluate("(image) => image.naturalWidth") > 800
+    players = page.locator(".rlab")
+    expect(players).to_have_count(len(rows))
+    for player, row in zip(players.all(), rows, strict=True):
+        expect(player).to_be_visible()
+        expect(player).to_have_attribute("data-row", str(row))
     for theme in ("Light", "Dark"):
         notebook.theme(f"JupyterLab {theme}")
         page.screenshot(path=screenshots / f"{name}_{theme.lower()}.png")
