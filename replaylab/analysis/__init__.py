@@ -21,19 +21,43 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from replaylab.analysis.batch import map_games, summarise
     from replaylab.analysis.paths import Paths, paths
+    from replaylab.analysis.results import Interrupted, Results
     from replaylab.analysis.selection import Selection
+    from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
+    from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
 
 __all__ = [
+    "BetSequence",
+    "Interrupted",
     "Paths",
+    "Results",
     "Selection",
+    "bet_sequence",
+    "map_games",
+    "martingale",
     "paths",
+    "sidebet_heatmap",
+    "sidebet_pooled",
+    "sidebet_table",
+    "summarise",
 ]
 
 _HOME = {
+    "BetSequence": "sequences",
+    "Interrupted": "results",
     "Paths": "paths",
+    "Results": "results",
     "Selection": "selection",
+    "bet_sequence": "sequences",
+    "map_games": "batch",
+    "martingale": "sequences",
     "paths": "paths",
+    "sidebet_heatmap": "sidebets",
+    "sidebet_pooled": "sidebets",
+    "sidebet_table": "sidebets",
+    "summarise": "batch",
 }
 
 

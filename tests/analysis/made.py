@@ -1,0 +1,81 @@
+"""Games made by hand for tests: which ticks were seen, at which prices, and where the rug came."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from replaylab.analysis.paths import Paths, paths
+from replaylab.simulation.bulk import price_arrays
+from replaylab.table import PRICE_TYPE, TIME_TYPE
+from tests.stores import RECORDINGS, quiet
+
+TRUTH = RECORDINGS.parent / "recordings.truth.json"
+
+
+class Made(NamedTuple):
+    """One game: ticks seen alive, the tick of its rug (None: the record ends alive), prices, the price at the rug."""
+
+    ticks: Sequence[int]
+    rug: int | None = None
+    prices: Sequence[float | str] = ()
+    rug_price: float | str = "0.01"
+
+
+def whole(rug: int, prices: Sequence[float | str] = (), rug_price: float | str = "0.01") -> Made:
+    """Give a complete game."""
+    return Made(range(rug), rug, prices, rug_price)
+
+
+def rows_of(name: str, game: Made) -> list[dict[str, Any]]:
+    """Give the rows of a game as a store keeps them."""
+    priced = list(game.prices) or ["1.25"] * len(game.ticks)
+    seen = [(tick, price, False) for tick, price in zip(game.ticks, priced, strict=True)]
+    if game.rug is not None:
+        seen.append((game.rug, game.rug_price, True))
+    common = {"game_id": name, "recorded_phase": "ACTIVE_GAMEPLAY", "active": True, "source": "made", "repaired": False}
+    return [
+        common | {"tick": tick, "timestamp": tick * 250_000, "price": Decimal(str(price)), "rugged": rugged}
+        for tick, price, rugged in seen
+    ]
+
+
+def table_of(rows: list[dict[str, Any]]) -> pa.Table:
+    """Give rows as a table with the types of a store."""
+    texts = pa.dictionary(pa.int32(), pa.string())
+    kinds = {"game_id": texts, "recorded_phase": texts, "source": texts, "tick": pa.int32(), "timestamp": pa.int64()}
+    kinds |= {"price": PRICE_TYPE, "active": pa.bool_(), "rugged": pa.bool_(), "repaired": pa.bool_()}
+    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
+    columns["timestamp"] = columns["timestamp"].cast(TIME_TYPE)
+    return pa.table(columns)
+
+
+def made(games: Iterable[Made]) -> Paths:
+    """Give the paths of games, called g0, g1, ..."""
+    return Paths.of_table(table_of([row for place, game in enumerate(games) for row in rows_of(f"g{place}", game)]))
+
+
+@cache
+def drawn(games: int = 100_000, seed: int = 1) -> Paths:
+    """Give simulated games, the same for all tests of a run."""
+    return Paths.of_arrays(*price_arrays(games, seed=seed))
+
+
+class _Absent(UserWarning):
+    """Said in the summary of the run, where every warning is."""
+
+
+def recorded(folder: Path, test: str) -> Paths | None:
+    """Give the paths of the real recordings, converted once a run; None, said aloud, where there are none."""
+    if not TRUTH.is_file():
+        warnings.warn_explicit(_Absent(f"no real recordings beside the repository: {test}"), None, "", 0)
+        return None
+    if not (folder / "real").exists():
+        quiet(RECORDINGS, folder / "real")
+    return paths(folder / "real")
