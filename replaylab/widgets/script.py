@@ -16,6 +16,7 @@ PARTS: Final = (
     "playhead",
     "report",
     "pace",
+    "transport",
     "session",
     "theme",
     "paint",

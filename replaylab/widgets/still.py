@@ -199,10 +199,11 @@ def _draw(ax: Axes, reel: Reel, *, log: bool) -> None:
 
     head(ax, reel.timeline.game_id or "game", reel.summary.partition(": ")[2])
     rows, prices = _thin(reel)
-    if not np.isfinite(prices).any():
-        say(ax, "No price was recorded")
+    shown = np.isfinite(prices) & (prices > 0) if log else np.isfinite(prices)
+    if not shown.any():
+        say(ax, "No price above zero was recorded" if log else "No price was recorded")
         return
-    prices = np.where(prices > 0, prices, np.nan) if log else prices
+    prices = np.where(shown, prices, np.nan)
     ax.plot(rows, prices, color=BLUE, linewidth=1.3)
     lone = np.isnan(np.append(np.nan, prices[:-1])) & np.isnan(np.append(prices[1:], np.nan))
     ax.plot(rows[lone], prices[lone], ".", color=BLUE)
@@ -211,6 +212,9 @@ def _draw(ax: Axes, reel: Reel, *, log: bool) -> None:
             ax.plot([row], [reel.timeline.floats[row]], marker, color=colour, markersize=7, clip_on=False)
     ax.set(xlabel="row received", ylabel="price (log)" if log else "price")
     if log:
+        least, greatest = prices[shown].min(), prices[shown].max()
+        if least == greatest:  # matplotlib finds no room around some prices
+            ax.set_ylim(least / 2, greatest * 2)
         ax.set_yscale("log", nonpositive="mask")
 
 

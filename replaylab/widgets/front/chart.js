@@ -74,6 +74,8 @@ class Chart {
     this.whole = span >= reel.size;
     this.start = middle - ((middle - this.start) * span) / this.span;
     this.span = span;
+    const { row } = this.session;
+    if (row < this.start || row >= this.start + span) this.follow = false; // somebody looks elsewhere
   }
 
   pan(pixels) {
@@ -192,6 +194,7 @@ class Chart {
     context.globalAlpha = 0.55;
     line(context, x, HEAD, x, this.bottom);
     context.globalAlpha = 1;
+    if (reel.facts.events.some((event) => event.row === row)) return; // its own mark says where it is
     const price = reel.price(row);
     if (Number.isNaN(price) || (this.log && price <= 0)) return;
     context.beginPath();

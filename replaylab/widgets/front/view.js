@@ -28,7 +28,7 @@ class View {
   listen() {
     this.ends = [watchTheme(this.root, () => this.retheme())];
     const observer = new ResizeObserver(() => this.resize());
-    observer.observe(this.root);
+    for (const element of [this.root, this.stage, this.panel.seek.root]) observer.observe(element);
     this.ends.push(() => observer.disconnect());
     this.root.addEventListener("keydown", (event) => pressed(event, this));
     this.stage.addEventListener("pointermove", (event) => this.pointer(event));
@@ -84,7 +84,7 @@ class View {
   paint(now) {
     const { session } = this;
     if (!session.reel || !this.root.isConnected) return;
-    if (!this.chart.width) this.resize();
+    if (!this.chart.width || this.chart.ratio !== (window.devicePixelRatio || 1)) this.resize();
     this.chart.paint(this.theme, this.hover);
     this.panel.paint(this.theme, now, this.chart);
     if (session.reel.size) {

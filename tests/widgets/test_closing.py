@@ -1,0 +1,120 @@
+"""What a player leaves behind: no widget, no comm, no task, no thread, no open file, no object, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import pytest
+
+from replaylab.engine import ReplayEngine
+from replaylab.widgets.player import ReplayPlayer
+from tests.playing import tick
+from tests.widgets.pages import FakePage, game
+
+
+def held() -> tuple[int, int, int, int]:
+    """Count tasks of this loop, threads, open files and registered widgets other than layouts."""
+    widgets = [one for one in ipywidgets.widgets.widget._instances.values() if not isinstance(one, ipywidgets.Layout)]
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    return len(asyncio.all_tasks()), threading.active_count(), files, len(widgets)
+
+
+def close(player: ReplayPlayer, _page: FakePage) -> None:
+    """Close it as it stands."""
+    player.close()
+
+
+def close_while_the_page_plays(player: ReplayPlayer, page: FakePage) -> None:
+    """Close it while a page plays and a long range is on its way to callbacks."""
+    player.play()
+    page.state(playing=True)
+    page.shows(1, 1_900)
+    player.close()
+
+
+def close_while_the_engine_plays(player: ReplayPlayer, _page: FakePage) -> None:
+    """Close it while the engine keeps the time itself."""
+    player.engine.play()
+    player.close()
+
+
+def close_in_a_callback(player: ReplayPlayer, page: FakePage) -> None:
+    """Let a callback close it in the middle of a range."""
+    ref = weakref.proxy(player)
+    player.on_tick(lambda step: step.index == 5 and ref.close())
+    page.shows(1, 1_900)
+
+
+def close_twice_and_speak_on(player: ReplayPlayer, page: FakePage) -> None:
+    """Close it again, and let its page speak to what is no more."""
+    player.observe(print, "index")
+    player.close()
+    player.close()
+    page.say("ready")
+    page.shows(1, 9)
+
+
+WAYS = [
+    close,
+    close_while_the_page_plays,
+    close_while_the_engine_plays,
+    close_in_a_callback,
+    close_twice_and_speak_on,
+]
+
+
+@pytest.mark.parametrize("end", WAYS, ids=lambda end: end.__name__)
+def test_twenty_players_leave_nothing(end: Callable[[ReplayPlayer, FakePage], None]) -> None:
+    """Opened, used and closed twenty times: what is held is what was held before, and no player is left."""
+    rows = game(2_000)
+
+    async def watch() -> None:
+        before: Any = None
+        gone = []
+        for turn in range(21):
+            player = ReplayPlayer(rows)
+            page = FakePage(player)
+            end(player, page)
+            await asyncio.sleep(0.02)
+            assert player._desk is None
+            gone.append(weakref.ref(player))
+            del player, page
+            if turn == 0:  # what is imported late is imported now
+                gc.collect()
+                before = held()
+        await asyncio.sleep(0.02)
+        gc.collect()
+        assert not [ref for ref in gone if ref() is not None]
+        assert held() == before
+
+    asyncio.run(watch())
+
+
+def test_players_of_a_live_engine_leave_it_as_it_was() -> None:
+    """Twenty players over one live engine leave no callback on it, and it goes on."""
+
+    async def watch() -> None:
+        engine = ReplayEngine(ring_ticks=500)
+        engine.push(tick(0))
+        listeners = {kind: len(one) for kind, one in engine._listeners.of.items()}
+        for number in range(1, 21):
+            player = ReplayPlayer(engine)
+            page = FakePage(player)
+            await asyncio.sleep(0.01)
+            engine.push(tick(number))
+            await asyncio.sleep(0.07)
+            assert page.last("append")["n"] == 1
+            engine.push(tick(number))  # on its way to the page when it closes
+            player.close()
+        assert {kind: len(one) for kind, one in engine._listeners.of.items()} == listeners
+        assert engine.push(tick(99))
+        engine.close()
+
+    asyncio.run(watch())
