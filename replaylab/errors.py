@@ -17,9 +17,13 @@
     |   |-- StoreBusy (RuntimeError)             another process is changing the store
     |   |-- StoreTooNew (ValueError)             written by a newer schema than this release knows
     |   |-- StoreFull (OSError)                  the disk is full; nothing half-written is left behind
+    |   |-- StoreUnreachable (ConnectionError)   an object store that does not answer or does not let in
     |   |-- StoreUnwritable (OSError)            the store cannot be written for another reason
     |   |-- SegmentDamaged (ValueError)          a segment that is not what its name and footer say
     |   `-- GameNotFound (KeyError)              no such game in the store
+    |-- RecorderError
+    |   |-- DiskLow (OSError)                    too little free space to begin a recording
+    |   `-- RecordingFailed (RuntimeError)       a recorder has given up; what it acknowledged can be read
     |-- PlaybackError
     |   |-- SpeedError (ValueError)              a speed that is no number within its bounds
     |   |-- LookAhead (IndexError)               a strategy reads past the cursor
@@ -141,6 +145,10 @@ class StoreFull(StoreError, OSError):
     """The disk is full; what was stored before is intact and nothing half-written is left behind."""
 
 
+class StoreUnreachable(StoreError, ConnectionError):
+    """An object store that does not answer, or does not let in; nothing is known of what it holds."""
+
+
 class StoreUnwritable(StoreError, OSError):
     """The store cannot be written: no permission, a read-only file system, an input/output error."""
 
@@ -154,6 +162,18 @@ class GameNotFound(StoreError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""  # KeyError would show the message in quotes
+
+
+class RecorderError(ReplayLabError):
+    """Base of what can be wrong with a recording that is being made."""
+
+
+class DiskLow(RecorderError, OSError):
+    """Too little free space to begin a recording; nothing was written."""
+
+
+class RecordingFailed(RecorderError, RuntimeError):
+    """A recorder has given up after failures in a row; every tick that it acknowledged can be read."""
 
 
 class PlaybackError(ReplayLabError):

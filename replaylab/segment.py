@@ -24,7 +24,7 @@ import xxhash
 from replaylab.columns import as_numpy
 from replaylab.digest import ENDING, file_digest, footer_digest, name_digest, rows_digest, sum_digests
 from replaylab.durable import publish, written_aside
-from replaylab.errors import SegmentDamaged, StoreTooNew
+from replaylab.errors import SegmentDamaged, StoreTooNew, StoreUnreachable
 from replaylab.extent import Extent
 from replaylab.footer import FOOTER_KEY, Footer, GameRange
 from replaylab.order import first_times
@@ -35,6 +35,7 @@ _LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little sm
 _LASTING_EFFORT: Final = 6  # of xz
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
 _DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
+_READ_WHEN_ASKED: Final = {"metadata", "footer", "rows_of"}
 _NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
 _ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED")  # prices plain: DuckDB and Polars read no other
 _WRITING: Final[dict[str, Any]] = {
@@ -61,16 +62,33 @@ class Segment:
     def __repr__(self) -> str:
         return f"Segment({self.name})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: one for name, one in vars(self).items() if name not in _READ_WHEN_ASKED}  # read anew elsewhere
+
+    def _footer_digest(self) -> str:
+        return footer_digest(self.path)
+
+    def _file_digest(self) -> str:
+        return file_digest(self.path)
+
+    def _footer_source(self) -> Any:
+        """Where Parquet finds the footer: a path or a file."""
+        return self.path
+
+    def _rows_source(self) -> Any:
+        """Where Parquet finds the rows: a path or a file."""
+        return self.path
+
     @cached_property
     def metadata(self) -> pq.FileMetaData:
         """The Parquet metadata."""
         try:
             named = _FOOTER_DIGEST.search(self.name)
-            if named and footer_digest(self.path) != named[1]:
+            if named and self._footer_digest() != named[1]:
                 raise SegmentDamaged(f"{self.name}: the footer is not what was written (digest differs from the name)")
-            return pq.read_metadata(self.path)
+            return pq.read_metadata(self._footer_source())
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError):
+            if isinstance(error, FileNotFoundError | StoreUnreachable):
                 raise
             raise SegmentDamaged(f"{self.name}: the footer cannot be read ({error})") from error
 
@@ -86,6 +104,11 @@ class Segment:
             raise StoreTooNew(f"{self.name}: {error}") from None
         except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows in the file, whatever its footer says."""
+        return int(self.metadata.num_rows)
 
     @cached_property
     def rows_of(self) -> dict[str, tuple[int, int]]:
@@ -114,7 +137,8 @@ class Segment:
 
     def _read(self, groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
         try:
-            with pq.ParquetFile(self.path, metadata=self.metadata, page_checksum_verification=True) as file:
+            source = self._rows_source()
+            with pq.ParquetFile(source, metadata=self.metadata, page_checksum_verification=True) as file:
                 wanted = None if columns is None else list(columns)
                 table = file.read(wanted) if groups is None else file.read_row_groups(groups, wanted)
                 for name in set(_NAMES).intersection(table.column_names):
@@ -122,7 +146,7 @@ class Segment:
                 table.validate()
                 return table
         except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
+            if isinstance(error, FileNotFoundError | StoreUnreachable):
                 raise
             raise SegmentDamaged(
                 f"{self.name}: {error}; restore it from a backup or convert its sources again"
@@ -131,7 +155,7 @@ class Segment:
     def problem(self) -> str | None:
         """Check the whole file; None when every byte and every row is what was written, else what is wrong."""
         try:
-            if file_digest(self.path) != name_digest(self.name):
+            if self._file_digest() != name_digest(self.name):
                 return f"{self.name}: its bytes are not those that were written (digest differs from the name)"
             if rows_digest(self.read()) != self.footer.rows_digest:
                 return f"{self.name}: its rows are not those that were written (digest differs from the footer)"

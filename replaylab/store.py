@@ -72,6 +72,8 @@ class Store:
     True
     """
 
+    is_local = True  # a folder of this machine, and no object store
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if not (self.path / SEGMENTS).is_dir():
@@ -102,11 +104,11 @@ class Store:
         return self._steady(self._segments)
 
     def _segments(self) -> list[Segment]:
-        names = _stable_listing(self.path / SEGMENTS)
+        names = self._listing()
         damaged: dict[str, str] = {}
         opened: dict[str, Segment] = {}
         for name in names:
-            segment = self._opened.get(name) or Segment(self.path / SEGMENTS / name)
+            segment = self._opened.get(name) or self._segment(name)
             try:
                 segment.footer  # noqa: B018 read now, so that damage is found here
             except SegmentDamaged as error:
@@ -122,6 +124,13 @@ class Store:
         self._opened, self.damaged = opened, damaged
         replaced = {name for segment in opened.values() for name in segment.footer.replaces}
         return [segment for name, segment in opened.items() if name not in replaced]
+
+    def _listing(self) -> list[str]:
+        """Names of the files in the folder of segments."""
+        return _stable_listing(self.path / SEGMENTS)
+
+    def _segment(self, name: str) -> Segment:
+        return Segment(self.path / SEGMENTS / name)
 
     def extents(self) -> list[Extent]:
         """Give the parts of sources that were converted, each with the account of its bytes."""

@@ -22,7 +22,7 @@ LAYERS: list[list[str]] = [
     ["durable"],
     ["digest", "extent", "footer", "remark", "segment"],
     ["chart", "html", "summary", "verification"],
-    ["game", "store"],
+    ["game", "objectstore", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
     ["fair", "fairness", "simulation", "simulate"],
     ["ring"],
