@@ -1,0 +1,106 @@
+"""Cache: results of games kept in a folder, under what they were made from, so that only what changed is made again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from replaylab.analysis.parts import Part
+from replaylab.analysis.rows import GAME, alike
+from replaylab.analysis.task import Outcome
+from replaylab.digest import file_digest
+from replaylab.durable import make_folders, publish, sweep, written_aside
+from replaylab.errors import AnalysisError
+
+_ENDING: Final = ".arrows"
+_FINISHED: Final = pa.schema([(GAME, pa.string())])
+
+
+class Cache:
+    """A folder of results of one task; it may be deleted at any time, and any number of processes may share it.
+
+    A file holds a list of finished games and their rows, as Arrow streams one after another; its name says the digest
+    of the segments that the games were read from, and that of its own bytes. A file that is damaged counts as not
+    there. Failures are not kept, so that they are tried again.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that the user named.
+    task : str
+        Digest of the function, its parameters and the versions: the name of the folder in it.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], task: str) -> None:
+        base = Path(folder)
+        if base.exists() and not base.is_dir():
+            raise AnalysisError(f"cache={str(folder)!r} is a file; name a folder")
+        self.folder = base / task
+        make_folders(self.folder)
+        sweep(self.folder)
+        self._files: defaultdict[str, list[Path]] = defaultdict(list)
+        self._read: dict[Path, tuple[frozenset[str], tuple[pa.Table, ...]]] = {}
+        for path in sorted(self.folder.glob(f"*{_ENDING}")):
+            self._files[path.name.partition("_")[0]].append(path)
+
+    def find(self, part: Part) -> Outcome:
+        """Give what is known of the games of a part."""
+        left = set(part.games)
+        outcomes = []
+        for path in self._files.get(part.holders, ()):
+            games, tables = self._content(path)
+            here = left & games
+            if here:
+                outcomes.append(Outcome(tuple(here), tables if here == games else _only(tables, here)))
+                left -= here
+        return Outcome.of(outcomes)
+
+    def keep(self, part: Part, outcome: Outcome) -> None:
+        """Keep the games of a part that were finished.
+
+        Raises
+        ------
+        StoreFull, StoreUnwritable
+            When the folder cannot be written.
+        """
+        if not outcome.games:
+            return
+        games = xxhash.xxh3_64_hexdigest("\n".join(outcome.games).encode())
+        with written_aside(self.folder, f"{games}-{threading.get_ident()}") as aside:
+            with pa.OSFile(str(aside), "wb") as file:
+                for table in (pa.table([list(outcome.games)], schema=_FINISHED), *outcome.tables):
+                    with pa.ipc.new_stream(file, table.schema) as stream:
+                        stream.write_table(table)
+            publish(aside, self.folder / f"{part.holders}_{games}_{file_digest(aside)}{_ENDING}")
+
+    def _content(self, path: Path) -> tuple[frozenset[str], tuple[pa.Table, ...]]:
+        found = self._read.get(path)
+        if found is None:
+            found = self._read[path] = _loaded(path)
+        return found
+
+
+def _loaded(path: Path) -> tuple[frozenset[str], tuple[pa.Table, ...]]:
+    nothing = frozenset[str](), ()
+    try:
+        if file_digest(path) != path.name.removesuffix(_ENDING).rpartition("_")[2]:
+            return nothing
+        tables = []
+        with pa.OSFile(str(path), "rb") as file:
+            while file.tell() < file.size():
+                tables.append(pa.ipc.open_stream(file).read_all())
+    except (OSError, pa.ArrowException):
+        return nothing
+    return (frozenset(tables[0].column(GAME).to_pylist()), tuple(tables[1:])) if tables else nothing
+
+
+def _only(tables: tuple[pa.Table, ...], games: set[str]) -> tuple[pa.Table, ...]:
+    wanted = pa.array(sorted(games), pa.string())
+    return alike(table.filter(pc.is_in(table.column(GAME), wanted)) for table in tables)

@@ -1,0 +1,149 @@
+"""Pool: worker processes forked from this one, one part at a time each, so that the part a dead one had is known.
+
+They are forked, not started anew: a function of a notebook, a lambda or a closure is there already and is never
+pickled, and a script needs no ``if __name__ == "__main__"``; Arrow and Python make their locks anew in a fork, and
+the child uses no thread of its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import warnings
+from collections import deque
+from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.context import ForkProcess
+from typing import Final, Self
+
+import pyarrow as pa
+
+from replaylab.analysis.parts import Part
+from replaylab.analysis.task import Outcome, Task, reason_of
+
+_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG
+
+
+class Forked:
+    """Worker processes of this machine; used as a context, at the end of which they are gone.
+
+    Parameters
+    ----------
+    task : Task
+        What to do with each part.
+    workers : int
+        How many processes at most.
+    """
+
+    def __init__(self, task: Task, workers: int) -> None:
+        self._task = task
+        self._workers = workers
+        self._waiting: deque[Part] = deque()
+        self._idle: list[tuple[Connection, ForkProcess]] = []
+        self._busy: dict[Connection, tuple[ForkProcess, Part]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for connection, process in [*self._idle, *((one, process) for one, (process, _) in self._busy.items())]:
+            process.kill()
+            process.join()
+            process.close()
+            connection.close()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is a part whose outcome has not been given."""
+        return bool(self._waiting or self._busy)
+
+    def put(self, part: Part) -> None:
+        """Add a part."""
+        self._waiting.append(part)
+
+    def next(self) -> tuple[Part, Outcome | None, str]:
+        """Wait for a part; its outcome is None when its worker died, and the text says how."""
+        while self._waiting and len(self._busy) < self._workers:
+            self._start(self._waiting.popleft())
+        connection = next(one for one in wait(list(self._busy)) if isinstance(one, Connection))
+        process, part = self._busy.pop(connection)
+        try:
+            outcome: Outcome = connection.recv()
+        except (EOFError, ConnectionError):
+            connection.close()
+            process.join()
+            code = process.exitcode or 0
+            process.close()
+            return part, None, f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._idle.append((connection, process))
+        return part, outcome, ""
+
+    def _start(self, part: Part) -> None:
+        connection, process = self._idle.pop() if self._idle else self._hire()
+        self._busy[connection] = process, part
+        try:
+            connection.send(part)
+        except ConnectionError:
+            return  # it died in between; `next` finds the end of its pipe
+
+    def _hire(self) -> tuple[Connection, ForkProcess]:
+        ours, theirs = Pipe()
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=_serve, args=(ours, theirs, self._task, os.getpid()), name="replaylab-batch")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # Python 3.12 warns of threads; see the top of this file
+            process.start()
+        theirs.close()
+        return ours, process
+
+
+def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> None:
+    """Work on the parts that a leader sends, until it hangs up; dies with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    parents.close()
+    if os.getppid() != parent:  # it died before this could be tied to it
+        return
+    pa.set_cpu_count(1)  # the processes share out the cores
+    while True:
+        try:
+            part: Part = leader.recv()
+        except EOFError:
+            return
+        try:
+            outcome = task(part)
+        except Exception as error:  # noqa: BLE001 nobody else can tell the leader
+            outcome = Outcome.failed(part, reason_of(error))
+        leader.send(outcome)
+
+
+class Inline:
+    """The process itself, which does one part after another."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._waiting: deque[Part] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._waiting.clear()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is a part whose outcome has not been given."""
+        return bool(self._waiting)
+
+    def put(self, part: Part) -> None:
+        """Add a part."""
+        self._waiting.append(part)
+
+    def next(self) -> tuple[Part, Outcome | None, str]:
+        """Do the next part."""
+        part = self._waiting.popleft()
+        return part, self._task(part), ""

@@ -1,0 +1,258 @@
+"""Rows: what a function gave for each game, as one Arrow table whose columns have one type over all games. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replaylab.errors import AnalysisError
+
+GAME: Final = "game_id"
+REASON: Final = "error"
+VALUE: Final = "value"  # column of a function that gives a plain value
+_PLAIN: Final = (bool, int, float, str, bytes, Decimal, date, datetime, timedelta, np.generic)
+_INT64_DIGITS: Final = 19
+_DECIMAL128_DIGITS: Final = 38
+_DECIMAL256_DIGITS: Final = 76
+
+
+def rows_of(game_id: str, given: object) -> pa.Table:
+    """Give what a function returned for a game as a table whose first column is `game_id`.
+
+    Parameters
+    ----------
+    game_id : str
+        Id of the game.
+    given : object
+        A mapping (one row), a plain value (one row, column `value`), a sequence of mappings, an Arrow table or a
+        pandas or Polars frame (its rows, without the index), or None (no row).
+
+    Raises
+    ------
+    AnalysisError
+        When it is none of these, or a column is called `error`, or `game_id` names another game.
+
+    Examples
+    --------
+    >>> rows_of("g", {"peak": 2.5}).to_pylist()
+    [{'game_id': 'g', 'peak': 2.5}]
+    >>> rows_of("g", 3).to_pylist(), rows_of("g", None).num_rows
+    ([{'game_id': 'g', 'value': 3}], 0)
+    """
+    table = _table(given)
+    if REASON in table.column_names:
+        raise AnalysisError(f"a column {REASON!r} was returned, which holds the reasons of failures; call it otherwise")
+    if len(set(table.column_names)) < table.num_columns:
+        raise AnalysisError(f"columns are named twice: {', '.join(table.column_names)}; give each a name of its own")
+    if GAME in table.column_names:
+        if set(table.column(GAME).to_pylist()) - {game_id, None}:
+            raise AnalysisError(f"rows of another game were returned for {game_id}; leave out the column {GAME!r}")
+        table = table.drop_columns([GAME])
+    return table.add_column(0, GAME, pa.repeat(pa.scalar(game_id, pa.string()), table.num_rows))
+
+
+def _table(given: object) -> pa.Table:  # noqa: PLR0911 one for each kind
+    match given:
+        case None:
+            return pa.table({})
+        case pa.Table():
+            return given
+        case pa.RecordBatch():
+            return pa.Table.from_batches([given])
+        case Mapping():
+            return _records([given])
+        case _ if isinstance(given, _PLAIN):
+            return _records([{VALUE: given}])
+        case _ if hasattr(given, "__arrow_c_stream__"):
+            return _without_index(pa.table(given))
+        case list() | tuple() if all(isinstance(one, Mapping) for one in given):
+            return _records(given)
+    raise AnalysisError(
+        f"a {type(given).__name__} was returned; give a dict (one row), a plain value, a list of dicts, an Arrow "
+        "table, a frame, or None for no row"
+    )
+
+
+def _records(rows: Sequence[Mapping[Any, Any]]) -> pa.Table:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if not all(isinstance(name, str) for name in names):
+        raise AnalysisError(f"columns {names} were returned; a column's name is a text")
+    if not names:  # an empty mapping is a row too
+        return pa.table({GAME: pa.nulls(len(rows), pa.string())})
+    return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
+
+
+def _column(name: str, values: list[object]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise AnalysisError(f"column {name!r} cannot be stored: {error}") from None
+
+
+def _without_index(table: pa.Table) -> pa.Table:
+    """Give the table of a frame without the index that pandas hands over as columns."""
+    index = [name for name in table.column_names if name.startswith("__index_level_")]
+    return table.drop_columns(index).replace_schema_metadata(None)
+
+
+def alike(tables: Iterable[pa.Table]) -> tuple[pa.Table, ...]:
+    """Put neighbours of the same columns and types together, and nothing else: `joined` decides what fits."""
+    found: list[list[pa.Table]] = []
+    for table in tables:
+        if not table.num_rows:
+            continue
+        if found and found[-1][0].schema.equals(table.schema):
+            found[-1].append(table)
+        else:
+            found.append([table])
+    return tuple(pa.concat_tables(run).combine_chunks() for run in found)
+
+
+def joined(parts: Iterable[pa.Table], order: Sequence[str] | None = None) -> tuple[pa.Table, dict[str, str]]:
+    """Put tables of rows together; a column takes the type that the values of all games have in common.
+
+    Whole numbers widen to floats or Decimals; Decimals never become floats. A game whose values do not fit the
+    columns of those before it has no rows in the result but a reason beside it.
+
+    Parameters
+    ----------
+    parts : iterable of Table
+        As `rows_of` gives; those of a game stand together.
+    order : sequence of str, optional
+        Ids of the games in the order wanted; that of the tables unless given.
+
+    Returns
+    -------
+    (Table, dict)
+        The rows, and by game why it does not fit.
+
+    Examples
+    --------
+    >>> table, misfits = joined([rows_of("a", 1), rows_of("b", 2.5), rows_of("c", "x")])
+    >>> table["value"].to_pylist(), misfits
+    ([1.0, 2.5], {'c': "column 'value' holds string here and double in the games before; give one kind of value"})
+    """
+    tables = _ordered([table for table in parts if table.num_rows], order)
+    types, misfits = _types(tables)
+    if not misfits:
+        try:
+            return in_order(_cast_all(tables, types), order), {}
+        except pa.ArrowException:
+            pass  # a value that its column cannot hold exactly: found game by game below
+    tables = _ordered([one for table in tables for one in _by_game(table)], order)
+    types, misfits = _types(tables)
+    fitting = []
+    for table in tables:
+        game = table.column(GAME)[0].as_py()
+        if game not in misfits:
+            try:
+                fitting.append(_cast(table, types))
+            except pa.ArrowException as error:
+                misfits[game] = " ".join(str(error).split())
+    kept = [table for table in fitting if table.column(GAME)[0].as_py() not in misfits]
+    return in_order(_cast_all(kept, types), order), misfits
+
+
+def _ordered(tables: list[pa.Table], order: Sequence[str] | None) -> list[pa.Table]:
+    """Sort tables by the first of their games."""
+    if order is None:
+        return tables
+    first = [pc.min(pc.index_in(table.column(GAME), pa.array(order, pa.string()))).as_py() for table in tables]
+    return [tables[number] for number in sorted(range(len(tables)), key=first.__getitem__)]
+
+
+def in_order(table: pa.Table, order: Sequence[str] | None) -> pa.Table:
+    """Sort rows by the place of their game in an order, those of a game as they stand."""
+    if order is None:
+        return table
+    rank = pc.index_in(table.column(GAME), pa.array(order, pa.string())).to_numpy()
+    return table if (np.diff(rank) >= 0).all() else table.take(pa.array(np.argsort(rank, kind="stable")))
+
+
+def _by_game(table: pa.Table) -> list[pa.Table]:
+    """Cut a table where the game changes."""
+    runs = table.column(GAME).combine_chunks().dictionary_encode()
+    codes = runs.indices.to_numpy()
+    cuts = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
+    return [table.slice(first, last - first) for first, last in pairwise(cuts) if last > first]
+
+
+def _types(tables: Sequence[pa.Table]) -> tuple[dict[str, pa.DataType], dict[str, str]]:
+    """Give the type of every column, and why some games do not fit those before them."""
+    types: dict[str, pa.DataType] = {}
+    misfits: dict[str, str] = {}
+    for table in tables:
+        if not table.num_rows:
+            continue
+        changed = {}
+        for field in table.schema:
+            before = types.get(field.name, field.type)
+            common = _common(before, field.type)
+            if common is None:
+                game = table.column(GAME)[0].as_py()
+                misfits[game] = (
+                    f"column {field.name!r} holds {field.type} here and {before} in the games before; "
+                    "give one kind of value"
+                )
+                break
+            changed[field.name] = common
+        else:
+            types |= changed
+    return types, misfits
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """Give the type that holds the values of both exactly; None when there is none."""
+    if pa.types.is_null(one) or one == other:
+        return other
+    if pa.types.is_null(other):
+        return one
+    kinds = {_kind(one), _kind(other)}
+    if "decimal" in kinds:
+        return _common_decimal(one, other) if kinds <= {"decimal", "integer"} else None
+    if kinds == {"integer", "float"}:
+        return pa.float64()
+    try:
+        names = pa.unify_schemas([pa.schema([("x", one)]), pa.schema([("x", other)])], promote_options="permissive")
+    except pa.ArrowException:
+        return None
+    return names.field(0).type
+
+
+def _kind(one: pa.DataType) -> str:
+    if pa.types.is_decimal(one):
+        return "decimal"
+    if pa.types.is_integer(one):
+        return "integer"
+    return "float" if pa.types.is_floating(one) else "other"
+
+
+def _common_decimal(*types: pa.DataType) -> pa.DataType | None:
+    """Give the decimal that holds all digits before and behind the point."""
+    whole = max(one.precision - one.scale if pa.types.is_decimal(one) else _INT64_DIGITS for one in types)
+    scale = max(one.scale if pa.types.is_decimal(one) else 0 for one in types)
+    if whole + scale > _DECIMAL256_DIGITS:
+        return None
+    kind = pa.decimal128 if whole + scale <= _DECIMAL128_DIGITS else pa.decimal256
+    return kind(whole + scale, scale)
+
+
+def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Give a table all columns, in order, each in its type; null where the game has none."""
+    columns = [
+        table.column(name).cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
+        for name, kind in types.items()
+    ]
+    return pa.table(columns, names=list(types))
+
+
+def _cast_all(tables: Sequence[pa.Table], types: Mapping[str, pa.DataType]) -> pa.Table:
+    schema = pa.schema(list(({GAME: pa.string()} | dict(types)).items()))
+    return pa.concat_tables([schema.empty_table(), *(_cast(table, types) for table in tables if table.num_rows)])

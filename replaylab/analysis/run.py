@@ -1,0 +1,138 @@
+"""Run: a task over the games of a store, each exactly once, whatever dies, is damaged or is compacted meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from replaylab.analysis.cache import Cache
+from replaylab.analysis.executors import crew_for
+from replaylab.analysis.parts import LEAST_ROWS, Part, parts_of
+from replaylab.analysis.task import Outcome, Stopped, Task
+from replaylab.progress import bar
+from replaylab.segment import Segment
+from replaylab.store import Store
+
+_COMPACTIONS: Final = 10  # that may get in the way of one run
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """A task over games, and how far it has gone.
+
+    Parameters
+    ----------
+    store : Store
+        Where the games lie.
+    task : Task
+        What to do with them.
+    wanted : set of str, optional
+        Only these games.
+    executor, workers
+        Who does it; see `executors.crew_for`.
+    cache : Cache, optional
+        Where finished games are looked for and kept.
+    progress : bool
+        Show a progress bar.
+    least_rows : int
+        Rows below which a part is not ended.
+    """
+
+    store: Store
+    task: Task
+    wanted: AbstractSet[str] | None = None
+    executor: Any = None
+    workers: int | None = None
+    cache: Cache | None = None
+    progress: bool = False
+    least_rows: int = LEAST_ROWS
+
+    order: list[str] = field(default_factory=list)
+    rows: int = 0
+    segments: tuple[str, ...] = ()
+    outcomes: list[Outcome] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    cached: int = 0
+    computed: int = 0
+    _alone: set[str] = field(default_factory=set)  # games that are done alone, since a worker died of them or beside
+
+    def go(self) -> None:
+        """Do the task; raises `WorkerFailed` when the executor ended, `KeyboardInterrupt` on Ctrl-C."""
+        segments = self.store.segments()
+        parts = parts_of(segments, self.wanted, self.least_rows)
+        self.segments = tuple(segment.name for segment in segments)
+        self.order = _by_start(segments, parts)
+        self.rows = sum(part.rows for part in parts)
+        lost: set[str] = set()
+        for _ in range(_COMPACTIONS):
+            lost = self._work(parts)
+            if not lost:
+                return
+            _log.debug("%d games were compacted away while they were read: reading again", len(lost))
+            parts = parts_of(self.store.segments(), lost, self.least_rows)
+            removed = lost.difference(game for part in parts for game in part.games)
+            self.failures |= dict.fromkeys(removed, "GameNotFound: it was removed from the store while this ran")
+        self.failures |= dict.fromkeys(lost, f"it was compacted away {_COMPACTIONS} times while it was read; run again")
+
+    def _work(self, parts: Sequence[Part]) -> set[str]:
+        """Do the task on parts; give the games whose segments were gone."""
+        left = [part for part in map(self._less_known, parts) if part.games]
+        lost: set[str] = set()
+        crew = crew_for(self.task, len(left), self.executor, self.workers, local=self.store.is_local)
+        total = sum(len(part.games) for part in left)
+        with bar(total, "games", "game", show=self.progress) as shown, crew:
+            for part in left:
+                crew.put(part)
+            while crew.pending:
+                part, outcome, death = self._next(crew)
+                if outcome is None and (len(part.games) > 1 or part.games[0] not in self._alone):
+                    self._alone.update(part.games)
+                    for one in part.singles():  # so that only a game that kills its worker is a failure
+                        crew.put(one)
+                    continue
+                if outcome is None:
+                    outcome = Outcome.failed(part, f"WorkerFailed: the process that worked on it died ({death})")
+                self._take(part, outcome)
+                known = {*outcome.games, *outcome.failures}
+                lost.update(set(part.games) - known)
+                shown.update(len(known))
+        return lost
+
+    def _next(self, crew: Any) -> tuple[Part, Outcome | None, str]:
+        try:
+            found: tuple[Part, Outcome | None, str] = crew.next()
+        except Stopped as stop:
+            self._take(stop.part, stop.outcome)
+            raise
+        return found
+
+    def _less_known(self, part: Part) -> Part:
+        """Take what the cache knows of a part; give the rest of it."""
+        if self.cache is None:
+            return part
+        known = self.cache.find(part)
+        if not known.games:
+            return part
+        self.cached += len(known.games)
+        self.outcomes.append(known)
+        return part.only(set(part.games).difference(known.games))
+
+    def _take(self, part: Part, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self.computed += len(outcome.games)
+        self.failures |= outcome.failures
+        if self.cache is not None:
+            self.cache.keep(part, outcome)
+
+
+def _by_start(segments: Sequence[Segment], parts: Sequence[Part]) -> list[str]:
+    """Give the ids of all games of parts, in order of their first known time, then of their id."""
+    start: dict[str, int] = {}
+    for segment in segments:
+        for one in segment.footer.games:
+            start[one.game] = min(one.start_us, start.get(one.game, one.start_us))
+    return sorted((game for part in parts for game in part.games), key=lambda game: (start[game], game))

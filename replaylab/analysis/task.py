@@ -1,0 +1,134 @@
+"""Task: what a worker does with a part, and the outcome that it hands back."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from replaylab.analysis.parts import Part
+from replaylab.analysis.rows import alike, rows_of
+from replaylab.errors import SegmentDamaged
+from replaylab.game import Game
+from replaylab.summary import COLUMNS
+from replaylab.summary import summarise as summarise_rows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the games of a part.
+
+    Parameters
+    ----------
+    games : tuple of str
+        Those that were finished, in order.
+    tables : tuple of Table
+        Their rows, as `rows.alike` puts them together; the first column is `game_id`.
+    failures : dict
+        By game, why it was not finished.
+    gone : bool
+        Whether a compaction has removed the segments: the games lie elsewhere now.
+    """
+
+    games: tuple[str, ...] = ()
+    tables: tuple[pa.Table, ...] = ()
+    failures: dict[str, str] = field(default_factory=dict)
+    gone: bool = False
+
+    @classmethod
+    def failed(cls, part: Part, reason: str) -> Outcome:
+        """Give the outcome of a part of which nothing could be done."""
+        return cls(failures=dict.fromkeys(part.games, reason))
+
+    @classmethod
+    def of(cls, parts: Iterable[Outcome]) -> Outcome:
+        """Put outcomes together."""
+        found = list(parts)
+        games = tuple(game for one in found for game in one.games)
+        failures = {game: reason for one in found for game, reason in one.failures.items()}
+        return cls(
+            games, alike(table for one in found for table in one.tables), failures, any(one.gone for one in found)
+        )
+
+
+class Stopped(KeyboardInterrupt):
+    """An interrupt in the middle of a part; `outcome` is what was finished of `part`."""
+
+    def __init__(self, part: Part, outcome: Outcome) -> None:
+        super().__init__()
+        self.part = part
+        self.outcome = outcome
+
+
+class Task(Protocol):
+    """Does something with the games of a part."""
+
+    def __call__(self, part: Part) -> Outcome:
+        """Read the part and do it."""
+
+
+@dataclass(frozen=True)
+class EachGame:
+    """Calls a function for each game; one that raises is a failure of that game alone."""
+
+    fn: Callable[..., object]
+    parameters: Mapping[str, Any]
+
+    def __call__(self, part: Part) -> Outcome:
+        """Read the games and call the function."""
+        return _read(part, self, self._work)
+
+    def _work(self, part: Part, table: pa.Table) -> Outcome:
+        first = 0
+        outcomes = []
+        try:
+            for game_id, rows in zip(part.games, part.counts, strict=True):
+                outcomes.append(self._game(game_id, table.slice(first, rows)))
+                first += rows
+        except KeyboardInterrupt:
+            raise Stopped(part, Outcome.of(outcomes)) from None
+        return Outcome.of(outcomes)
+
+    def _game(self, game_id: str, rows: pa.Table) -> Outcome:
+        try:
+            given = self.fn(Game(game_id, lambda: rows), **self.parameters)
+            return Outcome((game_id,), (rows_of(game_id, given),))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 whatever a user's function raises is a row of its game
+            return Outcome(failures={game_id: reason_of(error)})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sums up each game, as `Store.games_table` does."""
+
+    def __call__(self, part: Part) -> Outcome:
+        """Read the columns that it takes and sum up."""
+        return _read(part, self, lambda _, table: Outcome(part.games, (summarise_rows(table),)), [*COLUMNS, "seq"])
+
+
+def _read(
+    part: Part, task: Task, work: Callable[[Part, pa.Table], Outcome], columns: list[str] | None = None
+) -> Outcome:
+    """Read a part and work on it; where a page is damaged, each game alone, so that only those in the page fail."""
+    try:
+        table = part.read(columns)
+    except FileNotFoundError:
+        return Outcome(gone=True)
+    except SegmentDamaged as error:
+        if len(part.games) > 1:
+            return Outcome.of(task(one) for one in part.singles())
+        return Outcome.failed(part, reason_of(error))
+    return work(part, table)
+
+
+def reason_of(error: BaseException) -> str:
+    """Give what was raised, and where in the user's own code, as one line without folders."""
+    said = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    package = str(Path(__file__).parent.parent)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(package)]
+    return f"{text} ({Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name})" if own else text

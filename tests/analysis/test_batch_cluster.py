@@ -1,0 +1,131 @@
+"""A batch on a real Dask cluster: two worker processes of their own give the identical table."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+
+import replaylab as rl
+from replaylab import errors
+from replaylab.analysis import map_games, parts, summarise
+from tests.stores import quiet, simulated
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """Two worker processes with a thread each, heard on this machine alone, without a dashboard."""
+    with LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=50,
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(cluster: LocalCluster) -> Iterator[Client]:
+    """A client of the cluster."""
+    with Client(cluster) as made:  # type: ignore[no-untyped-call]
+        yield made
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of 8 games in two segments, cut into several parts."""
+    monkeypatch.setattr(parts, "ROW_GROUP_ROWS", 500)
+    for seed in (1, 2):
+        quiet(simulated(tmp_path / str(seed), games=4, seed=seed, damage="two_writers"), tmp_path / "store")
+    return tmp_path / "store"
+
+
+def test_identical_table(store: Path, client: Client) -> None:
+    """A function of this test, which the workers cannot import, gives on both of them what it gives here."""
+    factor = 3
+
+    def shape(game: rl.Game, least: int) -> dict[str, Any]:
+        told = game.summary
+        return {"peak": told["peak"] * factor, "long": told["ticks"] >= least, "sources": told["sources"]}
+
+    here = map_games(store, shape, parameters={"least": 150}, workers=1, progress=False)
+    there = map_games(store, shape, parameters={"least": 150}, executor=client, progress=False)
+    assert there.ok
+    assert there.table.equals(here.table)
+    assert there.table.schema == here.table.schema
+
+
+def test_identical_summary(store: Path, cluster: LocalCluster) -> None:
+    """`summarise` takes the cluster itself as well, and gives the frame of `Store.games()`."""
+    pd.testing.assert_frame_equal(summarise(store, executor=cluster, progress=False), rl.Store(store).games())
+
+
+def test_both_workers_do_their_part(store: Path, client: Client) -> None:
+    """The games are done by two processes, neither of them this one."""
+    found = map_games(store, lambda _: os.getpid(), executor=client, progress=False)
+    done_by = set(found.table["value"].to_pylist())
+    assert len(done_by) == 2
+    assert os.getpid() not in done_by
+
+
+def test_failures_there_are_rows_here(store: Path, client: Client, tmp_path: Path) -> None:
+    """A game that fails on a worker is a row with the reason, and a rerun from the cache tries it alone."""
+    bad = rl.Store(store).game_ids()[3]
+
+    def fails(game: rl.Game) -> int:
+        if game.id == bad:
+            raise ValueError("not this one")
+        return len(game)
+
+    found = map_games(store, fails, executor=client, cache=tmp_path / "cache", progress=False)
+    assert found.failed["game_id"].to_pylist() == [bad]
+    assert found.failed["error"][0].as_py().startswith("ValueError: not this one (test_batch_cluster.py:")
+    again = map_games(store, fails, executor=client, cache=tmp_path / "cache", progress=False)
+    assert (again.manifest.cached, again.manifest.failed) == (7, 1)
+
+
+def test_a_worker_killed_in_the_middle(store: Path, client: Client, tmp_path: Path) -> None:
+    """A worker that is killed is started again by the cluster; every game is there once."""
+    once = tmp_path / "once"
+
+    def dies_once(game: rl.Game) -> int:
+        try:
+            once.touch(exist_ok=False)
+        except FileExistsError:
+            return len(game)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    found = map_games(store, dies_once, executor=client, progress=False)
+    assert found.ok
+    assert found.table["value"].to_pylist() == rl.Store(store).games()["rows"].to_list()
+
+
+def test_a_game_that_kills_every_worker(store: Path, client: Client) -> None:
+    """The game that kills whoever works on it is a row with the reason; those beside it are done."""
+    bad = rl.Store(store).game_ids()[3]
+
+    def kills(game: rl.Game) -> int:
+        if game.id == bad:
+            os._exit(1)
+        return len(game)
+
+    found = map_games(store, kills, executor=client, progress=False)
+    assert found.failed["game_id"].to_pylist() == [bad]
+    assert "KilledWorker" in found.failed["error"][0].as_py()
+
+
+def test_a_client_that_was_closed(store: Path, cluster: LocalCluster) -> None:
+    """A client without a cluster stops the run with an error that says so."""
+    with Client(cluster) as client:  # type: ignore[no-untyped-call]
+        pass
+    with pytest.raises(errors.WorkerFailed, match="executor"):
+        map_games(store, len, executor=client, progress=False)
