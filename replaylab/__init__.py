@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from replaylab.convert import convert
     from replaylab.engine import ReplayEngine
     from replaylab.game import Game
+    from replaylab.opening import open_store
+    from replaylab.recorder import Recorder
+    from replaylab.recovery import recover
     from replaylab.report import ConversionReport
     from replaylab.settings import Settings
     from replaylab.simulate import simulate
-    from replaylab.store import Store, open_store
+    from replaylab.store import Store
     from replaylab.tick import Phase, Tick
     from replaylab.widgets.player import play
 
@@ -30,6 +33,7 @@ __all__ = [
     "ConversionReport",
     "Game",
     "Phase",
+    "Recorder",
     "ReplayEngine",
     "Settings",
     "Store",
@@ -42,6 +46,7 @@ __all__ = [
     "fair",
     "open_store",
     "play",
+    "recover",
     "simulate",
 ]
 
@@ -49,14 +54,16 @@ _HOME = {
     "ConversionReport": "report",
     "Game": "game",
     "Phase": "tick",
+    "Recorder": "recorder",
     "ReplayEngine": "engine",
     "Settings": "settings",
     "Store": "store",
     "Tick": "tick",
     "compact": "compact",
     "convert": "convert",
-    "open_store": "store",
+    "open_store": "opening",
     "play": "widgets.player",
+    "recover": "recovery",
     "simulate": "simulate",
 }
 

@@ -83,7 +83,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
     opened = store if isinstance(store, Store) else Store(store)
     with sole_writer(opened.path):
         remove_leftovers(opened)
-        before = opened.segments()
+        before = opened.sealed()
         bytes_before = disk_bytes(opened.path)
         groups = _groups(before)
         with bar(
@@ -102,7 +102,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
             store=str(opened.path),
             rows=opened.rows,
             segments_before=len(before),
-            segments_after=len(opened.segments()),
+            segments_after=len(opened.sealed()),
             bytes_before=bytes_before,
             bytes_after=disk_bytes(opened.path),
         )
@@ -119,7 +119,7 @@ def remove_leftovers(store: Store) -> None:
     segments, remarks = store.path / SEGMENTS, store.path / REMARKS
     sweep(segments)
     sweep(remarks)
-    live = store.segments()
+    live = store.sealed()
     if store.damaged:
         return  # what a damaged segment replaces or names is not known
     kept = {segment.name for segment in live}

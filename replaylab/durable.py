@@ -59,6 +59,21 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def create(path: Path) -> int:
+    """Make a file that was not there, to be appended to; give its descriptor. Raises `FileExistsError`."""
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o666)
+
+
+def sync(descriptor: int) -> None:
+    """Make what was written to an open file permanent; a failure is final for this file and is never tried again."""
+    os.fsync(descriptor)
+
+
+def cut(descriptor: int, size: int) -> None:
+    """Take away what stands behind the first `size` bytes of an open file."""
+    os.ftruncate(descriptor, size)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder permanent."""
     sync_file(folder)
@@ -139,7 +154,7 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         deadline = time.monotonic() + patience_seconds
-        while not _try_lock(lock):
+        while not try_lock(lock):
             if time.monotonic() > deadline:
                 raise StoreBusy(
                     f"another conversion or compaction is running on {folder}; run this again when it has ended"
@@ -150,9 +165,27 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
         os.close(lock)
 
 
-def _try_lock(lock: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file, which ends with the process; False when somebody else holds it."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def leads_to(path: Path, descriptor: int) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def keep_room(path: Path, size: int) -> None:
+    """Take room on the disk that `remove` gives back when it is needed most."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)

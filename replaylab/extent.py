@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import xxhash
 
@@ -20,6 +20,8 @@ class Extent:
     """Bytes `start` to `end` of a source, what they were and what became of them; see `scan.Account` for the counts.
 
     `digest` is that of all of them, `head` that of the first `HEAD_BYTES`: where to look for a source that was renamed.
+    `recording` is there for a journal: its `run`, the `number` in it, the `state` it ended in, the `seqs` of its ticks
+    (runs of first and last) and the `durability` that was in force.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Extent:
     doubtful_times: int = 0
     zoneless_times: int = 0
     head: str = ""
+    recording: dict[str, Any] = field(default_factory=dict)
 
     @property
     def line_count(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +16,7 @@ from replaylab.table import SCHEMA_VERSION
 FOOTER_KEY: Final = b"replaylab"
 GAMES_KEY: Final = b"replaylab.games"
 EXTENTS_KEY: Final = b"replaylab.extents"
+_RECORDING: Final = "recording"  # of an extent: only journals have one
 
 
 class GameRange(NamedTuple):
@@ -47,7 +48,8 @@ class Footer:
         """Give the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
         lists = {"games", "extents"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
-        extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
+        told = [name for name in Extent.__slots__ if name != _RECORDING or any(one.recording for one in self.extents)]
+        extents = {name: [getattr(extent, name) for extent in self.extents] for name in told}
         games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
         return {
             FOOTER_KEY: json.dumps(
@@ -66,8 +68,11 @@ class Footer:
             raise StoreTooNew(
                 f"schema version {version}; this release reads up to {SCHEMA_VERSION}: upgrade replaylab to read it"
             )
-        extents = [Extent(*one) for one in zip(*_unpacked(found[EXTENTS_KEY], Extent.__slots__), strict=True)]
-        games = [GameRange(*one) for one in zip(*_unpacked(found[GAMES_KEY], GameRange._fields), strict=True)]
+        listed = _unpacked(found[EXTENTS_KEY])
+        listed.setdefault(_RECORDING, [{} for _ in range(plain["extent_count"])])
+        extents = [Extent(*one) for one in zip(*(listed[name] for name in Extent.__slots__), strict=True)]
+        ranges = _unpacked(found[GAMES_KEY])
+        games = [GameRange(*one) for one in zip(*(ranges[name] for name in GameRange._fields), strict=True)]
         del plain["game_count"], plain["extent_count"]
         return cls(games=games, extents=extents, **plain)
 
@@ -77,6 +82,6 @@ def _packed(columns: dict[str, list[Any]], effort: int) -> bytes:
     return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode(), preset=effort))
 
 
-def _unpacked(text: bytes, names: Sequence[str]) -> list[list[Any]]:
-    columns = json.loads(lzma.decompress(base64.b64decode(text, validate=True)))
-    return [columns[name] for name in names]
+def _unpacked(text: bytes) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = json.loads(lzma.decompress(base64.b64decode(text, validate=True)))
+    return columns

@@ -60,6 +60,14 @@ class Settings(BaseSettings):
 
     ring_ticks: int = Field(5_000, ge=100, le=100_000, description="ticks kept of a live game")
     buffer_ticks: int = Field(100, ge=10, le=1_000, description="ticks between two syncs of a recording")
+    sync_seconds: Seconds = Field(10.0, description="longest time between two syncs of a recording")
+    max_unsynced_ticks: int = Field(1_000, ge=10, le=100_000, description="ticks of a recording not yet synced")
+    max_failures: int = Field(5, ge=1, le=100, description="failures in a row after which a recording is given up")
+    min_free_start_bytes: int = Field(100 * 1024**2, ge=0, le=1 << 50, description="free space to begin a recording")
+    min_free_bytes: int = Field(10 * 1024**2, ge=0, le=1 << 50, description="free space below which none goes on")
+    seal_ticks: int = Field(200_000, ge=100, le=10_000_000, description="ticks of a journal that are made a segment")
+    seal_game_ticks: int = Field(50_000, ge=1, le=10_000_000, description="as many are made one when their game ends")
+    seal_seconds: Seconds = Field(3_600.0, description="age at which a journal is made a segment")
     auto_recording: bool = Field(default=False, description="record a live game without being asked")
     max_file_bytes: int = Field(100 * 1024**2, ge=1 << 20, description="size at which a segment is sealed")
     chart_points: int = Field(500, ge=10, le=1_000_000, description="points a live chart shows")
@@ -122,6 +130,12 @@ class Settings(BaseSettings):
             problems.append(f"speed={self.speed} must lie between {self.min_speed} and {self.max_speed}")
         if self.max_bet <= self.min_bet:
             problems.append(f"max_bet={self.max_bet} must be above min_bet={self.min_bet}")
+        if self.max_unsynced_ticks < self.buffer_ticks:
+            problems.append(f"max_unsynced_ticks={self.max_unsynced_ticks} is below buffer_ticks={self.buffer_ticks}")
+        if self.min_free_start_bytes < self.min_free_bytes:
+            problems.append(
+                f"min_free_start_bytes={self.min_free_start_bytes} is below min_free_bytes={self.min_free_bytes}"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -161,6 +175,12 @@ def checked_zone(name: str) -> str:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is no known time zone; give a name such as America/New_York") from None
     return name
+
+
+def checked_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise `SettingsError` unless an argument is one of its choices."""
+    if value not in choices:
+        raise SettingsError(f"1 setting is out of bounds\n- {name}={value!r}: must be one of {', '.join(choices)}")
 
 
 @cache

@@ -23,6 +23,7 @@ from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import Segment
 from replaylab.summary import COLUMNS, summarise
 from replaylab.summary import SCHEMA as GAMES_SCHEMA
+from replaylab.tail import Recording, Tail, Tails
 from replaylab.verification import Verification, check
 
 if TYPE_CHECKING:
@@ -30,30 +31,10 @@ if TYPE_CHECKING:
 
 SEGMENTS: Final = "segments"
 REMARKS: Final = "remarks"
+JOURNALS: Final = "journals"
 Result = TypeVar("Result")
 _COMPACTIONS: Final = 10  # that may get in the way of one reading
 _log = logging.getLogger(__name__)
-
-
-def open_store(path: str | os.PathLike[str]) -> Store:
-    """Open a store.
-
-    Raises
-    ------
-    StoreNotFound
-        When there is no store at the path.
-    StoreTooNew
-        When a newer release wrote it in a schema that this one does not know.
-
-    Examples
-    --------
-    >>> import replaylab as rl
-    >>> rl.open_store("no/such/folder")
-    Traceback (most recent call last):
-    ...
-    replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to ...`
-    """
-    return Store(path)
 
 
 class Store:
@@ -80,6 +61,7 @@ class Store:
             raise StoreNotFound(f"no store at {self.path}; make one with `replaylab convert SOURCE --to ...`")
         self.damaged: dict[str, str] = {}
         self._opened: dict[str, Segment] = {}
+        self._tails = Tails(self.path / JOURNALS)
         self._summaries: dict[tuple[str, ...], pa.Table] = {}
         self.segments()
 
@@ -97,13 +79,23 @@ class Store:
         return sum(segment.footer.rows for segment in self.segments())
 
     def segments(self) -> list[Segment]:
-        """Give the segments that count: readable ones, less those that another of them replaces.
+        """Give the segments that count: readable ones, less those that another replaces, and journals not yet sealed.
 
         A segment that cannot be read is named in `damaged` and logged; the others stay usable.
         """
         return self._steady(self._segments)
 
     def _segments(self) -> list[Segment]:
+        journals = self._tails.names()  # first: one that is sealed meanwhile is then seen as its segment, or asked anew
+        sealed = self._sealed()
+        extents = [extent for segment in sealed for extent in segment.footer.extents] if journals else []
+        return [*sealed, *self._tails.read(journals, extents)]
+
+    def sealed(self) -> list[Segment]:
+        """Give the segments that are files of their own: `segments` without the journals."""
+        return self._steady(self._sealed)
+
+    def _sealed(self) -> list[Segment]:
         names = self._listing()
         damaged: dict[str, str] = {}
         opened: dict[str, Segment] = {}
@@ -135,6 +127,17 @@ class Store:
     def extents(self) -> list[Extent]:
         """Give the parts of sources that were converted, each with the account of its bytes."""
         return [extent for segment in self.segments() for extent in segment.footer.extents]
+
+    def recordings(self) -> list[Recording]:
+        """Give the journals that were recorded into this store, sealed or not, in order of their names."""
+        segments = self.segments()
+        found = [
+            Recording.of(extent, live=isinstance(segment, Tail))
+            for segment in segments
+            for extent in segment.footer.extents
+            if extent.recording
+        ]
+        return sorted(found, key=lambda one: one.journal)
 
     def game_ids(self) -> list[str]:
         """Give the ids of all games, sorted."""
@@ -253,7 +256,9 @@ class Store:
     def _remarks(self) -> pa.Table:
         parts = [REMARKS_SCHEMA.empty_table()]
         for segment in self.segments():
-            if segment.footer.remarks:
+            if isinstance(segment, Tail):
+                parts.append(segment.remarks_table())
+            elif segment.footer.remarks:
                 path = self.path / REMARKS / segment.footer.remarks
                 try:
                     if file_digest(path) != name_digest(path.name):

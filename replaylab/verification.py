@@ -99,8 +99,8 @@ def _account_problems(segment: Segment) -> list[str]:
     taken = sum(extent.tick_count for extent in footer.extents)
     if footer.extents and taken != footer.rows:
         problems.append(f"{segment.name}: {taken} ticks were taken from its sources, {footer.rows} rows are stored")
-    if segment.metadata.num_rows != footer.rows:
-        problems.append(f"{segment.name}: {segment.metadata.num_rows} rows are there, its footer says {footer.rows}")
+    if segment.row_count != footer.rows:
+        problems.append(f"{segment.name}: {segment.row_count} rows are there, its footer says {footer.rows}")
     return problems
 
 

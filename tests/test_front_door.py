@@ -15,6 +15,7 @@ NAMES = [
     "ConversionReport",
     "Game",
     "Phase",
+    "Recorder",
     "ReplayEngine",
     "Settings",
     "Store",
@@ -27,6 +28,7 @@ NAMES = [
     "fair",
     "open_store",
     "play",
+    "recover",
     "simulate",
 ]
 DESCRIBED = [name for name in NAMES if name != "__version__"]

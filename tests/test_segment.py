@@ -18,7 +18,7 @@ from replaylab.digest import file_digest, name_digest, rows_digest, sum_digests
 from replaylab.errors import SegmentDamaged, StoreTooNew
 from replaylab.footer import FOOTER_KEY
 from replaylab.segment import Segment, write_segment
-from replaylab.store import open_store
+from replaylab.opening import open_store
 from replaylab.table import SCHEMA
 from tests.stores import game_lines, line, names, quiet, simulated
 

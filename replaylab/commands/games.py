@@ -69,7 +69,7 @@ def plot(
     """Draw a game, or all games together."""
     from replaylab.export import save_picture
     from replaylab.screen import show_json, show_pairs
-    from replaylab.store import open_store
+    from replaylab.opening import open_store
 
     if log and game is None:
         raise SettingsError("--log: goes with a game, whose id was not given")

@@ -34,7 +34,7 @@ def play(
 
     from replaylab.engine import ReplayEngine
     from replaylab.screen import show_json
-    from replaylab.store import open_store
+    from replaylab.opening import open_store
     from replaylab.terminal import Watch, keyboard, print_ticks, row_at, speed_of
 
     opened = open_store(store)

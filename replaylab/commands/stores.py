@@ -21,7 +21,7 @@ def info(
     """Show a store and its games, or one game."""
     from replaylab.overview import overview
     from replaylab.screen import show_game, show_games, show_json, show_overview
-    from replaylab.store import open_store
+    from replaylab.opening import open_store
 
     opened = open_store(store)
     if game is not None:
@@ -46,9 +46,9 @@ def verify(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = 
     Digests, counts and the accounts of all sources are compared with what was written; nothing is changed.
     """
     from replaylab.screen import show_json, show_verification
-    from replaylab.store import open_store
+    from replaylab.store import Store
 
-    found = open_store(store).verify(progress=not no_progress)
+    found = Store(store).verify(progress=not no_progress)
     show_json(found, ok=found.ok) if json else show_verification(found)
     if not found.ok:
         raise typer.Exit(PROBLEM)

@@ -1,0 +1,288 @@
+"""Keeper: the one thread of a recorder; it syncs, makes the next journal, watches the disk, and tells events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty
+from typing import Final
+
+from replaylab.durable import keep_room, make_folders, sync_folder
+from replaylab.errors import ReplayLabError
+from replaylab.recording.event import RecorderEvent, RecorderEventKind
+from replaylab.recording.file import JournalFile
+from replaylab.recording.sealer import Sealer
+from replaylab.recording.state import PAUSED, RECORDING, RESERVE_BYTES, State
+
+LOOK_SECONDS: Final = 0.5  # between two looks at the disk
+_AGAIN_SECONDS: Final = 0.02  # after a failed sync, and longer with each of them
+_SEQ: Final = b', "seq": '
+_log = logging.getLogger("replaylab.recorder")
+
+Listener = Callable[[RecorderEvent], object]
+
+
+class Keeper:
+    """Looks after the journals of a recorder.
+
+    Parameters
+    ----------
+    state : State
+        Shared with the writer.
+    sealer : Sealer
+        Makes segments of journals that are complete.
+    listener : callable, optional
+        Told every event, one after the other, with no lock held.
+    """
+
+    def __init__(self, state: State, sealer: Sealer, listener: Listener | None) -> None:
+        self.state = state
+        self.sealer = sealer
+        self.listener = listener
+        self._synced_at = time.monotonic()
+        self._looked_at = 0.0
+        self._ending = False
+        self.thread = threading.Thread(target=self._run, name=f"replaylab-recorder-{state.run[-12:]}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self.thread.start()
+        self.state.keeper = self.thread.ident or 0
+
+    def end(self) -> None:
+        """Sync what is left, and wait for the thread; from the thread itself, after what it is doing now."""
+        self._ending = True
+        self.state.queue.put(None)
+        if self.thread is not threading.current_thread():
+            self.thread.join()
+        self._finish()
+
+    def _run(self) -> None:
+        while not self._ending:
+            due = self._synced_at + self.state.settings.sync_seconds - time.monotonic()
+            with suppress(Empty):
+                self._tell(self.state.queue.get(timeout=max(0.0, min(due, LOOK_SECONDS))))
+            self.tell_all()
+            if not self._ending:
+                self._tend()
+
+    def tell_all(self) -> None:
+        """Tell the events that wait."""
+        with suppress(Empty):
+            while True:
+                self._tell(self.state.queue.get_nowait())
+
+    def _tell(self, event: RecorderEvent | None) -> None:
+        if event is None or self.listener is None:
+            return
+        try:
+            self.listener(event)
+        except Exception:  # noqa: BLE001 whatever a listener does, the recording goes on
+            self.state.tally.callback_errors += 1
+            _log.exception("recorder %s: on_event raised at %s", self.state.run, event.kind.value)
+
+    def _tend(self) -> None:
+        state = self.state
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
+        while self._is_due() and not self._ending and state.problem is None:
+            if not self.sync():
+                time.sleep(_AGAIN_SECONDS * state.tally.failures)
+        if state.phase == RECORDING:
+            self._prepare()
+            self._roll()
+        self.sealer.wake()
+
+    def _is_due(self) -> bool:
+        state = self.state
+        waits = bool(state.pending or state.retired or state.abandoned)
+        if not waits and not state.flush_asked:
+            self._synced_at = time.monotonic()
+            return False
+        late = time.monotonic() - self._synced_at >= state.settings.sync_seconds
+        many = len(state.pending) >= state.settings.buffer_ticks
+        return bool(state.flush_asked or state.retired or state.abandoned or many or (late and state.mode == "group"))
+
+    def sync(self) -> bool:
+        """Make permanent what is waiting; after a failure, write it again to another journal and give False."""
+        state = self.state
+        begun = time.monotonic()
+        with state.lock:
+            asked, state.flush_asked = state.flush_asked, False
+            marks = [(file, file.end, file.next_seq - 1) for file in state.retired]
+            marks.append((state.file, state.dropped + len(state.pending), state.next_seq - 1))
+        for file, end, seq in marks:
+            retired = file is not marks[-1][0]
+            if retired and not file.spoilt:
+                file.finish(state.run)
+            size = file.size
+            started = time.monotonic()
+            try:
+                file.make_permanent(size)
+            except OSError as error:
+                with state.lock:
+                    state.flush_asked = asked
+                    self._write_again(error)
+                return False
+            state.tally.sync = state.tally.sync.added(time.monotonic() - started)
+            self._mark_durable(file, end, seq, retired=retired)
+        self._retire_abandoned()
+        state.tally.flush = state.tally.flush.added(time.monotonic() - begun)
+        self._synced_at = time.monotonic()
+        return True
+
+    def _mark_durable(self, file: JournalFile, end: int, seq: int, *, retired: bool) -> None:
+        state = self.state
+        with state.lock:
+            count = max(0, end - state.dropped)
+            del state.pending[:count]
+            state.dropped += count
+            state.durable_seq = max(state.durable_seq, seq)
+            state.durable_at = state.world.now()
+            state.tally.failures = 0
+            if retired and file in state.retired:
+                state.retired.remove(file)
+                state.sealing.append(file)
+            state.changed.notify_all()
+
+    def _write_again(self, error: OSError) -> None:
+        """Write what is not yet permanent to a new journal, in one piece; those that held it are given up."""
+        state = self.state
+        state.fail(error)
+        if state.problem is not None:
+            return
+        lines = list(state.pending)
+        first = int(lines[0][lines[0].rindex(_SEQ) + len(_SEQ) : lines[0].rindex(b",")]) if lines else state.next_seq
+        try:
+            state.turn(first)
+            state.file.put(b"".join(lines))
+        except OSError as again:
+            state.file.take_back()
+            state.fail(again)
+            return
+        finally:
+            state.settle()
+        state.abandoned += state.retired
+        state.retired = []
+        state.tally.retried += len(lines)
+        state.tell(RecorderEventKind.RETRIED, reason=str(error), journal=state.file.path.name)
+
+    def _retire_abandoned(self) -> None:
+        """Cut journals given up back to what was permanent in them: the rest stands elsewhere, and is permanent now."""
+        state = self.state
+        with state.lock:
+            given_up, state.abandoned = state.abandoned, []
+        for file in given_up:
+            file.size = file.synced
+            file.take_back()
+        with state.lock:
+            state.sealing += given_up
+            state.sealing.sort(key=lambda file: file.number)
+
+    def _look(self) -> None:
+        """See whether there is room, and whether the store is still where it was."""
+        state = self.state
+        try:
+            state.free_bytes = state.world.free_bytes(state.folder)
+        except OSError:
+            state.free_bytes = -1  # the folder is gone
+        with state.lock:
+            if state.phase in {RECORDING, PAUSED} and not all(file.there for file in state.written):
+                self._move()
+            if state.phase == RECORDING and 0 <= state.free_bytes < state.settings.min_free_bytes:
+                state.pause("disk_full")
+            elif state.phase == PAUSED and state.free_bytes >= state.settings.min_free_bytes:
+                self._resume()
+
+    def _resume(self) -> None:
+        """Go on when the disk gives room again."""
+        state = self.state
+        try:
+            keep_room(state.reserve, RESERVE_BYTES)
+            if state.file.spoilt:
+                state.turn()
+        except OSError as error:
+            state.tally.last_error = str(error)
+            return
+        state.phase, state.pause_reason = RECORDING, None
+        state.settle()
+        state.tell(RecorderEventKind.RESUMED, free_bytes=state.free_bytes)
+
+    def _move(self) -> None:
+        """The store was deleted or moved: go on where it was, with all that has not become a segment."""
+        state = self.state
+        lost = [file for file in state.files if not file.there and file is not self.sealer.current]
+        if state.spare is not None and state.spare in lost:
+            state.spare.close()
+            state.spare = None
+        contents = [(file, file.content()) for file in lost if file.descriptor >= 0]
+        try:
+            make_folders(state.root, *(state.root / name for name in ("segments", "remarks", "journals")))
+            for file, content in contents:
+                self._copy(file, content)
+        except (OSError, ReplayLabError) as error:
+            state.fail(error)
+            return
+        state.settle()
+        state.tell(RecorderEventKind.MOVED, path=str(state.root), journals=len(contents))
+
+    def _copy(self, file: JournalFile, content: bytes) -> None:
+        """Write the lines of a journal whose name is gone to a file of that name."""
+        state = self.state
+        new = JournalFile.create(state.folder, state.run, file.number)
+        new.put(content)
+        new.first_seq, new.next_seq, new.end = file.first_seq, file.next_seq, file.end
+        for files in (state.retired, state.abandoned, state.sealing):
+            files[:] = [new if one is file else one for one in files]
+        if state.file is file:
+            state.file = new
+        new.synced = len(content) if file in state.abandoned else 0
+        file.close()
+        state.flush_asked = True
+
+    def _prepare(self) -> None:
+        """Make the next journal before it is needed, and keep room for closing."""
+        state = self.state
+        if state.spare is None:
+            with suppress(OSError):  # the one in use goes on; made when needed
+                spare = state.create()
+                with state.lock:
+                    state.spare = spare
+                sync_folder(state.folder)
+                spare.named = True
+
+    def _roll(self) -> None:
+        """End a journal that is long, large or old enough."""
+        state, settings = self.state, self.state.settings
+        with state.lock:
+            file = state.file
+            ticks = state.next_seq - file.first_seq
+            old = time.monotonic() - file.since >= settings.seal_seconds
+            if ticks and (ticks >= settings.seal_ticks or file.size >= settings.max_file_bytes or old):
+                with suppress(OSError):  # it goes on
+                    state.turn()
+                    state.queue.put(None)
+
+    def _finish(self) -> None:
+        """Sync all that is left, as often as it takes or failures allow, and close the last journal in order."""
+        state = self.state
+        state.flush_asked = True
+        while state.problem is None and not self.sync():
+            time.sleep(_AGAIN_SECONDS * state.tally.failures)
+        with state.lock:
+            file = state.file
+            file.next_seq = state.next_seq
+            if not file.spoilt:
+                file.finish(state.run)
+        with suppress(OSError):  # its ticks are permanent, or given up, already
+            file.make_permanent(file.size)
+        with state.lock:
+            state.sealing += [*state.abandoned, *state.retired, file]
+            state.sealing.sort(key=lambda one: one.number)
+            state.abandoned, state.retired = [], []
+            state.changed.notify_all()

@@ -1,0 +1,89 @@
+"""Receipt: what became of ticks that were handed to a recorder; and the report on all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Receipt(NamedTuple):
+    """What became of ticks handed over: true when every one of them was accepted.
+
+    Attributes
+    ----------
+    accepted : int
+        Ticks that the operating system has: a process that dies now does not lose them.
+    seq : int
+        Place in the run of the last tick accepted so far; -1 before the first.
+    durable_seq : int
+        Place up to which a power cut loses nothing.
+    reason : str, optional
+        Why a tick was refused: a code of `TickError`, or ``disk_full``, ``write_failed``, ``overflow``, ``closed``,
+        ``stopped``, ``forked`` or ``reentrant``.
+    refused : int
+        Ticks that were refused; they are never found on disk.
+
+    Examples
+    --------
+    >>> bool(Receipt(1, 7, 3)), bool(Receipt(0, 7, 3, "disk_full", 1))
+    (True, False)
+    """
+
+    accepted: int
+    seq: int
+    durable_seq: int
+    reason: str | None = None
+    refused: int = 0
+
+    def __bool__(self) -> bool:
+        return not self.refused
+
+    @property
+    def durable(self) -> bool:
+        """Whether all that was accepted so far survives a power cut."""
+        return self.durable_seq >= self.seq
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingReport:
+    """What a recorder did from its start to its end.
+
+    Attributes
+    ----------
+    path : Path
+        The store.
+    run : str
+        Name of the run: the sources of its rows begin with it.
+    ticks, bytes : int
+        Ticks accepted, and bytes written to journals.
+    segments, journals_left : int
+        Segments made, and journals that could not be sealed now; they can be read, and are sealed by `open_store`.
+    refused : dict
+        Ticks refused, by reason.
+    errors, retried : int
+        Calls of the operating system that failed, and ticks written again because of that.
+    durable : bool
+        Whether all that was accepted survives a power cut.
+    problem : str, optional
+        Why the recorder gave up.
+    """
+
+    path: Path
+    run: str
+    ticks: int
+    bytes: int
+    segments: int
+    journals_left: int
+    refused: dict[str, int] = field(default_factory=dict)
+    errors: int = 0
+    retried: int = 0
+    durable: bool = True
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        refused = sum(self.refused.values())
+        told = f"{self.ticks:,} ticks recorded in {self.path}"
+        told += f", {refused:,} refused" if refused else ""
+        told += f", {self.journals_left} journals left to seal" if self.journals_left else ""
+        return told + (f"; {self.problem}" if self.problem else "")

@@ -1,0 +1,80 @@
+"""Sealer: makes segments of journals that are complete, off the threads that write and sync."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Final
+
+from replaylab.errors import ReplayLabError
+from replaylab.recording.event import RecorderEventKind
+from replaylab.recording.file import JournalFile
+from replaylab.recording.state import State
+from replaylab.recovery import recorded_extents, seal
+from replaylab.store import Store
+
+_AGAIN_SECONDS: Final = 1.0  # after a failure, doubled with each one in a row
+_LONGEST_SECONDS: Final = 60.0
+_log = logging.getLogger("replaylab.recorder")
+
+
+class Sealer:
+    """Seals the journals of a recorder in their order; a thread is there only while there is something to seal."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.current: JournalFile | None = None
+        self._thread: threading.Thread | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    def wake(self) -> None:
+        """Seal what is waiting, on a thread of its own."""
+        busy = self._thread is not None and self._thread.is_alive()
+        if self.state.sealing and not busy and time.monotonic() >= self._not_before:
+            name = f"replaylab-sealer-{self.state.run[-12:]}"
+            self._thread = threading.Thread(target=self.seal_all, name=name, daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # the interpreter is ending; `finish` seals
+                self._thread = None
+
+    def finish(self) -> None:
+        """Seal what is left, now; what cannot be sealed stays a journal."""
+        if self._thread is not None:
+            self._thread.join()
+        self.seal_all()
+
+    def seal_all(self) -> None:
+        """Seal what is waiting, until one fails."""
+        state = self.state
+        while True:
+            with state.lock:
+                self.current = state.sealing[0] if state.sealing else None
+            if self.current is None:
+                return
+            try:
+                self._seal(self.current)
+            except (ReplayLabError, OSError) as error:
+                self._failures += 1
+                self._not_before = time.monotonic() + min(_LONGEST_SECONDS, _AGAIN_SECONDS * 2**self._failures)
+                _log.warning("recorder %s: %s is sealed later: %s", state.run, self.current.path.name, error)
+                self.current = None
+                return
+            self._failures = 0
+
+    def _seal(self, file: JournalFile) -> None:
+        state = self.state
+        troubled = bool(self._failures or state.tally.errors)  # else no segment can hold anything of this journal
+        recorded = recorded_extents(Store(state.root)) if troubled else []
+        sealed = seal(state.root, file.path, recorded)
+        with state.lock:
+            state.sealing.remove(file)
+        file.close()
+        if sealed is not None:
+            state.tally.segments += 1
+            state.tally.quarantined_bytes += sealed.quarantined_bytes
+            state.tell(
+                RecorderEventKind.SEALED, journal=sealed.journal, ticks=sealed.ticks, recording_state=sealed.state
+            )

@@ -1,0 +1,113 @@
+"""Status: what a recorder knows of itself at a moment, read without waiting for anybody."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+BOUNDS_US: Final = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How long something took, in microseconds.
+
+    Attributes
+    ----------
+    counts : tuple of int
+        How many took at most each of `BOUNDS_US`, and at last those that took longer.
+    sum_us, max_us : int
+        Total and longest.
+
+    Examples
+    --------
+    >>> Histogram((0, 3) + (0,) * 12, sum_us=420, max_us=190).mean_us
+    140.0
+    """
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS_US) + 1)
+    sum_us: int = 0
+    max_us: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.counts)
+
+    @property
+    def mean_us(self) -> float:
+        """Mean; 0 when there were none."""
+        return self.sum_us / self.count if self.count else 0.0
+
+    def added(self, seconds: float) -> Histogram:
+        """Give the histogram with one duration more."""
+        took = max(0, round(seconds * 1e6))
+        at = bisect_left(BOUNDS_US, took)
+        counts = (*self.counts[:at], self.counts[at] + 1, *self.counts[at + 1 :])
+        return Histogram(counts, self.sum_us + took, max(self.max_us, took))
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStatus:
+    """What a recorder knows of itself.
+
+    Attributes
+    ----------
+    state : str
+        ``recording``, ``paused`` (refusing for want of space), ``failed``, ``closed`` or ``forked``.
+    verdict, reasons : str, tuple of str
+        ``healthy``, ``degraded`` or ``failed``, and why.
+    run, path, journal, game_id : str, Path, Path, str or None
+        The run, the store, the journal now written and the game now recorded.
+    durability : dict
+        The bound in force: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
+    accepted, unsynced, seq, durable_seq : int
+        Ticks accepted, those of them not yet synced, and the places of the last accepted and the last synced one.
+    durable_at : datetime, optional
+        When something was last made permanent (UTC).
+    refused : dict
+        Ticks refused, by reason.
+    errors, failures, retried, quarantined_bytes : int
+        Calls that failed, failures in a row, ticks written again, bytes set aside while sealing.
+    games, segments, journals, bytes : int
+        Games begun, segments made, journals not yet sealed, bytes written to journals.
+    free_bytes : int
+        Free space when last looked at.
+    sync_us, flush_us : Histogram
+        How long one sync took, and making permanent all that was waiting.
+    callback_errors : int
+        Exceptions of the `on_event` callback.
+    last_error : str, optional
+        Of the operating system.
+    """
+
+    state: str
+    verdict: str
+    reasons: tuple[str, ...]
+    run: str
+    path: Path
+    journal: Path
+    game_id: str | None
+    durability: dict[str, Any]
+    accepted: int
+    unsynced: int
+    seq: int
+    durable_seq: int
+    durable_at: datetime | None
+    refused: dict[str, int] = field(default_factory=dict)
+    errors: int = 0
+    failures: int = 0
+    retried: int = 0
+    quarantined_bytes: int = 0
+    games: int = 0
+    segments: int = 0
+    journals: int = 0
+    bytes: int = 0
+    free_bytes: int = 0
+    sync_us: Histogram = field(default_factory=Histogram)
+    flush_us: Histogram = field(default_factory=Histogram)
+    callback_errors: int = 0
+    last_error: str | None = None

@@ -1,0 +1,70 @@
+"""Sequence: a set of whole numbers kept as runs of neighbours, as the places of ticks in a recording are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replaylab.table import Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A set of whole numbers: `runs` of (first, last), in order, neither touching nor overlapping.
+
+    Examples
+    --------
+    >>> held = Sequence.of([4, 5, 7]) | Sequence.of([6])
+    >>> held.runs, 6 in held, len(held)
+    (((4, 7),), True, 4)
+    """
+
+    runs: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Sequence:
+        """Give the set of some numbers, in any order and as often as they come."""
+        values = np.unique(np.fromiter(numbers, np.int64))
+        if not len(values):
+            return cls()
+        breaks = np.flatnonzero(np.diff(values) > 1)
+        firsts = values[np.concatenate([[0], breaks + 1])].tolist()
+        lasts = values[np.concatenate([breaks, [len(values) - 1]])].tolist()
+        return cls(tuple(zip(firsts, lasts, strict=True)))
+
+    @classmethod
+    def told(cls, runs: Iterable[Iterable[int]]) -> Sequence:
+        """Give the set that runs tell, which may touch and overlap."""
+        merged: list[tuple[int, int]] = []
+        for first, last in sorted((first, last) for first, last in runs):
+            if merged and first <= merged[-1][1] + 1:
+                merged[-1] = merged[-1][0], max(last, merged[-1][1])
+            else:
+                merged.append((first, last))
+        return cls(tuple(merged))
+
+    def __or__(self, other: Sequence) -> Sequence:
+        return Sequence.told([*self.runs, *other.runs]) if self.runs and other.runs else self if self.runs else other
+
+    def __contains__(self, number: object) -> bool:
+        return any(first <= number <= last for first, last in self.runs) if isinstance(number, int) else False
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.runs)
+
+    def __bool__(self) -> bool:
+        return bool(self.runs)
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for first, last in self.runs for number in range(first, last + 1))
+
+    def holds(self, numbers: Whole) -> NDArray[np.bool_]:
+        """Tell which of many numbers are in the set."""
+        if not self.runs:
+            return np.zeros(len(numbers), np.bool_)
+        firsts, lasts = np.array(self.runs, np.int64).T
+        at = np.searchsorted(firsts, numbers, "right") - 1
+        return np.asarray((at >= 0) & (numbers <= lasts[np.maximum(at, 0)]))
