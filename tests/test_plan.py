@@ -11,9 +11,9 @@ import pytest
 from replaylab import plan as planning
 from replaylab.errors import SourceUnreadable
 from replaylab.extent import Extent
+from replaylab.opening import open_store
 from replaylab.plan import Plan, plan
 from replaylab.source import find_sources
-from replaylab.opening import open_store
 from tests.stores import as_nobody, game_lines, line, locked_away, names, opened_to_all, quiet, rows, simulated, state
 
 GAME = "20310102-0123456789ab4cde"

@@ -17,8 +17,8 @@ import pytest
 from replaylab.digest import file_digest, name_digest, rows_digest, sum_digests
 from replaylab.errors import SegmentDamaged, StoreTooNew
 from replaylab.footer import FOOTER_KEY
-from replaylab.segment import Segment, write_segment
 from replaylab.opening import open_store
+from replaylab.segment import Segment, write_segment
 from replaylab.table import SCHEMA
 from tests.stores import game_lines, line, names, quiet, simulated
 

@@ -24,7 +24,8 @@ from replaylab.columns import as_numpy, column
 from replaylab.errors import AnalysisError, SegmentDamaged
 from replaylab.order import in_order_received
 from replaylab.segment import Segment
-from replaylab.store import Store, open_store
+from replaylab.opening import open_store
+from replaylab.store import Store
 from replaylab.summary import COLUMNS, SCHEMA, summarise
 
 _READ: Final = [*COLUMNS, "seq"]

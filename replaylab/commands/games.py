@@ -68,8 +68,8 @@ def plot(
 ) -> None:
     """Draw a game, or all games together."""
     from replaylab.export import save_picture
-    from replaylab.screen import show_json, show_pairs
     from replaylab.opening import open_store
+    from replaylab.screen import show_json, show_pairs
 
     if log and game is None:
         raise SettingsError("--log: goes with a game, whose id was not given")

@@ -33,8 +33,8 @@ def play(
     import io
 
     from replaylab.engine import ReplayEngine
-    from replaylab.screen import show_json
     from replaylab.opening import open_store
+    from replaylab.screen import show_json
     from replaylab.terminal import Watch, keyboard, print_ticks, row_at, speed_of
 
     opened = open_store(store)

@@ -19,9 +19,9 @@ def info(
     json: AsJson = False,
 ) -> None:
     """Show a store and its games, or one game."""
+    from replaylab.opening import open_store
     from replaylab.overview import overview
     from replaylab.screen import show_game, show_games, show_json, show_overview
-    from replaylab.opening import open_store
 
     opened = open_store(store)
     if game is not None:
