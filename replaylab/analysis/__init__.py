@@ -22,19 +22,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replaylab.analysis.batch import map_games, summarise
+    from replaylab.analysis.entries import EntryStudy, entry_study, entry_trades, touch_table
+    from replaylab.analysis.horizons import excursion_table, horizon_table
     from replaylab.analysis.paths import Paths, paths
     from replaylab.analysis.results import Interrupted, Results
     from replaylab.analysis.selection import Selection
     from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
     from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
+    from replaylab.analysis.trades import EntryPlan
 
 __all__ = [
     "BetSequence",
+    "EntryPlan",
+    "EntryStudy",
     "Interrupted",
     "Paths",
     "Results",
     "Selection",
     "bet_sequence",
+    "entry_study",
+    "entry_trades",
+    "excursion_table",
+    "horizon_table",
     "map_games",
     "martingale",
     "paths",
@@ -42,15 +51,22 @@ __all__ = [
     "sidebet_pooled",
     "sidebet_table",
     "summarise",
+    "touch_table",
 ]
 
 _HOME = {
     "BetSequence": "sequences",
+    "EntryPlan": "trades",
+    "EntryStudy": "entries",
     "Interrupted": "results",
     "Paths": "paths",
     "Results": "results",
     "Selection": "selection",
     "bet_sequence": "sequences",
+    "entry_study": "entries",
+    "entry_trades": "entries",
+    "excursion_table": "horizons",
+    "horizon_table": "horizons",
     "map_games": "batch",
     "martingale": "sequences",
     "paths": "paths",
@@ -58,6 +74,7 @@ _HOME = {
     "sidebet_pooled": "sidebets",
     "sidebet_table": "sidebets",
     "summarise": "batch",
+    "touch_table": "entries",
 }
 
 
