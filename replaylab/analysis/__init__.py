@@ -22,13 +22,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replaylab.analysis.batch import map_games, summarise
+    from replaylab.analysis.durations import duration_hist
     from replaylab.analysis.entries import EntryStudy, entry_study, entry_trades, touch_table
+    from replaylab.analysis.features import features, features_at
+    from replaylab.analysis.games import bootstrap, games, games_of, split
+    from replaylab.analysis.hazard import hazard, p_rug_within
     from replaylab.analysis.horizons import excursion_table, horizon_table
+    from replaylab.analysis.neighbours import SequenceStudy, sequence_study
     from replaylab.analysis.paths import Paths, paths
+    from replaylab.analysis.peaks import peak_quantiles, peak_table
     from replaylab.analysis.results import Interrupted, Results
     from replaylab.analysis.selection import Selection
     from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
     from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
+    from replaylab.analysis.survival import Survival, survival
     from replaylab.analysis.trades import EntryPlan
 
 __all__ = [
@@ -39,18 +46,33 @@ __all__ = [
     "Paths",
     "Results",
     "Selection",
+    "SequenceStudy",
+    "Survival",
     "bet_sequence",
+    "bootstrap",
+    "duration_hist",
     "entry_study",
     "entry_trades",
     "excursion_table",
+    "features",
+    "features_at",
+    "games",
+    "games_of",
+    "hazard",
     "horizon_table",
     "map_games",
     "martingale",
+    "p_rug_within",
     "paths",
+    "peak_quantiles",
+    "peak_table",
+    "sequence_study",
     "sidebet_heatmap",
     "sidebet_pooled",
     "sidebet_table",
+    "split",
     "summarise",
+    "survival",
     "touch_table",
 ]
 
@@ -62,18 +84,33 @@ _HOME = {
     "Paths": "paths",
     "Results": "results",
     "Selection": "selection",
+    "SequenceStudy": "neighbours",
+    "Survival": "survival",
     "bet_sequence": "sequences",
+    "bootstrap": "games",
+    "duration_hist": "durations",
     "entry_study": "entries",
     "entry_trades": "entries",
     "excursion_table": "horizons",
+    "features": "features",
+    "features_at": "features",
+    "games": "games",
+    "games_of": "games",
+    "hazard": "hazard",
     "horizon_table": "horizons",
     "map_games": "batch",
     "martingale": "sequences",
+    "p_rug_within": "hazard",
     "paths": "paths",
+    "peak_quantiles": "peaks",
+    "peak_table": "peaks",
+    "sequence_study": "neighbours",
     "sidebet_heatmap": "sidebets",
     "sidebet_pooled": "sidebets",
     "sidebet_table": "sidebets",
+    "split": "games",
     "summarise": "batch",
+    "survival": "survival",
     "touch_table": "entries",
 }
 
