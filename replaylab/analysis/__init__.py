@@ -21,6 +21,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from replaylab.analysis.account import Rules
+    from replaylab.analysis.backtest import Backtest, backtest
     from replaylab.analysis.batch import map_games, summarise
     from replaylab.analysis.durations import duration_hist
     from replaylab.analysis.entries import EntryStudy, entry_study, entry_trades, touch_table
@@ -29,25 +31,40 @@ if TYPE_CHECKING:
     from replaylab.analysis.hazard import hazard, p_rug_within
     from replaylab.analysis.horizons import excursion_table, horizon_table
     from replaylab.analysis.neighbours import SequenceStudy, sequence_study
+    from replaylab.analysis.order import Bet, Buy, Sell
     from replaylab.analysis.paths import Paths, paths
     from replaylab.analysis.peaks import peak_quantiles, peak_table
     from replaylab.analysis.results import Interrupted, Results
+    from replaylab.analysis.ruin import ruin
     from replaylab.analysis.selection import Selection
     from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
     from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
     from replaylab.analysis.survival import Survival, survival
+    from replaylab.analysis.tape import Tape
+    from replaylab.analysis.trader import Trader
     from replaylab.analysis.trades import EntryPlan
+    from replaylab.analysis.vectorised import Vectorised
+    from replaylab.analysis.volatility import spike_table, volatility_by_price
 
 __all__ = [
+    "Backtest",
+    "Bet",
     "BetSequence",
+    "Buy",
     "EntryPlan",
     "EntryStudy",
     "Interrupted",
     "Paths",
     "Results",
+    "Rules",
     "Selection",
+    "Sell",
     "SequenceStudy",
     "Survival",
+    "Tape",
+    "Trader",
+    "Vectorised",
+    "backtest",
     "bet_sequence",
     "bootstrap",
     "duration_hist",
@@ -66,26 +83,38 @@ __all__ = [
     "paths",
     "peak_quantiles",
     "peak_table",
+    "ruin",
     "sequence_study",
     "sidebet_heatmap",
     "sidebet_pooled",
     "sidebet_table",
+    "spike_table",
     "split",
     "summarise",
     "survival",
     "touch_table",
+    "volatility_by_price",
 ]
 
 _HOME = {
+    "Backtest": "backtest",
+    "Bet": "order",
     "BetSequence": "sequences",
+    "Buy": "order",
     "EntryPlan": "trades",
     "EntryStudy": "entries",
     "Interrupted": "results",
     "Paths": "paths",
     "Results": "results",
+    "Rules": "account",
     "Selection": "selection",
+    "Sell": "order",
     "SequenceStudy": "neighbours",
     "Survival": "survival",
+    "Tape": "tape",
+    "Trader": "trader",
+    "Vectorised": "vectorised",
+    "backtest": "backtest",
     "bet_sequence": "sequences",
     "bootstrap": "games",
     "duration_hist": "durations",
@@ -104,14 +133,17 @@ _HOME = {
     "paths": "paths",
     "peak_quantiles": "peaks",
     "peak_table": "peaks",
+    "ruin": "ruin",
     "sequence_study": "neighbours",
     "sidebet_heatmap": "sidebets",
     "sidebet_pooled": "sidebets",
     "sidebet_table": "sidebets",
+    "spike_table": "volatility",
     "split": "games",
     "summarise": "batch",
     "survival": "survival",
     "touch_table": "entries",
+    "volatility_by_price": "volatility",
 }
 
 
