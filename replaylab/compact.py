@@ -22,6 +22,7 @@ import xxhash
 from replaylab.digest import ENDING, file_digest, name_digest, sum_digests
 from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
 from replaylab.errors import SegmentDamaged, StoreError
+from replaylab.objectstore import refuse_uri
 from replaylab.order import in_order_received, sorted_by_game
 from replaylab.progress import bar
 from replaylab.remark import opened_writer
@@ -80,6 +81,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
     >>> report.segments_before, report.segments_after
     (2, 1)
     """
+    refuse_uri(store)
     opened = store if isinstance(store, Store) else Store(store)
     with sole_writer(opened.path):
         remove_leftovers(opened)

@@ -13,6 +13,7 @@ from replaylab.compact import remove_leftovers
 from replaylab.durable import make_folders, sole_writer
 from replaylab.errors import SourceUnreadable, StoreError
 from replaylab.job import Folders
+from replaylab.objectstore import refuse_uri
 from replaylab.plan import plan
 from replaylab.progress import bar
 from replaylab.source import find_sources
@@ -79,6 +80,7 @@ def convert(
     given = {"source_tz": source_tz, "workers": workers, "progress": progress}
     settings = current().changed(**{name: value for name, value in given.items() if value is not None})
     zone = settings.source_tz
+    refuse_uri(store)
     found = find_sources(sources)
     root = Path(store)
     folders = Folders(root / SEGMENTS, root / REMARKS)

@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replaylab.errors import ReplayLabError
+from replaylab.interchange import pandas_frame, polars_frame
 from replaylab.summary import summarise
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
@@ -72,6 +75,14 @@ class Game:
             place = table.column_names.index(name)
             table = table.set_column(place, pa.field(name, pa.string()), table.column(name).cast(pa.string()))
         return table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give every row as received as a pandas frame: prices are Decimals, whole numbers nullable."""
+        return pandas_frame(self.ticks())
+
+    def to_polars(self) -> pl.DataFrame:
+        """Give every row as received as a Polars frame; prices are Decimal(38, 24). Needs the extra `polars`."""
+        return polars_frame(self.ticks())
 
     def live(self) -> pa.Table:
         """Give the live ticks (active, not rugged): merged over sources, in order, each tick number once."""

@@ -6,7 +6,7 @@ The file systems are those of pyarrow (S3, GCS, HDFS, Azure), and those of fsspe
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -261,15 +261,24 @@ def _from_uri(uri: str) -> tuple[FileSystem, str]:
         with reaching(uri):
             found: tuple[FileSystem, str] = FileSystem.from_uri(uri)
     except pa.ArrowInvalid as error:
-        scheme, _, place = uri.partition("://")
-        fsspec = importlib.import_module("fsspec") if importlib.util.find_spec("fsspec") else None
-        if fsspec is None or scheme not in fsspec.available_protocols():
-            raise StoreNotFound(
-                f"{_bare(uri)}: no file system for it ({error}); install fsspec and its package for {scheme}://, or "
-                "open the place with filesystem=..."
-            ) from None
-        return _arrow_filesystem(fsspec.filesystem(scheme)), place
+        if "Unrecognized filesystem type" not in str(error):
+            raise StoreNotFound(f"{_bare(uri)}: {error}; see pyarrow.fs for what a URI may say") from None
+        return _from_fsspec(uri)
     return found
+
+
+def _from_fsspec(uri: str) -> tuple[FileSystem, str]:
+    scheme, _, place = uri.partition("://")
+    try:
+        return _arrow_filesystem(importlib.import_module("fsspec").filesystem(scheme)), place
+    except (
+        ImportError,
+        ValueError,
+    ) as error:  # fsspec itself, the package for the scheme, or a scheme it does not know
+        raise StoreNotFound(
+            f"{_bare(uri)}: no file system for it ({error}); install fsspec and its package for {scheme}://, or open "
+            "the place with filesystem=..."
+        ) from None
 
 
 def _arrow_filesystem(filesystem: Any) -> FileSystem:

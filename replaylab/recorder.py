@@ -22,6 +22,7 @@ from replaylab.durable import keep_room, make_folders, remove, storing, sync_fol
 from replaylab.errors import DiskLow, RecordingFailed, ReplayLabError
 from replaylab.game import Game
 from replaylab.journal import Header, run_name
+from replaylab.objectstore import refuse_uri
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 from replaylab.recording.keeper import Keeper
 from replaylab.recording.receipt import Receipt, RecordingReport
@@ -100,6 +101,7 @@ class Recorder:
         checked_choice("durability", durability, ("group", "tick", "none"))
         checked_choice("overflow", overflow, ("block", "refuse"))
         world = world or World()
+        refuse_uri(store)
         root = store.path if isinstance(store, Store) else Path(store)
         run = run_name(world.now(), os.getpid(), os.urandom(8))
         state = State(root, run, settings or current(), durability, world)

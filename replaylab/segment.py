@@ -51,8 +51,11 @@ _WRITING: Final[dict[str, Any]] = {
 class Segment:
     """An opened segment: its footer is read when asked for, its rows never kept."""
 
+    filesystem: Any = None  # of pyarrow, when it is not that of this machine
+
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.place = str(path)
 
     @property
     def name(self) -> str:

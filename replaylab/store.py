@@ -18,6 +18,7 @@ from replaylab.digest import ENDING, file_digest, name_digest
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.extent import Extent
 from replaylab.game import Game
+from replaylab.interchange import Interchange
 from replaylab.order import in_order_received
 from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import Segment
@@ -37,7 +38,7 @@ _COMPACTIONS: Final = 10  # that may get in the way of one reading
 _log = logging.getLogger(__name__)
 
 
-class Store:
+class Store(Interchange):
     """A folder of segments, read as it is now: what another process adds is seen at the next call.
 
     Examples

@@ -21,7 +21,7 @@ LAYERS: list[list[str]] = [
     ["scan", "sequence"],
     ["durable", "journal"],
     ["digest", "extent", "footer", "remark", "segment", "tail"],
-    ["chart", "html", "summary", "verification"],
+    ["chart", "html", "interchange", "summary", "verification"],
     ["game", "objectstore", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
     ["recovery"],
