@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from replaylab.columns import as_numpy, column, present
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import INT32_MAX, Phase
 
@@ -52,7 +52,8 @@ SCHEMA: Final = pa.schema(
     ]
 )
 _NONE: Final = np.int64(INT32_MAX + 1)  # larger than any tick
-_LEAST: Final = np.iinfo(np.int64).min
+_LEAST: Final = int(np.iinfo(np.int64).min)
+_GREATEST: Final = int(np.iinfo(np.int64).max)
 
 Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
@@ -76,42 +77,37 @@ def summarise(table: pa.Table) -> pa.Table:
     if not table.num_rows:
         return SCHEMA.empty_table()
     games = _Games(table)
-    live = games.flag("active") & ~games.flag("rugged")
-    rug_row = games.flag("rugged") & ~games.named("recorded_phase", Phase.RUG_EVENT_1)
-    tick = table.column("tick").to_numpy().astype(np.int64)
-    rug_tick = games.least(np.where(rug_row, tick, _NONE))
-    has_rug = rug_tick < _NONE
-    high, low = _price_words(table.column("price"))
-    at_rug = games.first(rug_row & (tick == rug_tick[games.of_row]))
-    counted = live & (tick < rug_tick[games.of_row])
-    peak_row = games.first_greatest(counted & (high > _LEAST), high, low)
-    ticks = _LiveTicks(games, tick, live, rug_tick)
-    again = rug_row & ((high != high[at_rug[games.of_row]]) | (low != low[at_rug[games.of_row]]))
-    double = has_rug & (games.any(live & (tick > rug_tick[games.of_row])) | games.any(again))
+    tick = as_numpy(table.column("tick"))
     prices = table.column("price").combine_chunks()
+    high, low = _price_words(prices)
+    known = present(prices)
+    rug = _Rug(games, tick, high, low, known)
+    live = _LiveTicks(games, tick, rug.tick)
+    peak_row = live.row_of_greatest(high, low, known)
     start, end = games.span("timestamp")
-    started = ticks.count > 0
-    complete = has_rug & (ticks.below_rug > 0) & (ticks.below_rug == rug_tick) & ~double
+    started = live.count > 0
+    double = rug.seen & (live.after_rug | rug.differs)
+    complete = rug.seen & (live.below_rug > 0) & (live.below_rug == rug.tick) & ~double
     return pa.Table.from_arrays(
         [
             games.names(),
-            pa.array(games.rows),
-            pa.array(ticks.count),
-            pa.array(rug_tick, mask=~has_rug),
-            prices.take(pa.array(at_rug, mask=~has_rug)),
-            prices.take(pa.array(peak_row, mask=peak_row < 0)),
-            pa.array(tick[peak_row], mask=peak_row < 0),
+            column(games.rows),
+            column(live.count),
+            column(rug.tick, ~rug.seen),
+            prices.take(column(rug.row, ~rug.seen)),
+            prices.take(column(peak_row, peak_row < 0)),
+            column(tick[peak_row].astype(np.int64), peak_row < 0),
             start,
             end,
-            pa.array(ticks.first, mask=~started),
-            pa.array(ticks.last, mask=~started),
-            pa.array(complete),
-            pa.array(started & (ticks.first > 0)),
-            pa.array(started & ~has_rug),
-            pa.array(ticks.gaps),
-            pa.array(ticks.missing),
-            pa.array(double),
-            pa.array(games.total(games.flag("repaired"))),
+            column(live.first, ~started),
+            column(live.last, ~started),
+            column(complete),
+            column(started & (live.first > 0)),
+            column(started & ~rug.seen),
+            column(live.gaps),
+            column(live.missing),
+            column(double),
+            column(games.count(np.flatnonzero(games.flag("repaired")))),
             games.sources(),
         ],
         schema=SCHEMA,
@@ -119,81 +115,61 @@ def summarise(table: pa.Table) -> pa.Table:
 
 
 class _Games:
-    """Rows grouped by game, and sums over the groups; each game's rows stand together."""
+    """Rows grouped by game; each game's rows stand together."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        column = table.column("game_id").unify_dictionaries().combine_chunks()
-        codes = column.indices.to_numpy()
+        ids = table.column("game_id").unify_dictionaries().combine_chunks()
+        codes = as_numpy(ids.indices)
         self.starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
         self.rows = np.diff(self.starts, append=len(codes))
-        self.of_row = np.repeat(np.arange(len(self.starts)), self.rows)
-        self._column = column
+        self.of_row = np.repeat(np.arange(len(self.starts), dtype=np.int32), self.rows)
+        self._ids = ids
 
     def names(self) -> pa.Array:
         """Game ids."""
-        return self._column.take(pa.array(self.starts)).dictionary_decode()
+        return self._ids.take(column(self.starts)).dictionary_decode()
 
     def flag(self, name: str) -> Flags:
         """A column of flags."""
-        return np.asarray(self.table.column(name).to_numpy(), np.bool_)
+        return np.asarray(as_numpy(self.table.column(name)), np.bool_)
 
-    def named(self, name: str, text: str) -> Flags:
-        """Which rows hold a text in a column of names."""
-        column = self.table.column(name).unify_dictionaries().combine_chunks()
-        texts = column.dictionary.to_pylist()
-        wanted = texts.index(text) if text in texts else -2
-        return np.asarray(pc.fill_null(column.indices, -1).to_numpy() == wanted)
+    def count(self, rows: Whole) -> Whole:
+        """How many of the rows given each game has."""
+        return np.bincount(self.of_row[rows], minlength=len(self.starts)).astype(np.int64)
 
-    def least(self, values: Whole) -> Whole:
-        """Least value a game."""
-        return np.asarray(np.minimum.reduceat(values, self.starts))
+    def first(self, rows: Whole) -> Whole:
+        """The first of the rows given, in order, of each game; -1 where it has none."""
+        found = np.full(len(self.starts), np.int64(-1))
+        found[self.of_row[rows[::-1]]] = rows[::-1]
+        return found
 
-    def greatest(self, values: Whole) -> Whole:
-        """Greatest value a game."""
-        return np.asarray(np.maximum.reduceat(values, self.starts))
-
-    def total(self, flags: Flags) -> Whole:
-        """Number of true rows a game."""
-        return np.asarray(np.add.reduceat(flags, self.starts, dtype=np.int64))
-
-    def any(self, flags: Flags) -> Flags:
-        """Whether a game has a true row."""
-        return np.asarray(np.logical_or.reduceat(flags, self.starts))
-
-    def first(self, flags: Flags) -> Whole:
-        """First true row a game, -1 where there is none."""
-        rows = np.where(flags, np.arange(len(flags)), len(flags))
-        found = self.least(rows)
-        return np.where(found < len(flags), found, -1)
-
-    def first_greatest(self, flags: Flags, high: Whole, low: NDArray[np.uint64]) -> Whole:
-        """First true row a game with the greatest price, compared exactly; -1 where there is none."""
-        best_high = self.greatest(np.where(flags, high, _LEAST))
-        tied = flags & (high == best_high[self.of_row])
-        best_low = np.maximum.reduceat(np.where(tied, low, np.uint64(0)), self.starts)
-        return self.first(tied & (low == best_low[self.of_row]))
+    def not_named(self, name: str, text: str, rows: Whole) -> Whole:
+        """Those of the rows given that do not hold a text in a column of names."""
+        names = self.table.column(name).unify_dictionaries().combine_chunks()
+        texts = names.dictionary.to_pylist()
+        if text not in texts:
+            return rows
+        other = as_numpy(names.indices, null=-1)[rows] != texts.index(text)
+        kept: Whole = rows[other]
+        return kept
 
     def span(self, name: str) -> tuple[pa.Array, pa.Array]:
         """Earliest and latest known time a game."""
         times = self.table.column(name).cast(pa.int64()).combine_chunks()
-        if not times.null_count:
-            known = times.to_numpy()
-            return (
-                pa.array(self.least(known)).cast(TIME_TYPE),
-                pa.array(self.greatest(known)).cast(TIME_TYPE),
-            )
-        first = self.least(pc.fill_null(times, np.iinfo(np.int64).max).to_numpy())
-        last = self.greatest(pc.fill_null(times, _LEAST).to_numpy())
-        unknown = last == _LEAST
-        return pa.array(first, mask=unknown).cast(TIME_TYPE), pa.array(last, mask=unknown).cast(TIME_TYPE)
+        first = np.minimum.reduceat(as_numpy(times, null=_GREATEST), self.starts)
+        last = np.maximum.reduceat(as_numpy(times, null=_LEAST), self.starts)
+        unknown = (last == _LEAST) if times.null_count else None
+        return column(first, unknown).cast(TIME_TYPE), column(last, unknown).cast(TIME_TYPE)
 
     def sources(self) -> pa.Array:
         """Names of the sources a game came from, in the order received."""
-        column = self.table.column("source").unify_dictionaries().combine_chunks()
-        texts = column.dictionary.to_pylist()
-        codes = column.indices.to_numpy()
-        changes = np.concatenate([[0], np.flatnonzero((codes[1:] != codes[:-1]) | (np.diff(self.of_row) > 0)) + 1])
+        names = self.table.column("source").unify_dictionaries().combine_chunks()
+        texts = names.dictionary.to_pylist()
+        codes = as_numpy(names.indices)
+        changed = codes[1:] != codes[:-1]
+        changed[self.starts[1:] - 1] = True
+        changes = np.concatenate([[0], np.flatnonzero(changed) + 1])
         found: list[list[str]] = [[] for _ in self.starts]
         for row, game in zip(changes.tolist(), self.of_row[changes].tolist(), strict=True):
             text = texts[codes[row]]
@@ -202,40 +178,84 @@ class _Games:
         return pa.array(found, pa.list_(pa.string()))
 
 
+class _Rug:
+    """The rug of each game: whether it was `seen`, its `tick` (else larger than any), its `row` (else -1).
+
+    `differs` where another row tells of a rug at another price.
+    """
+
+    def __init__(
+        self, games: _Games, tick: NDArray[np.int32], high: Whole, low: NDArray[np.uint64], known: Flags
+    ) -> None:
+        rows = games.not_named("recorded_phase", Phase.RUG_EVENT_1, np.flatnonzero(games.flag("rugged")))
+        game, number = games.of_row[rows], tick[rows].astype(np.int64)
+        self.tick = np.full(len(games.starts), _NONE)
+        np.minimum.at(self.tick, game, number)
+        self.seen = self.tick < _NONE
+        self.row = games.first(rows[number == self.tick[game]])
+        at_rug = self.row[game]
+        other = (high[rows] != high[at_rug]) | (low[rows] != low[at_rug])
+        other = np.where(known[rows] & known[at_rug], other, known[rows] != known[at_rug])
+        self.differs = np.zeros(len(games.starts), np.bool_)
+        self.differs[game[other]] = True
+
+
 class _LiveTicks:
     """The distinct live ticks of each game: how many, from where to where, and what is missing up to the rug."""
 
-    def __init__(self, games: _Games, tick: Whole, live: Flags, rug_tick: Whole) -> None:
-        rows = np.flatnonzero(live)
-        game, number = games.of_row[rows], tick[rows]
-        step = np.diff(number)
-        if ((step <= 0) & (np.diff(game) == 0)).any():  # out of order, or a tick twice
-            keys = np.unique(game.astype(np.int64) << 32 | number)
-            game, number = keys >> 32, keys & 0xFFFFFFFF
+    def __init__(self, games: _Games, tick: NDArray[np.int32], rug_tick: Whole) -> None:
+        self._games = games
+        self._rows = np.flatnonzero(games.flag("active") & ~games.flag("rugged"))
+        game, number = games.of_row[self._rows], tick[self._rows]
         total = len(games.starts)
-        self.count = np.bincount(game, minlength=total).astype(np.int64)
-        self.first = np.full(total, _NONE)
-        np.minimum.at(self.first, game, number)
-        self.last = np.full(total, np.int64(-1))
-        np.maximum.at(self.last, game, number)
-        kept = number < rug_tick[game]
-        game, number = game[kept], number[kept]
-        self.below_rug = np.bincount(game, minlength=total).astype(np.int64)
-        inside = (np.diff(game) == 0) & (np.diff(number) > 1)
-        last_below = np.full(total, np.int64(-1))
-        np.maximum.at(last_below, game, number)
+        kept = number < rug_tick[game] if (rug_tick <= INT32_MAX).any() else np.ones(len(number), np.bool_)
+        self.after_rug = np.zeros(total, np.bool_)
+        self.after_rug[game[(number > rug_tick[game]) & ~kept]] = True
+        self._counted = self._rows if kept.all() else self._rows[kept]
+        same = game[1:] == game[:-1]
+        if (same & (number[1:] <= number[:-1])).any():  # out of order, or a tick twice
+            keys = np.unique(game.astype(np.int64) << 32 | number)
+            game, number = (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+            kept = number < rug_tick[game]
+        self.count, self.first, self.last = _ends(game, number, total)
+        if not kept.all():
+            game, number = game[kept], number[kept]
+        self.below_rug, _, last_below = _ends(game, number, total)
+        inside = (game[1:] == game[:-1]) & (number[1:] - number[:-1] > 1)
         up_to_rug = (rug_tick < _NONE) & (self.below_rug > 0) & (rug_tick - last_below > 1)
         self.gaps = np.bincount(game[1:][inside], minlength=total).astype(np.int64) + up_to_rug
         end = np.where(rug_tick < _NONE, rug_tick, last_below + 1)
         self.missing = np.where(self.below_rug > 0, end - self.first - self.below_rug, 0)
 
+    def row_of_greatest(self, high: Whole, low: NDArray[np.uint64], known: Flags) -> Whole:
+        """First live row before the rug of each game with the greatest price, compared exactly; -1 for none."""
+        priced = known[self._counted]
+        rows = self._counted if priced.all() else self._counted[priced]
+        game, upper = self._games.of_row[rows], high[rows]
+        count = np.bincount(game, minlength=len(self._games.starts))
+        some = count > 0
+        begins = np.cumsum(count) - count
+        best = np.full(len(count), _LEAST)
+        if len(rows):
+            best[some] = np.maximum.reduceat(upper, begins[some])
+        tied = upper == best[game]
+        rows, game = rows[tied], game[tied]
+        lower = np.zeros(len(count), np.uint64)
+        np.maximum.at(lower, game, low[rows])
+        return self._games.first(rows[low[rows] == lower[game]])
 
-def _price_words(prices: pa.ChunkedArray) -> tuple[Whole, NDArray[np.uint64]]:
-    """Give prices as (signed high, unsigned low) halves of 128 bits; null is the least possible price."""
-    column = prices.combine_chunks()
-    words = np.frombuffer(column.buffers()[1], np.uint64)[2 * column.offset : 2 * (column.offset + len(column))]
-    high, low = words[1::2].view(np.int64), words[0::2]
-    if not column.null_count:
-        return high, low
-    present = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
-    return np.where(present, high, _LEAST), np.where(present, low, np.uint64(0))
+
+def _ends(game: NDArray[np.int32], number: NDArray[np.int32], total: int) -> tuple[Whole, Whole, Whole]:
+    """Give count, first and last of sorted numbers a game; larger than any number, and -1, where there is none."""
+    count = np.bincount(game, minlength=total).astype(np.int64)
+    end = np.cumsum(count)
+    some = count > 0
+    first, last = np.full(total, _NONE), np.full(total, np.int64(-1))
+    first[some], last[some] = number[(end - count)[some]], number[end[some] - 1]
+    return count, first, last
+
+
+def _price_words(prices: pa.Array) -> tuple[Whole, NDArray[np.uint64]]:
+    """Give prices as (signed high, unsigned low) halves of 128 bits; what stands for null says nothing."""
+    words = np.frombuffer(prices.buffers()[1], np.uint64)[2 * prices.offset : 2 * (prices.offset + len(prices))]
+    return words[1::2].view(np.int64), words[0::2]
