@@ -30,6 +30,16 @@ Floats = NDArray[np.float64]
 def entry_trades(source: Source, plan: EntryPlan, *, where: Selection | None = None) -> pd.DataFrame:
     """Every entry of a plan with its outcome, one row each.
 
+    Rows of one game are no repetitions of each other: count games, or ask `entry_study`, before a mean is believed.
+
+    Parameters
+    ----------
+    source : Store, path, Paths, or sequence of Segment
+    plan : EntryPlan
+        When to buy and when to sell.
+    where : Selection, optional
+        Which games.
+
     Returns
     -------
     DataFrame
@@ -88,6 +98,14 @@ class EntryStudy:
         `low`, `high`, `mean_result`, `mean_held`, `median_held`. The time that winners took is no optimum to hold:
         it leaves out those that did not win.
     plan : EntryPlan
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> drawn = Paths.of_arrays(*price_arrays(100, seed=1))
+    >>> study = entry_study(drawn, EntryPlan(at_tick=0, hold=40), resamples=0)
+    >>> study.outcomes["outcome"].tolist(), float(study.outcomes["share"].sum())
+    (['hold', 'rug'], 1.0)
     """
 
     summary: pd.DataFrame

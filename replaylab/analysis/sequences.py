@@ -47,6 +47,13 @@ class BetSequence:
         (bootstrap over games), `return_on_stake` (result / staked), `worst`, `best`.
     stakes : tuple of Decimal
         Stake of each bet.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> found = bet_sequence(Paths.of_arrays(*price_arrays(100, seed=1)), stakes=["0.01", "0.01"], resamples=0)
+    >>> found.summary["result"][0] == found.games["result"].sum()
+    True
     """
 
     games: pd.DataFrame

@@ -58,7 +58,8 @@ def sidebet_table(
     pays : int, str, Decimal or float
         Total return for a stake of 1, above 1.
     where : Selection, optional
-        Which games. Taking only complete ones lowers the age that games reach, as long ones are cut more often.
+        Which games. Taking only complete ones, or those whose rug was seen, lowers the age that games reach, as long
+        ones are cut more often; by default every game counts that was seen live at the tick.
     confidence : float
         Of `low` and `high`.
 

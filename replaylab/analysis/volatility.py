@@ -183,7 +183,6 @@ def _summed_moves(known: Paths) -> Floats:
     size = np.zeros(known.n_ticks)
     with np.errstate(divide="ignore", invalid="ignore"):
         size[1:] = np.abs(known.price[1:] / known.price[:-1] - 1)
-    size[known.start[:-1]] = 0.0
     return np.cumsum(np.where(np.isfinite(size), size, 0.0))
 
 

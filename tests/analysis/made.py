@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from hypothesis import strategies as st
 
 from replaylab.analysis.paths import Paths, paths
 from replaylab.simulation.bulk import price_arrays
@@ -65,6 +67,24 @@ def made(games: Iterable[Made]) -> Paths:
 def drawn(games: int = 100_000, seed: int = 1) -> Paths:
     """Give simulated games, the same for all tests of a run."""
     return Paths.of_arrays(*price_arrays(games, seed=seed))
+
+
+@st.composite
+def some_game(draw: st.DrawFn) -> Made:
+    """Draw a game of up to 90 ticks, some of them missing."""
+    ticks = list(range(draw(st.integers(1, 90))))
+    for missing in draw(st.sets(st.integers(0, 89), max_size=3)):
+        if missing in ticks and len(ticks) > 1:
+            ticks.remove(missing)
+    seed = draw(st.integers(0, 1000))
+    steps = np.random.default_rng(seed).normal(0, draw(st.sampled_from([0.0, 0.02, 0.4])), len(ticks))
+    prices = [repr(float(price)) for price in np.round(np.exp(np.cumsum(steps)), 12)]
+    return Made(ticks, draw(st.sampled_from([None, ticks[-1] + 1])), prices, "0.013")
+
+
+def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether features are the same to the last bit."""
+    return list(one) == list(other) and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
 
 
 class _Absent(UserWarning):

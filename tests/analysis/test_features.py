@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab.analysis.features import FEATURES, feature_arrays, features, features_at
@@ -18,62 +16,11 @@ from replaylab.analysis.paths import Paths, paths
 from replaylab.errors import AnalysisError, LookAhead
 from replaylab.playback.timeline import Timeline
 from replaylab.playback.view import View
-from tests.analysis.made import Made, drawn, made, recorded, whole
+from tests.analysis.made import Made, drawn, equal, made, recorded, some_game, whole
 from tests.playing import tick as live_tick
 from tests.stores import game_lines, line, quiet, simulated
 
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
-PRICES = st.floats(0.01, 300, allow_nan=False)
-
-
-@st.composite
-def some_game(draw: st.DrawFn) -> Made:
-    """Draw a game of up to 90 ticks, some of them missing."""
-    ticks = list(range(draw(st.integers(1, 90))))
-    for missing in draw(st.sets(st.integers(0, 89), max_size=3)):
-        if missing in ticks and len(ticks) > 1:
-            ticks.remove(missing)
-    seed = draw(st.integers(0, 1000))
-    steps = np.random.default_rng(seed).normal(0, draw(st.sampled_from([0.0, 0.02, 0.4])), len(ticks))
-    prices = [repr(float(price)) for price in np.round(np.exp(np.cumsum(steps)), 12)]
-    return Made(ticks, draw(st.sampled_from([None, ticks[-1] + 1])), prices, "0.013")
-
-
-def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether features are the same to the last bit."""
-    return list(one) == list(other) and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
-
-
-@given(some_game(), st.data())
-def test_the_future_changes_nothing(game: Made, data: st.DataObject) -> None:
-    """Features up to a tick are those of the game cut after that tick, whatever came later."""
-    place = data.draw(st.integers(0, len(game.ticks) - 1))
-    cut = Made(game.ticks[: place + 1], None, game.prices[: place + 1])
-    later = [repr(float(price) * 3 + 1) for price in game.prices[place + 1 :]]
-    other = Made(game.ticks, game.rug, [*game.prices[: place + 1], *later], game.rug_price)
-    known = feature_arrays(made([game]))
-    before = {name: values[: place + 1] for name, values in known.items()}
-    assert equal(before, feature_arrays(made([cut])))
-    assert equal(before, {name: values[: place + 1] for name, values in feature_arrays(made([other])).items()})
-
-
-@given(some_game(), st.sampled_from(["0.00001", "0.02", "750"]))
-def test_the_rug_row_changes_nothing(game: Made, price: str) -> None:
-    """Features with the rug row altered, or without one, are the same in every row."""
-    rugged = Made(game.ticks, game.ticks[-1] + 1, game.prices, price)
-    none = Made(game.ticks, None, game.prices)
-    known = feature_arrays(made([game]))
-    assert equal(known, feature_arrays(made([rugged])))
-    assert equal(known, feature_arrays(made([none])))
-
-
-@given(st.lists(some_game(), min_size=1, max_size=4), st.integers(0, 3))
-def test_other_games_change_nothing(games: list[Made], place: int) -> None:
-    """Features of a game among others are those of the game alone, to the last bit."""
-    place %= len(games)
-    together, known = made(games), feature_arrays(made([games[place]]))
-    here = slice(together.start[place], together.start[place + 1])
-    assert equal(known, {name: values[here] for name, values in feature_arrays(together).items()})
 
 
 def test_chunks_do_not_show() -> None:

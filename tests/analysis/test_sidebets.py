@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
 from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
 from replaylab.errors import AnalysisError
 from tests.analysis.made import Made, drawn, made, recorded, whole
+from tests.stores import line, quiet
 
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
 
@@ -382,3 +384,40 @@ def test_the_real_recordings(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert every["cut"].sum() < 15
     assert (every["low"] < theory_rate(40)).all()
     assert isinstance(every, pd.DataFrame)
+
+
+def test_the_published_table_by_tick(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The real recordings are a part of those behind the published table, and fit into it.
+
+    Published are wins of games seen live at a tick: for complete games, and for every game followed for 40 ticks. These
+    recordings are two thirds of them: so no count may exceed the published one, each published rate must lie within
+    the 99 % interval found here, and games with a recorded rug stand between the two kinds.
+    """
+    known = recorded(tmp_path_factory.getbasetemp(), "the published table of side bets")
+    if known is None:
+        return
+    complete = sidebet_table(known, confidence=0.99, where=Selection(complete=True)).set_index("tick")
+    rates = {0: 0.173, 50: 0.168, 100: 0.207, 150: 0.201, 200: 0.216, 250: 0.185, 300: 0.206, 400: 0.235, 500: 0.34}
+    for tick, rate in rates.items():
+        assert complete["low"][tick] < rate < complete["high"][tick]
+    rug_seen = sidebet_table(known, where=Selection(rug_seen=True)).set_index("tick")
+    every = sidebet_table(known, confidence=0.99).set_index("tick")
+    for tick, (wins, games) in {200: (64, 296), 400: (24, 102), 500: (16, 47)}.items():
+        assert complete["wins"][tick] <= wins
+        assert complete["losses"][tick] <= games - wins
+    published = {100: (109, 541), 200: (66, 313), 300: (38, 181), 400: (24, 111), 500: (16, 54)}
+    for tick, (wins, games) in published.items():
+        assert every["low"][tick] < wins / games < every["high"][tick]
+        assert complete["wins"][tick] <= rug_seen["wins"][tick] == every["wins"][tick] <= wins
+        assert complete["losses"][tick] <= rug_seen["losses"][tick] <= every["losses"][tick] <= games - wins
+        assert every["settled_rate"][tick] == every["wins"][tick] / (every["n_games"][tick] - every["cut"][tick])
+
+
+def test_an_empty_store_is_refused(tmp_path: Path) -> None:
+    """A store of recordings without a live tick has no game to bet on: an error, whatever is asked."""
+    (tmp_path / "a.jsonl").write_bytes(line(tick=0, price="1.0", active=False, cooldown_timer=9900, phase="PRESALE"))
+    quiet(tmp_path / "a.jsonl", tmp_path / "store")
+    with pytest.raises(AnalysisError, match="games=0"):
+        sidebet_table(tmp_path / "store")
+    with pytest.raises(AnalysisError, match="games=0"):
+        bet_sequence(tmp_path / "store", stakes=[1])
