@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from replaylab.commands import games, players, recordings, stores
+from replaylab.commands import games, players, recordings, scripts, stores
 from replaylab.commands.ending import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.errors import ReplayLabError, SegmentDamaged, SourceDamaged
 
@@ -92,6 +92,7 @@ _COMMANDS: Final = (
     stores.compact,
     recordings.simulate,
     stores.stats,
+    scripts.run,
     games.export,
     games.plot,
     players.play,

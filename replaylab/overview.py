@@ -14,7 +14,10 @@ from typing import Final, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from replaylab.analysis.batch import summary_table
 from replaylab.compact import disk_bytes
+from replaylab.objectstore import ObjectStore
+from replaylab.objectstore import opened as opened_for_reading
 from replaylab.scan import BYTE_KINDS
 from replaylab.store import Store
 
@@ -116,12 +119,13 @@ def overview(store: str | os.PathLike[str] | Store) -> Overview:
     >>> found.games, found.sources
     (2, 2)
     """
-    opened = _opened(store)
+    opened = opened_for_reading(store)
     sources = {extent.source for extent in opened.extents()}
-    segments, rows, size = len(opened.segments()), opened.rows, disk_bytes(opened.path)
+    size = opened.bytes if isinstance(opened, ObjectStore) else disk_bytes(opened.path)
+    segments, rows = len(opened.segments()), opened.rows
     table = opened.games_table()  # last, as it may find more damage
     return Overview(
-        path=str(opened.path),
+        path=opened.uri if isinstance(opened, ObjectStore) else str(opened.path),
         segments=segments,
         games=table.num_rows,
         rows=rows,
@@ -134,8 +138,10 @@ def overview(store: str | os.PathLike[str] | Store) -> Overview:
     )
 
 
-def statistics(store: str | os.PathLike[str] | Store) -> Statistics:
-    """Give the statistics of a store.
+def statistics(
+    store: str | os.PathLike[str] | Store, *, workers: int | None = None, progress: bool | None = False
+) -> Statistics:
+    """Give the statistics of a store, summed up by so many processes (one a core unless given).
 
     Examples
     --------
@@ -147,12 +153,12 @@ def statistics(store: str | os.PathLike[str] | Store) -> Statistics:
     >>> found.games, found.complete, sorted(found.rug_tick)
     (5, 5, ['0.05', '0.25', '0.5', '0.75', '0.95'])
     """
-    opened = _opened(store)
+    opened = opened_for_reading(store)
     size, reasons = Counter[str](), Counter[str]()
     for extent in opened.extents():
         size.update(extent.bytes)
         reasons.update(extent.reasons)
-    table = opened.games_table()  # last, as it may find more damage
+    table, left_out = summary_table(opened, workers=workers, progress=progress)
     complete = table.filter(table.column("complete"))
     return Statistics(
         games=table.num_rows,
@@ -168,7 +174,7 @@ def statistics(store: str | os.PathLike[str] | Store) -> Statistics:
         peak=quantiles(complete.column("peak").drop_null().to_pylist()),
         bytes={kind: size[kind] for kind in BYTE_KINDS},
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
-        damaged=tuple(opened.damaged.values()),
+        damaged=tuple(dict.fromkeys(left_out.values())),
     )
 
 
@@ -184,10 +190,6 @@ def quantiles(values: Sequence[Value]) -> dict[str, Value]:
     if not ordered:
         return {}
     return {str(share): ordered[math.ceil(len(ordered) * share) - 1] for share in QUANTILES}
-
-
-def _opened(store: str | os.PathLike[str] | Store) -> Store:
-    return store if isinstance(store, Store) else Store(store)
 
 
 def _sum(table: pa.Table, name: str) -> int:

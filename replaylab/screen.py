@@ -116,7 +116,7 @@ def show_games(games: pa.Table, *, limit: int, oldest: bool) -> None:
     table = _table("game", "start (UTC)", ">ticks", ">rug", ">peak", "state")
     for game in shown.to_pylist():
         table.add_row(
-            _plain(game["game_id"]),
+            plain(game["game_id"]),
             _time(game["start"])[:16],
             f"{game['ticks']:,}",
             _whole(game["rug_tick"]),
@@ -238,7 +238,7 @@ def show_pairs(pairs: Mapping[str, str]) -> None:
     table.add_column(overflow="fold")
     for name, text in pairs.items():
         if text:
-            table.add_row(name, _plain(text))
+            table.add_row(name, plain(text))
     show(table)
 
 
@@ -270,7 +270,7 @@ def _fields(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not plain")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Give text without the control characters that a terminal would obey."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
@@ -280,7 +280,7 @@ def _one_line(text: str) -> str:
 
 
 def _plain_lines(text: str) -> list[str]:
-    return [_plain(line) for line in text.splitlines() if line.strip()]
+    return [plain(line) for line in text.splitlines() if line.strip()]
 
 
 def _time(value: datetime | None) -> str:

@@ -45,16 +45,22 @@ def verify(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = 
 
     Digests, counts and the accounts of all sources are compared with what was written; nothing is changed.
     """
+    from replaylab.objectstore import opened
     from replaylab.screen import show_json, show_verification
-    from replaylab.store import Store
 
-    found = Store(store).verify(progress=not no_progress)
+    found = opened(store).verify(progress=not no_progress)
     show_json(found, ok=found.ok) if json else show_verification(found)
     if not found.ok:
         raise typer.Exit(PROBLEM)
 
 
-def stats(store: StorePath, *, json: AsJson = False) -> None:
+def stats(
+    store: StorePath,
+    *,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes at once; one a core unless set.")] = None,
+    no_progress: NoProgress = False,
+    json: AsJson = False,
+) -> None:
     """Count games and damage; quantiles.
 
     The quantiles of rug tick and peak are taken over the complete games alone.
@@ -62,7 +68,7 @@ def stats(store: StorePath, *, json: AsJson = False) -> None:
     from replaylab.overview import statistics
     from replaylab.screen import show_json, show_statistics
 
-    found = statistics(store)
+    found = statistics(store, workers=workers, progress=False if no_progress else None)
     show_json(found) if json else show_statistics(found)
     finish(*found.damaged)
 
