@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 
 from replaylab.columns import as_numpy, column
 from replaylab.table import Whole
 
+_NUMBER: Final = re.compile(r"-\d{6,}\.journal\Z")  # behind the run, in the name of a journal
+
 
 def in_order_received(table: pa.Table) -> pa.Table:
-    """Put rows in the order received: by game as they stand, then sources by their first time, then place in them."""
+    """Put rows in the order received: by game as they stand, then sources by their first time, then place in them.
+
+    The journals of one run of a recorder are one source here, as places in a run go on from journal to journal.
+    """
     table = table.unify_dictionaries()
     if not table.num_rows:
         return table
-    game = as_numpy(table.column("game_id").combine_chunks().indices).astype(np.int64)
+    codes = as_numpy(table.column("game_id").combine_chunks().indices)
     names = table.column("source").combine_chunks()
-    source = as_numpy(names.indices).astype(np.int64)
-    game_changes = np.flatnonzero(game[1:] != game[:-1])
-    source_changes = np.flatnonzero(source[1:] != source[:-1])
-    one_each = np.isin(source_changes, game_changes).all() and len(np.unique(game)) == len(game_changes) + 1
+    runs = [_NUMBER.sub("", name) for name in names.dictionary.to_pylist()]
+    distinct = list(dict.fromkeys(runs))
+    code_of = {run: code for code, run in enumerate(distinct)}
+    run_of = np.array([code_of[run] for run in runs], np.int64)
+    written = as_numpy(names.indices)
     seq = as_numpy(table.column("seq"))
-    if one_each and not (np.diff(seq)[np.diff(game) == 0] < 0).any():
+    game_changes = np.flatnonzero(codes[1:] != codes[:-1])
+    source_changes = np.flatnonzero(written[1:] != written[:-1])
+    source_changes = source_changes[run_of[written[source_changes]] != run_of[written[source_changes + 1]]]
+    one_each = len(np.unique(codes[np.append(game_changes, len(codes) - 1)])) == len(game_changes) + 1
+    breaks = np.concatenate([source_changes, np.flatnonzero(seq[1:] < seq[:-1])])
+    if one_each and np.isin(breaks, game_changes).all():
         return table
+    game, source = codes.astype(np.int64), run_of[written]
     pairs, of_row = np.unique(game << 32 | source, return_inverse=True)
     first = np.full(len(pairs), np.iinfo(np.int64).max)
     times = as_numpy(table.column("timestamp"), np.iinfo(np.int64).max)
     np.minimum.at(first, of_row, times)
-    rank = _ranks(names.dictionary.to_pylist())
+    rank = _ranks(distinct)
     _, stands_at, number = np.unique(game, return_index=True, return_inverse=True)  # codes say nothing of the order
     return table.take(column(np.lexsort([seq, rank[source], first[of_row], stands_at[number]])))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -192,8 +193,9 @@ class _Work:
         self.keeper.start()
 
     def flush(self, timeout_seconds: float) -> None:
-        """Wait until all that was accepted so far is permanent."""
+        """Wait until all that was accepted so far is permanent, and what happened until then is told."""
         state = self.state
+        deadline = time.monotonic() + timeout_seconds
         with state.lock:
             wanted = state.next_seq - 1
             if threading.current_thread() is self.keeper.thread:
@@ -204,11 +206,14 @@ class _Work:
                 state.changed.wait_for(
                     lambda: state.durable_seq >= wanted or state.problem or self._report, timeout_seconds
                 )
-            if state.durable_seq < wanted:
-                raise RecordingFailed(
-                    f"{wanted - state.durable_seq} ticks of {state.root} are written and not yet permanent: "
-                    f"{state.problem or f'not done within {timeout_seconds} s'}"
-                )
+            missing = wanted - state.durable_seq
+        if state.clear is not None:
+            self.keeper.catch_up(deadline - time.monotonic())
+        if missing or state.problem:
+            raise RecordingFailed(
+                f"{missing} ticks of {state.root} are written and not yet permanent: "
+                f"{state.problem or f'not done within {timeout_seconds} s'}"
+            )
 
     def stop(self) -> RecordingReport:
         """End the recording."""
@@ -223,6 +228,8 @@ class _Work:
                 with state.lock:
                     state.phase = CLOSED
                     state.settle()
+                    if state.game_id is not None:
+                        state.tell(RecorderEventKind.GAME_ENDED, game_id=state.game_id)
                     state.changed.notify_all()
                 self.keeper.end()
                 self.sealer.finish()

@@ -88,9 +88,14 @@ class Store(Interchange):
 
     def _segments(self) -> list[Segment]:
         journals = self._tails.names()  # first: one that is sealed meanwhile is then seen as its segment, or asked anew
-        sealed = self._sealed()
-        extents = [extent for segment in sealed for extent in segment.footer.extents] if journals else []
-        return [*sealed, *self._tails.read(journals, extents)]
+        for _ in range(_COMPACTIONS):
+            sealed = self._sealed()
+            extents = [extent for segment in sealed for extent in segment.footer.extents] if journals else []
+            found = [*sealed, *self._tails.read(journals, extents)]
+            listed, journals = journals, self._tails.names()
+            if set(journals) <= set(listed):
+                break  # else lines may have been written again to a journal that was not there yet
+        return found
 
     def sealed(self) -> list[Segment]:
         """Give the segments that are files of their own: `segments` without the journals."""

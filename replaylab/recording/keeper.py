@@ -20,6 +20,7 @@ from replaylab.recording.state import PAUSED, RECORDING, RESERVE_BYTES, State
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
 _AGAIN_SECONDS: Final = 0.02  # after a failed sync, and longer with each of them
 _SEQ: Final = b', "seq": '
+_TICK: Final = b'{"type": "tick"'
 _log = logging.getLogger("replaylab.recorder")
 
 Listener = Callable[[RecorderEvent], object]
@@ -75,7 +76,17 @@ class Keeper:
             while True:
                 self._tell(self.state.queue.get_nowait())
 
-    def _tell(self, event: RecorderEvent | None) -> None:
+    def catch_up(self, seconds: float) -> None:
+        """Wait until the events of this moment have been told."""
+        if self.listener is not None and self.thread.is_alive() and self.thread is not threading.current_thread():
+            told = threading.Event()
+            self.state.queue.put(told)
+            told.wait(max(0.0, seconds))
+
+    def _tell(self, event: RecorderEvent | threading.Event | None) -> None:
+        if isinstance(event, threading.Event):
+            event.set()
+            return
         if event is None or self.listener is None:
             return
         try:
@@ -156,7 +167,7 @@ class Keeper:
         state.fail(error)
         if state.problem is not None:
             return
-        lines = list(state.pending)
+        lines = list(state.pending) or self._read_back()
         first = int(lines[0][lines[0].rindex(_SEQ) + len(_SEQ) : lines[0].rindex(b",")]) if lines else state.next_seq
         try:
             state.turn(first)
@@ -171,6 +182,12 @@ class Keeper:
         state.retired = []
         state.tally.retried += len(lines)
         state.tell(RecorderEventKind.RETRIED, reason=str(error), journal=state.file.path.name)
+
+    def _read_back(self) -> list[bytes]:
+        """Read the lines that are not permanent: without a bound in force they are not kept in memory."""
+        state = self.state
+        contents = (file.content()[file.synced :] for file in [*state.retired, state.file])
+        return [line for content in contents for line in content.splitlines(keepends=True) if line.startswith(_TICK)]
 
     def _retire_abandoned(self) -> None:
         """Cut journals given up back to what was permanent in them: the rest stands elsewhere, and is permanent now."""

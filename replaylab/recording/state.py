@@ -97,7 +97,7 @@ class State:
         self.mode = mode
         self.world = world
         self.encoder = Encoder(run)
-        self.queue: SimpleQueue[RecorderEvent | None] = SimpleQueue()
+        self.queue: SimpleQueue[RecorderEvent | threading.Event | None] = SimpleQueue()
         self.tally = Tally()
         self.phase = RECORDING
         self.pause_reason: str | None = None
