@@ -251,13 +251,15 @@ class Account:
 
     def rug(self, tick: int, price: Decimal | None) -> None:
         """End the game with its rug: a position goes at the rug price (at 0 without one), a bet wins or has lost."""
+        bet = self.bet
+        if bet is not None and tick - bet.tick > self.rules.window:  # its end came first
+            self._close_bet("lost", bet.tick + self.rules.window)
         self._tick = tick
         if self.quantity:
             self._receive("rug", money(MONEY.multiply(self.quantity, _ZERO if price is None else price)))
             self._close("rug", tick)
         if self.bet is not None:
-            within = tick - self.bet.tick <= self.rules.window
-            self._close_bet("won" if within else "lost", tick if within else self.bet.tick + self.rules.window)
+            self._close_bet("won", tick)
 
     def void(self) -> None:
         """End the game without a rug, as its record does: what is held or staked comes back at cost."""

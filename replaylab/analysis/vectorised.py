@@ -123,8 +123,10 @@ def check_look_ahead(strategy: Vectorised, paths: Paths, orders: Given, *, games
     )
     again = given(strategy, cut)
     seen = np.isin(orders.row, rows)
-    whole = {(int(row), orders.orders[one]) for row, one in zip(orders.row[seen], orders.which[seen], strict=True)}
-    short = {(int(rows[row]), again.orders[one]) for row, one in zip(again.row, again.which, strict=True)}
+    names = [repr(order) for order in orders.orders]  # NaN is not equal to itself, its name is
+    again_names = [repr(order) for order in again.orders]
+    whole = {(row, names[one]) for row, one in zip(orders.row[seen].tolist(), orders.which[seen].tolist(), strict=True)}
+    short = {(row, again_names[one]) for row, one in zip(rows[again.row].tolist(), again.which.tolist(), strict=True)}
     differ = sorted(row for row, _ in whole ^ short)
     if differ:
         game = int(np.searchsorted(paths.start, differ[0], side="right")) - 1
