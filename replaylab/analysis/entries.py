@@ -1,8 +1,8 @@
 """Entries: what became of buying at a tick or a price, and leaving at a target, a stop, after a time, or with the rug.
 
 The rug counts: an entry that is still open when it comes is a loss. What a record does not tell is counted as `cut`.
-Shares and means are of the entries whose outcome is known; intervals draw whole games, as ticks of a game are no
-repetitions of each other. See `trades` for the rules of a sale.
+Shares and means are of the entries whose outcome is known, so a share may be off by at most cut / n_ticks; intervals
+draw whole games, as ticks of a game are no repetitions of each other. See `trades` for the rules of a sale.
 """
 
 from __future__ import annotations

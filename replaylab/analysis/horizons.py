@@ -60,7 +60,8 @@ def horizon_table(
     -------
     DataFrame
         One row a hold: `hold`, `n_games`, `n_ticks` (windows whose end is known), `cut` (windows that the record, or a
-        missing tick, ends; left out), `survived` (share not ended by the rug) with `survived_low`, `survived_high`,
+        missing tick, ends; left out, and as a rug settles a window sooner, survival is too low by at most
+        cut / n_ticks), `survived` (share not ended by the rug) with `survived_low`, `survived_high`,
         `mean_result` with `low`, `high`, and the quantiles `q05`, `q25`, `median`, `q75`, `q95` of the result.
 
     Raises
