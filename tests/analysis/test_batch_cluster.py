@@ -20,13 +20,14 @@ from tests.stores import quiet, simulated
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """Two worker processes with a thread each, heard on this machine alone, without a dashboard."""
+    """Two worker processes with a thread each, heard on this machine alone, at whatever ports are free."""
     with LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=2,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
         silence_logs=50,
     ) as made:
         yield made
