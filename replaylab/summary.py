@@ -205,23 +205,21 @@ class _LiveTicks:
 
     def __init__(self, games: _Games, tick: NDArray[np.int32], rug_tick: Whole) -> None:
         self._games = games
-        self._rows = np.flatnonzero(games.flag("active") & ~games.flag("rugged"))
-        game, number = games.of_row[self._rows], tick[self._rows]
         total = len(games.starts)
-        kept = number < rug_tick[game] if (rug_tick <= INT32_MAX).any() else np.ones(len(number), np.bool_)
-        self.after_rug = np.zeros(total, np.bool_)
-        self.after_rug[game[(number > rug_tick[game]) & ~kept]] = True
-        self._counted = self._rows if kept.all() else self._rows[kept]
-        same = game[1:] == game[:-1]
-        if (same & (number[1:] <= number[:-1])).any():  # out of order, or a tick twice
+        self._counted = np.flatnonzero(games.flag("active") & ~games.flag("rugged"))
+        game, number = games.of_row[self._counted], tick[self._counted]
+        every = game, number
+        if ((np.diff(number) <= 0) & (game[1:] == game[:-1])).any():  # out of order, or a tick twice
             keys = np.unique(game.astype(np.int64) << 32 | number)
             game, number = (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
-            kept = number < rug_tick[game]
         self.count, self.first, self.last = _ends(game, number, total)
-        if not kept.all():
+        self.after_rug = self.last > rug_tick
+        if (self.last >= rug_tick).any():
+            self._counted = self._counted[every[1] < rug_tick[every[0]]]
+            kept = number < rug_tick[game]
             game, number = game[kept], number[kept]
         self.below_rug, _, last_below = _ends(game, number, total)
-        inside = (game[1:] == game[:-1]) & (number[1:] - number[:-1] > 1)
+        inside = (np.diff(number) > 1) & (game[1:] == game[:-1])
         up_to_rug = (rug_tick < _NONE) & (self.below_rug > 0) & (rug_tick - last_below > 1)
         self.gaps = np.bincount(game[1:][inside], minlength=total).astype(np.int64) + up_to_rug
         end = np.where(rug_tick < _NONE, rug_tick, last_below + 1)
