@@ -249,9 +249,7 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
     found.end = _read_lines(found, raws, start, first_line)
     found.line_count = len(raws)
     if final and tail:
-        number = first_line + len(raws)
-        reason = "torn_tail" if tail.strip(b"\0") else "zero_filled"
-        found.damage.append(Damage(reason, number, found.end, found.end + len(tail), tail))
+        _resynchronise(found, tail, first_line + len(raws), found.end, newline=b"")
         found.line_count += 1
         found.end += len(tail)
     return found
@@ -293,7 +291,7 @@ def _read_other(found: Lines, raw: bytes, number: int, at: int) -> None:
     elif raw.startswith(_OPENING) and is_whole(raw, found.seed):
         _take_control(found, raw, number, at, len(raw) + 1)
     else:
-        _resynchronise(found, raw, number, at)
+        _resynchronise(found, raw, number, at, newline=b"\n")
 
 
 def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> None:
@@ -310,7 +308,7 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
     found.closed = told["type"] == "journal_end"
 
 
-def _resynchronise(found: Lines, raw: bytes, number: int, at: int) -> None:
+def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:
     """Take the good lines that stand inside a damaged one; neither of their ends can stand inside a JSON text."""
     done, searched, opening = 0, 0, -1
     for closing in _CLOSING.finditer(raw):
@@ -318,13 +316,13 @@ def _resynchronise(found: Lines, raw: bytes, number: int, at: int) -> None:
         searched = closing.start()
         if opening >= done and is_whole(raw[opening : closing.end()], found.seed):
             _add_stretch(found, raw[done:opening], number, at + done)
-            ends = closing.end() == len(raw)
+            ends = bool(newline) and closing.end() == len(raw)
             inner = Lines(seed=found.seed)
             _read_lines(inner, [raw[opening : closing.end()]], at + opening, number)
             _add_inner(found, inner, ends=ends)
             done = closing.end() + ends
-    if done <= len(raw):
-        _add_stretch(found, raw[done:] + b"\n", number, at + done)
+    if done < len(raw) + len(newline):
+        _add_stretch(found, raw[done:] + newline, number, at + done)
 
 
 def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
@@ -352,8 +350,10 @@ def _add_stretch(found: Lines, raw: bytes, number: int, at: int) -> None:
 
 
 def _reason(raw: bytes) -> str:
-    if not raw.startswith(_OPENING):
+    if not raw.startswith(_OPENING[: len(raw)]):
         return "foreign_bytes"
+    if not raw.endswith(b"\n") and not _CLOSING.search(raw):
+        return "torn_tail"
     return "checksum_mismatch" if _CLOSING.search(raw) or raw.rstrip().endswith(b"}") else "torn_line"
 
 

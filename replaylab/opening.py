@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from replaylab.objectstore import is_uri, opened
-from replaylab.recovery import LIVE, recover
+from replaylab.recovery import LATER, LIVE, recover
 from replaylab.store import Store
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,6 @@ def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store
         return opened(path, filesystem)
     store = Store(path)
     for one in recover(store).journals:
-        if one.problem not in {None, LIVE}:
+        if one.problem not in {None, LIVE, LATER}:
             _log.info("%s is read as it is: %s", one.journal, one.problem)
     return store

@@ -36,6 +36,8 @@ from replaylab.store import JOURNALS, REMARKS, SEGMENTS, Store
 from replaylab.tail import OPEN, Contents, elsewhere, journal_names
 
 RESERVE: Final = ".reserve"  # ending of the room that a recorder keeps for closing
+LIVE: Final = "somebody else has it open"  # its recorder, or another recovery
+LATER: Final = "the journal before it comes first"
 _log = logging.getLogger(__name__)
 
 
@@ -89,7 +91,7 @@ class RecoveryReport:
     @property
     def ok(self) -> bool:
         """Whether no journal is left but those that a recorder is writing."""
-        return all(one.problem in {None, LIVE} for one in self.journals)
+        return all(one.problem in {None, LIVE, LATER} for one in self.journals)
 
     def __str__(self) -> str:
         done = [one for one in self.journals if one.problem is None]
@@ -98,9 +100,6 @@ class RecoveryReport:
             aside = f", {one.quarantined_bytes:,} bytes set aside" if one.quarantined_bytes else ""
             lines.append(f"- {one.journal}: {one.state}, " + (one.problem or f"{one.ticks:,} ticks{aside}"))
         return "\n".join(lines)
-
-
-LIVE: Final = "a recorder is writing it"
 
 
 def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) -> RecoveryReport:
@@ -127,11 +126,15 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
     folder = opened.path / JOURNALS
     names = journal_names(folder)
     found: list[Sealed] = []
+    waiting: set[str] = set()
     with bar(len(names), "recover", "journal", show=progress) as shown:
         for name in names:
-            sealed = _recover_one(opened, folder / name)
+            run, _ = place_of(name)
+            sealed = _recover_one(opened, folder / name) if run not in waiting else Sealed(name, OPEN, problem=LATER)
             if sealed is not None:
                 found.append(sealed)
+                if sealed.problem:
+                    waiting.add(run)  # what the next one holds, or cuts, of this one is settled in their order
             shown.update()
     if names or folder.is_dir():
         _sweep_reserves(folder)
