@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import dask
 import pyarrow as pa
 from distributed import Client, LocalCluster
 from measure import Ratio, alternate, arguments, print_ratio, print_table, workshop
@@ -42,7 +43,7 @@ def plain_loop(store: Path) -> list[dict[str, Any]]:
     return [{"game_id": game, **shape(opened.game(game))} for game in opened.games_table()["game_id"].to_pylist()]
 
 
-def cluster(workers: int, folder: Path) -> LocalCluster:
+def cluster(workers: int) -> LocalCluster:
     """So many worker processes with a thread each, on this machine alone."""
     return LocalCluster(
         n_workers=workers,
@@ -51,14 +52,13 @@ def cluster(workers: int, folder: Path) -> LocalCluster:
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         worker_dashboard_address="127.0.0.1:0",
-        local_directory=str(folder),
     )
 
 
-def workers(store: Path, folder: Path, rounds: int) -> None:
+def workers(store: Path, rounds: int) -> None:
     """Measure one Dask worker, two, and the local pool."""
     found: dict[str, pa.Table] = {}
-    with cluster(1, folder) as one, cluster(2, folder) as two, Client(one) as first, Client(two) as second:
+    with cluster(1) as one, cluster(2) as two, Client(one) as first, Client(two) as second:
 
         def by(name: str, **options: Any) -> None:
             found[name] = map_games(store, shape, progress=False, **options).table
@@ -106,9 +106,9 @@ def reruns(store: Path, folder: Path, rounds: int) -> None:
 def main() -> None:
     """Build a store, work on it, and print."""
     options = arguments(__doc__, games=3_000)
-    with workshop() as folder:
+    with workshop() as folder, dask.config.set(temporary_directory=str(folder)):
         store = built(folder, 30 if options.quick else options.games)
-        workers(store, folder / "dask", options.rounds)
+        workers(store, options.rounds)
         reruns(store, folder, options.rounds)
 
 

@@ -122,7 +122,8 @@ def crew_for(task: Task, parts: int, executor: Any, workers: int | None, *, loca
         return Submitted(task, threads, lambda: threads.shutdown(cancel_futures=True))
     close = None
     if hasattr(executor, "get_client"):  # a Dask cluster
-        executor = executor.get_client()
+        client = importlib.import_module("distributed").Client  # one of our own: `get_client` may give somebody else's
+        executor = client(executor, set_as_default=False)
         close = executor.close
     if hasattr(executor, "get_executor"):  # a Dask client
         executor = executor.get_executor(pure=False)
