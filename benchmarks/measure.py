@@ -48,18 +48,22 @@ Run = Callable[[], object]
 
 
 def alternate(
-    runs: Mapping[str, Run], rounds: int, prepare: Run | None = None, warmups: int = 1
+    runs: Mapping[str, Run],
+    rounds: int,
+    prepare: Run | None = None,
+    warmups: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Wall seconds of runs that take turns: A B C A B C; first rounds that warm up are not counted."""
+    """Seconds of runs that take turns: A B C A B C; first rounds that warm up are not counted. By default wall time."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(warmups + rounds):
         for name, run in runs.items():
             if prepare is not None:
                 prepare()
-            begin = time.perf_counter()
+            begin = clock()
             run()
             if number >= warmups:
-                seconds[name].append(time.perf_counter() - begin)
+                seconds[name].append(clock() - begin)
     return seconds
 
 

@@ -23,9 +23,9 @@ from replaylab.analysis.paths import Paths, paths
 from replaylab.analysis.peaks import peak_quantiles, peak_table
 from replaylab.analysis.spells import Spells, kaplan_meier
 from replaylab.analysis.survival import survival
+from replaylab.analysis.watching import watched
 from replaylab.errors import AnalysisError
 from replaylab.simulation.bulk import price_arrays
-from tests.analysis.watching import watched
 from tests.stores import RECORDINGS, game_lines, line, quiet
 
 TRUTH = RECORDINGS.parent / "recordings.truth.json"

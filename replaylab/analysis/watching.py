@@ -1,12 +1,12 @@
-"""Watching: games as a bad recorder sees them, joined late, cut off alive, with gaps; by a seed or by given places."""
+"""Watching: simulated games as a recorder sees them, joined late, cut off, with gaps; to try estimators on. Pure."""
 
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.analysis.paths import Paths
+from replaylab.columns import column
 
 
 def watched(
@@ -15,10 +15,34 @@ def watched(
     entries: NDArray[np.int64] | None = None,
     lengths: NDArray[np.int64] | None = None,
 ) -> Paths:
-    """Give what is seen of complete games that are watched from a tick on and for so many ticks.
+    """What is seen of complete games that are joined late, cut off alive and have gaps, as recorders leave them.
 
     By default every second game is joined at a tick up to 300, every second one watched for 300 ticks on average, and
-    one in five has a gap of ten ticks; all by dice that know nothing of the game.
+    one in five has a gap of ten ticks; all by dice that know nothing of the game. An estimator that gives the same for
+    what is left as for the whole games is not misled by how games are recorded.
+
+    Parameters
+    ----------
+    drawn : Paths
+        Complete games, as `Paths.of_arrays` gives them.
+    seed : int
+        The same seed cuts the same.
+    entries, lengths : int64 arrays, one a game, optional
+        Ticks at which games are joined, and for how many ticks they are watched; without gaps then.
+
+    Returns
+    -------
+    Paths
+        The games of which a live tick is seen. Of their table `complete` is what is seen; its other columns are still
+        those of the whole games.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> drawn = Paths.of_arrays(*price_arrays(1000, seed=1))
+    >>> seen = watched(drawn, seed=1)
+    >>> 600 < seen.n_games < 900, seen.n_ticks < drawn.n_ticks
+    (True, True)
     """
     rng = np.random.default_rng(seed)
     count = drawn.n_games
@@ -38,7 +62,7 @@ def watched(
     in_gap = (gap >= 0) & (drawn.rug_tick >= gap) & (drawn.rug_tick < gap + 10)
     rug = np.where(in_gap, -1, rug)
     some = kept > 0
-    complete = pa.array((rug >= 0) & (kept == rug))
+    complete = column((rug >= 0) & (kept == rug))
     games = drawn.games.set_column(drawn.games.column_names.index("complete"), "complete", complete)
     start = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     price = np.where(rug >= 0, drawn.rug_price, np.nan)
