@@ -46,6 +46,7 @@ class Keeper:
         self._synced_at = time.monotonic()
         self._looked_at = 0.0
         self._ending = False
+        self._finished = False
         self.thread = threading.Thread(target=self._run, name=f"replaylab-recorder-{state.run[-12:]}", daemon=True)
 
     def start(self) -> None:
@@ -288,6 +289,8 @@ class Keeper:
     def _finish(self) -> None:
         """Sync all that is left, as often as it takes or failures allow, and close the last journal in order."""
         state = self.state
+        if self._finished:
+            return  # by a `stop` that was interrupted
         state.flush_asked = True
         while state.problem is None and not self.sync():
             time.sleep(_AGAIN_SECONDS * state.tally.failures)
@@ -302,4 +305,5 @@ class Keeper:
             state.sealing += [*state.abandoned, *state.retired, file]
             state.sealing.sort(key=lambda one: one.number)
             state.abandoned, state.retired = [], []
+            self._finished = True
             state.changed.notify_all()

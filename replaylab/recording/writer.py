@@ -65,11 +65,11 @@ class Writer:
                 reason = self._wait()
                 if reason:
                     return self._refuse(reason)
-            state.clear = None
             file, seq = state.file, state.next_seq
             before = file.size
             line = b""
             try:
+                state.clear = None
                 if tick.game_id != state.game_id:
                     self._begin_game(tick.game_id)
                     file = state.file
@@ -86,16 +86,17 @@ class Writer:
                     file.make_permanent(file.size)
                     self._made_durable(seq)
                 state.next_seq = seq + 1
+                state.clear = True
             except OSError as error:
                 file.size = before
                 if not self._write_again([line], error):
-                    state.settle()
                     return self._refuse(state.pause_reason or WRITE_FAILED)
-                state.settle()
             except BaseException:
                 self._interrupted(file, before, line, seq)
                 raise
-            state.clear = True
+            finally:
+                if state.clear is None:
+                    state.settle()
             if troubled:
                 state.tally.failures = 0
             return _new(Receipt, (1, seq, state.durable_seq, None, 0))
@@ -132,11 +133,11 @@ class Writer:
                 if reason:
                     self._refuse(reason, len(ticks))
                     return 0, reason
-            state.clear = None
             file, first = state.file, state.next_seq
             before = file.size
             lines: list[bytes] = []
             try:
+                state.clear = None
                 if ticks[0].game_id != state.game_id:
                     self._begin_game(ticks[0].game_id)
                     file = state.file
