@@ -121,7 +121,7 @@ def peak_quantiles(
     asked = [number("shares", share, above=0, below=1) for share in shares]
     found = some_games(paths(source, where=where))
     watched = _Watched.of(found)
-    prices = np.unique(watched.peaks)
+    prices = np.unique(watched.peaks[watched.peaks > 0])
     rows = []
     for share in asked:
         row = {"share": share}
@@ -171,9 +171,9 @@ class _Watched(NamedTuple):
         begun = spells.entry == 0
         kept = found.take(spells.game[begun])
         ends = spells.exit[begun]
-        highest = np.empty(kept.n_ticks)
+        highest = np.where(np.isnan(kept.price), -np.inf, kept.price)
         for first, last in pairwise(kept.start.tolist()):
-            np.fmax.accumulate(kept.price[first:last], out=highest[first:last])
+            np.maximum.accumulate(highest[first:last], out=highest[first:last])
         new = np.ones(kept.n_ticks, np.bool_)
         new[1:] = highest[1:] > highest[:-1]
         new[kept.start[:-1]] = True

@@ -106,10 +106,12 @@ class Survival:
         import pandas as pd
 
         asked = wholes("ticks", ticks, least=0)
-        rows = self.curve.set_index("tick").reindex(asked)
+        last = self.curve.iloc[-1]
+        reach = asked if last["survival"] > 0 else np.minimum(asked, int(last["tick"]))  # nobody is left to rug later
+        rows = self.curve.set_index("tick").reindex(reach)
         columns = {"rugged": "survival", "low": "high", "high": "low"}
         found: dict[str, Any] = {name: 1 - rows[column].to_numpy() for name, column in columns.items()}
-        at_risk = rows["at_risk"].fillna(0).to_numpy(np.int64)
+        at_risk = self.curve["at_risk"].reindex(asked, fill_value=0).to_numpy()
         theory = 1 - (1 - RUG_PROBABILITY) ** asked
         return pd.DataFrame({"tick": asked, **found, "theory": theory, "at_risk": at_risk, "n_games": self.n_games})
 

@@ -290,6 +290,36 @@ def test_all_cut_off(tmp_path: Path) -> None:
     assert duration_hist(store)["games"].sum() == 0
 
 
+def test_when_all_have_rugged_nothing_changes(tmp_path: Path) -> None:
+    """After the last rug every later question has an answer: all have rugged, and the mean is that of their ends."""
+    lines = [one for rug in (10, 20, 30) for one in game_lines(f"g{rug}", rug)]
+    found = survival(written(tmp_path, lines))
+    assert found.rugged_by([9, 10, 30, 500])["rugged"].tolist() == pytest.approx([0, 1 / 3, 1, 1])
+    assert found.rugged_by([9, 10, 30, 500])["at_risk"].tolist() == [3, 3, 1, 0]
+    assert found.mean_up_to(1000)["mean"].iloc[0] == pytest.approx(20)
+    assert found.median == 20
+    assert duration_hist(tmp_path / "store", bins=[1, 15, 100])["share"].tolist() == pytest.approx([1 / 3, 2 / 3, 0])
+    assert p_rug_within(tmp_path / "store", 500, by=[0, 15])["p"].tolist() == pytest.approx([1, 1])
+
+
+def test_peaks_by_hand(tmp_path: Path) -> None:
+    """A height counts from the first live price on, the rug's price never; a row without a price raises nothing."""
+    lines = [line("a", tick, price) for tick, price in enumerate(("1", "2.5", "0.5"))]
+    lines += [line("a", 3, "0.01", rugged=True)]
+    lines += [line("b", tick, price) for tick, price in enumerate(("1", "1.5", "9"))]  # cut off
+    lines += [line("c", 0, "1"), line("c", 1, "0.9"), line("c", 2, "30", rugged=True)]
+    found = paths(written(tmp_path, lines))
+    prices = np.where(found.tick == 0, np.nan, found.price)
+    unpriced = Paths(found.games, found.start, found.tick, prices, found.rug_tick, found.rug_price)
+    for source in (found, unpriced):
+        table = peak_table(source, at=[1.2, 2, 9, 20])
+        assert table["games"].tolist() == [2, 2, 1, 0]
+        assert table["n_games"].tolist() == [3] * 4
+        assert table["reached"].tolist() == pytest.approx([2 / 3, 2 / 3, 1 / 3, 0])
+        assert peak_quantiles(source, shares=[0.5])["peak"].tolist() == [2.5]
+    assert peak_table(found, at=[2])[["complete_games", "complete_reached"]].to_numpy().tolist() == [[2, 1]]
+
+
 def test_nobody_watched_the_beginning(tmp_path: Path) -> None:
     """Where no game was watched nothing is known from then on, while later ages still have their hazard."""
     found = survival(written(tmp_path, game_lines("g", 50, first=20)))
