@@ -245,6 +245,32 @@ def test_nobody_answers() -> None:
     assert "secret" not in str(caught.value)
 
 
+class Falling(Counting):
+    """A file system whose server goes away."""
+
+    gone = False
+
+    def open_input_file(self, path: str) -> object:
+        """Open a file while the server is there."""
+        if self.gone:
+            raise OSError("curlCode: 7, Could not connect to server")
+        return super().open_input_file(path)
+
+
+def test_a_server_that_goes_away_is_no_damage(folder: Path) -> None:
+    """Games that cannot be fetched any more are rows with that reason, not damaged segments; asking for one raises."""
+    handler = Falling(LocalFileSystem())
+    there = opened(str(folder), filesystem=pa.fs.PyFileSystem(handler))
+    handler.gone = True
+    for workers in (1, 2):
+        found = map_games(there, len, workers=workers)
+        assert found.manifest.failed == found.n_games == 6
+        assert all(reason.startswith("StoreUnreachable: ") for reason in found.failed["error"].to_pylist())
+    assert there.damaged == {}
+    with pytest.raises(errors.StoreUnreachable):
+        there.game(there.game_ids()[0]).ticks()
+
+
 def test_a_damaged_segment_is_named(bucket: S3FileSystem, folder: Path, uri: str) -> None:
     """A footer that is not what was written leaves its segment out, by name; a page fails the games on it."""
     copy_files(str(folder), "bucket/harmed", LocalFileSystem(), bucket)

@@ -84,7 +84,7 @@ class Run:
         lost: set[str] = set()
         crew = crew_for(self.task, len(left), self.executor, self.workers, local=self.store.is_local)
         total = sum(len(part.games) for part in left)
-        with bar(total, "games", "game", show=self.progress) as shown, crew:
+        with bar(total, "map", "game", show=self.progress) as shown, crew:
             for part in left:
                 crew.put(part)
             while crew.pending:
@@ -122,11 +122,11 @@ class Run:
         return part.only(set(part.games).difference(known.games))
 
     def _take(self, part: Part, outcome: Outcome) -> None:
+        if self.cache is not None:
+            self.cache.keep(part, outcome)  # first: what counts as finished is kept, wherever an interrupt comes
         self.outcomes.append(outcome)
         self.computed += len(outcome.games)
         self.failures |= outcome.failures
-        if self.cache is not None:
-            self.cache.keep(part, outcome)
 
 
 def _by_start(segments: Sequence[Segment], parts: Sequence[Part]) -> list[str]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from replaylab.analysis.parts import Part
 from replaylab.analysis.rows import alike, rows_of
-from replaylab.errors import SegmentDamaged
+from replaylab.errors import SegmentDamaged, StoreUnreachable
 from replaylab.game import Game
 from replaylab.summary import COLUMNS
 from replaylab.summary import summarise as summarise_rows
@@ -121,6 +121,8 @@ def _read(
     except SegmentDamaged as error:
         if len(part.games) > 1:
             return Outcome.of(task(one) for one in part.singles())
+        return Outcome.failed(part, reason_of(error))
+    except StoreUnreachable as error:
         return Outcome.failed(part, reason_of(error))
     return work(part, table)
 

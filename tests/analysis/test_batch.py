@@ -10,9 +10,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -363,6 +364,23 @@ def test_frame_keeps_what_was_given(folder: Path) -> None:
     assert str(frame["n"].dtype) == "Int64"
     assert set(frame["d"]) == {Decimal("0.1")}
     assert frame.attrs["n_games"] == 13
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_counts_the_games(folder: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    """The bar goes over the games that are to be done, and reaches its end."""
+    bars: list[tuple[int, list[int]]] = []
+
+    @contextmanager
+    def bar(total: int, task: str, unit: str, *, show: bool) -> Iterator[Any]:
+        assert (task, unit, show) == ("map", "game", True)
+        bars.append((total, []))
+        yield SimpleNamespace(update=bars[-1][1].append)
+
+    monkeypatch.setattr("replaylab.analysis.run.bar", bar)
+    map_games(folder, len, workers=workers, progress=True)
+    assert [(total, sum(steps)) for total, steps in bars] == [(13, 13)]
+    assert len(bars[0][1]) > 1
 
 
 def test_results_show_themselves(folder: Path) -> None:

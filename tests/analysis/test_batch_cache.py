@@ -183,7 +183,9 @@ def test_interrupt_and_go_on(tmp_path: Path) -> None:
     done = int(said.split()[1])
     assert 0 < done < 12
     again = run_child(INTERRUPTED, *arguments)
-    assert again.stdout.split() == [str(12 - done), str(done), "True"], again.stderr
+    computed, cached, fine = again.stdout.split()
+    assert (int(computed) + int(cached), fine) == (12, "True"), again.stderr
+    assert int(cached) >= done  # one more when the interrupt came between keeping and counting it
 
 
 def test_workers_die_with_their_leader(tmp_path: Path) -> None:
