@@ -21,11 +21,7 @@ from tests.stores import Rows, leftovers, quiet, rows, simulated, state
 STATES: Final = 12 * SCALE  # after each event, when there are more
 NO_PROCESS: Final = 1 << 22  # above every number that Linux gives to a process
 
-
-@pytest.fixture(autouse=True)
-def _no_real_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the real disk: what a sync does is simulated here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("no_real_sync")
 
 
 def traced(folder: Path, work: Callable[[], object]) -> Trace:

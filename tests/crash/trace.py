@@ -223,7 +223,7 @@ class Trace:
             self.log.append(Resize(number, same))
             before = before[:same]
         end = len(after)
-        while len(before) == len(after) and before[end - 1] == after[end - 1]:
+        while end > same and len(before) == len(after) and before[end - 1] == after[end - 1]:
             end -= 1
         if same < end:
             self.log.append(Write(number, same, after[same:end]))
