@@ -38,7 +38,7 @@ _FLAGS: Final = {
     for rugged in (False, True)
 }
 _KNOWN_TEXTS: Final = 4096
-_LONGEST_PLACE: Final = 18  # digits; more would not fit 64 bits
+_LONGEST_SEQ: Final = 9 + 18  # `, "seq": ` and its digits; more would not fit 64 bits
 _HEADER_NAMES: Final = ("run", "number", "first_seq", "durability", "cuts")
 
 _checksum: Final[Callable[[int, bytes], int]] = google_crc32c.extend
@@ -258,21 +258,23 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
 def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
     """Read lines without their newlines from byte `at`, line `number` on; give where they end."""
     seed, ticks, seqs, lines, sizes = found.seed, found.ticks, found.seqs, found.lines, found.sizes
+    checksum, opening = _checksum, _TICK + b", "
     for raw in raws:
+        size = len(raw) + 1
         body = raw[:-_CLOSING_BYTES]
-        if raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % _checksum(seed, body) and raw.startswith(_TICK):
-            cut = body.rfind(_SEQ)
-            place = body[cut + len(_SEQ) :]
-            if cut < 0 or not place.isdigit() or len(place) > _LONGEST_PLACE:
+        if raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, body) and raw.startswith(opening):
+            cut = body.rfind(_SEQ, -_LONGEST_SEQ)
+            place = body[cut + 9 :]
+            if cut < 0 or not place.isdigit():
                 _add_damage(found, "foreign_bytes", number, at, raw + b"\n")
             else:
                 ticks.append(body[:cut] + b"}\n")
                 seqs.append(int(place))
                 lines.append(number)
-                sizes.append(len(raw) + 1)
+                sizes.append(size)
         else:
             _read_other(found, raw, number, at)
-        at += len(raw) + 1
+        at += size
         number += 1
     return at
 

@@ -64,7 +64,7 @@ class Store(Interchange):
         self._opened: dict[str, Segment] = {}
         self._tails = Tails(self.path / JOURNALS)
         self._summaries: dict[tuple[str, ...], pa.Table] = {}
-        self.segments()
+        self.sealed()  # journals are read when they are asked for
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, {len(self.game_ids())} games, {self.rows} rows)"
