@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,26 @@ import pytest
 
 import replaylab as rl
 from replaylab.analysis import map_games, parts, summarise
-from tests.crash.recordings import made
 from tests.stores import quiet
 
 GAME = "20310102-0123456789ab4cde"
 OTHER = "20310103-0123456789ab4cde"
+
+
+def made(count: int, game: str = GAME, first: int = 0) -> list[rl.Tick]:
+    """Ticks of a game, a quarter of a second apart."""
+    start = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return [
+        rl.Tick(
+            game_id=game,
+            tick=number,
+            timestamp=start + timedelta(milliseconds=250 * number),
+            price=Decimal(f"1.{number:09}000000000123"),
+            phase="ACTIVE_GAMEPLAY",
+            active=True,
+        )
+        for number in range(first, first + count)
+    ]
 
 
 @pytest.fixture
