@@ -324,7 +324,7 @@ def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: b
             _add_inner(found, inner, ends=ends)
             done = closing.end() + ends
     if done < len(raw) + len(newline):
-        _add_stretch(found, raw[done:] + newline, number, at + done)
+        _add_stretch(found, raw[done:] + newline, number, at + done, last=not newline)
 
 
 def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
@@ -340,7 +340,7 @@ def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
     found.closed = inner.closed
 
 
-def _add_stretch(found: Lines, raw: bytes, number: int, at: int) -> None:
+def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool = False) -> None:
     """Name the damage of a stretch: zeros apart from the rest of it."""
     rest = raw.lstrip(b"\0")
     if len(rest) < len(raw):
@@ -348,13 +348,13 @@ def _add_stretch(found: Lines, raw: bytes, number: int, at: int) -> None:
         _add_damage(found, "zero_filled", number, at, raw[:zeros])
         raw, at = raw[zeros:], at + zeros
     if raw:
-        _add_damage(found, _reason(raw), number, at, raw)
+        _add_damage(found, _reason(raw, last=last), number, at, raw)
 
 
-def _reason(raw: bytes) -> str:
+def _reason(raw: bytes, *, last: bool) -> str:
     if not raw.startswith(_OPENING[: len(raw)]):
         return "foreign_bytes"
-    if not raw.endswith(b"\n") and not _CLOSING.search(raw):
+    if last and not _CLOSING.search(raw):
         return "torn_tail"
     return "checksum_mismatch" if _CLOSING.search(raw) or raw.rstrip().endswith(b"}") else "torn_line"
 

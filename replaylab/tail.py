@@ -230,6 +230,8 @@ class Contents:
         content = b"".join(ticks)
         found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], self._shapes)
         batch = found.batch
+        if len(batch) < len(ticks):  # a right checksum, and no tick all the same: not written by this release
+            seqs, lines, sizes = self._leave_out(ticks, batch.line, seqs, lines, sizes)
         self._account.bytes["kept"] += int(sizes.sum())
         self._account.lines["tick"] += len(batch)
         self._account.ticks["clean"] += len(batch)
@@ -237,6 +239,15 @@ class Contents:
         table = to_table(batch, source=names, seq=seqs, line=lines + 1, zone="UTC")
         self._tables.append(table)
         self._digests.append(rows_digest(table))
+
+    def _leave_out(
+        self, ticks: list[bytes], good: Whole, seqs: Whole, lines: Whole, sizes: Whole
+    ) -> tuple[Whole, Whole, Whole]:
+        """Set aside lines that hold no tick that can be stored."""
+        for at in sorted(set(range(len(ticks))) - set(good.tolist())):
+            self._quarantine(Damage("not_a_tick", int(lines[at]), self.end, self.end + int(sizes[at]), ticks[at]))
+            self._account.lines["damaged"] += 1
+        return seqs[good], lines[good], sizes[good]
 
     @property
     def seqs(self) -> Sequence:
