@@ -161,11 +161,13 @@ def joined(parts: Iterable[pa.Table], order: Sequence[str] | None = None) -> tup
 
 
 def _ordered(tables: list[pa.Table], order: Sequence[str] | None) -> list[pa.Table]:
-    """Sort tables by the first of their games."""
-    if order is None:
+    """Sort tables by the first of their games; none of them is empty."""
+    if order is None or not tables:
         return tables
-    first = [pc.min(pc.index_in(table.column(GAME), pa.array(order, pa.string()))).as_py() for table in tables]
-    return [tables[number] for number in sorted(range(len(tables)), key=first.__getitem__)]
+    games = pa.chunked_array([chunk for table in tables for chunk in table.column(GAME).chunks], pa.string())
+    rank = pc.index_in(games, pa.array(order, pa.string())).to_numpy()
+    starts = np.cumsum([0, *(table.num_rows for table in tables[:-1])])
+    return [tables[number] for number in np.argsort(np.minimum.reduceat(rank, starts), kind="stable")]
 
 
 def in_order(table: pa.Table, order: Sequence[str] | None) -> pa.Table:
@@ -246,11 +248,16 @@ def _common_decimal(*types: pa.DataType) -> pa.DataType | None:
 
 def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
     """Give a table all columns, in order, each in its type; null where the game has none."""
+    known = set(table.column_names)
     columns = [
-        table.column(name).cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
+        _as(table.column(name), kind) if name in known else pa.nulls(table.num_rows, kind)
         for name, kind in types.items()
     ]
     return pa.table(columns, names=list(types))
+
+
+def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)
 
 
 def _cast_all(tables: Sequence[pa.Table], types: Mapping[str, pa.DataType]) -> pa.Table:
