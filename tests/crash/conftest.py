@@ -1,10 +1,22 @@
-"""What the crash kit shares: a disk whose syncs cost nothing, where what they do is simulated."""
+"""What the crash kit shares: a disk whose syncs cost nothing, as they are simulated; and more time for more tries."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+
+from tests.crash.scale import SCALE
+
+_SECONDS = 120  # for one test, as for every other one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that try harder as much more time."""
+    for item in items:
+        if SCALE > 1 and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_SECONDS * SCALE))
 
 
 @pytest.fixture

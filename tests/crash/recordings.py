@@ -43,7 +43,7 @@ def made(count: int, game: str = GAME, first: int = 0) -> list[Tick]:
 
 def games(count: int, each: int) -> list[Tick]:
     """Make ticks of several games, one game after the other."""
-    return [tick for number in range(count) for tick in made(each, f"2031010{number + 1}-0123456789ab4cde")]
+    return [tick for number in range(count) for tick in made(each, f"2031{number:04}-0123456789ab4cde")]
 
 
 def stored(store: Path | rl.Store, only: Iterable[str] | None = None) -> list[Tick]:

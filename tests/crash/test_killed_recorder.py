@@ -181,7 +181,9 @@ def test_work_killed_beside_a_live_recorder(tmp_path: Path, work: str) -> None:
     shutil.rmtree(tmp_path / "points")
     assert points > 5
     for point in sorted(
-        {points // 2, points - 1, *range(1, points, points // SCALE)} if SCALE > 1 else {points // 2, points - 1}
+        {points // 2, points - 1, *range(1, points, max(1, points // SCALE))}
+        if SCALE > 1
+        else {points // 2, points - 1}
     ):
         store = tmp_path / f"live{point}"
         shutil.copytree(tmp_path / "template", store)

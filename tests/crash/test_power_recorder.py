@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab.errors import RecorderError, StoreNotFound
+from replaylab.settings import Settings
 from tests.crash.faults import CUTS, WRITES, Fault
-from tests.crash.power import PowerCut, power_cut
-from tests.crash.recordings import BOUND, games, lawful, small, stored
+from tests.crash.power import PowerCut, power_cut, states
+from tests.crash.recordings import BOUND, games, lawful, small, stored, until
 from tests.crash.scale import SCALE
 from tests.crash.trace import Trace
 
@@ -241,3 +243,21 @@ def test_a_lie_that_is_told_without_end_is_no_crash(tmp_path: Path) -> None:
     except RecorderError as error:  # pragma: no cover
         raise AssertionError("a store that lost everything cannot be recorded into") from error
     lawful(everything(folder / "store"), GIVEN, safe=5)
+
+
+def test_a_power_cut_in_silence(tmp_path: Path) -> None:
+    """Ticks fewer than a sync waits for are synced by the timer, with nobody calling; then every state has them."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    trace = Trace(folder)
+    with elsewhere(), trace.watching():
+        recorder = rl.Recorder(folder / "store", settings=Settings(sync_seconds=0.05))
+        for tick in GIVEN[:7]:
+            assert recorder.record(tick)
+        until(lambda: recorder.status().durable_seq == 6)
+        trace.note((7, 7, 7))
+        cut = len(trace.log)
+        recorder.stop()
+    rng = random.Random(3)
+    for number, state in enumerate(states(lambda choose: power_cut(trace, cut, choose), 20 * SCALE, rng)):
+        lawful(everything(state.put(tmp_path / str(number)) / "store"), GIVEN, safe=7, offered=7)
