@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from replaylab.contents import OPEN, Contents
 from replaylab.digest import ENDING as SEGMENT_ENDING
 from replaylab.digest import file_digest
 from replaylab.durable import (
@@ -33,7 +34,7 @@ from replaylab.progress import bar
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.segment import write_segment
 from replaylab.store import JOURNALS, REMARKS, SEGMENTS, Store
-from replaylab.tail import OPEN, Contents, elsewhere, journal_names
+from replaylab.tail import elsewhere, journal_names
 
 RESERVE: Final = ".reserve"  # ending of the room that a recorder keeps for closing
 LIVE: Final = "somebody else has it open"  # its recorder, or another recovery

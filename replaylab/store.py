@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from replaylab.contents import Recording
 from replaylab.digest import ENDING, file_digest, name_digest
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.extent import Extent
@@ -24,7 +25,7 @@ from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import Segment
 from replaylab.summary import COLUMNS, summarise
 from replaylab.summary import SCHEMA as GAMES_SCHEMA
-from replaylab.tail import Recording, Tail, Tails
+from replaylab.tail import Tail, Tails
 from replaylab.verification import Verification, check
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ LAYERS: list[list[str]] = [
     ["cut", "digits", "jsonl", "lines", "order", "repair", "shape", "table"],
     ["scan", "sequence"],
     ["durable", "journal"],
-    ["digest", "extent", "footer", "remark", "segment", "tail"],
+    ["digest", "extent", "footer", "remark", "segment", "contents", "tail"],
     ["chart", "html", "interchange", "summary", "verification"],
     ["game", "objectstore", "store"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],

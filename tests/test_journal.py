@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
+from replaylab.contents import Contents
 from replaylab.journal import Encoder, Header, Lines, end_line, journal_name, place_of, scan
 from replaylab.jsonl import Kind, parse_line
-from replaylab.tail import Contents
 from tests.recordings import stored, tick, ticks
 
 RUN = "20310102T030405000000Z-0123456789ab-7"

@@ -10,12 +10,12 @@ from contextlib import suppress
 from queue import Empty
 from typing import Final
 
-from replaylab.durable import keep_room, make_folders, sync_folder
-from replaylab.errors import ReplayLabError
+from replaylab.durable import sync_folder
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 from replaylab.recording.file import JournalFile
 from replaylab.recording.sealer import Sealer
-from replaylab.recording.state import PAUSED, RECORDING, RESERVE_BYTES, State
+from replaylab.recording.state import RECORDING, State
+from replaylab.recording.watch import Watch
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
 _AGAIN_SECONDS: Final = 0.02  # after a failed sync, and longer with each of them
@@ -42,6 +42,7 @@ class Keeper:
     def __init__(self, state: State, sealer: Sealer, listener: Listener | None) -> None:
         self.state = state
         self.sealer = sealer
+        self.watch = Watch(state, sealer)
         self.listener = listener
         self._synced_at = time.monotonic()
         self._looked_at = 0.0
@@ -101,7 +102,7 @@ class Keeper:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            self._look()
+            self.watch.look()
         while self._is_due() and not self._ending and state.problem is None:
             if not self.sync():
                 time.sleep(_AGAIN_SECONDS * state.tally.failures)
@@ -201,67 +202,6 @@ class Keeper:
         with state.lock:
             state.sealing += given_up
             state.sealing.sort(key=lambda file: file.number)
-
-    def _look(self) -> None:
-        """See whether there is room, and whether the store is still where it was."""
-        state = self.state
-        try:
-            state.free_bytes = state.world.free_bytes(state.folder)
-        except OSError:
-            state.free_bytes = -1  # the folder is gone
-        with state.lock:
-            if state.phase in {RECORDING, PAUSED} and not all(file.there for file in state.written):
-                self._move()
-            if state.phase == RECORDING and 0 <= state.free_bytes < state.settings.min_free_bytes:
-                state.pause("disk_full")
-            elif state.phase == PAUSED and state.free_bytes >= state.settings.min_free_bytes:
-                self._resume()
-
-    def _resume(self) -> None:
-        """Go on when the disk gives room again."""
-        state = self.state
-        try:
-            keep_room(state.reserve, RESERVE_BYTES)
-            if state.file.spoilt:
-                state.turn()
-        except OSError as error:
-            state.tally.last_error = str(error)
-            return
-        state.phase, state.pause_reason = RECORDING, None
-        state.settle()
-        state.tell(RecorderEventKind.RESUMED, free_bytes=state.free_bytes)
-
-    def _move(self) -> None:
-        """The store was deleted or moved: go on where it was, with all that has not become a segment."""
-        state = self.state
-        lost = [file for file in state.files if not file.there and file is not self.sealer.current]
-        if state.spare is not None and state.spare in lost:
-            state.spare.close()
-            state.spare = None
-        contents = [(file, file.content()) for file in lost if file.descriptor >= 0]
-        try:
-            make_folders(state.root, *(state.root / name for name in ("segments", "remarks", "journals")))
-            for file, content in contents:
-                self._copy(file, content)
-        except (OSError, ReplayLabError) as error:
-            state.fail(error)
-            return
-        state.settle()
-        state.tell(RecorderEventKind.MOVED, path=str(state.root), journals=len(contents))
-
-    def _copy(self, file: JournalFile, content: bytes) -> None:
-        """Write the lines of a journal whose name is gone to a file of that name."""
-        state = self.state
-        new = JournalFile.create(state.folder, state.run, file.number)
-        new.put(content)
-        new.first_seq, new.next_seq, new.end = file.first_seq, file.next_seq, file.end
-        for files in (state.retired, state.abandoned, state.sealing):
-            files[:] = [new if one is file else one for one in files]
-        if state.file is file:
-            state.file = new
-        new.synced = len(content) if file in state.abandoned else 0
-        file.close()
-        state.flush_asked = True
 
     def _prepare(self) -> None:
         """Make the next journal before it is needed, and keep room for closing."""
