@@ -12,15 +12,13 @@ from typing import Any, Final
 
 from replaylab.errors import TickError
 from replaylab.recording.event import RecorderEventKind
-from replaylab.recording.file import JournalFile
+from replaylab.recording.mender import Mender
 from replaylab.recording.receipt import Receipt
 from replaylab.recording.state import CLOSED, FAILED, FORKED, RECORDING, State
 from replaylab.tick import Tick
 
 BLOCK: Final = "block"
 REFUSE: Final = "refuse"
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-DISK_FULL: Final = "disk_full"
 WRITE_FAILED: Final = "write_failed"
 REASONS: Final = {FAILED: "stopped", CLOSED: "closed", FORKED: "forked"}
 _NEEDED: Final = ("game_id", "tick", "timestamp", "price", "active", "rugged")
@@ -46,6 +44,7 @@ class Writer:
         self.state = state
         self.overflow = overflow
         self.overflow_seconds = overflow_seconds
+        self.mender = Mender(state)
         self._keeps = state.mode == "group"
         self._syncs = state.mode == "tick"
         self._most = state.settings.max_unsynced_ticks
@@ -84,15 +83,15 @@ class Writer:
                         state.queue.put(None)
                 elif self._syncs:
                     file.make_permanent(file.size)
-                    self._made_durable(seq)
+                    self.mender.made_durable(seq)
                 state.next_seq = seq + 1
                 state.clear = True
             except OSError as error:
                 file.size = before
-                if not self._write_again([line], error):
+                if not self.mender.write_again([line], error):
                     return self._refuse(state.pause_reason or WRITE_FAILED)
             except BaseException:
-                self._interrupted(file, before, line, seq)
+                self.mender.interrupted(file, before, line, seq)
                 raise
             finally:
                 if state.clear is None:
@@ -147,33 +146,20 @@ class Writer:
                 file.put(b"".join(lines))
                 if self._syncs:
                     file.make_permanent(file.size)
-                    self._made_durable(first + len(lines) - 1)
-                self._keep(lines)
+                    self.mender.made_durable(first + len(lines) - 1)
+                self.mender.keep(lines)
             except OSError as error:
                 file.size = before
-                if not self._write_again(lines, error):
+                if not self.mender.write_again(lines, error):
                     reason = state.pause_reason or WRITE_FAILED
                     self._refuse(reason, len(ticks))
                     return 0, reason
             except BaseException:
-                self._interrupted(file, before, b"".join(lines), first, lines)
+                self.mender.interrupted(file, before, b"".join(lines), first, lines)
                 raise
             finally:
                 state.settle()
         return len(ticks), None
-
-    def _keep(self, lines: list[bytes]) -> None:
-        """Count lines as acknowledged."""
-        state = self.state
-        state.next_seq += len(lines)
-        if self._keeps:
-            state.pending.extend(lines)
-            if len(state.pending) >= self._due:
-                state.queue.put(None)
-
-    def _made_durable(self, seq: int) -> None:
-        state = self.state
-        state.durable_seq, state.durable_at = seq, state.world.now()
 
     def _wait(self, room: int = 1) -> str | None:
         """Wait until ticks may be written; give the reason when they may not."""
@@ -191,62 +177,10 @@ class Writer:
             try:
                 state.turn()
             except OSError as error:
-                self._failed(error)
+                self.mender.failed(error)
         if state.phase is not RECORDING:
             return REASONS.get(state.phase) or state.pause_reason
         return WRITE_FAILED if state.file.spoilt else None
-
-    def _write_again(self, lines: list[bytes], error: OSError) -> bool:
-        """Write lines to the next journal after a failure, of which nothing counts; False when that fails too."""
-        state, old = self.state, self.state.file
-        state.tally.errors += 1
-        state.tally.last_error = str(error)
-        old.take_back()
-        size = old.size
-        try:
-            state.turn()
-            size = state.file.size
-            if self._syncs:  # a file whose sync has failed is never synced again
-                state.retired.remove(old)
-                state.abandoned.append(old)
-            state.file.put(b"".join(lines))
-            if self._syncs:
-                state.file.make_permanent(state.file.size)
-                self._made_durable(state.next_seq + len(lines) - 1)
-        except OSError as again:
-            state.file.size = size
-            state.file.take_back()
-            self._failed(again)
-            return False
-        self._keep(lines)
-        state.tally.retried += len(lines)
-        state.tell(RecorderEventKind.RETRIED, reason=str(error), journal=state.file.path.name)
-        return True
-
-    def _failed(self, error: OSError) -> None:
-        """A full disk is waited for; any other failure counts."""
-        if error.errno in FULL:
-            self.state.tally.last_error = str(error)
-            self.state.pause(DISK_FULL)
-        else:
-            self.state.fail(error)
-        self.state.queue.put(None)
-
-    def _interrupted(
-        self, file: JournalFile, before: int, line: bytes, seq: int, lines: list[bytes] | None = None
-    ) -> None:
-        """Put straight what an exception from outside, such as Ctrl-C, left in the middle: written or not at all."""
-        state = self.state
-        if state.file is file:
-            written = bool(line) and os.fstat(file.descriptor).st_size == before + len(line)
-            file.size = before + len(line) * written
-            if written and state.next_seq == seq:
-                fresh = lines or [line]
-                if state.pending[-len(fresh) :] == fresh:
-                    del state.pending[-len(fresh) :]
-                self._keep(fresh)
-        state.file.take_back()
-        state.settle()
 
     def _begin_game(self, game_id: str) -> None:
         """Tell that a game has ended and another begun; a journal long enough ends with the game."""
