@@ -22,7 +22,8 @@ from statistics import median
 from measure import Ratio, alternate, arguments, print_ratio, print_table, workshop
 
 import replaylab as rl
-from replaylab.journal import Encoder, Header, journal_name
+from replaylab.encoder import Encoder
+from replaylab.journal import Header, journal_name
 from replaylab.settings import Settings
 from replaylab.tick import Tick
 

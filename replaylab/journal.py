@@ -12,15 +12,12 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any, Final
 
-import google_crc32c
-
-from replaylab.tick import Tick, price_text
+from replaylab.encoder import checksum, closed, seed_of
 
 FORMAT: Final = 1
 ENDING: Final = ".journal"
@@ -31,22 +28,8 @@ _START: Final = b'{"type": "journal_start"'
 _SEQ: Final = b', "seq": '
 _CLOSING_BYTES: Final = 20  # `, "crc": "89abcdef"}`
 _CLOSING: Final = re.compile(rb', "crc": "[0-9a-f]{8}"\}')
-_TWO: Final = tuple(f"{number:02d}" for number in range(60))
-_FLAGS: Final = {
-    (active, rugged): f'"active": {json.dumps(active)}, "rugged": {json.dumps(rugged)}, "cooldown_timer": '
-    for active in (False, True)
-    for rugged in (False, True)
-}
-_KNOWN_TEXTS: Final = 4096
 _LONGEST_SEQ: Final = 9 + 18  # `, "seq": ` and its digits; more would not fit 64 bits
 _HEADER_NAMES: Final = ("run", "number", "first_seq", "durability", "cuts")
-
-_checksum: Final[Callable[[int, bytes], int]] = google_crc32c.extend
-
-
-def seed_of(run: str) -> int:
-    """Give the checksum that those of a run's lines go on from: a line of another run is never taken for one of it."""
-    return _checksum(0, run.encode())
 
 
 def run_name(at: datetime, process: int, chance: bytes) -> str:
@@ -111,60 +94,6 @@ class Header:
 def end_line(run: str, next_seq: int) -> bytes:
     """Give the line that says that a journal was closed in order."""
     return closed(f'{{"type": "journal_end", "run": {json.dumps(run)}, "next_seq": {next_seq}'.encode(), seed_of(run))
-
-
-def closed(body: bytes, seed: int) -> bytes:
-    """Close an object that lacks its brace: with its checksum, the brace and a newline."""
-    return body + b', "crc": "%08x"}\n' % _checksum(seed, body)
-
-
-class Encoder:
-    """Ticks as lines of a journal: the bytes of `Tick.to_line`, with what repeats from tick to tick kept as text.
-
-    Examples
-    --------
-    >>> tick = Tick("g", 3, "2031-01-02T03:04:20.75", "1.02")
-    >>> Encoder("run").line(tick, 17).startswith(tick.to_line()[:-1] + b', "seq": 17, "crc": "')
-    True
-    """
-
-    def __init__(self, run: str) -> None:
-        self._seed = seed_of(run)
-        self._texts: dict[str, str] = {}
-        self._from = self._until = datetime(1, 1, 1, tzinfo=UTC)
-        self._minute = ""
-
-    def line(self, tick: Tick, seq: int) -> bytes:
-        """Give the line of a tick with its newline."""
-        at = tick.timestamp
-        if not self._from <= at < self._until:
-            self._turn(at)
-        price = str(tick.price)
-        if price[-1] == "0" or "E" in price or type(tick.price) is not Decimal:
-            price = price_text(tick.price)
-        texts = self._texts
-        game = texts.get(tick.game_id) or self._text(tick.game_id)
-        phase = texts.get(tick.phase) or self._text(tick.phase)
-        body = (
-            f'{self._minute}{_TWO[at.second]}.{at.microsecond:06d}+00:00", "game_id": {game}, "tick": {tick.tick}, '
-            f'"price": {price}, "phase": {phase}, {_FLAGS[tick.active, tick.rugged]}{tick.cooldown_timer}, '
-            f'"trade_count": {tick.trade_count}, "seq": {seq}'
-        ).encode()
-        return body + b', "crc": "%08x"}\n' % _checksum(self._seed, body)
-
-    def _turn(self, at: datetime) -> None:
-        """Keep the text of a new minute."""
-        self._from = at.replace(second=0, microsecond=0, fold=0)
-        self._until = self._from + timedelta(minutes=1)
-        self._minute = f'{{"type": "tick", "timestamp": "{self._from.isoformat()[:17]}'
-
-    def _text(self, name: str) -> str:
-        if len(self._texts) >= _KNOWN_TEXTS:
-            self._texts.clear()
-        text = json.dumps(name, ensure_ascii=False)
-        if len(text) <= _KNOWN_TEXTS:
-            self._texts[name] = text
-        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +167,8 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
 
     Examples
     --------
+    >>> from replaylab.encoder import Encoder
+    >>> from replaylab.tick import Tick
     >>> line = Encoder("run").line(Tick("g", 3, "2031-01-02T03:04:20.75", "1.02"), 17)
     >>> found = scan(line + line.replace(b"1.02", b"9.02") + line[:50], run="run")
     >>> found.seqs, [one.reason for one in found.damage]
@@ -258,7 +189,7 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
 def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
     """Read lines without their newlines from byte `at`, line `number` on; give where they end."""
     seed, ticks, seqs, lines, sizes = found.seed, found.ticks, found.seqs, found.lines, found.sizes
-    checksum, opening = _checksum, _TICK + b", "
+    opening = _TICK + b", "
     for raw in raws:
         size = len(raw) + 1
         body = raw[:-_CLOSING_BYTES]
@@ -282,7 +213,7 @@ def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
 def is_whole(raw: bytes, seed: int) -> bool:
     """Whether a line without its newline is what was written; the first line of a journal stands for itself."""
     seed = 0 if raw.startswith(_START) else seed
-    return raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % _checksum(seed, raw[:-_CLOSING_BYTES])
+    return raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, raw[:-_CLOSING_BYTES])
 
 
 def _read_other(found: Lines, raw: bytes, number: int, at: int) -> None:

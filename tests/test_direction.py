@@ -18,7 +18,7 @@ LAYERS: list[list[str]] = [
     ["clock"],
     ["columns", "progress", "settings", "tick"],
     ["cut", "digits", "jsonl", "lines", "order", "repair", "shape", "table"],
-    ["scan", "sequence"],
+    ["encoder", "scan", "sequence"],
     ["durable", "journal"],
     ["digest", "extent", "footer", "remark", "segment", "contents", "tail"],
     ["chart", "html", "interchange", "summary", "verification"],

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab.contents import Contents
-from replaylab.journal import Encoder, Header, Lines, end_line, journal_name, place_of, scan
+from replaylab.encoder import Encoder, closed, seed_of
+from replaylab.journal import Header, Lines, end_line, journal_name, place_of, scan
 from replaylab.jsonl import Kind, parse_line
 from tests.recordings import stored, tick, ticks
 
@@ -138,8 +139,6 @@ def test_a_renamed_journal_is_known_by_its_header(tmp_path: Path) -> None:
 
 def test_right_checksums_are_not_believed_blindly(tmp_path: Path) -> None:
     """A line with a right checksum that is no tick is set aside; the ticks around it are read."""
-    from replaylab.journal import closed, seed_of
-
     odd = closed(b'{"type": "tick", "price": "x", "seq": 9', seed_of(RUN))
     strange = closed(b'{"type": "journal_start", "run": 7', 0)
     found = contents(HEADER + b"".join(LINES) + odd + strange, tmp_path)

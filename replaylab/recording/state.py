@@ -15,8 +15,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from replaylab.durable import remove
+from replaylab.encoder import Encoder
 from replaylab.errors import ReplayLabError
-from replaylab.journal import Encoder, Header
+from replaylab.journal import Header
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 from replaylab.recording.file import JournalFile
 from replaylab.recording.status import Histogram

@@ -13,7 +13,8 @@ import pytest
 import replaylab as rl
 from replaylab import recovery
 from replaylab.durable import sole_writer
-from replaylab.journal import Encoder, Header, journal_name, run_name
+from replaylab.encoder import Encoder
+from replaylab.journal import Header, journal_name, run_name
 from tests.crash.recordings import lawful, made, stored
 from tests.crash.scale import SCALE
 from tests.stores import run_child, start_child

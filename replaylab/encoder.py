@@ -1,0 +1,82 @@
+"""Encoder: ticks as lines of a journal, each with its place in the run and its checksum. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import google_crc32c
+
+from replaylab.tick import Tick, price_text
+
+_TWO: Final = tuple(f"{number:02d}" for number in range(60))
+_FLAGS: Final = {
+    (active, rugged): f'"active": {json.dumps(active)}, "rugged": {json.dumps(rugged)}, "cooldown_timer": '
+    for active in (False, True)
+    for rugged in (False, True)
+}
+_KNOWN_TEXTS: Final = 4096
+
+checksum: Final[Callable[[int, bytes], int]] = google_crc32c.extend
+
+
+def seed_of(run: str) -> int:
+    """Give the checksum that those of a run's lines go on from: a line of another run is never taken for one of it."""
+    return checksum(0, run.encode())
+
+
+def closed(body: bytes, seed: int) -> bytes:
+    """Close an object that lacks its brace: with its checksum, the brace and a newline."""
+    return body + b', "crc": "%08x"}\n' % checksum(seed, body)
+
+
+class Encoder:
+    """Ticks as lines of a journal: the bytes of `Tick.to_line`, with what repeats from tick to tick kept as text.
+
+    Examples
+    --------
+    >>> tick = Tick("g", 3, "2031-01-02T03:04:20.75", "1.02")
+    >>> Encoder("run").line(tick, 17).startswith(tick.to_line()[:-1] + b', "seq": 17, "crc": "')
+    True
+    """
+
+    def __init__(self, run: str) -> None:
+        self._seed = seed_of(run)
+        self._texts: dict[str, str] = {}
+        self._from = self._until = datetime(1, 1, 1, tzinfo=UTC)
+        self._minute = ""
+
+    def line(self, tick: Tick, seq: int) -> bytes:
+        """Give the line of a tick with its newline."""
+        at = tick.timestamp
+        if not self._from <= at < self._until:
+            self._turn(at)
+        price = str(tick.price)
+        if price[-1] == "0" or "E" in price or type(tick.price) is not Decimal:
+            price = price_text(tick.price)
+        texts = self._texts
+        game = texts.get(tick.game_id) or self._text(tick.game_id)
+        phase = texts.get(tick.phase) or self._text(tick.phase)
+        body = (
+            f'{self._minute}{_TWO[at.second]}.{at.microsecond:06d}+00:00", "game_id": {game}, "tick": {tick.tick}, '
+            f'"price": {price}, "phase": {phase}, {_FLAGS[tick.active, tick.rugged]}{tick.cooldown_timer}, '
+            f'"trade_count": {tick.trade_count}, "seq": {seq}'
+        ).encode()
+        return body + b', "crc": "%08x"}\n' % checksum(self._seed, body)
+
+    def _turn(self, at: datetime) -> None:
+        """Keep the text of a new minute."""
+        self._from = at.replace(second=0, microsecond=0, fold=0)
+        self._until = self._from + timedelta(minutes=1)
+        self._minute = f'{{"type": "tick", "timestamp": "{self._from.isoformat()[:17]}'
+
+    def _text(self, name: str) -> str:
+        if len(self._texts) >= _KNOWN_TEXTS:
+            self._texts.clear()
+        text = json.dumps(name, ensure_ascii=False)
+        if len(text) <= _KNOWN_TEXTS:
+            self._texts[name] = text
+        return text
