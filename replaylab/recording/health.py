@@ -45,8 +45,8 @@ def status_of(state: State) -> RecorderStatus:
         journals=len(state.sealing) + len(state.retired) + len(state.abandoned) + (state.phase != CLOSED),
         bytes=tally.bytes + state.file.size,
         free_bytes=state.free_bytes,
-        sync_us=tally.sync,
-        flush_us=tally.flush,
+        sync_us=tally.sync.histogram,
+        flush_us=tally.flush.histogram,
         callback_errors=tally.callback_errors,
         last_error=tally.last_error,
     )

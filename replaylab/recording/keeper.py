@@ -142,10 +142,11 @@ class Keeper:
                     state.flush_asked = asked
                     self._write_again(error)
                 return False
-            state.tally.sync = state.tally.sync.added(time.monotonic() - started)
+            state.tally.sync.add(time.monotonic() - started)
             self._mark_durable(file, end, seq, retired=retired)
-        self._retire_abandoned()
-        state.tally.flush = state.tally.flush.added(time.monotonic() - begun)
+        if state.abandoned:
+            self._retire_abandoned()
+        state.tally.flush.add(time.monotonic() - begun)
         self._synced_at = time.monotonic()
         return True
 
@@ -217,11 +218,13 @@ class Keeper:
     def _roll(self) -> None:
         """End a journal that is long, large or old enough."""
         state, settings = self.state, self.state.settings
+        file = state.file
+        ticks = state.next_seq - file.first_seq
+        old = time.monotonic() - file.since >= settings.seal_seconds
+        if not (ticks and (ticks >= settings.seal_ticks or file.size >= settings.max_file_bytes or old)):
+            return
         with state.lock:
-            file = state.file
-            ticks = state.next_seq - file.first_seq
-            old = time.monotonic() - file.since >= settings.seal_seconds
-            if ticks and (ticks >= settings.seal_ticks or file.size >= settings.max_file_bytes or old):
+            if file is state.file:
                 with suppress(OSError):  # it goes on
                     state.turn()
                     state.queue.put(None)

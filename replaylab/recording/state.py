@@ -20,7 +20,7 @@ from replaylab.errors import ReplayLabError
 from replaylab.journal import Header
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 from replaylab.recording.file import JournalFile
-from replaylab.recording.status import Histogram
+from replaylab.recording.status import Durations
 from replaylab.recovery import RESERVE
 from replaylab.store import JOURNALS
 
@@ -70,8 +70,8 @@ class Tally:
     quarantined_bytes: int = 0
     callback_errors: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    sync: Histogram = field(default_factory=Histogram)
-    flush: Histogram = field(default_factory=Histogram)
+    sync: Durations = field(default_factory=Durations)
+    flush: Durations = field(default_factory=Durations)
     last_error: str | None = None
 
 
