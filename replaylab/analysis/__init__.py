@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from replaylab.analysis import charts as charts
     from replaylab.analysis.account import Rules
     from replaylab.analysis.backtest import Backtest, backtest
     from replaylab.analysis.batch import map_games, summarise
@@ -151,13 +152,15 @@ class _FrontDoor(ModuleType):
     """Loads each name from its module when it is first asked for; a function keeps its name's place from its module."""
 
     def __getattribute__(self, name: str) -> Any:
+        if name == "charts":  # a folder, and matplotlib with it, loaded when something is to be drawn
+            return importlib.import_module("replaylab.analysis.charts")
         home = _HOME.get(name)
         if home is None:
             return super().__getattribute__(name)
         return getattr(importlib.import_module(f"replaylab.analysis.{home}"), name)
 
     def __dir__(self) -> list[str]:
-        return sorted(__all__)
+        return sorted([*__all__, "charts"])
 
 
 sys.modules[__name__].__class__ = _FrontDoor

@@ -54,10 +54,10 @@ class Picture(Figure):
         return data.getvalue(), {"width": width, "height": height}
 
 
-def blank(width: float, height: float, widths: tuple[float, ...] = (1,)) -> list[Axes]:
-    """Give styled axes side by side on a new picture, sizes in inches, `widths` in proportion."""
+def blank(width: float, height: float, widths: tuple[float, ...] = (1,), rows: int = 1) -> list[Axes]:
+    """Give styled axes side by side on a new picture, row after row; sizes in inches, `widths` in proportion."""
     picture = Picture(figsize=(width, height), layout="constrained", facecolor=PAPER)
-    axes: list[Axes] = list(picture.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0])
+    axes: list[Axes] = list(picture.subplots(rows, len(widths), width_ratios=widths, squeeze=False).flat)
     for ax in axes:
         ax.set_facecolor(PAPER)
         ax.spines[["top", "right"]].set_visible(False)
