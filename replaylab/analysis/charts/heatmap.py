@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     return shown(drawn, ax)
 
 
-def _thinned(names: list[int]) -> tuple[list[int], list[str]]:
+def _thinned(names: Sequence[Any]) -> tuple[list[int], list[str]]:
     """Give at most about a quarter of a hundred places and their labels."""
     places = list(range(0, len(names), -(-len(names) // _WRITTEN)))
     return places, [f"{names[place]:,}" for place in places]

@@ -100,8 +100,9 @@ def _by_game(results: pd.DataFrame) -> dict[str, dict[str, Any]]:
         raise AnalysisError("charts.paths: a game has several results; give one row a game (per='game')")
     marks = [mark for mark in ("tick", "exit_tick") if mark in kept]
     values = zip(kept["game_id"], column(kept, name), kept[marks].to_numpy(), strict=True)
+    share = name == "result" and "price" in kept  # of a position; that of a bet is money
     return {
-        game: {"result": result, "is_share": name == "result" and "price" in kept, **at} for game, result, at in values
+        game: {"result": result, "is_share": share} | dict(zip(marks, at, strict=True)) for game, result, at in values
     }
 
 
