@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from replaylab.commands import games, players, recordings, scripts, stores
+from replaylab.commands import games, players, recorder, recordings, scripts, stores
 from replaylab.commands.ending import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.errors import ReplayLabError, SegmentDamaged, SourceDamaged
 
@@ -87,6 +87,8 @@ def _replaylab(
 # in the order in which --help lists them
 _COMMANDS: Final = (
     recordings.convert,
+    recorder.record,
+    recorder.recover,
     stores.info,
     stores.verify,
     stores.compact,

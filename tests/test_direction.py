@@ -37,7 +37,7 @@ LAYERS: list[list[str]] = [
     ["widgets"],
     ["service"],
     ["selection", "export", "overview", "pages"],
-    ["screen", "terminal"],
+    ["screen", "terminal", "monitor"],
     ["commands"],
     ["cli"],
 ]

@@ -19,11 +19,14 @@ from replaylab.jsonl import DECODER, FILLED_TEXT, Kind, Line, Row, parse_line
 from replaylab.tick import Tick
 
 _FORMS: Final = 4  # writers whose lines are told apart by a pattern
+_LONGEST: Final = 4096  # bytes of a line that a pattern reads; a longer one may be more than a tick can hold
 _LEARN_LINES: Final = 64  # slow lines that are looked at for a pattern
 _WHOLE: Final = r"(?:0|[1-9][0-9]{0,8})"
 _TEXT: Final = r'"([^"\\\x00-\x1f]{1,1000})"'
 _FLAG: Final = "(true|false)"
-_TIME: Final = r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
+_TIME: Final = (
+    r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
+)
 _VALUES: Final = {  # what may stand for each field; anything else is left to the general parser
     "game_id": _TEXT,
     "tick": f"({_WHOLE})",
@@ -101,7 +104,7 @@ class LineReader:
 
     def read(self, raw: bytes) -> Tick | Line:
         """Give the tick of a line without its newline, or what else the line is: control, blank or damaged."""
-        for form in self._forms:
+        for form in self._forms if len(raw) <= _LONGEST else ():
             tick = self._read_fast(form, raw)
             if tick is not None:
                 return tick
@@ -119,7 +122,9 @@ class LineReader:
             return None
         values = game_id, int(tick), self._utc(at), Decimal(price), phase
         made = _new(Tick)
-        for put, value in zip(_set, (*values, active == "true", rugged == "true", int(timer), int(trades)), strict=True):
+        for put, value in zip(
+            _set, (*values, active == "true", rugged == "true", int(timer), int(trades)), strict=True
+        ):
             put(made, value)
         return made
 
@@ -158,7 +163,11 @@ class LineReader:
         if row.wall_us is None:
             raise TickError("timestamp", None, "no_time", "the line tells none")
         at = _EPOCH + timedelta(microseconds=row.wall_us)
-        optional = {"phase": row.recorded_phase, "cooldown_timer": row.cooldown_timer, "trade_count": row.trade_count}
+        optional: dict[str, Any] = {
+            "phase": row.recorded_phase,
+            "cooldown_timer": row.cooldown_timer,
+            "trade_count": row.trade_count,
+        }
         return Tick(
             row.game_id,
             row.tick,

@@ -1,0 +1,79 @@
+"""Refusals: the lines of a stream that could not be recorded, kept in a file of their own beside the recording."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from replaylab.durable import create, make_folders, sync, sync_folder
+
+FOLDER: Final = "refused"
+
+
+class Refusals:
+    r"""Keeps lines with their place and the reason, one JSON object each; the file is made when the first one comes.
+
+    Its members: `line` (from 1), `start` (byte of the stream), `reason`, and `raw`, the text of the line, or
+    `raw_base64` when its bytes are no text.
+
+    Parameters
+    ----------
+    root, run : Path, str
+        The store, and the run of the recorder, which names the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> refusals = Refusals(Path(tempfile.mkdtemp()), "run")
+    >>> refusals.keep(7, 120, "not_json", b"{oops")
+    True
+    >>> refusals.close()
+    >>> refusals.path.read_text()
+    '{"line": 7, "start": 120, "reason": "not_json", "raw": "{oops"}\\n'
+    """
+
+    def __init__(self, root: Path, run: str) -> None:
+        self.path = root / FOLDER / f"{run}.jsonl"
+        self.kept = 0
+        self.last_error: str | None = None
+        self._descriptor = -1
+
+    def keep(self, line: int, start: int, reason: str, raw: bytes) -> bool:
+        """Write one line to the operating system; False when that fails, as `last_error` says."""
+        told: dict[str, object] = {"line": line, "start": start, "reason": reason}
+        try:
+            told["raw"] = raw.decode()
+        except UnicodeDecodeError:
+            told["raw_base64"] = base64.b64encode(raw).decode()
+        data = (json.dumps(told, ensure_ascii=False) + "\n").encode()
+        try:
+            if self._descriptor < 0:
+                self._open()
+            size = os.fstat(self._descriptor).st_size
+            if os.write(self._descriptor, data) != len(data):
+                os.ftruncate(self._descriptor, size)
+                raise OSError("no room for the whole line")  # noqa: TRY301 told like any other failure
+        except OSError as error:  # a StoreError is one, too
+            self.last_error = str(error)
+            return False
+        self.kept += 1
+        return True
+
+    def _open(self) -> None:
+        make_folders(self.path.parent)
+        self._descriptor = create(self.path)
+        sync_folder(self.path.parent)
+
+    def close(self) -> None:
+        """Make permanent what was kept."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            try:
+                sync(descriptor)
+            except OSError as error:
+                self.last_error = str(error)
+            finally:
+                os.close(descriptor)
