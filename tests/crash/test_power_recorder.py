@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -38,7 +39,8 @@ Durability = Literal["group", "tick", "none"]
 
 
 def told_the_truth(_: int) -> bool:
-    """Sync well."""
+    """Sync well, and take so long that more ticks come meanwhile, which this sync does not cover."""
+    time.sleep(0.004)
     return True
 
 
@@ -49,7 +51,7 @@ def failing(*points: int) -> Sync:
     def sync(_: int) -> bool:
         if next(count) in points:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return True
+        return told_the_truth(0)
 
     return sync
 
