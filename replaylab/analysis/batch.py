@@ -63,10 +63,10 @@ def map_games(
     workers : int, optional
         How many processes of this machine; one a core unless given, none beside this one for 1.
     cache : path, optional
-        Folder that keeps the rows of each game under the digests of its segments, of `fn` (its code and that of the
-        helpers and globals it names), of its parameters and of the versions: a rerun computes only what changed, and
-        goes on where an interrupted one was. Nothing is kept unless it is given. What `fn` reads by itself from files
-        or the network is not seen.
+        Folder that keeps the rows of each game under the digests of its segments, of `fn` (its code, that of the
+        helpers, globals and modules of yours that it names), of its parameters and of the versions of installed
+        packages: a rerun computes only what changed, and goes on where an interrupted one was. Nothing is kept unless
+        it is given. What `fn` reads by itself from files or the network, or looks up by text, is not seen.
     progress : bool, optional
         Show a progress bar, in a terminal or notebook.
 

@@ -1,30 +1,34 @@
 """Fingerprint: a digest of what a function does and of what it is given, the same in every process.
 
-A function is told by its code, defaults, closure, and the globals that it reads, those of its own helpers included; a
-name of an installed package by the package's version. Comments and places in files do not count. What a function reads
-while it runs (files, the clock, the network) is not seen.
+A function is told by its code, defaults, closure, attributes, and the globals that it reads, those of its own helpers
+included; a module of the user's, imported by the file or inside the function, by all that is in it; what belongs to an
+installed package by the package's version. Comments and places in files do not count, except in such modules. What a
+function reads while it runs (files, the clock, the network, a name looked up by text) is not seen.
 """
 
 from __future__ import annotations
 
-import dis
 import functools
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
 import numpy as np
 import xxhash
 
+from replaylab.analysis.origin import global_names, imported, installed_version
 from replaylab.errors import AnalysisError
 
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, Decimal, date, time, timedelta, range, type(...))
-_GLOBALS: Final = {"LOAD_GLOBAL", "LOAD_NAME"}
+_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a class statement
+_CODE: Final = (FunctionType, type, ModuleType)  # what refers to other code, and that to more
+_CONTENT: Final = (*_PLAIN, Enum, list, tuple, dict, set, frozenset, np.ndarray)
 _UNTOLD: Final = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"}
 
 
@@ -47,6 +51,7 @@ def fingerprint(*values: object) -> tuple[str, dict[str, str]]:
     walk = _Walk()
     for value in values:
         walk.feed(value)
+    walk.finish()
     return walk.digest.hexdigest(), dict(sorted(walk.packages.items()))
 
 
@@ -57,24 +62,36 @@ class _Walk:
         self.digest = xxhash.xxh3_128()
         self.packages: dict[str, str] = {}
         self._met: dict[int, tuple[int, object]] = {}  # the objects too, so that no id is used again
+        self._later: deque[tuple[object, bool]] = deque()  # code, and whether something in it may have no digest
+        self._lenient = False
 
     def feed(self, value: object) -> None:
-        """Add a value."""
-        if isinstance(value, Enum):
-            self._add(type(value).__qualname__, value.name)
-        elif isinstance(value, _PLAIN):
+        """Add a value; functions, classes and modules wait for `finish`, as one may lead to thousands of others."""
+        if isinstance(value, _PLAIN) and not isinstance(value, Enum):
             self._add(type(value).__name__, repr(value))
         elif id(value) in self._met:
             self._add("again", self._met[id(value)][0])
         else:
             self._met[id(value)] = len(self._met), value
+            if isinstance(value, _CODE):
+                self._add("later", len(self._later))
+                self._later.append((value, self._lenient))
+            else:
+                self._feed_new(value)
+
+    def finish(self) -> None:
+        """Add what waits, and what that leads to."""
+        while self._later:
+            value, self._lenient = self._later.popleft()
             self._feed_new(value)
 
-    def _feed_new(self, value: object) -> None:
+    def _feed_new(self, value: object) -> None:  # noqa: C901 one case for each kind
         match value:
+            case Enum():
+                self._sequence("enum", [type(value), value.name, value.value])
             case list() | tuple():
                 self._sequence(type(value).__name__, value)
-            case dict():
+            case dict() | MappingProxyType():
                 self._unordered("dict", value.items())
             case set() | frozenset():
                 self._unordered("set", value)
@@ -111,12 +128,16 @@ class _Walk:
         walk = _Walk()
         walk._met = dict(self._met)
         walk.packages = self.packages
+        walk._lenient = self._lenient
         walk.feed(value)
+        walk.finish()
         return walk.digest.hexdigest()
 
     def _code(self, code: CodeType) -> None:
-        self._add("code", code.co_name, code.co_varnames, code.co_names, code.co_argcount, code.co_flags)
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        self._add("code", code.co_name, code.co_varnames, code.co_names, *counts)
         self.digest.update(code.co_code)
+        self.digest.update(code.co_exceptiontable)
         self._sequence("constants", code.co_consts)
 
     def _module(self, module: ModuleType) -> None:
@@ -126,35 +147,54 @@ class _Walk:
         self._add("module", module.__name__)
         if path is not None and Path(path).is_file():
             self.digest.update(Path(path).read_bytes())
+        for name, value in sorted(vars(module).items()):  # as loaded, which the file may be ahead of
+            if not name.startswith("__") and isinstance(value, _CODE + _CONTENT):
+                self._add(name)
+                self._feed_leniently(value)
+
+    def _feed_leniently(self, value: object) -> None:
+        """Add a value that may hold something without a digest: it counts for as much as can be told of it."""
+        before, self._lenient = self._lenient, True
+        try:
+            self.feed(value)
+        finally:
+            self._lenient = before
 
     def _named(self, value: Any) -> None:
         name = f"{value.__module__}.{value.__qualname__}"
-        if self._versioned(value.__module__ or "builtins", value.__qualname__) or isinstance(
-            value, BuiltinFunctionType
-        ):
+        module = value.__module__ or "builtins"
+        own = module == "builtins" and _is_python(value)  # made by exec: Python's own builtins are not written in it
+        if not own and (self._versioned(module, value.__qualname__) or isinstance(value, BuiltinFunctionType)):
             self._add("name", name)
+            if isinstance(value, FunctionType):
+                for cell in _cells(value):  # a wrapper made by a package holds functions of the user's
+                    self._feed_leniently(cell)
         elif isinstance(value, FunctionType):
-            self._add("function")
-            self._sequence("given", [value.__code__, value.__defaults__, value.__kwdefaults__])
-            self._sequence("closure", [cell.cell_contents for cell in value.__closure__ or ()])
-            known = [one for one in sorted(set(_global_names(value.__code__))) if one in value.__globals__]
-            self._sequence("globals", [part for one in known for part in (one, value.__globals__[one])])
+            self._function(value)
         else:
             told = {key: each for key, each in vars(value).items() if key not in _UNTOLD}
             self._add("class", value.__qualname__)
             self._sequence("bases", value.__bases__)
             self._sequence("members", [part for key in sorted(told) for part in (key, told[key])])
 
+    def _function(self, value: FunctionType) -> None:
+        self._add("function")
+        self._sequence("given", [value.__code__, value.__defaults__, value.__kwdefaults__])
+        self._sequence("closure", _cells(value))
+        for name, one in sorted(vars(value).items()):
+            self._add(name)
+            self._feed_leniently(one)
+        known = [one for one in sorted(set(global_names(value.__code__))) if one in value.__globals__]
+        self._sequence("globals", [part for one in known for part in (one, value.__globals__[one])])
+        self._sequence("imports", imported(value.__code__, value.__globals__.get("__package__") or ""))
+
     def _versioned(self, module: str, name: str = "") -> bool:
         """Add a name of an installed package, with its version; False for a module of the user's own."""
-        package = module.partition(".")[0]
-        if package in sys.stdlib_module_names and package != "__main__":
-            self._add("installed", module, name)
-            return True
-        version = getattr(sys.modules.get(package), "__version__", None)
-        if package == "__main__" or version is None:
+        version = installed_version(module)
+        if version is None:
             return False
-        self.packages[package] = str(version)
+        if version:
+            self.packages[module.partition(".")[0]] = version
         self._add("installed", module, name, version)
         return True
 
@@ -165,9 +205,18 @@ class _Walk:
         if isinstance(value, classmethod | staticmethod):
             self._sequence(type(value).__name__, [value.__func__])
             return
+        if isinstance(value, functools.cached_property):
+            self._sequence("cached_property", [value.func])
+            return
+        if hasattr(value, "__wrapped__"):  # such as a function with an lru_cache, which pickles as its name alone
+            self._sequence(type(value).__name__, [value.__wrapped__])
+            return
         try:
             made = value.__reduce_ex__(4)
         except Exception as error:
+            if self._lenient:
+                self._add("untold", type(value).__qualname__)
+                return
             raise AnalysisError(
                 f"a {type(value).__qualname__} has no digest ({error}); hand it over in parameters as text or numbers, "
                 "open it inside the function, or leave cache= out"
@@ -179,14 +228,19 @@ class _Walk:
         self._sequence("object", [one if not isinstance(one, Iterator) else list(one) for one in made])
 
 
-def _global_names(code: CodeType) -> Iterator[str]:
-    """Give the names that code, and the code inside it, reads from its module."""
-    for step in dis.get_instructions(code):
-        if step.opname in _GLOBALS:
-            yield str(step.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _global_names(constant)
+def _is_python(value: object) -> bool:
+    return isinstance(value, FunctionType) or (isinstance(value, type) and bool(value.__flags__ & _HEAP_TYPE))
+
+
+def _cells(function: FunctionType) -> list[object]:
+    """Give what a function has closed over; a variable that has no value yet is none of it."""
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # the one way to ask
+            found.append(None)
+    return found
 
 
 def source_of(fn: object) -> str:
