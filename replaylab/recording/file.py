@@ -26,7 +26,6 @@ class JournalFile:
 
     __slots__ = (
         "descriptor",
-        "end",
         "first_seq",
         "named",
         "next_seq",
@@ -44,7 +43,6 @@ class JournalFile:
         self.descriptor = descriptor
         self.size = self.synced = 0
         self.first_seq = self.next_seq = 0
-        self.end = 0  # of its lines, among all lines that wait for a sync
         self.named = False  # its name survives a power cut
         self.spoilt = False
         self.since = time.monotonic()

@@ -19,7 +19,6 @@ from replaylab.recording.watch import Watch
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
 _AGAIN_SECONDS: Final = 0.02  # after a failed sync, and longer with each of them
-_SEQ: Final = b', "seq": '
 _TICK: Final = b'{"type": "tick"'
 _log = logging.getLogger("replaylab.recorder")
 
@@ -64,11 +63,16 @@ class Keeper:
         self._finish()
 
     def _run(self) -> None:
+        sync_seconds = self.state.settings.sync_seconds
         while not self._ending:
-            due = self._synced_at + self.state.settings.sync_seconds - time.monotonic()
-            with suppress(Empty):
-                self._tell(self.state.queue.get(timeout=max(0.0, min(due, LOOK_SECONDS))))
-            self.tell_all()
+            due = self._synced_at + sync_seconds - time.monotonic()
+            try:
+                event = self.state.queue.get(timeout=max(0.0, min(due, LOOK_SECONDS)))
+            except Empty:
+                event = None
+            if event is not None:
+                self._tell(event)
+                self.tell_all()
             if not self._ending:
                 self._tend()
 
@@ -99,37 +103,75 @@ class Keeper:
 
     def _tend(self) -> None:
         state = self.state
-        now = time.monotonic()
-        if now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = now
-            self.watch.look()
         while self._is_due() and not self._ending and state.problem is None:
             if not self.sync():
                 time.sleep(_AGAIN_SECONDS * state.tally.failures)
+            self._look()
+        self._look()
         if state.phase == RECORDING:
             self._prepare()
             self._roll()
         self.sealer.wake()
 
+    def _look(self) -> None:
+        """See from time to time how the disk and the store are."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self.watch.look()
+
     def _is_due(self) -> bool:
         state = self.state
-        waits = bool(state.pending or state.retired or state.abandoned)
-        if not waits and not state.flush_asked:
+        if len(state.pending) >= state.settings.buffer_ticks or state.flush_asked or state.retired or state.abandoned:
+            return True
+        if not state.pending:
             self._synced_at = time.monotonic()
             return False
-        late = time.monotonic() - self._synced_at >= state.settings.sync_seconds
-        many = len(state.pending) >= state.settings.buffer_ticks
-        return bool(state.flush_asked or state.retired or state.abandoned or many or (late and state.mode == "group"))
+        return time.monotonic() - self._synced_at >= state.settings.sync_seconds
 
     def sync(self) -> bool:
         """Make permanent what is waiting; after a failure, write it again to another journal and give False."""
-        state = self.state
         begun = time.monotonic()
+        done = self._sync_one()
+        if done is None:
+            done = self._sync_all()
+        if done:
+            self.state.tally.flush.add(time.monotonic() - begun)
+            self._synced_at = time.monotonic()
+        return done
+
+    def _sync_one(self) -> bool | None:
+        """Sync the one journal that is written, without the lock; None when there is more to it, or it fails.
+
+        Whoever writes holds the lock in its calls of the operating system: waiting for it would hold both up. It says
+        what it has done in an order that allows this: a line is in the file before it is counted, and a journal is among
+        the retired ones before another takes its place.
+        """
+        state = self.state
+        state.flush_asked = False
+        file, seq = state.file, state.next_seq - 1
+        size = file.size
+        if state.retired or state.abandoned or state.file is not file or state.mode != "group" or state.tally.failures:
+            return None
+        started = time.monotonic()
+        try:
+            file.make_permanent(size)
+        except OSError as error:
+            with state.lock:
+                self._write_again(error)
+            return False
+        state.tally.sync.add(time.monotonic() - started)
+        state.made_durable(seq)
+        return True
+
+    def _sync_all(self) -> bool:
+        """Sync every journal that is not permanent yet, in their order."""
+        state = self.state
         with state.lock:
-            asked, state.flush_asked = state.flush_asked, False
-            marks = [(file, file.end, file.next_seq - 1) for file in state.retired]
-            marks.append((state.file, state.dropped + len(state.pending), state.next_seq - 1))
-        for file, end, seq in marks:
+            state.flush_asked = False
+            marks = [(file, file.next_seq - 1) for file in state.retired]
+            marks.append((state.file, state.next_seq - 1))
+        for file, seq in marks:
             retired = file is not marks[-1][0]
             if retired and not file.spoilt:
                 file.finish(state.run)
@@ -139,39 +181,28 @@ class Keeper:
                 file.make_permanent(size)
             except OSError as error:
                 with state.lock:
-                    state.flush_asked = asked
                     self._write_again(error)
                 return False
             state.tally.sync.add(time.monotonic() - started)
-            self._mark_durable(file, end, seq, retired=retired)
+            with state.lock:
+                state.made_durable(seq)
+                state.tally.failures = 0
+                if retired and file in state.retired:
+                    state.retired.remove(file)
+                    state.sealing.append(file)
         if state.abandoned:
             self._retire_abandoned()
-        state.tally.flush.add(time.monotonic() - begun)
-        self._synced_at = time.monotonic()
         return True
-
-    def _mark_durable(self, file: JournalFile, end: int, seq: int, *, retired: bool) -> None:
-        state = self.state
-        with state.lock:
-            count = max(0, end - state.dropped)
-            del state.pending[:count]
-            state.dropped += count
-            state.durable_seq = max(state.durable_seq, seq)
-            state.durable_at = state.world.now()
-            state.tally.failures = 0
-            if retired and file in state.retired:
-                state.retired.remove(file)
-                state.sealing.append(file)
-            state.changed.notify_all()
 
     def _write_again(self, error: OSError) -> None:
         """Write what is not yet permanent to a new journal, in one piece; those that held it are given up."""
         state = self.state
+        state.flush_asked = True  # what waits is synced as soon as it stands elsewhere
         state.fail(error)
         if state.problem is not None:
             return
         lines = list(state.pending) or self._read_back()
-        first = int(lines[0][lines[0].rindex(_SEQ) + len(_SEQ) : lines[0].rindex(b",")]) if lines else state.next_seq
+        first = state.durable_seq + 1 if lines else state.next_seq
         try:
             state.turn(first)
             state.file.put(b"".join(lines))

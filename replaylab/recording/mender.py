@@ -32,16 +32,11 @@ class Mender:
     def keep(self, lines: list[bytes]) -> None:
         """Count lines as acknowledged."""
         state = self.state
-        state.next_seq += len(lines)
         if self._keeps:
-            state.pending.extend(lines)
+            state.pending.extend(lines)  # first: the keeper takes away as many as are counted
             if len(state.pending) >= self._due:
                 state.queue.put(None)
-
-    def made_durable(self, seq: int) -> None:
-        """Say that all up to a place in the run is permanent."""
-        state = self.state
-        state.durable_seq, state.durable_at = seq, state.world.now()
+        state.next_seq += len(lines)
 
     def write_again(self, lines: list[bytes], error: OSError) -> bool:
         """Write lines to the next journal after a failure, of which nothing counts; False when that fails too."""
@@ -54,12 +49,12 @@ class Mender:
             state.turn()
             size = state.file.size
             if self._syncs:  # a file whose sync has failed is never synced again
-                state.retired.remove(old)
                 state.abandoned.append(old)
+                state.retired.remove(old)
             state.file.put(b"".join(lines))
             if self._syncs:
                 state.file.make_permanent(state.file.size)
-                self.made_durable(state.next_seq + len(lines) - 1)
+                state.made_durable(state.next_seq + len(lines) - 1)
         except OSError as again:
             state.file.size = size
             state.file.take_back()

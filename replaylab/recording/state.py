@@ -107,8 +107,7 @@ class State:
         self.next_seq = 0
         self.durable_seq = -1
         self.durable_at: datetime | None = None
-        self.pending: list[bytes] = []  # lines acknowledged and not yet synced
-        self.dropped = 0  # lines synced before those
+        self.pending: list[bytes] = []  # lines acknowledged and not yet synced: those behind `durable_seq`
         self.flush_asked = False
         self.numbers = 0
         self.free_bytes = 0
@@ -124,6 +123,7 @@ class State:
         """Make the lock new: that of a forked process may be held by a thread that it does not have."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self.waiting = 0  # threads that wait for it
         self.clear: bool | None = True  # a tick may be written; None while one is
 
     @property
@@ -178,11 +178,30 @@ class State:
             self.discard(new)
             raise
         old = self.file
+        old.next_seq = self.next_seq
+        self.retired.append(old)  # first: the keeper looks at both without the lock
         self.file = new
-        old.next_seq, old.end = self.next_seq, self.dropped + len(self.pending)
         self.tally.bytes += old.size
-        self.retired.append(old)
         return old
+
+    def wait(self, reached: Callable[[], object], seconds: float) -> None:
+        """Wait for a change, with the lock held."""
+        self.waiting += 1  # before it looks: whoever changes something looks at this afterwards
+        try:
+            self.changed.wait_for(reached, seconds)
+        finally:
+            self.waiting -= 1
+
+    def made_durable(self, seq: int) -> None:
+        """Say that all up to a place in the run is permanent; needs no lock."""
+        count = seq - self.durable_seq
+        if count > 0:
+            del self.pending[:count]
+            self.durable_seq = seq
+        self.durable_at = self.world.now()
+        if self.waiting:
+            with self.lock:
+                self.changed.notify_all()
 
     def settle(self) -> None:
         """Say whether the next tick may be written without a second look."""

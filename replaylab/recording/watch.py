@@ -70,7 +70,7 @@ class Watch:
         state = self.state
         new = JournalFile.create(state.folder, state.run, file.number)
         new.put(content)
-        new.first_seq, new.next_seq, new.end = file.first_seq, file.next_seq, file.end
+        new.first_seq, new.next_seq = file.first_seq, file.next_seq
         for files in (state.retired, state.abandoned, state.sealing):
             files[:] = [new if one is file else one for one in files]
         if state.file is file:

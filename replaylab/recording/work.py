@@ -46,9 +46,7 @@ class Work:
             elif state.durable_seq < wanted and self._report is None and state.clear is not None:
                 state.flush_asked = True
                 state.queue.put(None)
-                state.changed.wait_for(
-                    lambda: state.durable_seq >= wanted or state.problem or self._report, timeout_seconds
-                )
+                state.wait(lambda: state.durable_seq >= wanted or state.problem or self._report, timeout_seconds)
             missing = wanted - state.durable_seq
         if state.clear is not None:
             self.keeper.catch_up(deadline - time.monotonic())

@@ -83,7 +83,7 @@ class Writer:
                         state.queue.put(None)
                 elif self._syncs:
                     file.make_permanent(file.size)
-                    self.mender.made_durable(seq)
+                    state.made_durable(seq)
                 state.next_seq = seq + 1
                 state.clear = True
             except OSError as error:
@@ -146,7 +146,7 @@ class Writer:
                 file.put(b"".join(lines))
                 if self._syncs:
                     file.make_permanent(file.size)
-                    self.mender.made_durable(first + len(lines) - 1)
+                    state.made_durable(first + len(lines) - 1)
                 self.mender.keep(lines)
             except OSError as error:
                 file.size = before
@@ -172,7 +172,7 @@ class Writer:
             left = deadline - time.monotonic()
             if self.overflow == REFUSE or left <= 0 or threading.get_ident() == state.keeper:
                 return "overflow"
-            state.changed.wait(left)
+            state.wait(lambda: state.phase is not RECORDING or len(state.pending) + room <= self._most, left)
         if state.phase is RECORDING and state.file.spoilt:
             try:
                 state.turn()
