@@ -44,7 +44,7 @@ class Monitor:
     >>> out = io.StringIO()
     >>> Monitor(out).refused(17, 17, 1234, "not_json")
     >>> out.getvalue()
-    'replaylab: line 17 (byte 1234): refused, not_json\\n'
+    'replaylab: line 17 (byte 1234): refused, not_json\n'
     """
 
     def __init__(self, out: TextIO, *, live: bool = False, columns: Callable[[], int] = lambda: 80) -> None:
@@ -134,7 +134,7 @@ def show_recorded(told: dict[str, Any]) -> None:
             if told["zoneless_times"]
             else "",
             "run": told["run"],
-            "segments": f"{told['segments']:,} made, {told['journals_left']:,} journals left to seal",
+            "segments": f"{told['segments']:,} made, {count_of(told['journals_left'], 'journal')} left to seal",
             "durable": "everything" if told["durable"] else "not everything: a power cut now may lose the last ticks",
         }
     )
@@ -143,7 +143,7 @@ def show_recorded(told: dict[str, Any]) -> None:
 def show_recovery(report: RecoveryReport) -> None:
     """Print what a recovery did with each journal."""
     done = [one for one in report.journals if one.problem is None]
-    pairs = {"store": report.store, "sealed": f"{len(done):,} journals, {report.ticks:,} ticks"}
+    pairs = {"store": report.store, "sealed": f"{count_of(len(done), 'journal')}, {report.ticks:,} ticks"}
     for one in report.journals:
         aside = f", {one.quarantined_bytes:,} bytes set aside" if one.quarantined_bytes else ""
         pairs[one.journal] = f"{one.state}, " + (one.problem or f"{one.ticks:,} ticks{aside}")
@@ -155,13 +155,46 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
     if not recordings:
         return
     found = runs_of(recordings)
-    pairs = {"recordings": f"{len(found):,} runs, {sum(one['ticks'] for one in found):,} ticks"}
+    pairs = {"recordings": f"{count_of(len(found), 'run')}, {sum(one['ticks'] for one in found):,} ticks"}
     for one in found[-_LISTED:]:
-        left = f", {one['open']:,} journals not yet sealed" if one["open"] else ""
+        left = f", {count_of(one['open'], 'journal')} not yet sealed" if one["open"] else ""
         pairs[f"  {one['run']}"] = f"{one['state']}, {one['ticks']:,} ticks{left}; {bound(one['durability'])}"
     if len(found) > _LISTED:
         pairs["  earlier runs"] = f"{len(found) - _LISTED:,} more; --json lists all"
     show_pairs(pairs)
+
+
+def show_unsealed(left: Sequence[dict[str, Any]]) -> None:
+    """Print which journals are not yet sealed: being written, or left behind."""
+    ticks = sum(one["ticks"] for one in left)
+    if left:
+        show_pairs(
+            {
+                "unsealed": f"{count_of(len(left), 'journal')}, {ticks:,} ticks; a recorder seals its own, "
+                "`replaylab recover` the others",
+                **{f"  {one['journal']}": f"{one['ticks']:,} ticks" for one in left[-_LISTED:]},
+            }
+        )
+
+
+def unsealed(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
+    """Give the journals that are not yet sealed: `journal`, `ticks` and `quarantined_bytes` of each."""
+    return [
+        {"journal": one.journal, "ticks": one.ticks, "quarantined_bytes": one.quarantined_bytes}
+        for one in recordings
+        if one.state == "open"
+    ]
+
+
+def count_of(count: int, noun: str) -> str:
+    """Give a count with its noun.
+
+    Examples
+    --------
+    >>> count_of(1, "journal"), count_of(1_000, "run")
+    ('1 journal', '1,000 runs')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def runs_of(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
@@ -195,7 +228,7 @@ def runs_of(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
 
 
 def bound(durability: dict[str, Any]) -> str:
-    """Say what a power cut may cost at most, whatever else happens.
+    """Say what a power cut may cost; a process that is killed loses no acknowledged tick in any case.
 
     Examples
     --------
@@ -206,7 +239,10 @@ def bound(durability: dict[str, Any]) -> str:
         case "tick":
             return "synced before each tick is acknowledged: a power cut costs none"
         case "group":
-            return f"synced after {durability['ticks']:,} ticks or {durability['seconds']:g} s"
+            return (
+                f"synced after {durability['ticks']:,} ticks or {durability['seconds']:g} s: a power cut costs what "
+                "came since, a killed process nothing"
+            )
         case "none":
             return "synced when a journal ends: a power cut may cost what was not sealed"
     return "it does not say when it was synced"

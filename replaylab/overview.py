@@ -6,9 +6,11 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -19,7 +21,8 @@ from replaylab.compact import disk_bytes
 from replaylab.objectstore import ObjectStore
 from replaylab.objectstore import opened as opened_for_reading
 from replaylab.scan import BYTE_KINDS
-from replaylab.store import Store
+from replaylab.store import JOURNALS, Store
+from replaylab.tail import journal_names
 
 QUANTILES: Final = (Decimal("0.05"), Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), Decimal("0.95"))
 Value = TypeVar("Value", int, Decimal)
@@ -36,7 +39,7 @@ class Overview:
     segments, games, rows, sources : int
         How many of each.
     bytes : int
-        Size on disk, quarantine and other remarks included.
+        Size on disk, with quarantine and other remarks, and with journals that are not yet segments.
     start, end : datetime, optional
         First and last known time of a tick, UTC.
     complete : int
@@ -121,7 +124,7 @@ def overview(store: str | os.PathLike[str] | Store) -> Overview:
     """
     opened = opened_for_reading(store)
     sources = {extent.source for extent in opened.extents()}
-    size = opened.bytes if isinstance(opened, ObjectStore) else disk_bytes(opened.path)
+    size = opened.bytes if isinstance(opened, ObjectStore) else disk_bytes(opened.path) + _journal_bytes(opened.path)
     segments, rows = len(opened.segments()), opened.rows
     table = opened.games_table()  # last, as it may find more damage
     return Overview(
@@ -190,6 +193,15 @@ def quantiles(values: Sequence[Value]) -> dict[str, Value]:
     if not ordered:
         return {}
     return {str(share): ordered[math.ceil(len(ordered) * share) - 1] for share in QUANTILES}
+
+
+def _journal_bytes(root: Path) -> int:
+    """Give the size of the journals of a store."""
+    size = 0
+    for name in journal_names(root / JOURNALS):
+        with suppress(FileNotFoundError):  # sealed since it was listed
+            size += (root / JOURNALS / name).stat().st_size
+    return size
 
 
 def _sum(table: pa.Table, name: str) -> int:

@@ -21,7 +21,7 @@ from replaylab.store import Store
 from replaylab.tick import price_text
 
 SHELL = [sys.executable, "-c", "import sys; sys.argv[0] = 'replaylab'; from replaylab.cli import main; main()"]
-COMMANDS = ["convert", "info", "verify", "compact", "simulate", "stats", "export", "plot", "play"]
+COMMANDS = ["convert", "record", "recover", "info", "verify", "compact", "simulate", "stats", "export", "plot", "play"]
 
 
 def run(*words: object) -> Result:

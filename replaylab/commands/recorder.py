@@ -77,7 +77,7 @@ def record(  # noqa: PLR0913 the options of the command
             on_event=monitor.happened,
             settings=settings,
         )
-        told = _run(recorder, descriptor, stop, monitor, settings.source_tz, waits=overflow == "block", ack=ack)
+        told = _run(recorder, descriptor, stop, monitor, settings, waits=overflow == "block", ack=ack)
     if json:
         print(jsonlib.dumps({"report": told}), flush=True) if ack else show_json(told)  # noqa: T201 with --ack, a line
     elif ack:
@@ -175,20 +175,20 @@ class _Stop:
 
 
 def _run(
-    recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, zone: str, *, waits: bool, ack: bool
+    recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, settings: Settings, *, waits: bool, ack: bool
 ) -> dict[str, Any]:
     """Record until the stream or the recorder ends, or a signal comes; give the report."""
     from replaylab.recording.intake import Intake
     from replaylab.recording.reader import LineReader
     from replaylab.recording.refusals import Refusals
 
-    reader, refusals = LineReader(zone), Refusals(recorder.path, recorder.run)
+    reader, refusals = LineReader(settings.source_tz), Refusals(recorder.path, recorder.run)
 
     def wait(seconds: float) -> bool:
         monitor.show(recorder.status(), intake.counts)
         return waits and stop.wait(seconds)
 
-    intake = Intake(recorder, reader, refusals, monitor.refused, wait)
+    intake = Intake(recorder, reader, refusals, monitor.refused, wait, settings.max_unsynced_ticks)
     receipts = _Receipts(recorder, intake, monitor) if ack else None
     try:
         if descriptor == 0 and os.isatty(0):
@@ -213,7 +213,7 @@ def _run(
         "refused_path": str(refusals.path) if refusals.kept else None,
         "refused_kept": refusals.kept,
         "zoneless_times": reader.zoneless_times,
-        "source_tz": zone,
+        "source_tz": settings.source_tz,
         "durability": recorder.status().durability,
         "interrupted": bool(stop.signal),
     }

@@ -18,7 +18,8 @@ def info(
     oldest: Annotated[bool, typer.Option("--oldest", help="List the first games instead of the newest.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Show a store and its games, or one game."""
+    """Show a store, its games and what was recorded into it, or one game."""
+    from replaylab.monitor import runs_of, show_recordings
     from replaylab.opening import open_store
     from replaylab.overview import overview
     from replaylab.screen import show_game, show_games, show_json, show_overview
@@ -29,13 +30,15 @@ def info(
         show_json(found) if json else show_game(game, found)
         return
     seen = overview(opened)
-    games = opened.games_table()
+    games, recordings = opened.games_table(), opened.recordings()
     if json:
         count = min(limit, games.num_rows) if limit else games.num_rows
         first = 0 if oldest else games.num_rows - count
-        show_json(seen, bytes_a_tick=seen.bytes_a_tick, table=games.slice(first, count).to_pylist())
+        more = {"recordings": runs_of(recordings), "table": games.slice(first, count).to_pylist()}
+        show_json(seen, bytes_a_tick=seen.bytes_a_tick, **more)
     else:
         show_overview(seen)
+        show_recordings(recordings)
         show_games(games, limit=limit, oldest=oldest)
     finish(*seen.damaged)
 
@@ -43,13 +46,21 @@ def info(
 def verify(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
     """Check every byte and row of a store.
 
-    Digests, counts and the accounts of all sources are compared with what was written; nothing is changed.
+    Digests, counts and the accounts of all sources are compared with what was written; nothing is changed. Journals
+    that are not yet sealed are checked as they are, and named; that they are there is no problem.
     """
+    from replaylab.monitor import show_unsealed, unsealed
     from replaylab.objectstore import opened
     from replaylab.screen import show_json, show_verification
 
-    found = opened(store).verify(progress=not no_progress)
-    show_json(found, ok=found.ok) if json else show_verification(found)
+    checked = opened(store)
+    found = checked.verify(progress=not no_progress)
+    left = unsealed(checked.recordings())
+    if json:
+        show_json(found, ok=found.ok, unsealed=left)
+    else:
+        show_unsealed(left)
+        show_verification(found)
     if not found.ok:
         raise typer.Exit(PROBLEM)
 

@@ -69,6 +69,8 @@ class Intake:
     wait : callable
         Asked to wait so many seconds when the recorder refuses ticks for a reason that may pass; they are offered again
         while it gives True, and are refused when it gives False.
+    at_once : int
+        Ticks handed over together at most: no more than may wait for a sync.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Intake:
         refusals: Refusals,
         tell: Callable[[int, int, int, str], object],
         wait: Callable[[float], bool],
+        at_once: int = _AT_ONCE,
     ) -> None:
         self.counts = Counts()
         self.over = False  # the recorder takes no more
@@ -86,6 +89,7 @@ class Intake:
         self._refusals = refusals
         self._tell = tell
         self._wait = wait
+        self._at_once = min(at_once, _AT_ONCE)
         self._tail: list[bytes] = []
         self._tail_size = 0
         self._skipping = False
@@ -138,7 +142,7 @@ class Intake:
             found = read(text)
             counts.lines, counts.bytes = number, start + len(raw) + newline
             if type(found) is Tick:
-                if piece and (len(piece) >= _AT_ONCE or found.game_id != piece[0].game_id):
+                if piece and (len(piece) >= self._at_once or found.game_id != piece[0].game_id):
                     self._give()
                 if not piece:
                     self._piece_start = number, start

@@ -32,7 +32,7 @@ class Refusals:
     True
     >>> refusals.close()
     >>> refusals.path.read_text()
-    '{"line": 7, "start": 120, "reason": "not_json", "raw": "{oops"}\\n'
+    '{"line": 7, "start": 120, "reason": "not_json", "raw": "{oops"}\n'
     """
 
     def __init__(self, root: Path, run: str) -> None:
