@@ -17,6 +17,7 @@ NOTEBOOKS = {  # name: pictures, the titles of the cards, and the rows at which 
     "02_explore": (6, ["18 games in store", "Game 20310102-ffe42279f3bd466a"], []),
     "03_replay": (0, [], [143, 0, 150, 160, 0]),
     "04_events": (0, [], [168]),
+    "05_record": (0, [], [71]),
 }
 
 # Contrast of each text in the cards (WCAG): its colour through the opacities above it, against what lies behind.
