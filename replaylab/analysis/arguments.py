@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from replaylab.analysis.paths import Paths
 from replaylab.errors import AnalysisError
+from replaylab.tick import INT32_MAX
 
 
-def whole(name: str, value: object, *, least: int, most: int | None = None) -> int:
-    """Give a whole number within its bounds; raises `AnalysisError`.
+def whole(name: str, value: object, *, least: int, most: int | None = INT32_MAX) -> int:
+    """Give a whole number within its bounds, which end with the greatest tick there can be; raises `AnalysisError`.
 
     Examples
     --------
@@ -32,7 +33,8 @@ def whole(name: str, value: object, *, least: int, most: int | None = None) -> i
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or number < least or (most is not None and number > most):
-        bound = f"from {least}" if most is None else f"from {least} to {most}"
+        above = most is not None and number is not None and number > most
+        bound = f"from {least} to {most}" if above or most not in {None, INT32_MAX} else f"from {least}"
         raise AnalysisError(f"{name}={value!r}: give a whole number {bound}")
     return number
 
@@ -74,6 +76,21 @@ def number(name: str, value: object, *, above: float, below: float = math.inf) -
     return found
 
 
+def numbers(name: str, values: object, *, above: float, below: float = math.inf) -> list[float]:
+    """Give numbers as `number` does, in the order given; a lone one counts as a list; raises when there is none.
+
+    Examples
+    --------
+    >>> numbers("at", 2, above=0), numbers("at", [3, 1.5], above=0)
+    ([2.0], [3.0, 1.5])
+    """
+    given = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+    found = [number(name, value, above=above, below=below) for value in given]
+    if not found:
+        raise AnalysisError(f"{name}={values!r}: give at least one")
+    return found
+
+
 def money(name: str, value: object, *, above: int = 0) -> Decimal:
     """Give an exact amount above a bound; a float is taken as the shortest text that it prints as.
 
@@ -110,7 +127,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
 
 
 def some_games(paths: Paths) -> Paths:
-    """Give paths that hold at least one game; raises `AnalysisError`.
+    """Give the games of paths that have a live tick; raises `AnalysisError` when there is none.
 
     Examples
     --------
@@ -118,6 +135,6 @@ def some_games(paths: Paths) -> Paths:
     >>> some_games(Paths.of_arrays(*price_arrays(2, seed=1))).n_games
     2
     """
-    if not paths.n_games:
+    if not paths.n_ticks:
         raise AnalysisError("games=0: the source, or what `where` leaves of it, holds no game with a live tick")
-    return paths
+    return paths.select(paths.lengths > 0)

@@ -16,7 +16,7 @@ from replaylab.analysis.fingerprint import fingerprint, source_of, versions
 from replaylab.analysis.results import Interrupted, Manifest, Results
 from replaylab.analysis.rows import GAME, REASON, in_order, joined
 from replaylab.analysis.run import Run
-from replaylab.analysis.selection import Selection
+from replaylab.analysis.selection import Selection, checked
 from replaylab.analysis.task import EachGame, Summary
 from replaylab.errors import AnalysisError
 from replaylab.objectstore import opened
@@ -172,6 +172,7 @@ def summary_table(
     progress: bool | None = None,
 ) -> tuple[pa.Table, dict[str, str]]:
     """Give the table of `summarise` in Arrow, and what could not be read with the reason."""
+    where = checked(where)
     kept = _cache(cache, *fingerprint(Summary)) if cache is not None else None
     store = _opened(source)
     run = Run(store, Summary(), None, executor, _workers(workers), kept, _shows(progress), ROW_GROUP_ROWS)
@@ -211,6 +212,7 @@ def _workers(workers: int | None) -> int | None:
 
 
 def _wanted(store: Store, where: Selection | None) -> frozenset[str] | None:
+    where = checked(where)
     if where is None:
         return None
     return frozenset(where.of(store.games_table()).column("game_id").to_pylist())

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.arguments import number, some_games
+from replaylab.analysis.arguments import numbers, some_games
 from replaylab.analysis.interval import ratio_by_game
 from replaylab.analysis.paths import Paths, Source, paths
 from replaylab.analysis.selection import Selection
@@ -192,8 +193,8 @@ def entry_study(
 def touch_table(
     source: Source,
     *,
-    prices: Sequence[float] = (1, 2, 5, 10, 25, 50),
-    targets: Sequence[float] = (0.25, 0.5, 1.0),
+    prices: float | Sequence[float] = (1, 2, 5, 10, 25, 50),
+    targets: float | Sequence[float] = (0.25, 0.5, 1.0),
     plan: EntryPlan | None = None,
     where: Selection | None = None,
     confidence: float = 0.95,
@@ -205,7 +206,7 @@ def touch_table(
     Parameters
     ----------
     source : Store, path, Paths, or sequence of Segment
-    prices, targets : sequences of float
+    prices, targets : float or sequences of float
         Prices of entry, and gains aimed at.
     plan : EntryPlan, optional
         Stop, holding time and the like of every cell; its `at_price` and `target` are replaced.
@@ -236,11 +237,7 @@ def touch_table(
 
     known = some_games(paths(source, where=where))
     base = plan or EntryPlan(at_price=1.0, target=1.0)
-    cells = [
-        (number("prices", price, above=0), number("targets", target, above=0)) for price in prices for target in targets
-    ]
-    if not cells:
-        raise AnalysisError(f"prices={prices!r}, targets={targets!r}: give at least one of each")
+    cells = list(product(numbers("prices", prices, above=0), numbers("targets", targets, above=0)))
     drawing: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
     rows = []
     for price, target in cells:

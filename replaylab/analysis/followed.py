@@ -34,11 +34,10 @@ class Followed:
 
     def __init__(self, known: Paths, at: Ints, longest: int) -> None:
         self.at = at
-        place = np.full(max(int(known.tick.max(initial=0)), int(at[-1])) + 1, -1)
-        place[at] = np.arange(len(at))
-        rows = np.flatnonzero(place[known.tick] >= 0)
+        place = np.minimum(np.searchsorted(at, known.tick), len(at) - 1)
+        rows = np.flatnonzero(at[place] == known.tick)
         left, rugged = ticks_left(known)
-        cell = place[known.tick[rows]] * (longest + 2) + np.minimum(left[rows], longest + 1)
+        cell = place[rows] * (longest + 2) + np.minimum(left[rows], longest + 1)
         shape = (len(at), longest + 2)
 
         def counted(which: NDArray[np.bool_]) -> Ints:

@@ -12,7 +12,7 @@ import xxhash
 
 from replaylab.analysis.arguments import number, one_of, some_games, whole
 from replaylab.analysis.paths import Paths, Source, paths
-from replaylab.analysis.selection import Selection
+from replaylab.analysis.selection import Selection, checked
 from replaylab.errors import AnalysisError
 from replaylab.opening import open_store
 from replaylab.order import in_order_received
@@ -99,7 +99,7 @@ def games(source: Source, *, where: Selection | None = None, **conditions: Any) 
     import pandas as pd
 
     try:
-        chosen = replace(Selection() if where is None else where, **conditions)
+        chosen = replace(checked(where) or Selection(), **conditions)
     except TypeError as error:
         raise AnalysisError(f"{error}; see Selection for the conditions there are") from None
     table, left_out = _table(source)
@@ -163,6 +163,8 @@ def split(
     >>> [(name, part.n_games) for name, part in found.items()]
     [('train', 600), ('validation', 200), ('test', 200)]
     """
+    if not isinstance(parts, Mapping):
+        raise AnalysisError(f"parts={parts!r}: give a mapping of names to shares, such as {dict(PARTS)}")
     shares = [number(f"parts[{name!r}]", share, above=0) for name, share in parts.items()]
     if not shares or abs(sum(shares) - 1) > 1e-9:
         raise AnalysisError(f"parts={dict(parts)}: the shares add up to {sum(shares):g}; they must add up to 1")
@@ -226,11 +228,13 @@ def bootstrap(
 
     half = number("confidence", confidence, above=0, below=1) / 2
     count = whole("resamples", resamples, least=2)
+    if not callable(statistic):
+        raise AnalysisError(f"statistic={statistic!r} cannot be called; give a function of Paths")
     found = some_games(paths(source, where=where))
     if found.n_games < 2:
         raise AnalysisError(f"games={found.n_games}: drawing games with replacement needs two of them")
     estimate = _numbers(statistic(found))
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     drawn = [_numbers(statistic(found.take(rng.integers(found.n_games, size=found.n_games)))) for _ in range(count)]
     values = pd.DataFrame(drawn, columns=list(estimate), dtype=np.float64)
     edges = values.quantile([0.5 - half, 0.5 + half])

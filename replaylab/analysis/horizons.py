@@ -189,6 +189,8 @@ def _entered(known: Paths, between: tuple[float, float] | None) -> NDArray[np.in
     """Rows of the live ticks with a price in the zone."""
     if between is None:
         return np.flatnonzero(known.price > 0)
+    if len(between) != 2:
+        raise AnalysisError(f"between={between!r}: give two prices, the least and the one below which they are")
     least = number("between[0]", between[0], above=-1)
     below = number("between[1]", between[1], above=max(least, 0))
     rows = np.flatnonzero((known.price >= least) & (known.price < below) & (known.price > 0))

@@ -87,7 +87,7 @@ def ratio_by_game(
         return np.full(columns, np.nan), np.full(columns, np.nan)
     if games < 2:
         raise AnalysisError(f"games={games}: an interval by drawing games needs two; give resamples=0 for none")
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     both = np.concatenate([above, below], axis=1)
     sums = np.empty((resamples, 2 * columns))
     step = max(1, _CELLS // games)

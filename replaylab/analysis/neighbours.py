@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from replaylab.analysis.arguments import number, some_games, whole
+from replaylab.analysis.arguments import number, numbers, some_games, whole
 from replaylab.analysis.interval import normal_quantile, wilson
 from replaylab.analysis.live import Floats, Ints, nearest_doubles
 from replaylab.analysis.paths import Paths, Source, paths
@@ -66,7 +66,7 @@ def sequence_study(
     source: Source,
     *,
     short_tick: int = 10,
-    heights: Iterable[float] = (10, 50),
+    heights: float | Iterable[float] = (10, 50),
     max_seconds: float = 10.0,
     confidence: float = 0.95,
     where: Selection | None = None,
@@ -83,7 +83,7 @@ def sequence_study(
         The games.
     short_tick : int
         A next game counts as short when R is at most that.
-    heights : iterable of float
+    heights : float or iterable of float
         Peaks above which a game counts as high.
     max_seconds : float
         Longest time between neighbours, below 15 s.
@@ -100,7 +100,7 @@ def sequence_study(
     """
     short = whole("short_tick", short_tick, least=1)
     longest = number("max_seconds", max_seconds, above=0, below=SHORTEST_SECONDS)
-    levels = sorted({number("heights", height, above=0) for height in heights})
+    levels = sorted(set(numbers("heights", heights, above=0)))
     found = some_games(paths(source, where=where))
     first, second, seconds = _neighbours(found, longest)
     pairs = _pairs(found, first, second, seconds)

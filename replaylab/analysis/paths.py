@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.analysis.live import Floats, Ints, live_ticks, nearest_doubles, no_ticks
-from replaylab.analysis.selection import Selection
+from replaylab.analysis.selection import Selection, checked
 from replaylab.columns import as_numpy, column
 from replaylab.errors import AnalysisError, SegmentDamaged
+from replaylab.opening import open_store
 from replaylab.order import in_order_received
 from replaylab.segment import Segment
-from replaylab.opening import open_store
 from replaylab.store import Store
 from replaylab.summary import COLUMNS, SCHEMA, summarise
 
@@ -224,6 +224,7 @@ def paths(source: Source, *, where: Selection | None = None) -> Paths:
     >>> paths(folder + "/store")
     Paths(3 games, ... ticks)
     """
+    where = checked(where)
     if isinstance(source, Paths):
         return source if where is None else source.select(where.mask(source.games))
     where = Selection() if where is None else where

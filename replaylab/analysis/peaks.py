@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.arguments import number, some_games
+from replaylab.analysis.arguments import numbers, some_games
 from replaylab.analysis.hazard import about
 from replaylab.analysis.interval import wilson
 from replaylab.analysis.live import Floats, Ints
@@ -29,7 +29,7 @@ _NEVER: Final = np.iinfo(np.int64).max
 def peak_table(
     source: Source,
     *,
-    at: Iterable[float] = MULTIPLES,
+    at: float | Iterable[float] = MULTIPLES,
     beside: Source | None = None,
     confidence: float = 0.95,
     where: Selection | None = None,
@@ -46,7 +46,7 @@ def peak_table(
     ----------
     source : Store, path, Paths, or list of Segment
         The games.
-    at : iterable of float
+    at : float or iterable of float
         Multiples of the starting price, above 0.
     beside : Store, path, or Paths, optional
         Other games to compare with, such as simulated ones: their `reached` is the column `beside`.
@@ -68,7 +68,7 @@ def peak_table(
     """
     import pandas as pd
 
-    multiples = sorted({number("at", multiple, above=0) for multiple in at})
+    multiples = sorted(set(numbers("at", at, above=0)))
     found = some_games(paths(source, where=where))
     whole = found.select(as_numpy(found.games.column("complete")))
     highest = _highest(whole)
@@ -90,7 +90,11 @@ def peak_table(
 
 
 def peak_quantiles(
-    source: Source, *, shares: Iterable[float] = SHARES, confidence: float = 0.95, where: Selection | None = None
+    source: Source,
+    *,
+    shares: float | Iterable[float] = SHARES,
+    confidence: float = 0.95,
+    where: Selection | None = None,
 ) -> pd.DataFrame:
     """Peaks that given shares of the games stay below: the percentiles of the highest price before the rug.
 
@@ -98,7 +102,7 @@ def peak_quantiles(
     ----------
     source : Store, path, Paths, or list of Segment
         The games.
-    shares : iterable of float
+    shares : float or iterable of float
         Between 0 and 1.
     confidence, where
         See `replaylab.analysis.survival`.
@@ -118,7 +122,7 @@ def peak_quantiles(
     """
     import pandas as pd
 
-    asked = [number("shares", share, above=0, below=1) for share in shares]
+    asked = numbers("shares", shares, above=0, below=1)
     found = some_games(paths(source, where=where))
     watched = _Watched.of(found)
     prices = np.unique(watched.peaks[watched.peaks > 0])

@@ -105,7 +105,7 @@ def ruin(
     if not len(profits) or not np.isfinite(profits).all():
         raise AnalysisError(f"games={len(profits)}: ruin needs at least one game, each with a finite profit")
     drawn_from = _returns(profits, start) if compound else profits
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     curves = np.empty((resamples, length + 1), np.float32)
     finals, ruined = np.empty(resamples), np.zeros(resamples, np.bool_)
     step = max(1, _CELLS // (length + 1))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from replaylab.columns import as_numpy, column
 from replaylab.errors import AnalysisError, TickError
 from replaylab.tick import parse_time
 
+_FLAGS: Final = ("rug_seen", "censored", "complete", "late_start", "repaired", "double_rug")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -51,7 +53,8 @@ class Selection:
     Raises
     ------
     AnalysisError
-        When a bound is no time, or a number is below zero.
+        When a bound is no time, the end is not after the start, a flag is none, a number is below zero, or an id is no
+        text.
 
     Examples
     --------
@@ -75,12 +78,14 @@ class Selection:
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _moment("start", self.start))
         object.__setattr__(self, "end", _moment("end", self.end))
-        if self.ids is not None:
-            object.__setattr__(self, "ids", frozenset([self.ids] if isinstance(self.ids, str) else self.ids))
+        if self.start is not None and self.end is not None and self.start >= self.end:  # type: ignore[operator]
+            raise AnalysisError(f"start={self.start}, end={self.end}: no game is between; give an end after the start")
+        object.__setattr__(self, "ids", _names(self.ids))
+        for name in _FLAGS:
+            if getattr(self, name) not in (None, True, False):
+                raise AnalysisError(f"{name}={getattr(self, name)!r}: take True, False, or None for either")
         for name in ("min_ticks", "max_missing"):
-            number = getattr(self, name)
-            if number is not None and number < 0:
-                raise AnalysisError(f"{name}={number}: a number of ticks is 0 or more")
+            object.__setattr__(self, name, _count(name, getattr(self, name)))
 
     def mask(self, games: pa.Table) -> NDArray[np.bool_]:
         """Tell which games are in it.
@@ -115,6 +120,43 @@ class Selection:
     def of(self, games: pa.Table) -> pa.Table:
         """Give the rows of the games that are in it."""
         return games.filter(column(self.mask(games)))
+
+
+def checked(where: object) -> Selection | None:
+    """Give what was handed over as `where`, when it is a `Selection` or None; raises `AnalysisError`.
+
+    Examples
+    --------
+    >>> checked({"complete": True})
+    Traceback (most recent call last):
+    ...
+    replaylab.errors.AnalysisError: where={'complete': True}: give a Selection, such as Selection(complete=True)
+    """
+    if where is None or isinstance(where, Selection):
+        return where
+    raise AnalysisError(f"where={where!r}: give a Selection, such as Selection(complete=True)")
+
+
+def _names(ids: object) -> frozenset[str] | None:
+    if ids is None:
+        return None
+    found: list[Any] = [ids] if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
+    for one in found:
+        if not isinstance(one, str):
+            raise AnalysisError(f"ids={ids!r}: {one!r} is no id; give texts")
+    return frozenset(found)
+
+
+def _count(name: str, value: object) -> int | None:
+    if value is None and name == "max_missing":
+        return None
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(value, bool):
+        raise AnalysisError(f"{name}={value!r}: a number of ticks is a whole number, 0 or more")
+    return number
 
 
 def _flags(found: NDArray[np.bool_], wanted: bool | None) -> NDArray[np.bool_]:  # noqa: FBT001 three-valued

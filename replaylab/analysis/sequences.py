@@ -96,7 +96,7 @@ def martingale(base: object, *, bets: int, factor: object = 2, max_stake: object
 def bet_sequence(  # noqa: PLR0913 each is a choice of whoever asks
     source: Source,
     *,
-    stakes: Iterable[object],
+    stakes: object,
     entry: int = 0,
     window: int = WINDOW,
     pays: object = PAYS,
@@ -115,7 +115,7 @@ def bet_sequence(  # noqa: PLR0913 each is a choice of whoever asks
     ----------
     source : Store, path, Paths, or sequence of Segment
     stakes : iterable of Decimal, str, int or float
-        Stake of the first bet, of the second, and so on; see `martingale`.
+        Stake of the first bet, of the second, and so on; see `martingale`. A lone one is that of a single bet.
     entry : int
         Tick of the first bet, from 0.
     window, pays
@@ -141,7 +141,8 @@ def bet_sequence(  # noqa: PLR0913 each is a choice of whoever asks
     [[4, 0, Decimal('0.15'), Decimal('-0.15')], [2, 2, Decimal('0.03'), Decimal('0.07')]]
     """
     known, paying = some_games(paths(source, where=where)), payout(pays)
-    amounts = tuple(money("stakes", stake) for stake in stakes)
+    listed = stakes if isinstance(stakes, Iterable) and not isinstance(stakes, str) else [stakes]
+    amounts = tuple(money("stakes", stake) for stake in listed)
     whole("len(stakes)", len(amounts), least=1, most=_MOST_BETS)
     begin, step = whole("entry", entry, least=0), whole("window", window, least=1)
     pause = COOLDOWNS[one_of("cooldown", cooldown, COOLDOWNS)] if isinstance(cooldown, str) else cooldown

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from replaylab.analysis.arguments import number, some_games, whole, wholes
+from replaylab.analysis.arguments import numbers, some_games, whole, wholes
 from replaylab.analysis.interval import normal_quantile, wilson
 from replaylab.analysis.paths import Source, paths
 from replaylab.analysis.selection import Selection
@@ -68,12 +68,12 @@ class Survival:
         """Tick by which half of the games have rugged; NaN where the record does not reach so far."""
         return float(self.quantiles((0.5,))["tick"].iloc[0])
 
-    def quantiles(self, shares: Sequence[float] = SHARES) -> pd.DataFrame:
+    def quantiles(self, shares: float | Sequence[float] = SHARES) -> pd.DataFrame:
         """Ticks by which given shares of the games have rugged.
 
         Parameters
         ----------
-        shares : sequence of float
+        shares : float or sequence of float
             Between 0 and 1.
 
         Returns
@@ -84,7 +84,7 @@ class Survival:
         """
         import pandas as pd
 
-        asked = [number("shares", share, above=0, below=1) for share in shares]
+        asked = numbers("shares", shares, above=0, below=1)
         columns = [("tick", "survival"), ("low", "low"), ("high", "high")]
         found = {name: [self._first_below(column, 1 - share) for share in asked] for name, column in columns}
         theory = [math.ceil(math.log1p(-share) / math.log1p(-RUG_PROBABILITY)) for share in asked]
@@ -140,7 +140,7 @@ def _restricted_mean(curve: pd.DataFrame, limit: int) -> tuple[float, float]:
     alive = curve["survival"].to_numpy()
     if len(alive) < limit and alive[-1] != 0:
         return math.nan, math.nan
-    alive = np.pad(alive, (0, max(0, limit - len(alive))))[:limit]
+    alive = alive[:limit]  # beyond the end of the curve it is 0: nobody is left
     rugs, at_risk = (curve[name].to_numpy()[:limit] for name in ("rugs", "at_risk"))
     after = np.cumsum(alive[::-1])[::-1][: len(rugs)]
     spread = rugs > 0

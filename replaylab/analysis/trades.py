@@ -83,20 +83,19 @@ class EntryPlan:
             )
         if self.target is None and self.stop is None and self.hold is None:
             raise AnalysisError("target=None, stop=None, hold=None: give at least one way out but the rug")
-        if self.at_tick is not None:
-            whole("at_tick", self.at_tick, least=0)
-        if self.hold is not None:
-            whole("hold", self.hold, least=1)
+        for name, least in (("at_tick", 0), ("hold", 1)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole(name, getattr(self, name), least=least))
         bounds = {"at_price": np.inf, "target": np.inf, "stop": 1.0, "within": 1.0}
         for name, below in bounds.items():
             if getattr(self, name) is not None:
-                number(name, getattr(self, name), above=0, below=below)
+                object.__setattr__(self, name, number(name, getattr(self, name), above=0, below=below))
         one_of("per", self.per, ("game", "tick"))
         one_of("rug", self.rug, ("recorded", "total"))
 
     def entries(self, known: Paths) -> Ints:
         """Give the rows of `known` at which it buys, in order."""
-        priced = ~np.isnan(known.price)
+        priced = known.price > 0  # nothing can be bought for nothing
         if self.at_tick is not None:
             rows = np.flatnonzero(priced & (known.tick == self.at_tick))
         elif self.at_price is not None:
@@ -145,6 +144,8 @@ def trades(known: Paths, plan: EntryPlan, *, empty: bool = False) -> Trades:
     >>> np.bincount(found.outcome, minlength=5).tolist()
     [0, 0, 817, 183, 0]
     """
+    if not isinstance(plan, EntryPlan):
+        raise AnalysisError(f"plan={plan!r}: give an EntryPlan, such as EntryPlan(at_tick=0, hold=40)")
     rows, runs = plan.entries(known), Runs.of(known)
     if not len(rows) and not empty:
         asked = "at_price" if plan.at_price is not None else "at_tick"

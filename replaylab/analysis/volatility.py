@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.arguments import number, some_games, whole
+from replaylab.analysis.arguments import number, numbers, some_games, whole
 from replaylab.analysis.interval import ratio_by_game, wilson
 from replaylab.analysis.paths import Paths, Source, paths
 from replaylab.analysis.rolling import lagged
@@ -68,9 +68,9 @@ def volatility_by_price(
     import pandas as pd
 
     known = some_games(paths(source, where=where))
-    begins = np.array([number("edges", edge, above=-1) for edge in edges])
-    if not len(begins) or (np.diff(begins) <= 0).any():
-        raise AnalysisError(f"edges={edges!r}: give at least one price, each above the one before")
+    begins = np.array(numbers("edges", edges, above=-1))
+    if (np.diff(begins) <= 0).any():
+        raise AnalysisError(f"edges={edges!r}: give prices, each above the one before")
     before = lagged(known.price, 1, np.arange(known.n_ticks) - Runs.of(known).first)
     rows = np.flatnonzero(before > 0)
     size = np.abs(known.price[rows] / before[rows] - 1)
@@ -158,7 +158,7 @@ def spike_table(
         raise AnalysisError(f"last={width}, first={base}: no game moved {width + base} times from tick 0 to its rug")
     begin, end = known.start[:-1][games], known.start[1:][games] - 1
     early = (total[begin + base] - total[begin]) / base
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     anywhere = rng.integers(begin + base + width, np.maximum(end, begin + base + width + 1))
     rows = []
     for name, until in (("before the rug", end), ("anywhere", anywhere)):
