@@ -22,11 +22,14 @@ class JournalFile:
         Bytes that survive a power cut.
     spoilt : bool
         Whether there may be bytes behind `size` that could not be taken away.
+    lost : bool
+        Whether a sync has failed: it is never synced again, and what is not permanent in it is written elsewhere.
     """
 
     __slots__ = (
         "descriptor",
         "first_seq",
+        "lost",
         "named",
         "next_seq",
         "number",
@@ -45,6 +48,7 @@ class JournalFile:
         self.first_seq = self.next_seq = 0
         self.named = False  # its name survives a power cut
         self.spoilt = False
+        self.lost = False
         self.since = time.monotonic()
 
     @classmethod
@@ -88,10 +92,14 @@ class JournalFile:
 
     def make_permanent(self, size: int) -> None:
         """Sync the first `size` bytes and the name; raises OSError."""
-        sync(self.descriptor)
-        if not self.named:
-            sync_folder(self.path.parent)
-            self.named = True
+        try:
+            sync(self.descriptor)
+            if not self.named:
+                sync_folder(self.path.parent)
+                self.named = True
+        except OSError:
+            self.lost = True
+            raise
         self.synced = size
 
     def content(self) -> bytes:

@@ -12,9 +12,9 @@ from typing import Final
 
 from replaylab.durable import sync_folder
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
-from replaylab.recording.file import JournalFile
+from replaylab.recording.mender import DISK_FULL, FULL
 from replaylab.recording.sealer import Sealer
-from replaylab.recording.state import RECORDING, State
+from replaylab.recording.state import PAUSED, RECORDING, State
 from replaylab.recording.watch import Watch
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
@@ -63,18 +63,29 @@ class Keeper:
         self._finish()
 
     def _run(self) -> None:
-        sync_seconds = self.state.settings.sync_seconds
         while not self._ending:
-            due = self._synced_at + sync_seconds - time.monotonic()
             try:
-                event = self.state.queue.get(timeout=max(0.0, min(due, LOOK_SECONDS)))
+                event = self.state.queue.get(timeout=self._patience())
             except Empty:
                 event = None
-            if event is not None:
-                self._tell(event)
-                self.tell_all()
-            if not self._ending:
-                self._tend()
+            try:
+                if event is not None:
+                    self._tell(event)
+                    self.tell_all()
+                if not self._ending:
+                    self._tend()
+            except Exception as error:  # noqa: BLE001 whatever it is, somebody must hear of it, and the next tick be kept
+                _log.exception("recorder %s: unexpected", self.state.run)
+                with self.state.lock:
+                    self.state.fail(error)
+                time.sleep(_AGAIN_SECONDS)
+
+    def _patience(self) -> float:
+        """Seconds until something is due; while it cannot be done, until the next look."""
+        if self.state.phase != RECORDING:
+            return LOOK_SECONDS
+        due = self._synced_at + self.state.settings.sync_seconds - time.monotonic()
+        return max(0.0, min(due, LOOK_SECONDS))
 
     def tell_all(self) -> None:
         """Tell the events that wait."""
@@ -105,6 +116,8 @@ class Keeper:
         state = self.state
         while self._is_due() and not self._ending and state.problem is None:
             if not self.sync():
+                if state.phase == PAUSED:
+                    break  # until the next look
                 time.sleep(_AGAIN_SECONDS * state.tally.failures)
             self._look()
         self._look()
@@ -144,21 +157,21 @@ class Keeper:
         """Sync the one journal that is written, without the lock; None when there is more to it, or it fails.
 
         Whoever writes holds the lock in its calls of the operating system: waiting for it would hold both up. It says
-        what it has done in an order that allows this: a line is in the file before it is counted, and a journal is among
-        the retired ones before another takes its place.
+        what it has done in an order that allows this: a line is in the file before it is counted, and a journal is
+        among the retired ones before another takes its place.
         """
         state = self.state
         state.flush_asked = False
         file, seq = state.file, state.next_seq - 1
         size = file.size
-        if state.retired or state.abandoned or state.file is not file or state.mode != "group" or state.tally.failures:
+        alone = not (state.retired or state.abandoned) and state.file is file and not file.lost
+        if not alone or state.mode != "group" or state.tally.failures:
             return None
         started = time.monotonic()
         try:
             file.make_permanent(size)
         except OSError as error:
-            with state.lock:
-                self._write_again(error)
+            self._failed(error)
             return False
         state.tally.sync.add(time.monotonic() - started)
         state.made_durable(seq)
@@ -168,6 +181,8 @@ class Keeper:
         """Sync every journal that is not permanent yet, in their order."""
         state = self.state
         with state.lock:
+            if any(file.lost for file in [*state.retired, state.file]) and not self._write_again():
+                return False
             state.flush_asked = False
             marks = [(file, file.next_seq - 1) for file in state.retired]
             marks.append((state.file, state.next_seq - 1))
@@ -180,8 +195,7 @@ class Keeper:
             try:
                 file.make_permanent(size)
             except OSError as error:
-                with state.lock:
-                    self._write_again(error)
+                self._failed(error)
                 return False
             state.tally.sync.add(time.monotonic() - started)
             with state.lock:
@@ -194,13 +208,27 @@ class Keeper:
             self._retire_abandoned()
         return True
 
-    def _write_again(self, error: OSError) -> None:
-        """Write what is not yet permanent to a new journal, in one piece; those that held it are given up."""
+    def _failed(self, error: OSError) -> None:
+        """After a failed sync: what was to be permanent is written to another journal."""
+        with self.state.lock:
+            self._count(error)
+            if self.state.problem is None:
+                self._write_again()
+
+    def _count(self, error: OSError) -> None:
+        """Count a failure; a full disk is waited for as long as the recording goes on."""
         state = self.state
         state.flush_asked = True  # what waits is synced as soon as it stands elsewhere
-        state.fail(error)
-        if state.problem is not None:
-            return
+        if error.errno in FULL and not self._ending:
+            state.tally.errors += 1
+            state.tally.last_error = str(error)
+            state.pause(DISK_FULL)
+        else:
+            state.fail(error)
+
+    def _write_again(self) -> bool:
+        """Write what is not yet permanent to a new journal, in one piece; those that held it are given up."""
+        state = self.state
         lines = list(state.pending) or self._read_back()
         first = state.durable_seq + 1 if lines else state.next_seq
         try:
@@ -208,14 +236,15 @@ class Keeper:
             state.file.put(b"".join(lines))
         except OSError as again:
             state.file.take_back()
-            state.fail(again)
-            return
+            self._count(again)
+            return False
         finally:
             state.settle()
         state.abandoned += state.retired
         state.retired = []
         state.tally.retried += len(lines)
-        state.tell(RecorderEventKind.RETRIED, reason=str(error), journal=state.file.path.name)
+        state.tell(RecorderEventKind.RETRIED, reason=state.tally.last_error, journal=state.file.path.name)
+        return True
 
     def _read_back(self) -> list[bytes]:
         """Read the lines that are not permanent: without a bound in force they are not kept in memory."""
@@ -252,7 +281,8 @@ class Keeper:
         file = state.file
         ticks = state.next_seq - file.first_seq
         old = time.monotonic() - file.since >= settings.seal_seconds
-        if not (ticks and (ticks >= settings.seal_ticks or file.size >= settings.max_file_bytes or old)):
+        many = ticks >= settings.seal_ticks and not state.is_behind
+        if not (ticks and (many or file.size >= settings.max_file_bytes or old)):
             return
         with state.lock:
             if file is state.file:

@@ -44,6 +44,7 @@ class Mender:
         state.tally.errors += 1
         state.tally.last_error = str(error)
         old.take_back()
+        old.spoilt = old.spoilt or old.lost  # nothing more is written to it, also when there is no other yet
         size = old.size
         try:
             state.turn()

@@ -139,6 +139,11 @@ class State:
         return self.folder / (self.run + RESERVE)
 
     @property
+    def is_behind(self) -> bool:
+        """Whether journals end faster than they are sealed: they grow longer then, and are no more."""
+        return len(self.sealing) > 1
+
+    @property
     def written(self) -> list[JournalFile]:
         """The journals that ticks still depend on, and the next one."""
         spare = [self.spare] if self.spare else []

@@ -188,7 +188,7 @@ class Writer:
         if state.game_id is not None:
             state.tell(RecorderEventKind.GAME_ENDED, game_id=state.game_id)
             long_enough = state.next_seq - state.file.first_seq >= state.settings.seal_game_ticks
-            if long_enough and state.spare:
+            if long_enough and state.spare and not state.is_behind:
                 with suppress(OSError):  # the journal before goes on
                     state.turn()
                     state.queue.put(None)
