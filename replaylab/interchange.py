@@ -95,10 +95,12 @@ class Interchange:
         Decimal128Type(decimal128(38, 24))
         """
         duckdb = extra("duckdb", "sql")
+        if not isinstance(query, str):
+            raise AnalysisError(f"query={query!r}: give SQL as text")
         with duckdb.connect(config=_NO_SURPRISES) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.register("ticks", self.dataset())
-            if re.search(r"\bgames\b", query, re.IGNORECASE):
+            if re.search(r"\b(games|show)\b", query, re.IGNORECASE):
                 connection.register("games", self.games_table())
             try:
                 kinds = [statement.type for statement in connection.extract_statements(query)]
@@ -118,14 +120,8 @@ class Interchange:
         games : str or iterable of str, optional
             Ids; all unless given.
         """
-        unknown = [name for name in columns or () if name not in SCHEMA.names]
-        if unknown:
-            raise AnalysisError(f"columns={unknown}: not there; ticks have the columns {', '.join(SCHEMA.names)}")
-        wanted = SCHEMA.names if columns is None else list(columns)
-        only = None
-        if games is not None:
-            ids = [games] if isinstance(games, str) else sorted(set(games))
-            only = pc.field("game_id").cast(pa.string()).isin(ids)
+        wanted = _columns("ticks", columns, SCHEMA.names)
+        only = None if games is None else pc.field("game_id").cast(pa.string()).isin(_ids(games))
         table = self.dataset().to_table([*dict.fromkeys([*wanted, *_ORDER])], filter=only)
         return in_order_received(sorted_by_game(table)).select(wanted)
 
@@ -165,10 +161,31 @@ class Interchange:
         if what != "games":
             raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
         table = self.games_table()
+        wanted = _columns("games", columns, table.column_names)
         if games is not None:
-            ids = [games] if isinstance(games, str) else sorted(set(games))
-            table = table.filter(pc.is_in(table.column("game_id"), pa.array(ids, pa.string())))
-        return table if columns is None else table.select(list(columns))
+            table = table.filter(pc.is_in(table.column("game_id"), _ids(games)))
+        return table.select(wanted)
+
+
+def _columns(what: str, asked: Sequence[str] | None, known: list[str]) -> list[str]:
+    """Give the names of columns that were asked for; raises `AnalysisError` for one that is not there."""
+    if asked is None:
+        return known
+    wanted = [asked] if isinstance(asked, str) else list(asked)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise AnalysisError(f"columns={unknown}: not there; {what} have the columns {', '.join(known)}")
+    return wanted
+
+
+def _ids(games: str | Iterable[str]) -> pa.Array:
+    """Give the ids that were asked for; raises `AnalysisError` for one that is no text."""
+    given: object = games
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    for one in found:
+        if not isinstance(one, str):
+            raise AnalysisError(f"games={games!r}: {one!r} is no id; give texts")
+    return pa.array(dict.fromkeys(found), pa.string())
 
 
 def dataset_of(segments: Sequence[Segment]) -> ds.Dataset:

@@ -165,6 +165,25 @@ def test_pandas_frames_are_exact(store: rl.Store) -> None:
         store.to_pandas("rows")  # type: ignore[arg-type]
 
 
+def test_what_is_not_there_is_told_for_games_too(store: rl.Store) -> None:
+    """A column that is not there, an id that is no text and a query that is none are the package's own errors."""
+    for what in ("ticks", "games"):
+        with pytest.raises(errors.AnalysisError, match=rf"columns=\['nothing'\]: not there; {what} have the columns"):
+            store.to_pandas(what, columns=["nothing"])
+        for games in (5, [5]):
+            with pytest.raises(errors.AnalysisError, match=r"games=.*5 is no id"):
+                store.to_pandas(what, games=games)  # type: ignore[arg-type]
+    assert store.to_pandas("games", columns="peak").columns.tolist() == ["peak"]
+    assert store.to_arrow("price").column_names == ["price"]
+    with pytest.raises(errors.AnalysisError, match="give SQL as text"):
+        store.sql(None)  # type: ignore[arg-type]
+
+
+def test_sql_shows_its_views(store: rl.Store) -> None:
+    """Both views are listed when it is asked what there is."""
+    assert store.sql("SHOW TABLES")["name"].to_pylist() == ["games", "ticks"]
+
+
 def test_polars_frames_are_exact(store: rl.Store) -> None:
     """Prices are Decimal(38, 24), names are texts, for rows, games, and one game."""
     frame = store.to_polars(games=["exact"])

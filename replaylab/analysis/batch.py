@@ -50,8 +50,8 @@ def map_games(
         The games; one that lies in several segments is read whole.
     fn : callable
         Called as ``fn(game, **parameters)`` with a `Game`. It gives a mapping (one row), a plain value (one row,
-        column `value`), a list of mappings, an Arrow table or a frame (several rows), or None (no row). One that
-        raises makes its game a row with the reason in `error`; the others go on.
+        column `value`), a pandas Series (one row), a list of mappings, an Arrow table or a frame (several rows), or
+        None (no row). One that raises makes its game a row with the reason in `error`; the others go on.
     parameters : mapping, optional
         What `fn` is called with besides the game.
     where : Selection, optional

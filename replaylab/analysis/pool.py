@@ -11,8 +11,10 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import warnings
 from collections import deque
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import ForkProcess
 from typing import Final, Self
@@ -118,7 +120,15 @@ def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> 
             outcome = task(part)
         except Exception as error:  # noqa: BLE001 nobody else can tell the leader
             outcome = Outcome.failed(part, reason_of(error))
+        _flush()
         leader.send(outcome)
+
+
+def _flush() -> None:
+    """Hand on what a function printed: the process is killed at the end, and what it still holds is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, or closed, or nobody reads it
+            stream.flush()
 
 
 class Inline:

@@ -143,11 +143,13 @@ class Results:
         return f"Results({len(self):,} rows of {told.games:,} games and {told.rows:,} ticks: {', '.join(kinds)})"
 
     def frame(self) -> pd.DataFrame:
-        """Give the rows as a pandas frame: whole numbers nullable, Decimals exact, NaN as it was given."""
+        """Give the rows as a pandas frame: whole numbers and flags nullable, Decimals exact, NaN as it was given."""
         import pandas as pd
 
-        whole = {kind: pd.Int64Dtype() for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())}
-        found: pd.DataFrame = self.table.to_pandas(types_mapper=whole.get)
+        kinds: dict[pa.DataType, Any] = {pa.bool_(): pd.BooleanDtype(), pa.uint64(): pd.UInt64Dtype()}
+        signed = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())
+        kinds |= dict.fromkeys(signed, pd.Int64Dtype())
+        found: pd.DataFrame = self.table.to_pandas(types_mapper=kinds.get)
         found.attrs |= {"n_games": self.n_games, "n_rows": self.n_rows}
         return found
 

@@ -16,6 +16,7 @@ from replaylab.errors import AnalysisError
 
 GAME: Final = "game_id"
 REASON: Final = "error"
+_ABSENT: Final = {"NAType", "NaTType"}  # what pandas puts where a value is missing
 VALUE: Final = "value"  # column of a function that gives a plain value
 _PLAIN: Final = (bool, int, float, str, bytes, Decimal, date, datetime, timedelta, np.generic)
 _INT64_DIGITS: Final = 19
@@ -32,7 +33,8 @@ def rows_of(game_id: str, given: object) -> pa.Table:
         Id of the game.
     given : object
         A mapping (one row), a plain value (one row, column `value`), a sequence of mappings, an Arrow table or a
-        pandas or Polars frame (its rows, without the index), or None (no row).
+        pandas or Polars frame (its rows, without the index), a pandas Series (one row, its index names the columns), or
+        None (no row).
 
     Raises
     ------
@@ -70,13 +72,15 @@ def _table(given: object) -> pa.Table:  # noqa: PLR0911 one for each kind
             return _records([given])
         case _ if isinstance(given, _PLAIN):
             return _records([{VALUE: given}])
-        case _ if hasattr(given, "__arrow_c_stream__"):
+        case _ if hasattr(given, "__arrow_c_stream__") and not _is_series(given):
             return _without_index(pa.table(given))
         case list() | tuple() if all(isinstance(one, Mapping) for one in given):
             return _records(given)
+        case _ if _is_series(given):
+            return _records([given.to_dict()])  # type: ignore[attr-defined]
     raise AnalysisError(
         f"a {type(given).__name__} was returned; give a dict (one row), a plain value, a list of dicts, an Arrow "
-        "table, a frame, or None for no row"
+        "table, a frame, a pandas Series (one row), or None for no row"
     )
 
 
@@ -89,9 +93,14 @@ def _records(rows: Sequence[Mapping[Any, Any]]) -> pa.Table:
     return pa.table({name: _column(name, [row.get(name) for row in rows]) for name in names})
 
 
+def _is_series(given: object) -> bool:
+    """Tell a labelled row, such as pandas gives for the mean of a frame, from a frame."""
+    return all(hasattr(given, name) for name in ("index", "to_dict", "dtype")) and not hasattr(given, "columns")
+
+
 def _column(name: str, values: list[object]) -> pa.Array:
     try:
-        return pa.array(values)
+        return pa.array([None if type(one).__name__ in _ABSENT else one for one in values])
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise AnalysisError(f"column {name!r} cannot be stored: {error}") from None
 

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -146,6 +147,8 @@ SHAPES: dict[str, tuple[Callable[[Any], object], list[dict[str, Any]]]] = {
     "Arrow table": (lambda _: pa.table({"a": [1, 2]}), [{"a": 1}, {"a": 2}]),
     "record batch": (lambda _: pa.record_batch({"a": [1]}), [{"a": 1}]),
     "pandas frame": (lambda _: pd.DataFrame({"a": [1, 2]}, index=[7, 9]), [{"a": 1}, {"a": 2}]),
+    "pandas series": (lambda _: pd.DataFrame({"a": [1, 2], "b": [3, 4]}).mean(), [{"a": 1.5, "b": 3.5}]),
+    "missing values of pandas": (lambda _: {"a": pd.NaT, "b": pd.NA, "c": 1}, [{"a": None, "b": None, "c": 1}]),
     "own id": (lambda game: {"game_id": game.id, "a": 1}, [{"a": 1}]),
 }
 
@@ -364,6 +367,40 @@ def test_frame_keeps_what_was_given(folder: Path) -> None:
     assert str(frame["n"].dtype) == "Int64"
     assert set(frame["d"]) == {Decimal("0.1")}
     assert frame.attrs["n_games"] == 13
+
+
+def test_flags_and_large_numbers_may_be_missing(folder: Path) -> None:
+    """Where a game failed its flag is missing and not an object, and numbers up to 2^64 stay whole."""
+    bad = rl.Store(folder).game_ids()[4]
+
+    def fn(game: rl.Game) -> dict[str, Any]:
+        if game.id == bad:
+            raise ValueError(bad)
+        return {"long": len(game) > 100, "large": np.uint64(2**64 - 1)}
+
+    frame = map_games(folder, fn).frame()
+    assert (str(frame["long"].dtype), str(frame["large"].dtype)) == ("boolean", "UInt64")
+    assert frame["large"].dropna().unique().tolist() == [2**64 - 1]
+    assert len(frame[frame["long"]]) == frame["long"].sum()
+
+
+PRINTS = """
+import sys
+from replaylab.analysis import map_games, parts
+
+parts.ROW_GROUP_ROWS = 1
+print("before")
+found = map_games(sys.argv[1], lambda game: print(game.id), workers=2)
+"""
+
+
+def test_what_a_function_prints_is_not_lost(folder: Path) -> None:
+    """A function that prints in a worker is read once a game, also where the output goes to a file."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    said = subprocess.run(
+        [sys.executable, "-c", PRINTS, folder], env=environment, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert sorted(said) == sorted(["before", *rl.Store(folder).game_ids()])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
