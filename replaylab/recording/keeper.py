@@ -271,6 +271,9 @@ class Keeper:
             with suppress(OSError):  # the one in use goes on; made when needed
                 spare = state.create()
                 with state.lock:
+                    if spare.number < state.file.number:  # a failed write has gone on in a later one meanwhile
+                        state.discard(spare)  # numbers tell the order, and what a later journal says of this one
+                        return
                     state.spare = spare
                 sync_folder(state.folder)
                 spare.named = True

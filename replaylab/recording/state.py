@@ -139,6 +139,11 @@ class State:
         return self.folder / (self.run + RESERVE)
 
     @property
+    def is_held(self) -> bool:
+        """Whether this very thread holds the lock."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 what a Condition asks, too
+
+    @property
     def is_behind(self) -> bool:
         """Whether journals end faster than they are sealed: they grow longer then, and are no more."""
         return len(self.sealing) > 1
@@ -167,8 +172,9 @@ class State:
 
     def create(self) -> JournalFile:
         """Make the next journal; raises OSError."""
-        number = self.numbers
-        self.numbers += 1
+        with self.lock:
+            number = self.numbers
+            self.numbers += 1
         return JournalFile.create(self.folder, self.run, number)
 
     def turn(self, first_seq: int | None = None) -> JournalFile:
