@@ -116,7 +116,7 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
-BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair engine record ring player
+BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair engine record ring player soak
 
 .PHONY: bench
 bench: $(VENV)/.test ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)

@@ -12,7 +12,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SHARED = {"material", "measure", "peers"}
-IN_A_BROWSER = {"player"}  # needs Chromium and a minute: tests/browser drives the same player
+IN_A_BROWSER = {"player", "soak"}  # needs Chromium and a minute: tests/browser drives the same player
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED | IN_A_BROWSER)
 RATIO = re.compile(r"^ratio (.+): (\d+\.\d+) \(.+\)$", re.MULTILINE)
 

@@ -189,7 +189,7 @@ def test_a_callback_that_closes_in_a_loop_leaves_no_task(before: Held) -> None:
         ref = weakref.proxy(engine)
         closed = asyncio.Event()
         engine.on("tick", lambda step: step.index == 5 and ref.close())
-        engine.on("state", lambda event: event.reason == "closed" and closed.set())
+        engine.on("state", lambda event: closed.set() if event.reason == "closed" else None)
         engine.play()
         gone = weakref.ref(engine)
         await closed.wait()

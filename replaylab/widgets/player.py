@@ -98,6 +98,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         look = Look(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
         programme = None if given else Programme(source)
         super().__init__()
+        self._first_layout = self.layout
         self._desk = Controls(self.engine, programme, self.send, self._tell, look, height)
         self._tell()
         self.observe(self._speed_set, "speed")
@@ -178,6 +179,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         desk.close()
         if self._own:
             self.engine.close()
+        self._first_layout.close()  # ipywidgets makes one for every widget, and would keep it
         super().close()
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -29,13 +30,18 @@ PARTS: Final = (
 )
 _FOLDER: Final = Path(__file__).parent
 _UNPACK: Final = """\
-const packed = "{packed}";
-const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-const source = await new Response(stream).text();
-const address = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
-const player = await import(address);
-URL.revokeObjectURL(address);
+const unpacked = async () => {{
+  const packed = "{packed}";
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const source = await new Response(stream).text();
+  const address = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
+  const found = await import(address);
+  URL.revokeObjectURL(address);
+  return found;
+}};
+// A page keeps every module that it ever loaded, so all players of one version share one.
+const player = await (globalThis[Symbol.for("replaylab/player/{name}")] ??= unpacked());
 export default player.default;
 """
 
@@ -63,7 +69,8 @@ def packed(text: str | bytes) -> str:
 @cache
 def module() -> str:
     """Give the player as a small module that unpacks itself: a saved notebook holds it once for each player."""
-    return _UNPACK.format(packed=packed(_lean(source())))
+    text = packed(_lean(source()))
+    return _UNPACK.format(packed=text, name=hashlib.blake2b(text.encode(), digest_size=6).hexdigest())
 
 
 def _lean(text: str) -> str:

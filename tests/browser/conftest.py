@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.lab import REPOSITORY, Lab, Notebook, running_lab
+from tests.browser.playing import Playing, Start
 
 _FLAGS = [
     "--no-sandbox",
@@ -69,6 +71,24 @@ def open_notebook(page: Page, lab: Lab) -> Iterator[Callable[[str], Notebook]]:
     yield _open
     for notebook in opened:
         notebook.close()
+
+
+@pytest.fixture
+def start(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Open a notebook with players in it; a message of the player on the console that is an error fails the test."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened: list[Playing] = []
+
+    def _start(*cells: str, players: int = 1) -> Playing:
+        name = re.sub(r"\W+", "-", request.node.name)[:50]
+        opened.append(Playing(page, lab, name, list(cells), players))
+        return opened[-1]
+
+    yield _start
+    for playing in opened:
+        playing.notebook.close()
+    assert not [text for text in said if "rlab" in text or "replaylab" in text or "widget" in text.lower()]
 
 
 @pytest.fixture(scope="session")

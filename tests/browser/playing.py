@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import psutil
 from playwright.sync_api import Locator, Page
 
 from tests.browser.lab import Lab, Notebook
@@ -38,10 +39,26 @@ _ASK: Final = """async (code) => {
     await asked.done;
     return said;
 }"""
+_RUN_IN: Final = """async ([number, code]) => {
+    const cells = window.jupyterapp.shell.currentWidget.content;
+    cells.activeCellIndex = number;
+    cells.activeCell.model.sharedModel.setSource(code);
+    await window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
 _SEND: Final = """(code) => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
     kernel.requestExecute({ code, store_history: false });
 }"""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is held at one moment: bytes of the page's heap and of the kernel; elements and listeners of the page."""
+
+    heap: int
+    nodes: int
+    listeners: int
+    kernel: int
 
 
 @dataclass
@@ -105,6 +122,9 @@ def code_cell(number: int, source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+Start = Callable[..., "Playing"]  # cells, and how many players they show
+
+
 class Playing:
     """A notebook that was run, the players in it, and its kernel."""
 
@@ -128,14 +148,41 @@ class Playing:
         said = self.page.evaluate(_ASK, f"import json; print(json.dumps({expression}))")
         return json.loads(said)
 
-    def until(self, expression: str, value: Any = True) -> None:  # noqa: FBT002  whatever JSON carries
+    def run_in(self, number: int, code: str) -> None:
+        """Put code into the cell of that number (the setup is 0), run it, and wait until it has run."""
+        self.page.evaluate(_RUN_IN, [number, code])
+        failed = [one for one in self.notebook.cells()[number]["outputs"] if one["output_type"] == "error"]
+        assert not failed
+
+    def until(self, expression: str, value: object = True, seconds: float = 10.0) -> None:  # noqa: FBT002
         """Wait until an expression in the kernel has a value; what the page told is on its way for a moment."""
-        wait_until(self.page, lambda: bool(self.ask(expression) == value))
+        wait_until(self.page, lambda: bool(self.ask(expression) == value), seconds)
 
     def tell(self, code: str) -> None:
         """Run code in the kernel and wait for it; what it prints or raises fails the test."""
         said = self.page.evaluate(_ASK, code)
         assert not said
+
+    @property
+    def kernel(self) -> psutil.Process:
+        """The process of the kernel."""
+        return psutil.Process(self.ask("__import__('os').getpid()"))
+
+    def memory(self) -> Memory:
+        """What page and kernel hold, once both have thrown away what nothing refers to."""
+        self.tell("__import__('gc').collect(); None")
+        tools = self.page.context.new_cdp_session(self.page)
+        for _ in range(3):  # what a finaliser lets go of is found the next time
+            tools.send("HeapProfiler.collectGarbage")
+        heap = tools.send("Runtime.getHeapUsage")
+        nodes = tools.send("Memory.getDOMCounters")
+        tools.detach()
+        return Memory(
+            heap=int(heap["usedSize"]) + int(heap.get("backingStorageSize", 0)),
+            nodes=int(nodes["nodes"]),
+            listeners=int(nodes["jsEventListeners"]),
+            kernel=self.kernel.memory_info().rss,
+        )
 
     def send(self, code: str) -> None:
         """Run code in the kernel without waiting."""

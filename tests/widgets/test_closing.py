@@ -20,8 +20,8 @@ from tests.widgets.pages import FakePage, game
 
 
 def held() -> tuple[int, int, int, int]:
-    """Count tasks of this loop, threads, open files and registered widgets other than layouts."""
-    widgets = [one for one in ipywidgets.widgets.widget._instances.values() if not isinstance(one, ipywidgets.Layout)]
+    """Count tasks of this loop, threads, open files and registered widgets, layouts among them."""
+    widgets = ipywidgets.widgets.widget._instances
     files = len(list(Path("/proc/self/fd").iterdir()))
     return len(asyncio.all_tasks()), threading.active_count(), files, len(widgets)
 

@@ -1,0 +1,123 @@
+"""The player by keyboard, and what assistive technology finds in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.cells import LISTEN
+from tests.browser.lab import REPOSITORY
+from tests.browser.playing import Start
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+
+AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def test_keys(start: Start) -> None:
+    """Every key does what it says, and JupyterLab does not take the arrows for its cells."""
+    playing = start("player = play(game(400))", LISTEN)
+    player = playing.players[0]
+    player.stage.focus()
+    press = playing.page.keyboard.press
+    steps = {"ArrowRight": 1, "ArrowUp": 2, "ArrowLeft": 1, "Shift+ArrowRight": 11, "PageUp": 31, "End": 399, "Home": 0}
+    for key, row in steps.items():
+        press(key)
+        player.wait(lambda row=row: player.row == row)  # type: ignore[misc]
+    player.slider.focus()
+    press("ArrowRight")
+    press("ArrowUp")
+    player.wait(lambda: player.row == 2)
+    assert playing.page.evaluate("document.activeElement.type") == "range"
+    press("[")
+    press("Shift+ArrowRight")
+    press("]")
+    press("l")
+    assert player.button("Logarithmic price").get_attribute("aria-pressed") == "true"
+    press(" ")
+    player.wait(lambda: player.playing)
+    playing.page.wait_for_timeout(700)
+    assert 2 <= player.row <= 12
+    press(" ")
+    player.wait(lambda: not player.playing)
+    playing.until("[player.index, player.playing]", [player.row, False])
+
+
+def test_the_other_keys(start: Start) -> None:
+    """What lies ahead, zoom, the whole game, follow and the games have keys, too."""
+    playing = start("player = play([game(400, name='one'), game(300, name='two')])", LISTEN)
+    player = playing.players[0]
+    player.stage.focus()
+    press = playing.page.keyboard.press
+    for key, name in (("h", "Show what lies ahead"), ("H", "Show what lies ahead"), ("L", "Logarithmic price")):
+        before = player.button(name).get_attribute("aria-pressed")
+        press(key)
+        player.wait(lambda name=name, before=before: player.button(name).get_attribute("aria-pressed") != before)  # type: ignore[misc]
+    assert not player.button("Show the whole game").is_visible()
+    for _ in range(3):
+        press("+")
+    player.wait(lambda: player.button("Show the whole game").is_visible())
+    assert player.button("Follow the playhead").get_attribute("aria-pressed") == "true"
+    press("f")
+    player.wait(lambda: player.button("Follow the playhead").get_attribute("aria-pressed") == "false")
+    press("0")
+    player.wait(lambda: not player.button("Show the whole game").is_visible())
+    press("n")
+    player.wait(lambda: player.root.locator(".rlab-title").inner_text() == "two")
+    press("p")
+    player.wait(lambda: player.root.locator(".rlab-title").inner_text() == "one")
+
+
+def test_the_focus_goes_round_and_is_seen(start: Start, screenshots: Path) -> None:
+    """Tab reaches the chart, the seek bar and every control that is shown, each with an outline that can be seen."""
+    playing = start("player = play([game(50), game(60, name='other')])", LISTEN)
+    player = playing.players[0]
+    player.stage.focus()
+    reached = []
+    for _ in range(40):
+        found = playing.page.evaluate(
+            """() => {
+                const one = document.activeElement;
+                const inside = Boolean(one.closest('.rlab'));
+                const outline = getComputedStyle(one);
+                return [inside, one.getAttribute('aria-label'), outline.outlineStyle, parseFloat(outline.outlineWidth)];
+            }"""
+        )
+        if not found[0]:
+            break
+        reached.append(found[1:])
+        playing.page.keyboard.press("Tab")
+    names = [name for name, _, _ in reached]
+    wanted = ["Position in the game", "Play", "Stop", "Step back", "Step forward", "Speed", "Pacing", "Loop from here"]
+    wanted += ["Loop to here", "Logarithmic price", "Show what lies ahead", "Previous game", "Game", "Next game"]
+    assert set(wanted) <= set(names)
+    assert len(names) == len(set(names))
+    assert all(style == "solid" and width >= 2 for _, style, width in reached)
+    player.slider.focus()
+    playing.page.keyboard.press("ArrowRight")
+    player.root.screenshot(path=screenshots / "player_focus.png")
+
+
+def test_what_a_screen_reader_is_told(start: Start) -> None:
+    """The seek bar says where it is in words: tick, exact price, phase and time; the button says what it will do."""
+    playing = start("player = play(game(101))", LISTEN)
+    player = playing.players[0]
+    player.slider.fill("50")
+    told = "tick 50, price 1.950123456789, live, 2.5 s of 5.0 s"
+    player.wait(lambda: player.slider.get_attribute("aria-valuetext") == told)
+    player.button("Play").click()
+    assert player.button("Pause").is_visible()
+    assert player.root.get_attribute("aria-label") == "Player of game"
+
+
+def test_nothing_for_axe_to_find(start: Start) -> None:
+    """The accessibility checker finds nothing in either theme."""
+    assert AXE.exists(), "axe-core is not installed, so nobody checked: `make browser` installs it"
+    playing = start("player = play([game(50), game(60, name='other')])", LISTEN)
+    playing.page.add_script_tag(path=AXE)
+    for theme in ("Light", "Dark"):
+        playing.notebook.theme(f"JupyterLab {theme}")
+        found = playing.page.evaluate("async () => (await axe.run('.rlab')).violations.map((one) => one.id + one.help)")
+        assert found == []
+    playing.notebook.theme("JupyterLab Light")
