@@ -342,6 +342,19 @@ def test_a_terminal_shows_a_live_line(tmp_path: Path) -> None:
     assert [word in line for word in ("durable", "0 refused", "ticks/s", "GB free", GAME)] == [True] * 5
 
 
+def test_writes_that_fail_cost_nothing(tmp_path: Path) -> None:
+    """Where no file may grow beyond 300 KiB every tick is recorded all the same, once, and that is told."""
+    given = ticks(2_500)
+    limited = ["bash", "-c", 'ulimit -f 300; exec "$@"', "bash", *COMMAND, "record", str(tmp_path), "--json"]
+    done = subprocess.run(limited, input=lines_of(given), capture_output=True, check=True, timeout=60)
+    report = json.loads(done.stdout)
+    assert report["accepted"] == len(given)
+    assert report["refused"] == {}
+    assert report["errors"] > 0
+    assert b"retried" in done.stderr
+    assert stored(tmp_path) == given
+
+
 def test_many_refusals_are_told_once_more() -> None:
     """After a hundred of one reason one line says that there are more; a stream that is gone is no error."""
     out = io.StringIO()

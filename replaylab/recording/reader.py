@@ -42,7 +42,18 @@ _OTHER: Final = r'(?:"[^"\\\x00-\x1f]{0,1000}"|-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9
 _TELLING: Final = frozenset({"event", "event_type", "data", "meta", "price_filled"})  # more than a field of a tick
 _BLANK: Final = r"[ \t]*"
 _new: Final = object.__new__
-_set: Final = tuple(vars(Tick)[name].__set__ for name in _VALUES)
+_SETTERS: Final = tuple(vars(Tick)[name].__set__ for name in _VALUES)
+(
+    _put_game_id,
+    _put_tick,
+    _put_timestamp,
+    _put_price,
+    _put_phase,
+    _put_active,
+    _put_rugged,
+    _put_cooldown_timer,
+    _put_trade_count,
+) = _SETTERS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -120,17 +131,19 @@ class LineReader:
             at = datetime.fromisoformat(time)
         except ValueError:
             return None
-        values = game_id, int(tick), self._utc(at), Decimal(price), phase
         made = _new(Tick)
-        for put, value in zip(
-            _set, (*values, active == "true", rugged == "true", int(timer), int(trades)), strict=True
-        ):
-            put(made, value)
+        _put_game_id(made, game_id)
+        _put_tick(made, int(tick))
+        _put_timestamp(made, at if at.tzinfo is UTC else self._utc(at))
+        _put_price(made, Decimal(price))
+        _put_phase(made, phase)
+        _put_active(made, active == "true")
+        _put_rugged(made, rugged == "true")
+        _put_cooldown_timer(made, int(timer))
+        _put_trade_count(made, int(trades))
         return made
 
     def _utc(self, at: datetime) -> datetime:
-        if at.tzinfo is UTC:
-            return at
         if at.tzinfo is None:
             self.zoneless_times += 1
             return at.replace(tzinfo=self._zone).astimezone(UTC)
