@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from replaylab.segment import Segment
 
 What = Literal["ticks", "games"]
+Answer = TypeVar("Answer")
+_GONE: Final = "[errno 2]"  # what DuckDB says of a file that Arrow did not find
+_COMPACTIONS: Final = 10  # that may get in the way of one reading
 _ORDER: Final = ["game_id", "seq", "timestamp", "source"]
 _NO_SURPRISES: Final = {
     "python_enable_replacements": False,  # a name in a query is a view, never a variable of a caller
@@ -60,7 +63,16 @@ class Interchange:
         >>> store.dataset().count_rows() == store.rows
         True
         """
-        return dataset_of(self.segments())
+        return self._steadily(lambda: dataset_of(self.segments()))
+
+    def _steadily(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask again when a compaction has removed a segment between listing it and reading it."""
+        for _ in range(_COMPACTIONS):
+            try:
+                return ask()
+            except FileNotFoundError:
+                continue
+        return ask()
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
         """Answer a query by DuckDB, over the views `ticks` (every stored row) and `games` (one row a game).
@@ -97,6 +109,9 @@ class Interchange:
         duckdb = extra("duckdb", "sql")
         if not isinstance(query, str):
             raise AnalysisError(f"query={query!r}: give SQL as text")
+        return self._steadily(lambda: self._answer(duckdb, query, params))
+
+    def _answer(self, duckdb: Any, query: str, params: Sequence[Any] | Mapping[str, Any] | None) -> pa.Table:
         with duckdb.connect(config=_NO_SURPRISES) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.register("ticks", self.dataset())
@@ -106,9 +121,12 @@ class Interchange:
                 kinds = [statement.type for statement in connection.extract_statements(query)]
                 if kinds != [duckdb.StatementType.SELECT]:
                     raise AnalysisError(f"{query!r} is not one SELECT; the views of a store are read, one query a call")
-                return connection.sql(query, params=params).to_arrow_table()
+                found: pa.Table = connection.sql(query, params=params).to_arrow_table()
             except duckdb.Error as error:
+                if _GONE in str(error):
+                    raise FileNotFoundError(str(error)) from error
                 raise AnalysisError(f"DuckDB cannot answer: {error}") from error
+            return found
 
     def to_arrow(self, columns: Sequence[str] | None = None, games: str | Iterable[str] | None = None) -> pa.Table:
         """Give every row as stored, game after game in order of their start, each in the order received.
@@ -122,7 +140,8 @@ class Interchange:
         """
         wanted = _columns("ticks", columns, SCHEMA.names)
         only = None if games is None else pc.field("game_id").cast(pa.string()).isin(_ids(games))
-        table = self.dataset().to_table([*dict.fromkeys([*wanted, *_ORDER])], filter=only)
+        names = [*dict.fromkeys([*wanted, *_ORDER])]
+        table = self._steadily(lambda: self.dataset().to_table(names, filter=only))
         return in_order_received(sorted_by_game(table)).select(wanted)
 
     def to_pandas(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -177,6 +179,29 @@ def test_what_is_not_there_is_told_for_games_too(store: rl.Store) -> None:
     assert store.to_arrow("price").column_names == ["price"]
     with pytest.raises(errors.AnalysisError, match="give SQL as text"):
         store.sql(None)  # type: ignore[arg-type]
+
+
+def test_a_compaction_in_between_is_read_again(
+    store: rl.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments that a compaction removes between listing and reading are read where their rows lie now."""
+    expected = store.sql("SELECT count(price) AS n FROM ticks")
+    asked: tuple[Callable[[rl.Store], Any], ...] = (
+        lambda one: one.to_arrow().num_rows,
+        lambda one: one.sql("SELECT count(price) AS n FROM ticks"),
+    )
+    for place, ask in enumerate(asked):
+        shutil.copytree(store.path, tmp_path / str(place))
+        copy = rl.Store(tmp_path / str(place))
+        listed = copy.dataset
+
+        def dataset(copy: rl.Store = copy, listed: Callable[[], Any] = listed) -> Any:
+            found = listed()
+            rl.compact(copy.path, progress=False)
+            return found
+
+        monkeypatch.setattr(copy, "dataset", dataset)
+        assert ask(copy) == (store.rows, expected)[place]
 
 
 def test_sql_shows_its_views(store: rl.Store) -> None:

@@ -1,13 +1,14 @@
 """Pool: worker processes forked from this one, one part at a time each, so that the part a dead one had is known.
 
 They are forked, not started anew: a function of a notebook, a lambda or a closure is there already and is never
-pickled, and a script needs no ``if __name__ == "__main__"``; Arrow and Python make their locks anew in a fork, and
-the child uses no thread of its parent.
+pickled, and a script needs no ``if __name__ == "__main__"``; Arrow and Python make their locks anew in a fork (but for
+those of cached properties, see `_without_locks`), and the child uses no thread of its parent.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import multiprocessing
 import os
 import signal
@@ -17,7 +18,7 @@ from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import ForkProcess
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
@@ -108,6 +109,7 @@ def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     parents.close()
+    _without_locks()
     if os.getppid() != parent:  # it died before this could be tied to it
         return
     pa.set_cpu_count(1)  # the processes share out the cores
@@ -122,6 +124,22 @@ def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> 
             outcome = Outcome.failed(part, reason_of(error))
         _flush()
         leader.send(outcome)
+
+
+def _without_locks() -> None:
+    """Let cached properties do without the locks of Python 3.11: what a thread held at the fork is never released."""
+    if sys.version_info < (3, 12):
+        functools.cached_property.__get__ = _kept  # type: ignore[method-assign, assignment]
+
+
+def _kept(prop: Any, instance: Any, owner: type | None = None) -> Any:
+    del owner
+    if instance is None:
+        return prop
+    values = instance.__dict__
+    if prop.attrname not in values:
+        values[prop.attrname] = prop.func(instance)
+    return values[prop.attrname]
 
 
 def _flush() -> None:

@@ -394,6 +394,39 @@ found = map_games(sys.argv[1], lambda game: print(game.id), workers=2)
 """
 
 
+BESIDE_A_THREAD = """
+import functools, sys, threading
+from replaylab.analysis import map_games, parts
+
+parts.ROW_GROUP_ROWS = 1
+begun, ended = threading.Event(), threading.Event()
+
+class Slow:
+    def __init__(self, wait):
+        self.wait = wait
+
+    @functools.cached_property
+    def value(self):
+        if self.wait:
+            begun.set()
+            ended.wait(60)
+        return 1
+
+thread = threading.Thread(target=lambda: Slow(True).value)
+thread.start()
+begun.wait()
+print(map_games(sys.argv[1], lambda game: Slow(False).value, workers=2).ok)
+ended.set()
+"""
+
+
+def test_a_thread_that_computes_does_not_stop_the_workers(folder: Path) -> None:
+    """A thread that is inside a cached property when workers are forked, as a recorder's may be, keeps none waiting."""
+    command = [sys.executable, "-c", BESIDE_A_THREAD, folder]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    assert said.stdout.split() == ["True"]
+
+
 def test_what_a_function_prints_is_not_lost(folder: Path) -> None:
     """A function that prints in a worker is read once a game, also where the output goes to a file."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
