@@ -21,6 +21,7 @@ ASIDE: Final = ".aside"  # ending of a file that is still being written
 PATIENCE_SECONDS: Final = 2.0
 _ASK_AGAIN_SECONDS: Final = 0.05
 _ENDING: Final = 4  # PF_EXITING, among the flags of a process
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -166,11 +167,19 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file, which ends with the process; False when somebody else holds it."""
+    """Take the lock of an open file, which ends with the process; False when somebody else holds it.
+
+    Raises OSError where a file system has no locks: without them nothing tells a live writer from a dead one.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            told = "this file system has no file locks; keep the store on one that has, or mount it with locks"
+            raise OSError(error.errno, f"{told} ({error.strerror})") from error
+        raise
     return True
 
 

@@ -278,8 +278,11 @@ def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool =
         zeros = len(raw) - (len(rest) if rest.strip() else 0)
         _add_damage(found, "zero_filled", number, at, raw[:zeros])
         raw, at = raw[zeros:], at + zeros
-    if raw:
-        _add_damage(found, _reason(raw, last=last), number, at, raw)
+    whole = raw.rstrip(b"\0")
+    if whole:
+        _add_damage(found, _reason(whole, last=last), number, at, whole)
+    if len(whole) < len(raw):
+        _add_damage(found, "zero_filled", number, at + len(whole), raw[len(whole) :])
 
 
 def _reason(raw: bytes, *, last: bool) -> str:

@@ -34,7 +34,7 @@ from replaylab.tick import Tick
 if TYPE_CHECKING:
     from replaylab.settings import Settings
 
-Ticks: TypeAlias = Iterable[Tick | Mapping[str, Any]] | pa.Table | Game
+Ticks: TypeAlias = Iterable[Tick | Mapping[str, Any]] | pa.Table | pa.RecordBatch | Game
 _ROWS_AT_ONCE: Final = 1_000
 
 
@@ -99,14 +99,14 @@ class Recorder:
         checked_choice("overflow", overflow, ("block", "refuse"))
         world = world or World()
         refuse_uri(store)
-        root = store.path if isinstance(store, Store) else Path(store)
+        root = Path(store.path if isinstance(store, Store) else store).absolute()  # the process may go elsewhere
         run = run_name(world.now(), os.getpid(), os.urandom(8))
         state = State(root, run, settings or current(), durability, world)
         begin(state)
         self._state = state
         self._writer = Writer(state, overflow, overflow_seconds)
         self._work = Work(state, on_event)
-        self._end = weakref.finalize(self, self._work.stop)  # also when it is dropped, and when the interpreter ends
+        self._end = weakref.finalize(self, self._work.drop)  # also when it is dropped, and when the interpreter ends
 
     @property
     def run(self) -> str:
@@ -131,9 +131,17 @@ class Recorder:
         return self._writer.record(tick)
 
     def record_many(self, ticks: Ticks) -> Receipt:
-        """Record ticks in their order: an iterable of what `record` takes, a table of the stored schema, or a game."""
+        """Record ticks in their order: an iterable of what `record` takes, a table of the stored schema, or a game.
+
+        A row without a price, such as one that an old recorder filled in, is refused and counted like any other tick
+        that cannot be stored. When the iterable raises, what it gave before is recorded.
+        """
         if isinstance(ticks, Game):
             ticks = ticks.ticks()
+        elif isinstance(ticks, pa.RecordBatch):
+            ticks = pa.Table.from_batches([ticks])
+        elif isinstance(ticks, Tick | Mapping):
+            ticks = [ticks]
         return self._writer.record_many(_rows(ticks) if isinstance(ticks, pa.Table) else ticks)
 
     def flush(self, timeout_seconds: float = 60.0) -> Receipt:
@@ -149,7 +157,11 @@ class Recorder:
         return Receipt(0, state.next_seq - 1, state.durable_seq)
 
     def stop(self) -> RecordingReport:
-        """Make permanent what was accepted, seal the journals and close; gives the same report when called again."""
+        """Make permanent what was accepted, seal the journals and close; gives the same report when called again.
+
+        In a signal handler that interrupts a call of `record` it takes no more ticks and ends when that call has ended;
+        the report is that of the moment then.
+        """
         return self._work.stop()
 
     def status(self) -> RecorderStatus:

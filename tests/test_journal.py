@@ -75,6 +75,7 @@ DAMAGE = {
     "torn tail": (LINES[0] + LINES[1] + LINES[2][:-9], [0, 1], ["torn_tail"]),
     "torn in the middle": (LINES[0] + LINES[1][:40] + LINES[2], [0, 2], ["torn_line"]),
     "zeros at the end": (LINES[0] + LINES[1] + bytes(4096), [0, 1], ["zero_filled"]),
+    "a torn line and zeros": (LINES[0] + LINES[1][:-9] + bytes(4096), [0], ["torn_tail", "zero_filled"]),
     "zeros in the middle": (LINES[0] + bytes(4096) + LINES[1], [0, 1], ["zero_filled"]),
     "a flipped bit": (LINES[0] + LINES[1].replace(b"1.0", b"1.1", 1) + LINES[2], [0, 2], ["checksum_mismatch"]),
     "a flipped newline": (LINES[0][:-1] + b"\x0b" + LINES[1] + LINES[2], [0, 1, 2], ["foreign_bytes"]),

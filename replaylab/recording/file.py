@@ -56,10 +56,21 @@ class JournalFile:
         """Make a journal that was not there, and lock it; raises OSError."""
         path = folder / journal_name(run, number)
         descriptor = create(path)
-        if not (try_lock(descriptor) and leads_to(path, descriptor)):
-            os.close(descriptor)  # a recovery came between: it has taken the empty file for an abandoned one
-            raise FileExistsError(f"{path} was taken away while it was made")
+        try:
+            if not (try_lock(descriptor) and leads_to(path, descriptor)):
+                # a recovery came between: it has taken the empty file for an abandoned one
+                raise FileExistsError(f"{path} was taken away while it was made")
+        except OSError as error:
+            os.close(descriptor)
+            if not isinstance(error, FileExistsError):
+                path.unlink(missing_ok=True)
+            raise
         return cls(path, number, descriptor)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether somebody has taken away bytes that were acknowledged."""
+        return os.fstat(self.descriptor).st_size < self.size
 
     @property
     def there(self) -> bool:

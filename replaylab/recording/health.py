@@ -14,6 +14,8 @@ def status_of(state: State) -> RecorderStatus:
         reasons.append(state.problem)
     if state.phase == PAUSED:
         reasons.append(f"refusing ticks: {state.pause_reason}, {state.free_bytes:,} bytes free")
+    if state.damage:
+        reasons.append(state.damage)
     if tally.failures:
         reasons.append(f"{tally.failures} failures in a row, the last one: {tally.last_error}")
     if len(state.pending) >= state.settings.max_unsynced_ticks:

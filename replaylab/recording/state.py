@@ -103,6 +103,7 @@ class State:
         self.phase = RECORDING
         self.pause_reason: str | None = None
         self.problem: str | None = None
+        self.damage: str | None = None  # what somebody else has done to a journal
         self.game_id: str | None = None
         self.next_seq = 0
         self.durable_seq = -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from replaylab.durable import keep_room, make_folders
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
@@ -9,6 +11,8 @@ from replaylab.recording.file import JournalFile
 from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import PAUSED, RECORDING, RESERVE_BYTES, State
 from replaylab.store import JOURNALS, REMARKS, SEGMENTS
+
+_log = logging.getLogger("replaylab.recorder")
 
 
 class Watch:
@@ -28,6 +32,9 @@ class Watch:
         with state.lock:
             if state.phase in {RECORDING, PAUSED} and not all(file.there for file in state.written):
                 self._move()
+            for file in [*state.retired, state.file]:
+                if not file.lost and file.is_cut:
+                    self._give_up(file)
             if state.phase == RECORDING and 0 <= state.free_bytes < state.settings.min_free_bytes:
                 state.pause("disk_full")
             elif state.phase == PAUSED and state.free_bytes >= state.settings.min_free_bytes:
@@ -65,10 +72,25 @@ class Watch:
         state.settle()
         state.tell(RecorderEventKind.MOVED, path=str(state.root), journals=len(contents))
 
+    def _give_up(self, file: JournalFile) -> None:
+        """Somebody has made a journal shorter: what is not permanent is written again, the rest is told of."""
+        state = self.state
+        problem = f"{file.path.name} was made shorter by somebody else"
+        state.tally.errors += 1
+        state.tally.last_error = problem
+        state.damage = problem
+        _log.error("recorder %s: %s", state.run, problem)
+        file.lost = True
+        state.flush_asked = True
+
     def _copy(self, file: JournalFile, content: bytes) -> None:
         """Write the lines of a journal whose name is gone to a file of that name."""
         state = self.state
-        new = JournalFile.create(state.folder, state.run, file.number)
+        try:
+            new = JournalFile.create(state.folder, state.run, file.number)
+        except FileExistsError:  # another file stands there, which may be a copy of it
+            state.tally.errors += 1
+            new = state.create()
         new.put(content)
         new.first_seq, new.next_seq = file.first_seq, file.next_seq
         for files in (state.retired, state.abandoned, state.sealing):

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from replaylab.durable import keep_room, make_folders, remove, storing, sync_folder
@@ -29,7 +30,9 @@ class Work:
         self.state = state
         self.sealer = Sealer(state)
         self.keeper = Keeper(state, self.sealer, listener)
-        self._stopping = threading.Lock()
+        self._stopping = threading.RLock()
+        self._stops = False  # in the middle of it
+        self._later: threading.Thread | None = None
         self._report: RecordingReport | None = None
         _live.add(state)
         state.tell(RecorderEventKind.STARTED, path=str(state.root), durability=state.durability)
@@ -61,11 +64,13 @@ class Work:
         state = self.state
         if state.phase == FORKED:
             return self._reported()
-        inside = threading.current_thread() is self.keeper.thread or state.clear is None
-        if not self._stopping.acquire(blocking=not inside):
+        if state.is_held:  # a signal handler, in the middle of a tick of the same thread
+            return self._stop_later()
+        if not self._stopping.acquire(blocking=threading.current_thread() is not self.keeper.thread):
             return self._reported()  # from a callback, while another thread waits for it
+        again, self._stops = self._stops, True
         try:
-            if self._report is None:
+            if self._report is None and not again:
                 with state.lock:
                     state.phase = CLOSED
                     state.settle()
@@ -78,9 +83,27 @@ class Work:
                 self._report = self._reported()
                 state.tell(RecorderEventKind.STOPPED, ticks=state.next_seq, durable=self._report.durable)
                 self.keeper.tell_all()
-            return self._report
+            return self._report or self._reported()
         finally:
+            self._stops = again
             self._stopping.release()
+
+    def drop(self) -> None:
+        """End the recording of a recorder that is gone, on whatever thread that shows."""
+        if threading.current_thread() is self.keeper.thread:
+            self._stop_later()
+        else:
+            self.stop()
+
+    def _stop_later(self) -> RecordingReport:
+        """Take no more ticks, and end as soon as this thread has done what it was doing."""
+        with self.state.lock:
+            self.state.phase = CLOSED
+        if self._later is None:
+            self._later = threading.Thread(target=self.stop, name=f"replaylab-stop-{self.state.run[-12:]}")
+            with suppress(RuntimeError):  # the interpreter is ending; it stops all that is left
+                self._later.start()
+        return self._reported()
 
     def _close(self) -> None:
         state = self.state

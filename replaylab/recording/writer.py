@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -85,7 +85,7 @@ class Writer:
                     file.make_permanent(file.size)
                     state.made_durable(seq)
                 state.next_seq = seq + 1
-                state.clear = True
+                state.clear = state.phase is RECORDING  # a signal handler may have stopped it meanwhile
             except OSError as error:
                 file.size = before
                 if not self.mender.write_again([line], error):
@@ -104,24 +104,41 @@ class Writer:
         """Write ticks in their order, up to a hundred in one call of the operating system."""
         accepted = refused = 0
         reason: str | None = None
-        piece: list[Tick] = []
-        for given in ticks:
-            try:
-                tick = given if type(given) is Tick else as_tick(given)
-            except TickError as error:
-                reason, refused = error.reason, refused + 1
-                self._refuse(error.reason)
-                continue
-            if piece and (len(piece) >= _AT_ONCE or tick.game_id != piece[0].game_id):
+        for piece in self._pieces(ticks):
+            if isinstance(piece, TickError):
+                refused, reason = refused + 1, piece.reason
+                self._refuse(piece.reason)
+            else:
                 taken, why = self._record_piece(piece)
                 accepted, refused, reason = accepted + taken, refused + len(piece) - taken, why or reason
+        state = self.state
+        return Receipt(accepted, state.next_seq - 1, state.durable_seq, reason, refused)
+
+    def _pieces(self, given: Iterable[Tick | Mapping[str, Any]]) -> Iterator[list[Tick] | TickError]:
+        """Give ticks of one game that are written at once, and what is wrong with those that are none."""
+        piece: list[Tick] = []
+        one_by_one = iter(given)
+        while True:
+            try:
+                tick = as_tick(next(one_by_one))
+            except TickError as error:
+                if piece:
+                    yield piece
+                piece = []
+                yield error
+                continue
+            except StopIteration:
+                break
+            except BaseException:  # of whoever gives the ticks: those before it count
+                if piece:
+                    yield piece
+                raise
+            if piece and (len(piece) >= _AT_ONCE or tick.game_id != piece[0].game_id):
+                yield piece
                 piece = []
             piece.append(tick)
         if piece:
-            taken, why = self._record_piece(piece)
-            accepted, refused, reason = accepted + taken, refused + len(piece) - taken, why or reason
-        state = self.state
-        return Receipt(accepted, state.next_seq - 1, state.durable_seq, reason, refused)
+            yield piece
 
     def _record_piece(self, ticks: list[Tick]) -> tuple[int, str | None]:
         """Write ticks of one game with one write; give how many were accepted, and why others were not."""
