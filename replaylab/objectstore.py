@@ -262,7 +262,11 @@ def _from_uri(uri: str) -> tuple[FileSystem, str]:
             found: tuple[FileSystem, str] = FileSystem.from_uri(uri)
     except pa.ArrowInvalid as error:
         if "Unrecognized filesystem type" not in str(error):
-            raise StoreNotFound(f"{_bare(uri)}: {error}; see pyarrow.fs for what a URI may say") from None
+            said = str(error).replace(uri, _bare(uri))  # which has the key and the secret
+            raise StoreNotFound(
+                f"{_bare(uri)}: {said}; write spaces and special characters as urllib.parse.quote gives them, and see "
+                "pyarrow.fs for what a URI may say"
+            ) from None
         return _from_fsspec(uri)
     return found
 

@@ -307,3 +307,12 @@ def test_what_is_a_uri() -> None:
     """A URI has a scheme; a path never does, also when it looks odd."""
     assert is_uri("s3://b/p")
     assert not any(is_uri(path) for path in ("a/b", "s3:/b", "C:\\x", Path("s3://b")))
+
+
+@pytest.mark.parametrize("place", ["a b", "\u00fc", "[x"])
+def test_a_uri_that_cannot_be_read_keeps_its_secret(place: str) -> None:
+    """A message about a malformed URI says how to write it, and has neither its key nor its secret."""
+    with pytest.raises(errors.StoreNotFound, match="quote") as refused:
+        rl.open_store(f"s3://KEY:SECRET@bucket/{place}?region=us-east-1")
+    assert "SECRET" not in str(refused.value)
+    assert "KEY" not in str(refused.value)
