@@ -109,6 +109,24 @@ def test_the_loop_is_not_blocked() -> None:
     assert max(late) < LIMIT + NOISE
 
 
+def test_as_fast_as_possible_leaves_the_loop_its_turns() -> None:
+    """At no speed limit the rest of the loop has its turn every few ticks when callbacks take their time."""
+
+    async def scene() -> tuple[int, int]:
+        engine = ReplayEngine(game(300), speed=FASTEST)
+        turns = 0
+        with engine.on("tick", lambda _step: time.sleep(0.002)):
+            engine.play()
+            while engine.playing:
+                await asyncio.sleep(0)
+                turns += 1
+        return turns, engine.index
+
+    turns, index = play(scene())
+    assert index == 299
+    assert turns >= 300 / 10
+
+
 def test_pause_inside_the_loop_body_and_from_a_thread() -> None:
     """A body that pauses gets no further tick until somebody plays on; nothing is lost or doubled."""
 

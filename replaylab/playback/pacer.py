@@ -17,6 +17,7 @@ from replaylab.playback.timeline import Timeline
 
 _BUSY: Final = 0.05  # seconds until a driver looks again whether somebody still delivers
 _ENDLESS: Final = 1 << 62
+_PLENTY: Final = 1 << 61  # as good as endless, however many ticks of it were taken
 
 
 class Pacer(Delivery):
@@ -31,8 +32,7 @@ class Pacer(Delivery):
     def turn(self, driver: Driver, most: int = _ENDLESS) -> float | None:
         """Show what is due, at most some ticks; seconds until the next, or None when `driver` is needed no more."""
         me = threading.get_ident()
-        begun = time.monotonic()
-        sliced = driver.slice < math.inf
+        until = time.monotonic() + driver.slice
         with self._lock:
             if self._deliverer is not None:
                 if self._deliverer == me or self._driver is not driver:
@@ -46,9 +46,9 @@ class Pacer(Delivery):
                     self._drain()
                     if self._driver is not driver:
                         return None
-                    if most <= 0 or (sliced and time.monotonic() - begun > driver.slice):
+                    if most <= 0 or (until < math.inf and time.monotonic() > until):
                         return 0.0
-                    if self._transport.head.rate == FASTEST and not sliced and self._sprint(driver):
+                    if self._transport.head.rate == FASTEST and most >= _PLENTY and self._sprint(driver, until):
                         continue
                     seconds = self._transport.take(self._now)
                     if seconds is None:
@@ -67,9 +67,10 @@ class Pacer(Delivery):
             if self._driver is not None:
                 self._driver.wake()
 
-    def _sprint(self, driver: Driver) -> bool:
+    def _sprint(self, driver: Driver, until: float) -> bool:
         """Show rows at which nothing else happens, at no speed limit: what `take` and `_drain` do, in one loop.
 
+        Ends at the time `until`, as an event loop has other things to do.
         Called, and left, with the lock held, which is taken once a tick: a pause in between is obeyed at once.
         """
         stage, lock, listeners = self._transport, self._lock, self._listeners.of
@@ -78,7 +79,10 @@ class Pacer(Delivery):
             return False
         first = row = stage.cursor + 1
         stop = track.plain_until(row)
+        endless = until == math.inf
         while row < stop and stage.head is head and stage.loop is None and not outbox and self._driver is driver:
+            if not endless and time.monotonic() > until:
+                break
             stage.cursor = row
             stage.shown += 1
             lock.release()
