@@ -13,7 +13,7 @@ from replaylab.chart.style import BLUE, VERMILION, Floats, Whole, ink
 
 _POINTS: Final = 8.5
 _LETTER: Final = 0.066  # inches that a letter of that size takes, rounded up
-_GAP: Final = 0.08
+_GAP: Final = 0.03
 _BARS: Final = 40  # more points than that are a line in a band
 
 
