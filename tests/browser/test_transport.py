@@ -80,7 +80,7 @@ def test_speed(start: Start, speed: str) -> None:
     playing = start(f"player = play(game({rows}, ms=50))", LISTEN)
     player = playing.players[0]
     player.choose("Speed", speed)
-    playing.until("str(player.speed)", {"null": "inf"}.get(speed, str(float(speed))))
+    playing.until("str(player.speed)", "inf" if speed == "null" else str(float(speed)))
     player.button("Play").click()
     player.wait(lambda: player.row == rows - 1 and not player.playing, 20)
     playing.until("player.index", rows - 1)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from replaylab.clock import FASTEST
-from replaylab.engine import ReplayEngine
 from replaylab.playback.event import Mode
-from tests.playing import FakeTime, Log, engine_threads, game, tick, until
+from tests.playing import FakeTime, Log, game, tick
 
 ROWS = 30
 
@@ -138,87 +131,3 @@ class Controls(RuleBasedStateMachine):
 
 TestControls = Controls.TestCase
 TestControls.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
-
-
-class Crowd(RuleBasedStateMachine):
-    """Four threads with 500 calls each, drawn from one seed, on one engine in real time."""
-
-    @rule(seed=st.integers(0, 2**32 - 1))
-    def call_at_random(self, seed: int) -> None:
-        """No exception, no deadlock, no stray thread; every tick told is whole, and what was told is in order."""
-        crowd(seed)
-
-
-TestCrowd = Crowd.TestCase
-TestCrowd.settings = settings(max_examples=3, stateful_step_count=2, deadline=None)
-
-
-def crowd(seed: int) -> None:
-    """Let four threads call 500 controls each, with a close near the end, and check what must hold."""
-    before = engine_threads()
-    engine = ReplayEngine(game(200, rug=True), ring_ticks=50, speed=100)
-    log = Log(engine, "tick", "game_start", "game_end", "error")
-    failures: list[BaseException] = []
-    inside = threading.Lock()
-    overlaps: list[int] = []
-
-    def alone(step: Any) -> None:
-        if not inside.acquire(blocking=False):
-            overlaps.append(step.index)
-            return
-        inside.release()
-
-    engine.on("tick", alone)
-
-    def work(number: int) -> None:
-        chance = random.Random(seed * 4 + number)
-        try:
-            for call in range(500):
-                act(engine, chance, last=call == 490)
-        except BaseException as error:  # noqa: BLE001  whatever it is, the test must show it
-            failures.append(error)
-
-    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(60)
-        assert not one.is_alive(), "a call never came back"
-    engine.close()
-    assert not failures
-    assert not overlaps
-    assert not log.of("error")
-    assert until(lambda: not engine_threads(before), 2)
-    assert not engine.push(tick(1))
-    ends, starts = len(log.of("game_end")), len(log.of("game_start"))
-    assert starts - 1 <= ends <= starts
-
-
-def act(engine: ReplayEngine, chance: random.Random, *, last: bool) -> None:
-    """Call one control, drawn at random."""
-    calls: list[Callable[[], object]] = [
-        engine.play,
-        engine.pause,
-        engine.stop,
-        engine.reset,
-        engine.step_forward,
-        engine.step_backward,
-        engine.go_live,
-        engine.clear_loop,
-        lambda: engine.seek(chance.randrange(-5, 210)),
-        lambda: engine.seek_tick(chance.randrange(-5, 210)),
-        lambda: engine.seek_fraction(chance.random()),
-        lambda: engine.set_loop(chance.randrange(100), chance.randrange(200)),
-        lambda: setattr(engine, "speed", chance.choice([0.1, 1, 100, FASTEST])),
-        lambda: engine.push(tick(chance.randrange(500), 0, game=f"live-{chance.randrange(3)}")),
-        lambda: engine.load(game(50)),
-        lambda: engine.status,
-        lambda: engine.close() if last else None,
-    ]
-    chance.choice(calls)()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_four_threads_call_500_controls_each(seed: int) -> None:
-    """Seeded, so that a failure can be repeated: whatever four threads call, nothing breaks and nothing stays."""
-    crowd(seed)
