@@ -67,6 +67,13 @@ class Cut:
         """Read the whole numbers between two positions of every line; which of them are plain."""
         return read_whole(self.words[begin], end - begin)
 
+    def checksum(self, begin: Positions, end: Positions) -> NDArray[np.bool_]:
+        """Which texts are eight hexadecimal digits, in lower case."""
+        digits = self.bytes[begin[:, None] + np.arange(8)]
+        decimal = (digits >= ord("0")) & (digits <= ord("9"))
+        plain = (decimal | ((digits >= ord("a")) & (digits <= ord("f")))).all(axis=1)
+        return np.asarray(plain & (end - begin == 8))
+
     def filled(self, begin: Positions, end: Positions) -> NDArray[np.bool_]:
         """Which texts are the price that a recorder puts where the server sent none."""
         sized: NDArray[np.bool_] = end - begin == len(FILLED_TEXT)

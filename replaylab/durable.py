@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +37,7 @@ def written_aside(folder: Path, label: str) -> Iterator[Path]:
     StoreFull, StoreUnwritable
         For every error of the operating system while the file is being written.
     """
-    aside = folder / f"{label}.{os.getpid()}{ASIDE}"
+    aside = folder / f"{label}.{_host()}-{os.getpid()}{ASIDE}"
     try:
         with storing(folder):
             yield aside
@@ -101,9 +104,24 @@ def remove(paths: list[Path]) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers that no longer run have left half-written in a folder."""
-    abandoned = [path for path in folder.glob(f"*{ASIDE}") if not _is_running(path.name.split(".")[-2])]
+    """Remove what writers of this machine that no longer run have left half-written in a folder.
+
+    Those of another machine, which may share the disk, are left to that one.
+    """
+    abandoned = [path for path in folder.glob(f"*{ASIDE}") if _is_abandoned(path.name)]
     remove(abandoned) if abandoned else None
+
+
+def _is_abandoned(name: str) -> bool:
+    """Whether a writer of this machine has left a file of this name; one that names no machine is its own."""
+    host, _, process = name.split(".")[-2].rpartition("-")
+    return host in {"", _host()} and not _is_running(process)
+
+
+@cache
+def _host() -> str:
+    """Give a digest of the name of this machine."""
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 
 
 def _is_running(process: str) -> bool:

@@ -24,6 +24,7 @@ from replaylab.durable import (
     publish,
     remove,
     sole_writer,
+    sweep,
     try_lock,
     written_aside,
 )
@@ -139,6 +140,9 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
             shown.update()
     if names or folder.is_dir():
         _sweep_reserves(folder)
+        with suppress(StoreError):  # a store that may only be read
+            sweep(opened.path / SEGMENTS)
+            sweep(opened.path / REMARKS)
     return RecoveryReport(str(opened.path), tuple(found))
 
 

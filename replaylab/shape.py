@@ -33,6 +33,7 @@ _NAIVE_LENGTH: Final = 26  # of a time with microseconds and without a zone
 _ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
 _KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
+_CARRIED: Final = frozenset({"seq", "crc"})  # what a journal adds to a tick, for a reader of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,14 @@ class Shape:
             pieces.append(Piece(pair[1].decode(), text[: pair.end()], b'"' if pair[2] else b""))
         keys = [piece.key for piece in pieces]
         time = DECODER.decode(stripped.decode()).get("timestamp")
-        plain = _KNOWN.issuperset(keys) and _KNOWN - {"type"} <= set(keys) and isinstance(time, str)
+        plain = _KNOWN - {"type"} <= set(keys) <= _KNOWN | _CARRIED and isinstance(time, str)
         quoted = {piece.key for piece in pieces if piece.after}
         if (
             not plain
             or len(time) not in _ZONES
             or not time.endswith(_ZONES[len(time)].decode())
-            or quoted & {"tick", "trade_count"}
+            or quoted & {"tick", "trade_count", "seq"}
+            or "crc" in set(keys) - quoted
             or max(len(piece.before) for piece in pieces) > LONGEST_FRAME
         ):
             return None
@@ -120,6 +122,9 @@ class Shape:
                 good &= stops[:, number] - begin == len(piece.before) + self.time_length + 1
                 if self.zoned:
                     good &= found.equal(begin + len(piece.before) + _NAIVE_LENGTH, _ZONES[self.time_length])
+            if piece.key in _CARRIED:
+                span = begin + len(piece.before), stops[:, number] - len(piece.after)
+                good &= found.whole(*span)[1] if piece.key == "seq" else found.checksum(*span)
             size = stops[:, number] - begin
             frame = len(piece.before) + len(piece.after)
             found.good &= good & (size == frame if piece.key == "type" else size > frame)

@@ -23,6 +23,7 @@ TICK_KEYS: Final = (
     "cooldown_timer",
     "trade_count",
 )
+JOURNAL_KEYS: Final = (*TICK_KEYS, "seq", "crc")
 SINK_KEYS: Final = (
     "game_id",
     "tick",
@@ -58,9 +59,39 @@ PLAIN: Final = {
     "rugged": "false",
     "cooldown_timer": "0",
     "trade_count": "12",
+    "seq": "17",
+    "crc": '"89abcdef"',
 }
 # What stands in a line where a recorder writes something plain: legal oddities, and values that are none.
 ODD: Final = {
+    "seq": [
+        "0",
+        "007",
+        "-1",
+        "1.0",
+        "1e3",
+        '"17"',
+        "null",
+        "12345678",
+        "123456789",
+        "1" * 30,
+        "",
+        "true",
+        "[1]",
+        "1 7",
+    ],
+    "crc": [
+        '"89ABCDEF"',
+        '"89abcde"',
+        '"89abcdef0"',
+        '"89abcdeg"',
+        '"89abcde\\""',
+        "12345678",
+        "null",
+        '""',
+        '"',
+        "{}",
+    ],
     "type": ['"tock"', '"game_end"', "null", "5", '""', '"ti"ck"', '"ti\\u0063k"', "tick", '"\\ud800"', '"t\xefck"'],
     "timestamp": [
         '"2031-01-02T03:04:21.999999"',
@@ -312,7 +343,7 @@ def ticks() -> st.SearchStrategy[Tick]:
 @st.composite
 def tick_lines(draw: st.DrawFn) -> bytes:
     """A line of one tick: any of the writers' layouts, with up to two odd values."""
-    keys = draw(st.sampled_from([TICK_KEYS, TICK_KEYS, TICK_KEYS, SINK_KEYS, LAST_ENUMERATED, TIME_LAST]))
+    keys = draw(st.sampled_from([TICK_KEYS, TICK_KEYS, JOURNAL_KEYS, SINK_KEYS, LAST_ENUMERATED, TIME_LAST]))
     spacing = draw(st.sampled_from([(", ", ": "), (", ", ": "), (",", ":"), (" , ", " : ")]))
     number = draw(st.integers(0, 99_999))
     values = {"tick": str(number), "price": f"1.{number}", "active": draw(st.sampled_from(["true", "false"]))}

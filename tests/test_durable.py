@@ -137,6 +137,23 @@ def test_sweep_removes_what_dead_writers_left(tmp_path: Path) -> None:
     assert names(tmp_path) == kept
 
 
+def test_sweep_leaves_other_machines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that machines share, none takes away what another one is writing; its own dead leave nothing."""
+    ended = run_child(
+        "import sys; from pathlib import Path; from replaylab.durable import written_aside\n"
+        "aside = written_aside(Path(sys.argv[1]), 'a').__enter__(); aside.write_bytes(b'x'); import os; os._exit(0)",
+        tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (left,) = names(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("replaylab.durable._host", lambda: "0badc0de")
+        sweep(tmp_path)
+        assert names(tmp_path) == [left]
+    sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
 def test_a_process_nobody_waited_for_is_over(tmp_path: Path) -> None:
     """What a killed writer left goes also while its parent has not heard of its end."""
     child = start_child("import time; print(1, flush=True); time.sleep(60)")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab.contents import Contents
+from replaylab.cut import PADDING
 from replaylab.encoder import Encoder, closed, seed_of
 from replaylab.journal import Header, Lines, end_line, journal_name, place_of, scan
 from replaylab.jsonl import Kind, parse_line
+from replaylab.scan import scan_block
+from replaylab.shape import Shape
 from tests.recordings import stored, tick, ticks
 
 RUN = "20310102T030405000000Z-0123456789ab-7"
@@ -69,6 +73,19 @@ def test_a_journal_converts_as_it_is(tmp_path: Path) -> None:
     path.write_bytes(HEADER + b"".join(LINES) + end_line(RUN, 9))
     assert rl.convert(path, tmp_path / "store", progress=False).ticks_stored == 9
     assert stored(tmp_path / "store") == GIVEN
+
+
+def test_a_journal_is_read_in_columns() -> None:
+    """`convert` reads a journal like any recording of healthy lines: they have a shape, which reads them all."""
+    shapes: list[Shape] = []
+    content = b"".join(LINES)
+    found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], shapes)
+    assert len(found.batch) == 9
+    assert [piece.key for piece in shapes[0].pieces][-2:] == ["seq", "crc"]
+    stops = np.array([[at for at, byte in enumerate(LINES[0]) if byte in b",}"]])
+    read = shapes[0].read(bytearray(LINES[0]) + bytes(PADDING), stops, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    assert read is not None
+    assert len(read) == 1
 
 
 DAMAGE = {

@@ -154,6 +154,15 @@ def test_empty_journals_are_swept(tmp_path: Path) -> None:
     assert segments(tmp_path) == []
 
 
+def test_half_written_segments_are_swept(tmp_path: Path) -> None:
+    """What a recovery that was killed left half-written goes with the next one."""
+    rl.Recorder(tmp_path, settings=small()).stop()
+    for folder in ("segments", "remarks"):
+        (tmp_path / folder / "x-000000-0123.999999999.aside").write_bytes(b"PAR1 half")
+    rl.open_store(tmp_path)
+    assert list(tmp_path.rglob("*.aside")) == []
+
+
 def test_a_closed_journal_is_clean(tmp_path: Path) -> None:
     """A journal that was closed in order and not sealed, as on a full disk, is clean."""
     recorder = rl.Recorder(tmp_path, settings=small())

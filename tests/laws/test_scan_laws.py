@@ -19,7 +19,19 @@ from replaylab.repair import resynchronise
 from replaylab.scan import BYTE_KINDS, Remark, Scan, scan, scan_block
 from replaylab.shape import Shape
 from replaylab.tick import Tick
-from tests.strategies import CAPTURED, CONTROL, GAME_STATE, ODD, OTHER, PLAIN, TICK_KEYS, recordings, tick_line, ticks
+from tests.strategies import (
+    CAPTURED,
+    CONTROL,
+    GAME_STATE,
+    JOURNAL_KEYS,
+    ODD,
+    OTHER,
+    PLAIN,
+    TICK_KEYS,
+    recordings,
+    tick_line,
+    ticks,
+)
 
 BOM: Final = b"\xef\xbb\xbf"
 LEAST: Final = -(2**63)  # null in a whole column of a batch
@@ -377,11 +389,12 @@ def test_lines_together_give_what_each_gives_alone(data: bytes) -> None:
 
 def test_every_odd_value_is_read_the_same_beside_plain_lines() -> None:
     """No value of any field is read differently because the lines around it are plain."""
-    plain = tick_line(TICK_KEYS).encode()
     for key, values in ODD.items():
+        keys = TICK_KEYS if key in TICK_KEYS else JOURNAL_KEYS
+        plain = tick_line(keys).encode()
         for value in values:
-            odd = tick_line(TICK_KEYS, {key: value}).encode("utf-8", "surrogateescape")
-            inactive = tick_line(TICK_KEYS, {"active": "false"} | {key: value}).encode("utf-8", "surrogateescape")
+            odd = tick_line(keys, {key: value}).encode("utf-8", "surrogateescape")
+            inactive = tick_line(keys, {"active": "false"} | {key: value}).encode("utf-8", "surrogateescape")
             check(b"\n".join([plain, odd, plain, inactive, odd[:-1], odd + b"\r", plain]))
 
 
