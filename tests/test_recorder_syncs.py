@@ -131,6 +131,27 @@ def test_what_nobody_foresaw_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert stored(tmp_path) == accepted[:2]
 
 
+def test_flush_is_done_when_more_than_it_asked_for_is_permanent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks that others record and sync while a flush waits are no failure of it."""
+    with rl.Recorder(tmp_path, settings=small()) as recorder:
+        state = recorder._state
+        wait = state.wait
+
+        def slowly(reached: Callable[[], object], seconds: float) -> None:
+            recorder.record(ticks(2)[1])
+            state.flush_asked = True
+            state.queue.put(None)
+            wait(lambda: state.durable_seq == 1, seconds)
+            assert reached()
+
+        monkeypatch.setattr(state, "wait", slowly)
+        recorder.record(ticks(1)[0])
+        assert recorder.flush().durable
+    assert stored(tmp_path) == ticks(2)
+
+
 def _counted(patch: pytest.MonkeyPatch, owner: object, name: str) -> list[None]:
     """Count the calls of a method."""
     calls: list[None] = []

@@ -50,7 +50,7 @@ class Work:
                 state.flush_asked = True
                 state.queue.put(None)
                 state.wait(lambda: state.durable_seq >= wanted or state.problem or self._report, timeout_seconds)
-            missing = wanted - state.durable_seq
+            missing = max(0, wanted - state.durable_seq)  # others may have recorded meanwhile
         if state.clear is not None:
             self.keeper.catch_up(deadline - time.monotonic())
         if missing or state.problem:
