@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,10 +67,11 @@ def test_one_mode_at_a_time(engine: ReplayEngine) -> None:
 
 def test_the_live_game_can_be_read_beside_playback(engine: ReplayEngine) -> None:
     """`stream` is the live game with its ring, None in any other mode; reading it moves nothing."""
-    assert engine.stream is None
+    before = engine.stream
     for one in game(3):
         engine.push(one)
     stream = engine.stream
+    assert before is None
     assert stream is not None
     assert (stream.game_id, stream.stop, stream.ring.latest()) == ("g", 3, game(3))
     assert engine.index == 2
@@ -240,12 +243,96 @@ def test_a_blocked_callback_bounds_what_waits_for_it() -> None:
     assert entered.wait(10)
     for number in range(1, 3000):
         assert engine.push(tick(number))
-    assert engine.status.missed == 2999 - 1000
+    assert (engine.status.missed, engine.status.waiting) == (2999 - 999, 1000)
     free.set()
     blocked.join(10)
     engine.push(tick(3000))
-    assert shown == [*range(1001), 3000]
-    assert "1999 live ticks were not told" in errors[0].reason
+    assert shown == [*range(1000), 3000]
+    assert "800 events wait for it" in errors[0].reason
+    assert "2000 live ticks were not told" in errors[1].reason
+    assert (len(errors), engine.status.waiting) == (2, 0)
+    engine.close()
+
+
+def test_a_warning_comes_once_until_it_is_better() -> None:
+    """From 80 % of what may wait a warning is told, once; when callbacks kept up in between, once more."""
+    engine = ReplayEngine(ring_ticks=100)
+    errors: list[Any] = []
+    engine.on("error", errors.append)
+    for turn in (1, 2):
+        free, entered = threading.Event(), threading.Event()
+
+        def block(_step: Any, free: threading.Event = free, entered: threading.Event = entered) -> None:
+            entered.set()
+            assert free.wait(10)
+
+        with engine.on("tick", block):
+            blocked = threading.Thread(target=engine.push, args=(tick(1000 * turn, 0),))
+            blocked.start()
+            assert entered.wait(10)
+            for number in range(1, 900):
+                engine.push(tick(1000 * turn + number, 0))
+            free.set()
+            blocked.join(10)
+        engine.push(tick(1000 * turn + 900, 0))
+        assert [event.reason[:18] for event in errors] == ["a callback is slow"] * turn
+    assert engine.status.missed == 0
+    engine.close()
+
+
+def test_close_tells_what_still_waits() -> None:
+    """Ticks that were taken before a close are told before it, though a callback was slow; none is told after."""
+    engine = ReplayEngine()
+    log = Log(engine, "tick", "state")
+    free, entered = threading.Event(), threading.Event()
+
+    def slow(_step: Any) -> None:
+        entered.set()
+        assert free.wait(10)
+
+    engine.on("tick", slow)
+    blocked = threading.Thread(target=lambda: engine.push(tick(0)))
+    blocked.start()
+    assert entered.wait(10)
+    for number in range(1, 50):
+        engine.push(tick(number))
+    engine.close()
+    assert not engine.push(tick(50))
+    free.set()
+    blocked.join(10)
+    assert log.rows == list(range(50))
+    assert log.told[-1][1].reason == "closed"
+
+
+def test_a_callback_may_push(engine: ReplayEngine) -> None:
+    """What a callback pushes is told after what it was told, once, in order, to everybody."""
+    log = Log(engine, "tick")
+    engine.on("tick", lambda step: step.tick < 5 and engine.push(tick(step.tick + 1)))
+    log_after = Log(engine, "tick")
+    engine.push(tick(0))
+    assert log.rows == log_after.rows == [0, 1, 2, 3, 4, 5]
+
+
+def test_many_pushes_hold_no_more_than_the_ring() -> None:
+    """After 25,000 pushes and after 100,000 an engine with callbacks holds the same, at most its ring."""
+    engine = ReplayEngine(ring_ticks=5000)
+    engine.on("tick", lambda step: step.price)
+    engine.on("push", lambda _step: None)
+    held = []
+    for stop in (25_000, 100_000):
+        for number in range(stop - 25_000, stop):
+            engine.push(tick(number, number * 0.25))
+        gc.collect()
+        tracemalloc.start()
+        for number in range(stop, stop + 2_000):
+            engine.push(tick(number, number * 0.25))
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        seen = engine.status
+        assert (seen.ring_ticks, seen.waiting) == (5000, 0)
+        assert seen.ring_bytes <= 1_000_000
+    assert max(held) < 200_000  # ids and phases of new ticks take the place of old ones
     engine.close()
 
 

@@ -6,11 +6,13 @@ import random
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from replaylab.engine import ReplayEngine
 from replaylab.errors import SettingsError
 from replaylab.ring import RingBuffer
 from replaylab.tick import Tick
@@ -150,9 +152,8 @@ def test_pushing_onto_a_full_ring_allocates_nothing() -> None:
     assert grown < 4096
 
 
-def seconds_to_push(size: int, given: list[Tick]) -> float:
+def seconds_to_push(ring: RingBuffer | ReplayEngine, size: int, given: list[Tick]) -> float:
     """Seconds for pushing some ticks onto a full ring, the best of three."""
-    ring = RingBuffer(size)
     for _ in range(size // len(given) + 1):
         for one in given:
             ring.push(one)
@@ -165,10 +166,12 @@ def seconds_to_push(size: int, given: list[Tick]) -> float:
     return best
 
 
-def test_push_costs_the_same_at_any_size() -> None:
+@pytest.mark.parametrize("make", [RingBuffer, lambda size: ReplayEngine(ring_ticks=size)], ids=["ring", "engine"])
+def test_push_costs_the_same_at_any_size(make: Callable[[int], RingBuffer | ReplayEngine]) -> None:
     """At 100,000 ticks a push costs at most three times what it costs at 1,000; copying would cost a hundred times."""
     given = game(5000)
-    assert seconds_to_push(100_000, given) < 3 * seconds_to_push(1_000, given)
+    large, small = (seconds_to_push(make(size), size, given) for size in (100_000, 1_000))
+    assert large < 3 * small
 
 
 def test_readers_never_see_a_torn_row() -> None:

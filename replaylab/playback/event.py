@@ -196,7 +196,8 @@ class Status:
     """Everything that can be asked of an engine at one moment; plain numbers, flags and names.
 
     `index` is -1 and `progress` 0.0 before anything was shown. `lag` and `max_lag` are seconds by which ticks came late
-    because a callback was slow; `missed` counts live ticks that callbacks were too slow to be told.
+    because a callback was slow; `waiting` counts events that wait for a callback that runs, `missed` live ticks that
+    callbacks were too slow to be told.
     """
 
     mode: Mode
@@ -216,6 +217,7 @@ class Status:
     max_lag: float
     pushed: int
     refused: int
+    waiting: int
     missed: int
     duplicates: int
     regressions: int

@@ -178,6 +178,7 @@ class Readout(Pacer):
                 max_lag=stage.max_lag,
                 pushed=stage.pushed,
                 refused=self._refused,
+                waiting=len(stage.outbox),
                 missed=stage.missed,
                 duplicates=stream.duplicates if stream else 0,
                 regressions=stream.regressions if stream else 0,

@@ -12,6 +12,7 @@ from replaylab.ring import RING_TICKS, checked_size
 from replaylab.tick import Tick
 
 _LEAST_BACKLOG: Final = 1_000  # live ticks that wait for a slow callback, at least
+_CROWDED: Final = 0.8  # share of the backlog from which on a warning is told
 
 
 class Receiver(Stage):
@@ -30,7 +31,9 @@ class Receiver(Stage):
         self.ring_ticks = checked_size(ring_ticks)
         self.pushed = self.missed = 0
         self._backlog: Final = max(_LEAST_BACKLOG, ring_ticks)
+        self._crowded = int(_CROWDED * self._backlog)
         self._untold = 0
+        self._warned = False
 
     def push(self, tick: Tick, clock: Callable[[], float]) -> None:
         """Take a live tick: a stored game, or a live one of another id, ends before it."""
@@ -71,15 +74,33 @@ class Receiver(Stage):
 
     def _offer(self, kind: str, value: Step | Event) -> None:
         """Let it wait for a callback; where too many do it is left out and counted, and told later how many were."""
-        if len(self.outbox) >= self._backlog:
-            self.missed += 1
-            self._untold += 1
-            return
+        waiting = len(self.outbox)
+        if waiting >= self._crowded:
+            if waiting >= self._backlog:
+                self.missed += 1
+                self._untold += 1
+                return
+            self._warn()
+        elif self._untold or self._warned:
+            self._recover()
+        self.outbox.append((kind, value))
+
+    def _warn(self) -> None:
+        """Tell, once until it is better, that a callback is so slow that ticks will be left out."""
+        if not self._warned:
+            self._warned = True
+            reason = (
+                f"a callback is slow: {self._crowded} events wait for it; from {self._backlog} on ticks are not told"
+            )
+            self.outbox.append(("error", Event("error", self.game_id, reason=reason)))
+
+    def _recover(self) -> None:
+        """Tell how many ticks were left out, now that callbacks keep up."""
+        self._warned = False
         if self._untold:
             reason = f"{self._untold} live ticks were not told: a callback is too slow; the ring still has the newest"
             self.outbox.append(("error", Event("error", self.game_id, reason=reason)))
             self._untold = 0
-        self.outbox.append((kind, value))
 
     def go_live(self, now: float) -> bool:
         """Return to the newest tick of a live game and follow it; False when there is no live game."""

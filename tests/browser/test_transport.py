@@ -91,6 +91,8 @@ def test_speed_changes_while_playing(start: Start) -> None:
     """A change of speed or pacing while it plays neither jumps nor leaves a tick out."""
     playing = start("player = play(game(3_000, ms=50))", LISTEN)
     player = playing.players[0]
+    offered = player.root.get_by_role("combobox", name="Speed").locator("option").all_inner_texts()
+    assert {"0.1x", "0.25x", "0.5x", "1x", "2x", "5x", "100x", "max"} <= set(offered)
     player.button("Play").click()
     for speed in ("10", "0.1", "25", "1"):
         before = player.row
