@@ -8,6 +8,7 @@ one. Batches share the game's memory, so the figure that counts is the one of th
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -84,15 +85,42 @@ def throughput(rows: int, rounds: int) -> None:
         engine.reset()
         assert sum(int(batch.column("tick").to_numpy().sum()) for batch in engine.batches()) == rows * (rows - 1) // 2
 
-    runs = {"engine": run, "batches": batches, "batches, summed": summed, "list": peer.run}
+    async def walk() -> None:
+        engine.reset()
+        async for _step in engine:
+            pass
+        assert engine.at_end
+
+    async def play() -> None:
+        engine.reset()
+        ended = asyncio.Event()
+        with engine.on("game_end", lambda _event: ended.set()):
+            engine.play()
+            await ended.wait()
+        assert engine.at_end
+
+    runs = {
+        "engine, in a script": run,
+        "engine, playing in an event loop": lambda: asyncio.run(play()),
+        "engine, in `async for`": lambda: asyncio.run(walk()),
+        "batches": batches,
+        "batches, summed": summed,
+        "bare loop over a list": peer.run,
+    }
     found = alternate(runs, rounds)
     assert set(shown) == {rows - 1}, "a reset shows the first row, a run all others"
     rates = [(name, rows / median(taken), rows / max(taken)) for name, taken in found.items()]
     print_table(f"ticks a second, {rows:,} ticks, a callback that does nothing", ["", "median", "least"], rates)
-    print_ratio("engine: callbacks", Ratio.of(found["list"], found["engine"]), "seconds of a bare loop over ours")
+    loop = Ratio.of(found["bare loop over a list"], found["engine, playing in an event loop"])
+    print_ratio("engine: event loop", loop, "seconds of a bare loop over ours, in an event loop")
+    print_ratio(
+        "engine: callbacks",
+        Ratio.of(found["bare loop over a list"], found["engine, in a script"]),
+        "seconds of a bare loop over ours",
+    )
     print_ratio(
         "engine: batches",
-        Ratio.of(found["engine"], found["batches, summed"]),
+        Ratio.of(found["engine, in a script"], found["batches, summed"]),
         "seconds of callbacks over batches, summed",
     )
 
