@@ -31,7 +31,7 @@ NUMBERS = [
 
 
 def test_defaults_are_those_of_the_audit() -> None:
-    """Without anything set, the numbers are those that the audit names."""
+    """Without anything set, the numbers are those that the audit names; the greatest speed is that of the engine."""
     found = Settings()
     assert (found.ring_ticks, found.buffer_ticks, found.retries, found.auto_recording) == (5000, 100, 3, False)
     assert (found.min_speed, found.max_speed, found.speed, found.max_file_bytes) == (0.1, 100.0, 1.0, 100 * 1024**2)

@@ -19,8 +19,9 @@ import pytest
 import replaylab as rl
 from replaylab.clock import FASTEST
 from replaylab.engine import ReplayEngine
+from replaylab.playback.event import Mode
 from replaylab.playback.playlist import Playlist
-from tests.playing import game, tick, until
+from tests.playing import FakeTime, Log, game, tick, until
 from tests.stores import quiet, simulated
 
 
@@ -240,3 +241,41 @@ def test_a_process_with_a_playing_engine_ends(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
+
+
+def test_a_closed_engine_refuses_everything(clock: FakeTime) -> None:
+    """After close nothing is held, nothing is taken and nothing is told; closing again changes nothing."""
+    engine = clock.engine(game(9))
+    log = Log(engine, "tick", "state", "push", "game_end")
+    with engine:
+        engine.step_forward()
+    engine.close()
+    told = len(log.told)
+    assert log.told[-1][1].reason == "closed"
+    assert not engine.push(tick(1))
+    assert not any([engine.play(), engine.seek(1), engine.stop(), engine.reset(), engine.load(game(2))])
+    assert (engine.run(), engine.closed, engine.total, engine.status.refused) == (0, True, 0, 1)
+    assert len(log.told) == told
+
+
+def test_dropped_engines_are_collected() -> None:
+    """Fifty engines that nobody holds any more are gone, with their games, though none was closed."""
+    kept = []
+    for _ in range(50):
+        engine = ReplayEngine(game(5))
+        engine.on("tick", print)
+        engine.push(tick(1))
+        kept.append(weakref.ref(engine))
+    del engine
+    gc.collect()
+    assert not [ref for ref in kept if ref() is not None]
+
+
+def test_the_status_is_plain_and_true(clock: FakeTime) -> None:
+    """One call gives numbers, flags and names that agree with what can be asked one by one."""
+    engine = clock.engine(game(10))
+    engine.seek(4)
+    seen = engine.status
+    assert (seen.mode, seen.game_id, seen.index, seen.total, seen.tick) == (Mode.FILE, "g", 4, 10, 4)
+    assert (seen.progress, seen.playing, seen.speed, seen.closed) == (0.5, False, 1.0, False)
+    assert repr(engine) == "ReplayEngine(file, game 'g', row 4 of 10)"
