@@ -73,6 +73,11 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) -e '.[lab,sql,test]'
 	touch $@ $(VENV)/.run
 
+$(VENV)/.bench: $(VENV)/.test
+	@echo "make: installing into $(VENV) what the player is compared with"
+	$(PIP_INSTALL) -e '.[lab,sql,test,bench]'
+	touch $@
+
 .PHONY: demo
 demo: $(VENV)/.run ## convert the sample recordings, verify the store, list its games, draw a chart
 	@rm -rf $(DEMO)
@@ -116,10 +121,10 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
-BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair engine record ring player soak
+BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair engine record record_pipe ring player player_ways soak
 
 .PHONY: bench
-bench: $(VENV)/.test ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
+bench: $(VENV)/.bench browser ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
 	@for name in $(BENCHMARKS); do
 	  echo "== $$name"
 	  $(BIN)/python "benchmarks/$$name.py" $(QUICK)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SHARED = {"material", "measure", "peers"}
-IN_A_BROWSER = {"player", "soak"}  # needs Chromium and a minute: tests/browser drives the same player
+SHARED = {"material", "measure", "peers", "ways"}
+IN_A_BROWSER = {"player", "player_ways", "soak"}  # need Chromium and minutes: tests/browser drives the same player
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED | IN_A_BROWSER)
 RATIO = re.compile(r"^ratio (.+): (\d+\.\d+) \(.+\)$", re.MULTILINE)
 
