@@ -336,15 +336,16 @@ def test_examples_play(strategy: Any, tmp_path: Path) -> None:
 
 def test_examples_do_what_they_say() -> None:
     """Each example buys, sells and bets at the prices and ticks of its description."""
+    games = drawn(40, seed=2)
+    place = {game_id: number for number, game_id in enumerate(games.game_ids)}
     for strategy, below, gain, loss, first_bet in (
         (Conservative(), 1.5, 0.2, -0.15, 101),
         (Aggressive(), 3.0, 0.5, -0.3, 0),
         (SideBets(), 2.0, 0.3, -9.0, 0),
     ):
-        done = run(drawn(40, seed=2), strategy)
-        found = {game_id: number for number, game_id in enumerate(drawn(40, seed=2).game_ids)}
+        done = run(games, strategy)
         for trade in done.trades:
-            tick, price = drawn(40, seed=2).of(found[trade.game_id])
+            tick, price = games.of(place[trade.game_id])
             entry = price[np.searchsorted(tick, trade.opened)]
             if trade.kind == "bet":
                 assert trade.opened >= first_bet
