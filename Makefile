@@ -121,7 +121,7 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
-BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair engine record record_pipe ring player player_ways soak
+BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair backtest engine record record_pipe ring player player_ways soak
 
 .PHONY: bench
 bench: $(VENV)/.bench browser ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
