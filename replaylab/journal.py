@@ -12,7 +12,6 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -295,8 +294,3 @@ def _reason(raw: bytes, *, last: bool) -> str:
 
 def _add_damage(found: Lines, reason: str, number: int, at: int, raw: bytes) -> None:
     found.damage.append(Damage(reason, number, at, at + len(raw), raw))
-
-
-def quarantined_bytes(damage: Iterable[Damage]) -> int:
-    """Give how many bytes the damage takes."""
-    return sum(one.end - one.start for one in damage)

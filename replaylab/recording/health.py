@@ -9,24 +9,11 @@ from replaylab.recording.status import RecorderStatus
 def status_of(state: State) -> RecorderStatus:
     """Give what a recorder knows of itself now; waits for nobody."""
     tally = state.tally
-    reasons = []
-    if state.problem:
-        reasons.append(state.problem)
-    if state.phase == PAUSED:
-        reasons.append(f"refusing ticks: {state.pause_reason}, {state.free_bytes:,} bytes free")
-    if state.damage:
-        reasons.append(state.damage)
-    if tally.failures:
-        reasons.append(f"{tally.failures} failures in a row, the last one: {tally.last_error}")
-    if len(state.pending) >= state.settings.max_unsynced_ticks:
-        reasons.append(f"{len(state.pending)} ticks wait for a sync")
-    if state.phase == FORKED:
-        reasons.append("this process was forked off the one that records; make a new Recorder here")
-    verdict = "failed" if state.problem or state.phase == FORKED else "degraded" if reasons else "healthy"
+    verdict, reasons = _verdict(state)
     return RecorderStatus(
         state=state.phase,
         verdict=verdict,
-        reasons=tuple(reasons),
+        reasons=reasons,
         run=state.run,
         path=state.root,
         journal=state.file.path,
@@ -52,3 +39,22 @@ def status_of(state: State) -> RecorderStatus:
         callback_errors=tally.callback_errors,
         last_error=tally.last_error,
     )
+
+
+def _verdict(state: State) -> tuple[str, tuple[str, ...]]:
+    """Judge a recorder, and give the reasons."""
+    tally, reasons = state.tally, []
+    if state.problem:
+        reasons.append(state.problem)
+    if state.phase == PAUSED:
+        reasons.append(f"refusing ticks: {state.pause_reason}, {state.free_bytes:,} bytes free")
+    if state.damage:
+        reasons.append(state.damage)
+    if tally.failures:
+        reasons.append(f"{tally.failures} failures in a row, the last one: {tally.last_error}")
+    if len(state.pending) >= state.settings.max_unsynced_ticks:
+        reasons.append(f"{len(state.pending)} ticks wait for a sync")
+    if state.phase == FORKED:
+        reasons.append("this process was forked off the one that records; make a new Recorder here")
+    verdict = "failed" if state.problem or state.phase == FORKED else "degraded" if reasons else "healthy"
+    return verdict, tuple(reasons)
