@@ -17,6 +17,10 @@ NOTEBOOKS = {  # name: pictures, the titles of the cards, and the rows at which 
     "02_explore": (6, ["18 games in store", "Game 20310102-ffe42279f3bd466a"], []),
     "03_replay": (0, [], [143, 0, 150, 160, 0]),
     "04_events": (0, [], [168]),
+    "06_survival": (5, [], []),
+    "07_sidebets": (5, [], []),
+    "08_backtest": (2, [], []),
+    "09_cluster": (0, [], []),
     "05_record": (0, [], [71]),
 }
 
