@@ -162,10 +162,6 @@ class Account:
         """Whether a side bet may be placed at a tick: none is open, and the cooldown is over."""
         return self.bet is None and tick >= self._next_bet
 
-    def value(self, price: Decimal) -> Decimal:
-        """Balance, and the position at a price; what is staked on a side bet counts as gone."""
-        return MONEY.add(self.balance, money(MONEY.multiply(self.quantity, price)))
-
     def live(self, tick: int) -> None:
         """Note that the game lives at a tick: a bet whose window ends there is lost."""
         self._tick = tick
