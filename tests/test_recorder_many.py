@@ -85,3 +85,14 @@ def test_rows_without_a_price_are_refused(tmp_path: Path, table: pa.Table) -> No
         receipt = recorder.record_many(table.set_column(table.schema.get_field_index("price"), price, holes))
         assert (receipt.accepted, receipt.refused, receipt.reason) == (15, 5, "wrong_type")
     assert stored(tmp_path / "second") == [one for at, one in enumerate(ticks(20)) if at % 4]
+
+
+@pytest.mark.parametrize("most", [10, 50])
+def test_fewer_unsynced_ticks_than_are_written_at_once(tmp_path: Path, most: int) -> None:
+    """A bound below the hundred of one write, or of one sync, holds: none is refused, and none waits for a timer."""
+    settings = small(max_unsynced_ticks=most, sync_seconds=3_600)
+    with rl.Recorder(tmp_path, settings=settings, overflow_seconds=20) as recorder:
+        assert recorder.record_many(ticks(250)).accepted == 250
+        assert all(recorder.record(one) for one in ticks(most + 5, first=250))
+        assert recorder.status().unsynced <= most
+    assert stored(tmp_path) == ticks(255 + most)

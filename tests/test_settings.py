@@ -18,6 +18,13 @@ NUMBERS = [
     "workers",
     "ring_ticks",
     "buffer_ticks",
+    "sync_seconds",
+    "max_unsynced_ticks",
+    "max_failures",
+    "seal_ticks",
+    "seal_game_ticks",
+    "seal_seconds",
+    "max_file_bytes",
     "chart_points",
     "history_ticks",
     "network_timeout_seconds",
@@ -35,6 +42,25 @@ def test_defaults_are_those_of_the_audit() -> None:
     found = Settings()
     assert (found.ring_ticks, found.buffer_ticks, found.retries, found.auto_recording) == (5000, 100, 3, False)
     assert (found.min_speed, found.max_speed, found.speed, found.max_file_bytes) == (0.1, 100.0, 1.0, 100 * 1024**2)
+
+
+def test_defaults_of_a_recording_are_those_of_the_audit() -> None:
+    """100 MiB to begin, 10 MiB to go on, a sync after 10 s, a thousand unsynced ticks, five failures."""
+    found = Settings()
+    assert (found.min_free_start_bytes, found.min_free_bytes) == (100 * 1024**2, 10 * 1024**2)
+    assert (found.sync_seconds, found.max_unsynced_ticks, found.max_failures) == (10.0, 1_000, 5)
+    assert Settings(min_free_start_bytes=0, min_free_bytes=0).min_free_bytes == 0
+
+
+@pytest.mark.parametrize("value", ["-1", "abc", "1e18"])
+@pytest.mark.parametrize("name", ["min_free_start_bytes", "min_free_bytes"])
+def test_free_space_that_cannot_be(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free space may be asked for or not; less than none, and more than any disk has, may not."""
+    with pytest.raises(SettingsError, match=name):
+        Settings(**{name: value})
+    monkeypatch.setenv(f"REPLAYLAB_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=name):
+        Settings()
 
 
 @pytest.mark.parametrize("value", BAD)

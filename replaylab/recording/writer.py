@@ -48,6 +48,7 @@ class Writer:
         self._keeps = state.mode == "group"
         self._syncs = state.mode == "tick"
         self._most = state.settings.max_unsynced_ticks
+        self._at_once = min(_AT_ONCE, self._most)
         self._due = state.settings.buffer_ticks
 
     def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:  # noqa: C901, PLR0912 in one piece: calls cost a third
@@ -133,7 +134,7 @@ class Writer:
                 if piece:
                     yield piece
                 raise
-            if piece and (len(piece) >= _AT_ONCE or tick.game_id != piece[0].game_id):
+            if piece and (len(piece) >= self._at_once or tick.game_id != piece[0].game_id):
                 yield piece
                 piece = []
             piece.append(tick)
@@ -185,6 +186,7 @@ class Writer:
             return "reentrant"  # a signal handler, in the middle of a tick of the same thread
         deadline = time.monotonic() + self.overflow_seconds
         while state.phase is RECORDING and len(state.pending) + room > self._most:
+            state.flush_asked = True  # whatever the next sync would have waited for
             state.queue.put(None)
             left = deadline - time.monotonic()
             if self.overflow == REFUSE or left <= 0 or threading.get_ident() == state.keeper:
