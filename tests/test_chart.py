@@ -180,6 +180,15 @@ def test_one_tick_and_only_a_rug(tmp_path: Path, *, log: bool) -> None:
     assert any(text.startswith("0 live ticks") for text in texts(rug))
 
 
+@pytest.mark.parametrize("price", ["0.01", "1", "0.000000000000000000000001", "10000000000000"])
+@pytest.mark.parametrize("log", [False, True])
+def test_one_price_throughout(tmp_path: Path, *, log: bool, price: str) -> None:
+    """A game whose price never changes is drawn with room around it, and matplotlib has nothing to say."""
+    ax = drawn(game_of(tmp_path, [(n, price, False) for n in range(3)]), log=log)
+    low, high = ax.get_ylim()
+    assert low < float(price) < high
+
+
 @pytest.mark.parametrize("log", [False, True])
 def test_prices_of_zero(tmp_path: Path, *, log: bool) -> None:
     """A price of zero is drawn on a linear axis, and does not break a log one."""

@@ -199,8 +199,8 @@ def _set_limits(ax: Axes, first: int, last: int, price: Floats, *, log: bool) ->
         return
     low = float(seen.min()) if len(seen) else 0.1
     spread = max(high / low, 1.2)
+    ax.set_ylim(low / spread**0.25, low * spread**1.25)  # first, as a scale finds no room around some single prices
     ax.set_yscale("log", nonpositive="mask")
-    ax.set_ylim(low / spread**0.25, low * spread**1.25)
     named = "123456789" if spread < 4 else "125" if spread < 60 else "1"
     plain = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in named else "")
     ax.yaxis.set_major_formatter(plain)
