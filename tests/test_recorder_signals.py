@@ -45,6 +45,17 @@ def test_stop_in_the_middle_of_a_tick(tmp_path: Path, monkeypatch: pytest.Monkey
     assert handles() == before
 
 
+def test_stop_at_the_end_of_a_tick(tmp_path: Path) -> None:
+    """A handler that comes when a tick has been written and the lock is still held: no tick is taken after it."""
+    recorder = rl.Recorder(tmp_path, settings=small())
+    recorder.record(tick(0))
+    with recorder._state.lock:
+        recorder.stop()
+        assert recorder.record(tick(1)).reason == "closed"
+    assert recorder.stop().ticks == 1
+    assert stored(tmp_path) == ticks(1)
+
+
 def test_stop_in_the_middle_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The piece in hand is recorded, none after it."""
     recorder = rl.Recorder(tmp_path, settings=small())

@@ -99,6 +99,7 @@ class Work:
         """Take no more ticks, and end as soon as this thread has done what it was doing."""
         with self.state.lock:
             self.state.phase = CLOSED
+            self.state.clear = self.state.clear and False  # None says that a tick is in hand
         if self._later is None:
             self._later = threading.Thread(target=self.stop, name=f"replaylab-stop-{self.state.run[-12:]}")
             with suppress(RuntimeError):  # the interpreter is ending; it stops all that is left
