@@ -94,7 +94,7 @@ def test_chart_says_what_stands_behind_it(name: str, games: int) -> None:
     draw = PAIRS[name.removesuffix(" pair")] if name.endswith(" pair") else CHARTS[name]
     picture = draw(found, None)
     assert isinstance(picture, Picture)
-    picture.canvas.draw()
+    picture.draw_without_rendering()
     told = words(picture)
     assert f"{games} games, {found.n_ticks:,} ticks" in told
     for ax in picture.axes:
@@ -112,7 +112,7 @@ def test_own_axes_are_drawn_on_and_keep_their_style(name: str) -> None:
     ax.set_facecolor("black")
     ax.xaxis.label.set_color("white")
     assert CHARTS[name](small(), ax) is ax
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert {one.get_color() for one in ax.texts if one.get_fontsize() > 8} == {"white"}
     legend = ax.get_legend()
     assert not legend or all(same_color(one.get_color(), "white") for one in legend.get_texts())
@@ -296,7 +296,7 @@ def test_nothing_says_so(name: str) -> None:
     frame = whole_frame.iloc[:0]
     frame.attrs = whole_frame.attrs
     picture = getattr(charts, name)(frame)
-    picture.canvas.draw()
+    picture.draw_without_rendering()
     assert "No game" in words(picture) or "No window" in words(picture)
 
 

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from replaylab.chart.style import BLUE, VERMILION, Floats, Whole, ink
 
 _POINTS: Final = 8.5
 _LETTER: Final = 0.066  # inches that a letter of that size takes, rounded up
-_GAP: Final = 0.03
+_GAP: Final = 0.08
 _BARS: Final = 40  # more points than that are a line in a band
 
 
@@ -49,6 +50,8 @@ def spaced(places: Floats, room: float) -> list[int]:
 def label_below(ax: Axes, places: Floats, names: Sequence[str], beneath: Sequence[str]) -> None:
     """Write under each place its name and, one line lower, what is behind it."""
     low, high = ax.get_xlim()
+    if isinstance(ax.figure, Figure) and ax.figure.get_layout_engine() is not None:
+        ax.figure.draw_without_rendering()  # axes are as wide as they will be only once they are laid out
     inches = ax.get_window_extent().width / ax.figure.dpi
     letters = max(map(len, [*names, *beneath]))
     chosen = spaced(places, (letters * _LETTER + _GAP) / inches * (high - low))
