@@ -79,14 +79,15 @@ $(VENV)/.bench: $(VENV)/.test
 	touch $@
 
 .PHONY: demo
-demo: $(VENV)/.run ## convert the sample recordings, verify the store, list its games, draw a chart
+demo: $(VENV)/.run ## convert the sample recordings, verify the store, list and draw its games, make a page that replays one
 	@rm -rf $(DEMO)
 	mkdir -p $(DEMO)
 	$(BIN)/replaylab convert data/samples --to $(DEMO)/store
 	$(BIN)/replaylab verify $(DEMO)/store
 	$(BIN)/replaylab info $(DEMO)/store
 	$(BIN)/replaylab plot $(DEMO)/store --to $(DEMO)/games.png
-	echo "make: the store is in $(DEMO)/store, the chart is $(DEMO)/games.png"
+	$(BIN)/replaylab export $(DEMO)/store --game 20310102-f8c2becf931a4f5d --to $(DEMO)/replay.html
+	echo "make: the store is in $(DEMO)/store, the chart is $(DEMO)/games.png, the game in $(DEMO)/replay.html plays in any browser"
 
 .PHONY: browser
 browser: ## install Chromium, a font and axe-core for the browser tests, when missing

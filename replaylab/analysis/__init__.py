@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replaylab.analysis import charts as charts
-    from replaylab.analysis.account import Rules
     from replaylab.analysis.backtest import Backtest, backtest
     from replaylab.analysis.batch import map_games, summarise
+    from replaylab.analysis.batches.results import Interrupted, Results
     from replaylab.analysis.durations import duration_hist
     from replaylab.analysis.entries import EntryStudy, entry_study, entry_trades, touch_table
     from replaylab.analysis.features import features, features_at
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from replaylab.analysis.hazard import hazard, p_rug_within
     from replaylab.analysis.horizons import excursion_table, horizon_table
     from replaylab.analysis.neighbours import SequenceStudy, sequence_study
-    from replaylab.analysis.order import Bet, Buy, Sell
     from replaylab.analysis.paths import Paths, paths
     from replaylab.analysis.peaks import peak_quantiles, peak_table
-    from replaylab.analysis.results import Interrupted, Results
-    from replaylab.analysis.ruin import ruin
     from replaylab.analysis.selection import Selection
     from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
     from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
     from replaylab.analysis.survival import Survival, survival
-    from replaylab.analysis.tape import Tape
-    from replaylab.analysis.trader import Trader
     from replaylab.analysis.trades import EntryPlan
-    from replaylab.analysis.vectorised import Vectorised
+    from replaylab.analysis.trading.account import Rules
+    from replaylab.analysis.trading.order import Bet, Buy, Sell
+    from replaylab.analysis.trading.ruin import ruin
+    from replaylab.analysis.trading.tape import Tape
+    from replaylab.analysis.trading.trader import Trader
+    from replaylab.analysis.trading.vectorised import Vectorised
     from replaylab.analysis.volatility import spike_table, volatility_by_price
 
 __all__ = [
@@ -99,22 +99,22 @@ __all__ = [
 
 _HOME = {
     "Backtest": "backtest",
-    "Bet": "order",
+    "Bet": "trading.order",
     "BetSequence": "sequences",
-    "Buy": "order",
+    "Buy": "trading.order",
     "EntryPlan": "trades",
     "EntryStudy": "entries",
-    "Interrupted": "results",
+    "Interrupted": "batches.results",
     "Paths": "paths",
-    "Results": "results",
-    "Rules": "account",
+    "Results": "batches.results",
+    "Rules": "trading.account",
     "Selection": "selection",
-    "Sell": "order",
+    "Sell": "trading.order",
     "SequenceStudy": "neighbours",
     "Survival": "survival",
-    "Tape": "tape",
-    "Trader": "trader",
-    "Vectorised": "vectorised",
+    "Tape": "trading.tape",
+    "Trader": "trading.trader",
+    "Vectorised": "trading.vectorised",
     "backtest": "backtest",
     "bet_sequence": "sequences",
     "bootstrap": "games",
@@ -134,7 +134,7 @@ _HOME = {
     "paths": "paths",
     "peak_quantiles": "peaks",
     "peak_table": "peaks",
-    "ruin": "ruin",
+    "ruin": "trading.ruin",
     "sequence_study": "neighbours",
     "sidebet_heatmap": "sidebets",
     "sidebet_pooled": "sidebets",

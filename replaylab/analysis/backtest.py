@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.account import Account, Rules
-from replaylab.analysis.exact import ExactPrices
-from replaylab.analysis.ledger import MONEY, Entry, Ledger, Refusal, Trade
-from replaylab.analysis.metrics import metrics_table
 from replaylab.analysis.paths import Paths, Source, paths
-from replaylab.analysis.ruin import Ruin, ruin
 from replaylab.analysis.selection import Selection
-from replaylab.analysis.trader import Failure, Played, Trader
-from replaylab.analysis.vectorised import Vectorised, check_look_ahead, given, play
+from replaylab.analysis.trading.account import Account, Rules
+from replaylab.analysis.trading.exact import ExactPrices
+from replaylab.analysis.trading.ledger import MONEY, Entry, Ledger, Refusal, Trade
+from replaylab.analysis.trading.metrics import metrics_table
+from replaylab.analysis.trading.ruin import Ruin, ruin
+from replaylab.analysis.trading.trader import Failure, Played, Trader
+from replaylab.analysis.trading.vectorised import Vectorised, check_look_ahead, given, play
 from replaylab.errors import AnalysisError
 from replaylab.progress import bar
 
@@ -156,13 +156,13 @@ class Backtest:
         return pd.DataFrame(columns)
 
     def metrics(self, *, level: float = 0.95, target: float = 0.0) -> pd.DataFrame:
-        """Give the one table of metrics; see `replaylab.analysis.metrics.metrics_table` for formulas and sources."""
+        """Give the one table of metrics; formulas and sources: `replaylab.analysis.trading.metrics.metrics_table`."""
         trades = np.array([float(trade.profit) for trade in self.trades])
         return metrics_table(self.profits, start=float(self.start), trades=trades, ticks=self.n_ticks, level=level,
                              target=target)  # fmt: skip
 
     def ruin(self, **options: Any) -> Ruin:
-        """Give the chance of ruin by resampling games; see `replaylab.analysis.ruin.ruin` for the options.
+        """Give the chance of ruin by resampling games; see `replaylab.analysis.trading.ruin.ruin` for the options.
 
         Ruin is a balance below the least bet, with which nothing more can be done.
         """
@@ -196,7 +196,7 @@ def backtest(
     source : Store, path, Paths, or list of Segment
         The games. Of `Paths`, which hold doubles, prices count as the shortest decimals of their doubles.
     strategy : function, class or Vectorised
-        See `replaylab.analysis.strategy` and `replaylab.analysis.vectorised`. A class is called without arguments.
+        See `replaylab.analysis.trading.strategy` and `vectorised` beside it. A class is called without arguments.
     rules : Rules, optional
         Bankroll, limits, commission, side bets.
     where : Selection, optional
@@ -228,7 +228,7 @@ def backtest(
 
     Examples
     --------
-    >>> from replaylab.analysis.order import Buy, Sell
+    >>> from replaylab.analysis.trading.order import Buy, Sell
     >>> from replaylab.fair import simulate
     >>> def flip(tape, account):
     ...     if not account.quantity:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from replaylab.analysis.cache import Cache
-from replaylab.analysis.fingerprint import fingerprint, source_of, versions
-from replaylab.analysis.results import Interrupted, Manifest, Results
-from replaylab.analysis.rows import GAME, REASON, in_order, joined
-from replaylab.analysis.run import Run
+from replaylab.analysis.batches.cache import Cache
+from replaylab.analysis.batches.fingerprint import fingerprint, source_of, versions
+from replaylab.analysis.batches.results import Interrupted, Manifest, Results
+from replaylab.analysis.batches.rows import GAME, REASON, in_order, joined
+from replaylab.analysis.batches.run import Run
+from replaylab.analysis.batches.task import EachGame, Summary
 from replaylab.analysis.selection import Selection, checked
-from replaylab.analysis.task import EachGame, Summary
 from replaylab.errors import AnalysisError
 from replaylab.objectstore import opened
 from replaylab.segment import ROW_GROUP_ROWS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from replaylab.analysis.account import Account
-from replaylab.analysis.order import Bet, Buy, Order, Sell
-from replaylab.analysis.tape import Tape
+from replaylab.analysis.trading.account import Account
+from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
+from replaylab.analysis.trading.tape import Tape
 
 
 @dataclass

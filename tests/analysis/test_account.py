@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.analysis.account import Account, Rules
-from replaylab.analysis.ledger import QUANTUM
-from replaylab.analysis.order import Bet, Buy, Order, Sell
+from replaylab.analysis.trading.account import Account, Rules
+from replaylab.analysis.trading.ledger import QUANTUM
+from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
 from replaylab.errors import AnalysisError, OrderRefused
 
 LIMITS: dict[str, Any] = {"min_bet": "0.001", "max_bet": "1"}

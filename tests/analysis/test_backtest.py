@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab import fair
-from replaylab.analysis.account import Account, Rules
 from replaylab.analysis.backtest import Backtest, backtest
-from replaylab.analysis.order import Bet, Buy, Order, Sell
 from replaylab.analysis.paths import Paths
 from replaylab.analysis.selection import Selection
 from replaylab.analysis.strategies import Aggressive, Conservative, SideBets
-from replaylab.analysis.tape import Tape
+from replaylab.analysis.trading.account import Account, Rules
+from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
+from replaylab.analysis.trading.tape import Tape
 from replaylab.errors import AnalysisError, LookAhead, OrderRefused, StrategyError
 from tests.stores import line, quiet, simulated
 from tests.strategies import prices

@@ -25,7 +25,8 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
-from replaylab.analysis import Interrupted, Results, Selection, map_games, parts, summarise
+from replaylab.analysis import Interrupted, Results, Selection, map_games, summarise
+from replaylab.analysis.batches import parts
 from tests.stores import game_lines, quiet, simulated
 
 
@@ -386,7 +387,8 @@ def test_flags_and_large_numbers_may_be_missing(folder: Path) -> None:
 
 PRINTS = """
 import sys
-from replaylab.analysis import map_games, parts
+from replaylab.analysis import map_games
+from replaylab.analysis.batches import parts
 
 parts.ROW_GROUP_ROWS = 1
 print("before")
@@ -396,7 +398,8 @@ found = map_games(sys.argv[1], lambda game: print(game.id), workers=2)
 
 BESIDE_A_THREAD = """
 import functools, sys, threading
-from replaylab.analysis import map_games, parts
+from replaylab.analysis import map_games
+from replaylab.analysis.batches import parts
 
 parts.ROW_GROUP_ROWS = 1
 begun, ended = threading.Event(), threading.Event()
@@ -447,7 +450,7 @@ def test_progress_counts_the_games(folder: Path, monkeypatch: pytest.MonkeyPatch
         bars.append((total, []))
         yield SimpleNamespace(update=bars[-1][1].append)
 
-    monkeypatch.setattr("replaylab.analysis.run.bar", bar)
+    monkeypatch.setattr("replaylab.analysis.batches.run.bar", bar)
     map_games(folder, len, workers=workers, progress=True)
     assert [(total, sum(steps)) for total, steps in bars] == [(13, 13)]
     assert len(bars[0][1]) > 1

@@ -20,8 +20,9 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
-from replaylab.analysis import fingerprint as fingerprints
-from replaylab.analysis import map_games, parts, summarise
+from replaylab.analysis import map_games, summarise
+from replaylab.analysis.batches import fingerprint as fingerprints
+from replaylab.analysis.batches import parts
 from tests.stores import game_lines, quiet, run_child, simulated, start_child
 
 FACTOR = 2
@@ -150,7 +151,8 @@ INTERRUPTED = """
 import sys, time
 from pathlib import Path
 import replaylab as rl
-from replaylab.analysis import Interrupted, map_games, parts
+from replaylab.analysis import Interrupted, map_games
+from replaylab.analysis.batches import parts
 
 parts.ROW_GROUP_ROWS = 1
 store, cache, started, slow = sys.argv[1:]
@@ -291,7 +293,7 @@ def test_different_things_differ(name: str) -> None:
 def test_order_of_sets_and_mappings_does_not_count() -> None:
     """A set and a mapping have one digest in every process, whatever their order there."""
     code = (
-        "from replaylab.analysis.fingerprint import fingerprint\n"
+        "from replaylab.analysis.batches.fingerprint import fingerprint\n"
         "print(fingerprint({'a', 'b', 'c'}, {'x': 1, 'y': 2}, lambda g: g in {'p', 'q', 'r'})[0])"
     )
     said = {

@@ -14,7 +14,8 @@ from distributed import Client, LocalCluster
 
 import replaylab as rl
 from replaylab import errors
-from replaylab.analysis import map_games, parts, summarise
+from replaylab.analysis import map_games, summarise
+from replaylab.analysis.batches import parts
 from tests.stores import quiet, simulated
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab import errors
-from replaylab.analysis import parts
-from replaylab.analysis.parts import parts_of
-from replaylab.analysis.rows import alike, joined, rows_of
+from replaylab.analysis.batches import parts
+from replaylab.analysis.batches.parts import parts_of
+from replaylab.analysis.batches.rows import alike, joined, rows_of
 from replaylab.segment import Segment
 from tests.stores import game_lines, quiet
 

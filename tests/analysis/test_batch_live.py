@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 import replaylab as rl
-from replaylab.analysis import map_games, parts, summarise
+from replaylab.analysis import map_games, summarise
+from replaylab.analysis.batches import parts
 from tests.stores import quiet
 
 GAME = "20310102-0123456789ab4cde"

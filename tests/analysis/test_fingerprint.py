@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replaylab.analysis.fingerprint import fingerprint
+from replaylab.analysis.batches.fingerprint import fingerprint
 
 
 def digest(*values: object) -> str:

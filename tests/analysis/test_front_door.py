@@ -40,7 +40,7 @@ def test_unknown_name_is_refused() -> None:
 def test_name_survives_its_module(name: str) -> None:
     """`rl.analysis.survival` is the function whatever module of that name was imported before; so for every name."""
     before = getattr(rl.analysis, name)
-    __import__(f"replaylab.analysis.{before.__module__.rpartition('.')[2]}")
+    __import__(before.__module__)
     assert getattr(rl.analysis, name) is before
     assert callable(before)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.analysis.metrics import expected_shortfall, metrics_table, value_at_risk
+from replaylab.analysis.trading.metrics import expected_shortfall, metrics_table, value_at_risk
 from replaylab.errors import AnalysisError
 
 BY_HAND = np.array([1.0, -2.0, 3.0, 0.0, -0.5])  # balances 10, 11, 9, 12, 12, 11.5

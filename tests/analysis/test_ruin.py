@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replaylab.analysis.ruin import ruin
+from replaylab.analysis.trading.ruin import ruin
 from replaylab.errors import AnalysisError
 
 

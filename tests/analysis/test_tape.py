@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.analysis.tape import Tape
+from replaylab.analysis.trading.tape import Tape
 from replaylab.errors import LookAhead
 from tests.strategies import prices
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 import replaylab as rl
-from replaylab.analysis.account import Account, Rules
 from replaylab.analysis.backtest import Backtest, backtest
-from replaylab.analysis.order import Bet, Buy, Order, Sell
 from replaylab.analysis.paths import paths
 from replaylab.analysis.selection import Selection
 from replaylab.analysis.strategies import Aggressive, Conservative, SideBets
-from replaylab.analysis.tape import Tape
-from replaylab.analysis.trader import Trader
+from replaylab.analysis.trading.account import Account, Rules
+from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
+from replaylab.analysis.trading.tape import Tape
+from replaylab.analysis.trading.trader import Trader
 from replaylab.clock import FASTEST
 from replaylab.playback.playlist import Playlist
 from replaylab.tick import Tick

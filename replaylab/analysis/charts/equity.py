@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from replaylab.analysis.backtest import Backtest
 from replaylab.analysis.charts.given import Drawn, column, counted, shown
 from replaylab.analysis.charts.marks import legend
-from replaylab.analysis.ruin import Ruin
+from replaylab.analysis.trading.ruin import Ruin
 from replaylab.chart.style import BLUE, FAINT, PURPLE, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
 

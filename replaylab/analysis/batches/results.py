@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from replaylab.analysis.rows import REASON
+from replaylab.analysis.batches.rows import REASON
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import AnalysisError
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
-from replaylab.analysis.origin import global_names, imported, installed_version
+from replaylab.analysis.batches.origin import global_names, imported, installed_version
 from replaylab.errors import AnalysisError
 
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, Decimal, date, time, timedelta, range, type(...))

@@ -47,7 +47,7 @@ def metrics_table(
     ==================  ================================================================================================
 
     Returns per game are not returns per year: a ratio here compares strategies on the same games and nothing else. The
-    chance of ruin, which needs resampling, is given by `replaylab.analysis.ruin.ruin`.
+    chance of ruin, which needs resampling, is given by `replaylab.analysis.trading.ruin.ruin`.
 
     Parameters
     ----------

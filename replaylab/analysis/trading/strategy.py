@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from replaylab.analysis.account import Account
-from replaylab.analysis.order import Order
-from replaylab.analysis.tape import Tape
+from replaylab.analysis.trading.account import Account
+from replaylab.analysis.trading.order import Order
+from replaylab.analysis.trading.tape import Tape
 from replaylab.errors import AnalysisError
 
 Answer = Order | Iterable[Order] | None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.analysis.paths import Paths, Source
-from replaylab.analysis.tape import Word
+from replaylab.analysis.trading.tape import Word
 from replaylab.columns import as_numpy, column
 from replaylab.opening import open_store
 from replaylab.order import in_order_received

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from replaylab.analysis.parts import Part
-from replaylab.analysis.rows import GAME, alike
-from replaylab.analysis.task import Outcome
+from replaylab.analysis.batches.parts import Part
+from replaylab.analysis.batches.rows import GAME, alike
+from replaylab.analysis.batches.task import Outcome
 from replaylab.digest import file_digest
 from replaylab.durable import make_folders, publish, sweep, written_aside
 from replaylab.errors import AnalysisError

@@ -22,8 +22,8 @@ from typing import Any, Final, Self
 
 import pyarrow as pa
 
-from replaylab.analysis.parts import Part
-from replaylab.analysis.task import Outcome, Task, reason_of
+from replaylab.analysis.batches.parts import Part
+from replaylab.analysis.batches.task import Outcome, Task, reason_of
 
 _DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG
 

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from replaylab.analysis.account import Account
-from replaylab.analysis.exact import ExactPrices
-from replaylab.analysis.order import Bet, Buy, Order, Sell
 from replaylab.analysis.paths import Paths
-from replaylab.analysis.trader import Played
+from replaylab.analysis.trading.account import Account
+from replaylab.analysis.trading.exact import ExactPrices
+from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
+from replaylab.analysis.trading.trader import Played
 from replaylab.errors import LookAhead, StrategyError
 from replaylab.summary import SCHEMA
 
@@ -38,7 +38,7 @@ class Vectorised:
 
     Examples
     --------
-    >>> from replaylab.analysis.order import Buy, Sell
+    >>> from replaylab.analysis.trading.order import Buy, Sell
     >>> @Vectorised
     ... def hold_for_20_ticks(paths):
     ...     return {Buy("0.1"): np.flatnonzero(paths.tick == 0), Sell(): np.flatnonzero(paths.tick == 20)}

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from replaylab.analysis.arguments import money as positive
 from replaylab.analysis.arguments import whole
-from replaylab.analysis.ledger import MONEY, Ending, EntryKind, Ledger, Refusal, money
-from replaylab.analysis.order import Amount, Bet, Buy, Order, Sell, exact
+from replaylab.analysis.trading.ledger import MONEY, Ending, EntryKind, Ledger, Refusal, money
+from replaylab.analysis.trading.order import Amount, Bet, Buy, Order, Sell, exact
 from replaylab.errors import AnalysisError, OrderRefused
 
 WINDOW: Final = 40

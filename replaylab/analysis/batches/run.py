@@ -8,10 +8,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from replaylab.analysis.cache import Cache
-from replaylab.analysis.executors import crew_for
-from replaylab.analysis.parts import LEAST_ROWS, Part, parts_of
-from replaylab.analysis.task import Outcome, Stopped, Task
+from replaylab.analysis.batches.cache import Cache
+from replaylab.analysis.batches.executors import crew_for
+from replaylab.analysis.batches.parts import LEAST_ROWS, Part, parts_of
+from replaylab.analysis.batches.task import Outcome, Stopped, Task
 from replaylab.progress import bar
 from replaylab.segment import Segment
 from replaylab.store import Store

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol, Self
 
-from replaylab.analysis.account import Account, Rules
-from replaylab.analysis.order import Bet, Buy, Sell
-from replaylab.analysis.strategy import decider
-from replaylab.analysis.tape import Tape, Word
+from replaylab.analysis.trading.account import Account, Rules
+from replaylab.analysis.trading.order import Bet, Buy, Sell
+from replaylab.analysis.trading.strategy import decider
+from replaylab.analysis.trading.tape import Tape, Word
 from replaylab.errors import LookAhead, OrderRefused, StrategyError
 from replaylab.playback.event import Event, Mode, Step
 from replaylab.tick import Phase
@@ -53,7 +53,7 @@ class Trader:
     Parameters
     ----------
     strategy : function or class
-        See `replaylab.analysis.strategy`.
+        See `replaylab.analysis.trading.strategy`.
     rules : Rules, optional
         What is allowed, and the bankroll.
     strict : bool

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from replaylab.analysis.parts import Part
-from replaylab.analysis.rows import alike, rows_of
+from replaylab.analysis.batches.parts import Part
+from replaylab.analysis.batches.rows import alike, rows_of
 from replaylab.errors import SegmentDamaged, StoreUnreachable
 from replaylab.game import Game
 from replaylab.summary import COLUMNS

@@ -10,9 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from functools import lru_cache
 from typing import Any, Final, Protocol, Self
 
-from replaylab.analysis.parts import Part
-from replaylab.analysis.pool import Forked, Inline
-from replaylab.analysis.task import Outcome, Task, reason_of
+from replaylab.analysis.batches.parts import Part
+from replaylab.analysis.batches.pool import Forked, Inline
+from replaylab.analysis.batches.task import Outcome, Task, reason_of
 from replaylab.errors import AnalysisError, WorkerFailed
 
 _DIED: Final = {"KilledWorker"}  # what Dask raises when a task has taken its workers with it
