@@ -16,13 +16,13 @@ import pandas as pd
 from measure import Ratio, alternate, arguments, print_ratio, print_table, workshop
 
 from replaylab import fair
-from replaylab.analysis.account import Account, Rules
 from replaylab.analysis.backtest import Backtest, backtest
-from replaylab.analysis.order import Buy, Order, Sell
 from replaylab.analysis.paths import Paths, Source
 from replaylab.analysis.strategies import Conservative
-from replaylab.analysis.tape import Tape
-from replaylab.analysis.vectorised import Vectorised
+from replaylab.analysis.trading.account import Account, Rules
+from replaylab.analysis.trading.order import Buy, Order, Sell
+from replaylab.analysis.trading.tape import Tape
+from replaylab.analysis.trading.vectorised import Vectorised
 from replaylab.convert import convert
 from replaylab.simulate import simulate
 

@@ -24,6 +24,7 @@ from replaylab.errors import SegmentDamaged, StoreNotFound, StoreUnreachable, St
 from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import Segment
 from replaylab.store import REMARKS, SEGMENTS, Store
+from replaylab.summaries import Summaries
 from replaylab.verification import Verification
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class ObjectStore(Store):
         self.path = Path(uri)  # what messages show; it leads nowhere here
         self.damaged: dict[str, str] = {}
         self._opened: dict[str, Segment] = {}
-        self._summaries: dict[tuple[str, ...], pa.Table] = {}
+        self._summaries = Summaries()
         self._sizes: dict[str, int] = {}
         if not self._listing():
             raise StoreNotFound(f"no store at {uri}; copy one there, its folders {SEGMENTS} and {REMARKS}")

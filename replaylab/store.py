@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,8 +21,7 @@ from replaylab.interchange import Interchange
 from replaylab.order import in_order_received
 from replaylab.remark import SCHEMA as REMARKS_SCHEMA
 from replaylab.segment import Segment
-from replaylab.summary import COLUMNS, summarise
-from replaylab.summary import SCHEMA as GAMES_SCHEMA
+from replaylab.summaries import Summaries
 from replaylab.tail import Tail, Tails
 from replaylab.verification import Verification, check
 
@@ -64,7 +61,7 @@ class Store(Interchange):
         self.damaged: dict[str, str] = {}
         self._opened: dict[str, Segment] = {}
         self._tails = Tails(self.path / JOURNALS)
-        self._summaries: dict[tuple[str, ...], pa.Table] = {}
+        self._summaries = Summaries()
         self.sealed()  # journals are read when they are asked for
 
     def __repr__(self) -> str:
@@ -205,39 +202,7 @@ class Store(Interchange):
 
     def games_table(self) -> pa.Table:
         """Give the table of `games()` in Arrow."""
-        return self._steady(self._games_table)
-
-    def _games_table(self) -> pa.Table:
-        segments = self.segments()
-        earlier, self._summaries = self._summaries, {}
-        holders = Counter(game for segment in segments for game in segment.rows_of)
-        spread = {game for game, count in holders.items() if count > 1}
-        for segment in segments:  # the games that it holds alone; kept as long as those are the same
-            elsewhere = sorted(spread & segment.rows_of.keys())
-            self._summarise((segment.name, *elsewhere), [segment], earlier)
-        for game in sorted(spread):
-            parts = [segment for segment in segments if game in segment.rows_of]
-            self._summarise((game, *(segment.name for segment in parts)), parts, earlier)
-        found = pa.concat_tables([*self._summaries.values(), GAMES_SCHEMA.empty_table()])
-        return found.sort_by([("start", "ascending"), ("game_id", "ascending")])
-
-    def _summarise(self, key: tuple[str, ...], parts: list[Segment], earlier: dict[tuple[str, ...], pa.Table]) -> None:
-        """Keep the summary of one segment without a few games, or of one game in several segments."""
-        if key in earlier:
-            self._summaries[key] = earlier[key]
-            return
-        columns = [*COLUMNS, "seq"]
-        tables = []
-        for segment in parts:
-            try:
-                if segment.name == key[0]:
-                    tables.append(_without(segment.read(columns), segment, key[1:]))
-                else:
-                    tables.append(segment.read_game(key[0], columns))
-            except SegmentDamaged as error:
-                self._leave_out(segment, error)
-        if tables:
-            self._summaries[key] = summarise(in_order_received(pa.concat_tables(tables)))
+        return self._steady(lambda: self._summaries.table(self.segments(), self._leave_out))
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
         if segment.name not in self.damaged:
@@ -303,14 +268,3 @@ def _stable_listing(folder: Path) -> list[str]:
         if names == before:
             return names
         before = names
-
-
-def _without(table: pa.Table, segment: Segment, games: Sequence[str]) -> pa.Table:
-    """Give the rows of a segment without those of a few games."""
-    if not games:
-        return table
-    keep = np.ones(table.num_rows, np.bool_)
-    for game in games:
-        first, rows = segment.rows_of[game]
-        keep[first : first + rows] = False
-    return table.filter(pa.array(keep))

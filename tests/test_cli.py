@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from replaylab.cli import app
 from replaylab.durable import sole_writer
+from replaylab.recorder import Recorder
 from replaylab.simulate import simulate
 from replaylab.store import Store
 from replaylab.tick import price_text
@@ -191,6 +192,19 @@ def test_verify_finds_a_flipped_byte(folder: Path, damaged: Path) -> None:
     result = run("verify", damaged)
     assert result.exit_code == 1
     assert name in result.stderr
+
+
+def test_verify_flags_what_the_process_cannot_make(folder: Path, tmp_path: Path) -> None:
+    """`verify --fair` ends with 0 on games of the process, and with 1 where a price leaps as it never does."""
+    assert told("verify", folder / "store", "--fair")["alarms"] == []
+    with Recorder(tmp_path / "store") as recorder:
+        for tick, price in enumerate(["1", "1.01", "9"]):
+            found = {"game_id": "leaping", "tick": tick, "timestamp": f"2031-01-02T03:04:0{tick}", "price": price}
+            assert recorder.record({**found, "active": True, "rugged": False})
+    assert told("verify", tmp_path / "store")["ok"]
+    raised = told("verify", tmp_path / "store", "--fair", code=1)["alarms"]
+    assert [(alarm["tick"], alarm["reason"]) for alarm in raised] == [(2, "return")]
+    assert "leaping, tick 2: 1.01 to 9" in run("verify", tmp_path / "store", "--fair").stderr
 
 
 @pytest.mark.parametrize("command", ["info", "stats"])

@@ -22,7 +22,7 @@ LAYERS: list[list[str]] = [
     ["durable", "journal"],
     ["digest", "extent", "footer", "remark", "segment", "contents", "tail"],
     ["chart", "html", "interchange", "summary", "verification"],
-    ["game", "objectstore", "store"],
+    ["game", "objectstore", "store", "summaries"],
     ["source", "plan", "job", "report", "worker", "convert", "compact"],
     ["recovery"],
     ["opening"],

@@ -14,7 +14,7 @@ from replaylab.commands.options import AsJson, NoProgress, StorePath
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from replaylab.analysis.results import Results
+    from replaylab.analysis.batches.results import Results
 
 _SHOWN: Final = 20  # rows, when they are not written to a file
 
@@ -41,8 +41,8 @@ def run(  # noqa: PLR0913 the options of the command
     writes what was finished; with --cache the next run goes on from there.
     """
     from replaylab.analysis.batch import map_games
-    from replaylab.analysis.results import Interrupted, check_target
-    from replaylab.analysis.script import function_in, parameters_of
+    from replaylab.analysis.batches.results import Interrupted, check_target
+    from replaylab.analysis.batches.script import function_in, parameters_of
 
     if to is not None:
         check_target(Path(to))

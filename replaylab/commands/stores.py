@@ -43,12 +43,21 @@ def info(
     finish(*seen.damaged)
 
 
-def verify(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
+def verify(
+    store: StorePath,
+    *,
+    fair: Annotated[
+        bool, typer.Option("--fair", help="Also look for prices that the published game cannot make.")
+    ] = False,
+    no_progress: NoProgress = False,
+    json: AsJson = False,
+) -> None:
     """Check every byte and row of a store.
 
     Digests, counts and the accounts of all sources are compared with what was written; nothing is changed. Journals
     that are not yet sealed are checked as they are, and named; that they are there is no problem.
     """
+    from replaylab.fair import alarms
     from replaylab.monitor import show_unsealed, unsealed
     from replaylab.objectstore import opened
     from replaylab.screen import show_json, show_verification
@@ -56,12 +65,15 @@ def verify(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = 
     checked = opened(store)
     found = checked.verify(progress=not no_progress)
     left = unsealed(checked.recordings())
+    raised = alarms(checked, progress=not no_progress) if fair else []
+    ok = found.ok and not raised
     if json:
-        show_json(found, ok=found.ok, unsealed=left)
+        show_json(found, ok=ok, unsealed=left, **({"alarms": [alarm._asdict() for alarm in raised]} if fair else {}))
     else:
         show_unsealed(left)
         show_verification(found)
-    if not found.ok:
+    if not ok:
+        finish(*[str(alarm) for alarm in raised])
         raise typer.Exit(PROBLEM)
 
 

@@ -48,6 +48,10 @@ class Alarm(NamedTuple):
     price: float
     reason: str
 
+    def __str__(self) -> str:
+        told = f"{self.before:.6g} to {self.price:.6g}"
+        return f"{self.game_id}, tick {self.tick}: {told} is not what the process makes ({self.reason})"
+
 
 def possible(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which prices can follow which within one tick that does not rug, by version 3 of the rules.
