@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
-from math import isnan
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -268,8 +267,7 @@ def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool) ->
             first, stop = starts[game], starts[game + 1]
             ticks, values = found.tick[first:stop].tolist(), found.price[first:stop].tolist()
             for tick, value, word in zip(ticks, values, exact.tokens(first, stop), strict=True):
-                if not isnan(value):  # a live row without a price: nobody can trade there
-                    see(tick, value, word)
+                see(tick, value, word)
             if rugs[game] >= 0:
                 trader.rug(rugs[game], exact.rug(game))
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +24,9 @@ from replaylab.analysis.strategies import Aggressive, Conservative, SideBets
 from replaylab.analysis.trading.account import Account, Rules
 from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
 from replaylab.analysis.trading.tape import Tape
+from replaylab.analysis.trading.vectorised import Vectorised
 from replaylab.errors import AnalysisError, LookAhead, OrderRefused, StrategyError
+from tests.analysis.made import Made, made, whole
 from tests.stores import line, quiet, simulated
 from tests.strategies import prices
 
@@ -394,3 +397,60 @@ def test_sources_agree(tmp_path: Path) -> None:
     results = [run(source, Aggressive).entries for source in sources]
     assert len(results[0]) > 5
     assert all(one == results[0] for one in results)
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        lambda tape: tape.push(1, 1000.0),
+        lambda tape: tape.floats.base.fill(1000.0),
+        lambda tape: setattr(tape, "value", 1000.0),
+    ],
+)
+def test_changed_tape_changes_no_fill(touch: Any) -> None:
+    """Whatever a strategy writes on its tape: orders are filled at the recorded price, and ticks count once."""
+    source = made([whole(3, ["1", "2", "3"])])
+
+    def touching(tape: Tape, account: Account) -> Order:
+        if not account.quantity:
+            return Buy("0.1")
+        touch(tape)
+        return Sell()
+
+    found = run(source, touching)
+    assert [entry.amount for entry in found.entries][1] == Decimal("0.2")
+    assert found.n_ticks == found.played.ticks[0] == 3
+
+
+@pytest.mark.parametrize("answer", ["", b"", {}, {Buy("0.1"): 1}])
+def test_empty_text_or_mapping_is_no_answer(answer: Any) -> None:
+    """A text or a mapping is no list of orders, even where it is empty: it is noted, not passed over."""
+    found = run(made([whole(3)]), lambda _tape, _account: answer)
+    assert [(failure.tick, "is no order" in failure.reason) for failure in found.failures] == [(0, True)]
+    assert not found.entries
+
+
+def test_class_that_needs_arguments_is_refused() -> None:
+    """A class that cannot be called without arguments is told by an error of this package."""
+
+    class Needs:
+        def __init__(self, stake: str) -> None:
+            self.stake = stake
+
+        def decide(self, _tape: Tape, _account: Account) -> Order:
+            return Buy(self.stake)
+
+    with pytest.raises(AnalysisError, match="without arguments"):
+        run(made([whole(3)]), Needs)
+    assert run(made([whole(3)]), Needs("0.1")).entries
+
+
+def test_live_tick_without_a_price_lets_time_go_on() -> None:
+    """A live tick without a price shows nothing and trades nothing, but a side bet whose window ends there is lost."""
+    complete = made([Made(range(3))])
+    source = replace(complete, price=np.array([1.25, 1.25, np.nan]))
+    rules = Rules(balance=10, min_bet="0.001", max_bet=1, window=2)
+    by_tick = run(source, at({0: Bet("0.1")}), rules=rules, unfinished="void")
+    at_once = run(source, Vectorised(lambda _: {Bet("0.1"): [0]}), rules=rules, unfinished="void")
+    assert [(trade.ending, trade.closed) for trade in by_tick.trades] == [("lost", 2)]
+    assert (by_tick.trades, by_tick.entries, by_tick.played) == (at_once.trades, at_once.entries, at_once.played)

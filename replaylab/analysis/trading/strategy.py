@@ -31,14 +31,18 @@ def decider(strategy: Any) -> tuple[Any, Decide]:
     Raises
     ------
     AnalysisError
-        When it neither can be called nor has a method `decide`.
+        When it neither can be called nor has a method `decide`, or is a class that cannot be called without arguments.
 
     Examples
     --------
     >>> decider(lambda tape, account: None)[1](None, None) is None
     True
     """
-    made = strategy() if isinstance(strategy, type) else strategy
+    try:
+        made = strategy() if isinstance(strategy, type) else strategy
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise AnalysisError(f"{strategy!r} cannot be made without arguments ({reason}): give what it makes") from error
     decide = getattr(made, "decide", made)
     if not callable(decide):
         raise AnalysisError(

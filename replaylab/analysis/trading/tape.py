@@ -105,10 +105,7 @@ class Tape(Sequence[Quote]):
         return self._price(self._seen - 1)
 
     def _price(self, place: int) -> Decimal:
-        word = self._words[place]
-        if word is None:
-            return Decimal(repr(self._floats_at[place]))
-        return trimmed(_EXACT.scaleb(word, -PRICE_SCALE)) if isinstance(word, int) else word
+        return exact_price(self._floats_at[place], self._words[place])
 
     @overload
     def __getitem__(self, index: int) -> Quote: ...
@@ -142,6 +139,19 @@ class Tape(Sequence[Quote]):
     def floats(self) -> NDArray[np.float64]:
         """Prices seen so far as doubles; read-only, and it stays what it was when more are printed."""
         return _frozen(self._floats[: self._seen])
+
+
+def exact_price(value: float, word: Word) -> Decimal:
+    """Give a price exactly, from its double and how it came.
+
+    Examples
+    --------
+    >>> exact_price(1.1, None), exact_price(1.1, 11 * 10**23)
+    (Decimal('1.1'), Decimal('1.1'))
+    """
+    if word is None:
+        return Decimal(repr(float(value)))
+    return trimmed(_EXACT.scaleb(word, -PRICE_SCALE)) if isinstance(word, int) else word
 
 
 def _frozen(values: NDArray[Any]) -> NDArray[Any]:

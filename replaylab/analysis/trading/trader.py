@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from replaylab.analysis.trading.account import Account, Rules
-from replaylab.analysis.trading.order import Bet, Buy, Sell
+from replaylab.analysis.trading.order import Bet, Buy, Order, Sell
 from replaylab.analysis.trading.strategy import decider
-from replaylab.analysis.trading.tape import Tape, Word
+from replaylab.analysis.trading.tape import Tape, Word, exact_price
 from replaylab.errors import LookAhead, OrderRefused, StrategyError
 from replaylab.playback.event import Event, Mode, Step
 from replaylab.tick import Phase
@@ -79,6 +79,7 @@ class Trader:
         self.played = Played([], [], [], [])
         self._strict = strict
         self._open = self._alive = False
+        self._now, self._ticks = -1, 0  # kept here too: the tape is in the strategy's hands
 
     def begin(self, game_id: str) -> None:
         """Begin a game; one that is still open ends as a record without a rug does."""
@@ -86,6 +87,7 @@ class Trader:
         self.tape = Tape(game_id)
         self.account.open(game_id)
         self._open = self._alive = True
+        self._now, self._ticks = -1, 0
         if self._begin is not None:
             try:
                 self._begin(game_id)
@@ -93,19 +95,23 @@ class Trader:
                 self._fail(error)
 
     def see(self, tick: int, value: float, word: Word = None) -> None:
-        """Show the next live tick, and carry out what the strategy orders."""
+        """Show the next live tick, and carry out what the strategy orders; without a price (NaN) only time goes on."""
         tape, account = self.tape, self.account
-        tape.push(tick, value, word)
+        self._now = tick
+        self._ticks += 1
         if account.bet is not None:
             account.live(tick)
+        if value != value:  # noqa: PLR0124  NaN, quicker told than by isnan
+            return
+        tape.push(tick, value, word)
         if not self._alive:
             return
         try:
             answer = self._decide(tape, account)
             if answer is None:
                 return
-            price = tape.price
-            for order in (answer,) if isinstance(answer, _ORDERS) else answer:
+            price = exact_price(value, word)
+            for order in (answer,) if isinstance(answer, _ORDERS) else _several(answer):
                 account.execute(order, tick, price)
         except Exception as error:  # noqa: BLE001  a strategy is anybody's code
             self._fail(error)
@@ -117,9 +123,9 @@ class Trader:
             raise error
         reason = f"{type(error).__name__}: {error}"
         if self._strict:
-            raise StrategyError(self.tape.game_id, self.tape.now, reason) from error
-        _log.debug("strategy raised in game %s at tick %d", self.tape.game_id, self.tape.now, exc_info=error)
-        self.failures.append(Failure(self.tape.game_id, self.tape.now, reason))
+            raise StrategyError(self.tape.game_id, self._now, reason) from error
+        _log.debug("strategy raised in game %s at tick %d", self.tape.game_id, self._now, exc_info=error)
+        self.failures.append(Failure(self.tape.game_id, self._now, reason))
 
     def rug(self, tick: int, price: Decimal | None) -> None:
         """End the game with its rug."""
@@ -130,7 +136,7 @@ class Trader:
     def end(self) -> None:
         """End the game without a rug, when one is open: what is held or staked comes back at cost."""
         if self._open:
-            self.account.live(self.tape.now)
+            self.account.live(self._now)
             self.account.void()
             self._done(rugged=False)
 
@@ -138,7 +144,7 @@ class Trader:
         self._open = self._alive = False
         played = self.played
         played.game_id.append(self.tape.game_id)
-        played.ticks.append(len(self.tape))
+        played.ticks.append(self._ticks)
         played.balance.append(self.account.balance)
         played.rugged.append(rugged)
 
@@ -196,8 +202,15 @@ class Trader:
         if step.rugged:
             if step.recorded_phase != Phase.RUG_EVENT_1:
                 self.rug(step.tick, price)
-        elif price is not None and step.tick > self.tape.now:
-            self.see(step.tick, float(price), price)
+        elif step.tick > self._now:
+            self.see(step.tick, float("nan") if price is None else float(price), price)
+
+
+def _several(answer: object) -> Iterable[Order]:
+    """Give the orders of an answer of several; texts and mappings are none, not even empty ones."""
+    if isinstance(answer, str | bytes | Mapping) or not isinstance(answer, Iterable):
+        raise TypeError(f"{answer!r} is no order: give Buy, Sell or Bet, several of them, or None")
+    return answer
 
 
 class Following:
