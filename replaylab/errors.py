@@ -57,6 +57,9 @@ class ReplayLabError(Exception):
     StoreNotFound
     """
 
+    def __str__(self) -> str:
+        return getattr(self, "strerror", None) or super().__str__()  # OSError would begin with "[Errno 28]"
+
 
 def _shown(value: object) -> str:
     try:

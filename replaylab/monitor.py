@@ -66,7 +66,7 @@ class Monitor:
     def happened(self, event: RecorderEvent) -> None:
         """Tell a change of state of the recorder; games are in the live line, and in `status`."""
         if event.kind not in _UNTOLD:
-            details = ", ".join(f"{name} {value}" for name, value in event.details.items())
+            details = ", ".join(f"{name} {_in_words(value)}" for name, value in event.details.items())
             self.say(f"{event.at:%H:%M:%S} {event.kind.value}" + (f": {details}" if details else ""))
 
     def refused(self, first: int, last: int, start: int, reason: str) -> None:
@@ -105,6 +105,14 @@ class Monitor:
             self._out.flush()
 
 
+def _in_words(value: object) -> str:
+    """Give a detail of an event; of a durability its mode, and in brackets when it syncs."""
+    if not isinstance(value, dict):
+        return str(value)
+    bounds = ", ".join(f"{number:g} {unit}" for unit, number in value.items() if unit != "mode")
+    return f"{value.get('mode', '')} ({bounds})" if bounds else str(value.get("mode", ""))
+
+
 def live_line(status: RecorderStatus, counts: Counts, rate: float) -> str:
     """Give the line that follows a recording: its state, what is safe, how fast, and how much room there is."""
     parts = [
@@ -125,7 +133,7 @@ def show_recorded(told: dict[str, Any]) -> None:
     other = told["control"] + told["annotation"] + told["blank"]
     show_pairs(
         {
-            "recorded": f"{told['ticks']:,} ticks -> {told['path']}",
+            "recorded": f"{count_of(told['ticks'], 'tick')} -> {told['path']}",
             "lines": f"{told['lines']:,} = {told['accepted']:,} ticks + {sum(told['refused'].values()):,} refused + "
             f"{other:,} control, comment or blank",
             "refused": refused,

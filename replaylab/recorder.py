@@ -1,8 +1,8 @@
 """Recorder: ticks to journals to segments; what it acknowledges is not lost.
 
 A tick is written to the operating system before it is acknowledged, so a process that is killed loses nothing. It is
-synced with its neighbours, after 100 ticks or 10 s, so a power cut loses at most those; ``durability="tick"`` syncs
-before it acknowledges. Syncing and sealing happen on a thread of the recorder's own.
+synced with its neighbours, after 100 ticks or 10 s, so a power cut loses at most what came since; ``durability="tick"``
+syncs before it acknowledges. Syncing and sealing happen on a thread of the recorder's own.
 """
 
 from __future__ import annotations

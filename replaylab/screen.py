@@ -176,7 +176,9 @@ def show_verification(found: Verification) -> None:
             "checked": f"{found.segments:,} segments, {found.rows:,} rows",
             "bytes": ", ".join(f"{count:,} {kind}" for kind, count in found.bytes.items()),
             "rows digest": found.rows_digest,
-            "verdict": "everything is as it was written" if found.ok else f"{len(found.problems):,} problems",
+            "verdict": "everything is as it was written"
+            if found.ok
+            else f"not as it was written, problems: {len(found.problems):,}",
         }
     )
     complain(*found.problems)

@@ -192,7 +192,7 @@ def current() -> Settings:
 def _all_problems(error: ValidationError) -> str:
     lines = []
     for one in error.errors():
-        name = ".".join(str(part) for part in one["loc"])
-        lines.append(f"- {name}={one['input']!r}: {one['msg']}" if name else f"- {one['msg']}")
+        name, told = ".".join(str(part) for part in one["loc"]), one["msg"].removeprefix("Value error, ")
+        lines.append(f"- {name}={one['input']!r}: {told}" if name else f"- {told}")
     many = len(lines)
     return "\n".join([f"{many} setting{'s are' if many > 1 else ' is'} out of bounds", *lines])

@@ -207,6 +207,17 @@ def test_verify_flags_what_the_process_cannot_make(folder: Path, tmp_path: Path)
     assert "leaping, tick 2: 1.01 to 9" in run("verify", tmp_path / "store", "--fair").stderr
 
 
+def test_verify_fair_tells_of_damage_first(damaged: Path) -> None:
+    """Of a damaged store the whole check is told, and that its prices were not looked at; the JSON is whole."""
+    found = told("verify", damaged, "--fair", code=1)
+    assert found["problems"]
+    assert found["alarms"] is None
+    result = run("verify", damaged, "--fair")
+    assert result.exit_code == 1
+    assert "verdict" in result.stdout
+    assert "the prices were not looked at" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["info", "stats"])
 def test_damage_is_not_passed_over(damaged: Path, command: str) -> None:
     """A command that has to leave out a damaged segment says so and ends with 1; its JSON is still whole."""

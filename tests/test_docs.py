@@ -88,9 +88,18 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert heading in anchors, f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_every_page_can_be_reached(page: str) -> None:
+    """The front page and the guide lead to all other pages."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    linked = {((ROOT / page).parent / target.partition("#")[0]).resolve() for target in LINK.findall(text)}
+    assert set(PAGES) - {ROOT / "README.md", ROOT / page} <= linked
+
+
 def test_commands_of_the_table_exist() -> None:
     """Every command that a page names is one that there is."""
     known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     for page in PAGES:
         named = set(re.findall(r"`replaylab ([a-z]+)", page.read_text(encoding="utf-8")))
         assert named <= known, page.name
+        assert page.name != "README.md" or named == known, "its table lists every command"

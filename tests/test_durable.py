@@ -84,7 +84,7 @@ def test_other_system_errors_name_the_place(tmp_path: Path) -> None:
     """Any other refusal of the system is `StoreUnwritable` with its reason, and still an OSError."""
     with pytest.raises(StoreUnwritable, match="Input/output error") as caught, storing(tmp_path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
-    assert str(tmp_path) in str(caught.value)
+    assert str(caught.value).startswith(f"cannot write in {tmp_path}")
     assert isinstance(caught.value, OSError)
 
 

@@ -146,7 +146,7 @@ def test_a_bad_line_costs_itself_alone(tmp_path: Path, bad: bytes) -> None:
     assert stored(tmp_path) == given
     assert report["refused"] == {BAD[bad]: 1}
     assert f"line 4 (byte {len(before)}): refused, {BAD[bad]}" in said
-    assert said.endswith("1 lines were refused\n")
+    assert said.endswith("1 line refused\n")
     kept = json.loads(Path(report["refused_path"]).read_text(encoding="utf-8"))
     assert (kept["line"], kept["start"], kept["reason"]) == (4, len(before), BAD[bad])
     assert kept.get("raw", "").encode() == bad or kept["raw_base64"] == "//4="
@@ -171,12 +171,13 @@ def test_a_file_and_a_pipe_are_read(tmp_path: Path) -> None:
     )
     assert b"5 ticks" in done.stdout
     assert len(stored(tmp_path / "store")) == 5
-    for source in (tmp_path / "no file", tmp_path):
+    for source, reason in (tmp_path / "no file", b"no such file"), (tmp_path, b"a folder"):
         done = subprocess.run(
             [*COMMAND, "record", tmp_path / "none", "--from", source], capture_output=True, check=False
         )
         assert done.returncode == 2
         assert done.stderr.startswith(b"replaylab: ")
+        assert reason in done.stderr
         assert not (tmp_path / "none").exists()
 
 
@@ -364,6 +365,18 @@ def test_many_refusals_are_told_once_more() -> None:
     assert out.getvalue().count("\n") == TOLD_REFUSALS + 1
     out.close()
     monitor.happened(RecorderEvent(RecorderEventKind.PAUSED, datetime(2031, 1, 2, tzinfo=UTC), {"reason": "disk_full"}))
+
+
+def test_the_start_is_told_in_words() -> None:
+    """The line on the start of a recording says the mode of its durability, and when it syncs."""
+    out = io.StringIO()
+    for durability in ({"mode": "group", "ticks": 100, "seconds": 10.0}, {"mode": "tick"}):
+        event = RecorderEvent(RecorderEventKind.STARTED, datetime(2031, 1, 2, tzinfo=UTC), {"durability": durability})
+        Monitor(out).happened(event)
+    assert out.getvalue().splitlines() == [
+        "replaylab: 00:00:00 started: durability group (100 ticks, 10 seconds)",
+        "replaylab: 00:00:00 started: durability tick",
+    ]
 
 
 class Moody:

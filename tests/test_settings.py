@@ -84,6 +84,12 @@ def test_a_bad_number_is_refused_through_every_door(
         Settings()
 
 
+def test_a_problem_is_told_in_our_words() -> None:
+    """What a check of our own says stands behind the value, with nothing of the library before it."""
+    with pytest.raises(SettingsError, match=r"source_tz='Foo/Bar': 'Foo/Bar' is no known time zone"):
+        Settings(source_tz="Foo/Bar")
+
+
 def test_one_error_lists_all_problems() -> None:
     """Two bad values and an unknown one are three lines of one error."""
     with pytest.raises(SettingsError) as caught:

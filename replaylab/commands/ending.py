@@ -13,7 +13,8 @@ INTERRUPTED: Final = 130
 READER_GONE: Final = 141
 EXIT_CODES: Final = (
     "Exit codes: 0 all is fine; 1 a problem was found (what verify reports, damage under --strict, a source among "
-    "several that cannot be read, a damaged segment); 2 the command could not run (usage, a missing path, no store, "
+    "several that cannot be read, a damaged segment, a refused line, a journal that cannot be sealed, a game that "
+    "failed); 2 the command could not run (usage, a missing path, no store, "
     "a busy store, a full disk); 130 interrupted."
 )
 

@@ -60,7 +60,7 @@ def export(  # noqa: PLR0913 the options of the command
 
 def plot(
     store: StorePath,
-    game: Annotated[str | None, typer.Argument(help="Id of one game.")] = None,
+    game: Annotated[str | None, typer.Argument(metavar="GAME", help="Id of one game.")] = None,
     *,
     to: Annotated[str, typer.Option("--to", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")],
     log: Annotated[bool, typer.Option("--log", help="Draw the price of a game on a log scale.")] = False,

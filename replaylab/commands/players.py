@@ -14,7 +14,7 @@ from replaylab.commands.options import AsJson, StorePath
 
 def play(
     store: StorePath,
-    game: Annotated[str, typer.Argument(help="Id of the game.")],
+    game: Annotated[str, typer.Argument(metavar="GAME", help="Id of the game.")],
     *,
     speed: Annotated[
         str | None, typer.Option(metavar="X", help="0.1 to 100 times as fast as it happened, or max.")

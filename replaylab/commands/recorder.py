@@ -33,18 +33,23 @@ _ACK_SECONDS: Final = 0.05  # the same, while somebody waits to hear that ticks 
 
 
 def record(  # noqa: PLR0913 the options of the command
-    store: Annotated[str, typer.Argument(help="Folder of the store, made when it is not there.")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Folder of the store, made when it is not there.")],
     *,
     source: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Read this file or named pipe, not standard input.")
     ] = None,
-    durability: Annotated[str, typer.Option(help="group, tick or none: when ticks are synced.")] = "group",
+    durability: Annotated[
+        str, typer.Option(metavar="MODE", help="group, tick or none: when ticks are synced.")
+    ] = "group",
     buffer: Annotated[int | None, typer.Option(metavar="N", help="Ticks between two syncs; 100 unless set.")] = None,
     seconds: Annotated[
         float | None, typer.Option(metavar="S", help="Longest time between two syncs; 10 unless set.")
     ] = None,
     overflow: Annotated[
-        str, typer.Option(help="When ticks cannot be written yet: block makes the writer wait, refuse counts them.")
+        str,
+        typer.Option(
+            metavar="MODE", help="When ticks cannot be written yet: block makes the writer wait, refuse counts them."
+        ),
     ] = "block",
     source_tz: Annotated[
         str | None, typer.Option(metavar="ZONE", help="Zone of times that carry none; UTC unless set.")
@@ -58,7 +63,7 @@ def record(  # noqa: PLR0913 the options of the command
     One tick a line, in any form that convert reads. A line that is none is refused, told, counted and kept, and the
     recording goes on. Ends with the input, or at Ctrl-C or SIGTERM, with all that was acknowledged on disk.
     """
-    from replaylab.monitor import Monitor, show_recorded
+    from replaylab.monitor import Monitor, count_of, show_recorded
     from replaylab.recorder import Recorder
     from replaylab.screen import show_json
     from replaylab.settings import checked_choice
@@ -81,12 +86,14 @@ def record(  # noqa: PLR0913 the options of the command
     if json:
         print(jsonlib.dumps({"report": told}), flush=True) if ack else show_json(told)  # noqa: T201 with --ack, a line
     elif ack:
-        complain(f"{told['ticks']:,} ticks recorded in {told['path']}, {sum(told['refused'].values()):,} refused")
+        complain(
+            f"{count_of(told['ticks'], 'tick')} recorded in {told['path']}, {sum(told['refused'].values()):,} refused"
+        )
     else:
         show_recorded(told)
     refused = sum(told["refused"].values())
     problems = [told["problem"]] if told["problem"] else []
-    problems += [f"{refused:,} lines were refused"] if refused else []
+    problems += [f"{count_of(refused, 'line')} refused"] if refused else []
     if stop.signal:
         complain(*problems, f"interrupted by {signal.Signals(stop.signal).name}")
         raise typer.Exit(INTERRUPTED)
@@ -129,14 +136,13 @@ def _opened(source: str | None) -> Iterator[int]:
         return
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        if os.path.isdir(source):  # noqa: PTH112 the name as it was given
-            os.close(descriptor)
-            raise SourceUnreadable(f"{source}: a folder; record reads one file, `replaylab convert` reads folders")
     except FileNotFoundError:
         raise SourceNotFound(f"{source}: no such file; leave out --from to read standard input") from None
     except PermissionError:
         raise SourceUnreadable(f"{source}: no permission to read it") from None
     try:
+        if os.path.isdir(source):  # noqa: PTH112 the name as it was given
+            raise SourceUnreadable(f"{source}: a folder; record reads one file, `replaylab convert` reads folders")
         yield descriptor
     finally:
         os.close(descriptor)

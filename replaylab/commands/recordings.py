@@ -11,7 +11,7 @@ from replaylab.commands.options import AsJson, NoProgress
 
 
 def convert(
-    source: Annotated[list[str], typer.Argument(help="Files, folders and quoted patterns.")],
+    source: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Files, folders and quoted patterns.")],
     *,
     to: Annotated[str, typer.Option("--to", metavar="STORE", help="Folder of the store, made when it is not there.")],
     source_tz: Annotated[
@@ -37,17 +37,17 @@ def convert(
 
 
 def simulate(
-    folder: Annotated[str, typer.Argument(help="Where to write, made when it is not there.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where to write, made when it is not there.")],
     *,
-    games: Annotated[int, typer.Option(help="How many games.")] = 10,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.")] = 1,
+    games: Annotated[int, typer.Option(metavar="N", help="How many games.")] = 10,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed makes the same bytes.")] = 1,
     damage: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND", help="A kind of damage, several with commas between, or all; an unknown one lists all."
         ),
     ] = None,
-    dialect: Annotated[str, typer.Option(help="recording, sink, game_state or capture.")] = "recording",
+    dialect: Annotated[str, typer.Option(metavar="NAME", help="recording, sink, game_state or capture.")] = "recording",
     json: AsJson = False,
 ) -> None:
     """Make recordings from a seed.

@@ -20,7 +20,7 @@ _SHOWN: Final = 20  # rows, when they are not written to a file
 
 
 def run(  # noqa: PLR0913 the options of the command
-    script: Annotated[str, typer.Argument(help="Python file with a function analyse(game, ...).")],
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="Python file with a function analyse(game, ...).")],
     store: StorePath,
     *,
     to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Parquet file for the rows.")] = None,

@@ -12,9 +12,9 @@ from replaylab.commands.options import AsJson, NoProgress, StorePath
 
 def info(
     store: StorePath,
-    game: Annotated[str | None, typer.Argument(help="Id of one game.")] = None,
+    game: Annotated[str | None, typer.Argument(metavar="GAME", help="Id of one game.")] = None,
     *,
-    limit: Annotated[int, typer.Option(min=0, help="How many games to list; 0 for all.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many games to list; 0 for all.")] = 20,
     oldest: Annotated[bool, typer.Option("--oldest", help="List the first games instead of the newest.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -65,15 +65,17 @@ def verify(
     checked = opened(store)
     found = checked.verify(progress=not no_progress)
     left = unsealed(checked.recordings())
-    raised = alarms(checked, progress=not no_progress) if fair else []
+    raised = alarms(checked, progress=not no_progress) if fair and found.ok else []
     ok = found.ok and not raised
     if json:
-        show_json(found, ok=ok, unsealed=left, **({"alarms": [alarm._asdict() for alarm in raised]} if fair else {}))
+        looked = {"alarms": [alarm._asdict() for alarm in raised] if found.ok else None} if fair else {}
+        show_json(found, ok=ok, unsealed=left, **looked)
     else:
         show_unsealed(left)
         show_verification(found)
     if not ok:
-        finish(*[str(alarm) for alarm in raised])
+        unseen = ["the prices were not looked at, as the store is damaged"] if fair and not found.ok else []
+        finish(*unseen, *[str(alarm) for alarm in raised])
         raise typer.Exit(PROBLEM)
 
 
