@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,19 @@ def test_identical_summary(store: Path, cluster: LocalCluster) -> None:
     pd.testing.assert_frame_equal(summarise(store, executor=cluster, progress=False), rl.Store(store).games())
 
 
-def test_both_workers_do_their_part(store: Path, client: Client) -> None:
-    """The games are done by two processes, neither of them this one."""
-    found = map_games(store, lambda _: os.getpid(), executor=client, progress=False)
+def test_both_workers_do_their_part(store: Path, client: Client, tmp_path: Path) -> None:
+    """The games are done by two processes, neither of them this one; each waits until it has seen the other."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+
+    def worker(_: rl.Game) -> int:
+        (seen / str(os.getpid())).touch()
+        deadline = time.monotonic() + 60
+        while len(list(seen.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return os.getpid()
+
+    found = map_games(store, worker, executor=client, progress=False)
     done_by = set(found.table["value"].to_pylist())
     assert len(done_by) == 2
     assert os.getpid() not in done_by
