@@ -330,3 +330,38 @@ def test_limits_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (Rules().min_bet, Rules().max_bet) == (Decimal("0.001"), Decimal("7.5"))
     finally:
         current.cache_clear()
+
+
+@pytest.mark.parametrize("order", [Buy("0.1" + "1" * 80), Bet("0.1" + "1" * 80), Buy(Decimal("1E-41")), Bet("1E15")])
+def test_amounts_of_too_many_digits_are_refused(order: Order) -> None:
+    """An amount that no exact sum can hold is refused, as one is that a float could not tell."""
+    house = Account(Rules(balance=1, min_bet="1E-40", max_bet="9E14"))
+    assert "round it" in str(house.execute(order, 0, Decimal("1.25")))
+    assert house.balance == 1
+
+
+@pytest.mark.parametrize("name", ["balance", "min_bet", "max_bet", "pays", "commission"])
+def test_rules_of_too_many_digits_are_refused(name: str) -> None:
+    """So is a rule."""
+    with pytest.raises(AnalysisError, match=name):
+        Rules(**{**LIMITS, name: "0.1" + "1" * 80})
+
+
+@given(
+    st.lists(st.decimals("1E-40", 1, allow_nan=False), min_size=1, max_size=6),
+    st.decimals("1E-10", 9, allow_nan=False, places=24),
+    st.decimals("0.01", 9, allow_nan=False, places=20),
+)
+def test_sums_are_exact_whatever_the_digits(stakes: list[Decimal], price: Decimal, pays: Decimal) -> None:
+    """Of all amounts that are taken: trades, movements and balance agree as fractions, with no digit lost."""
+    house = Account(Rules(balance="9E14", min_bet="1E-40", max_bet=1, pays=pays, window=2))
+    for stake in stakes:
+        house.open("g")
+        house.execute(Buy(stake), 0, price)
+        house.execute(Bet(stake), 0, price)
+        house.execute(Sell("0." + "9" * 40), 1, price)
+        house.rug(2, Decimal("0.02"))
+    profit = Fraction(house.balance) - Fraction(house.ledger.start)
+    assert sum(Fraction(entry.amount) for entry in house.ledger.entries) == profit
+    assert sum(Fraction(trade.profit) for trade in house.ledger.trades) == profit
+    assert not house.quantity

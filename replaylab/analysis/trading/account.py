@@ -70,6 +70,10 @@ class Rules:
     def __post_init__(self) -> None:
         for name in ("balance", "min_bet", "max_bet", "pays"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
+            try:
+                exact(name, getattr(self, name))
+            except OrderRefused as error:
+                raise AnalysisError(str(error)) from None
         try:
             share = exact("commission", self.commission)
         except OrderRefused:

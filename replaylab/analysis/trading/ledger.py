@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final, Literal, NamedTuple
 
-MONEY: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+MONEY: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)  # holds every sum and payout of what `order.exact` takes
 QUANTUM: Final = Decimal("1E-18")  # proceeds are rounded to it, once; all else is exact
 
 _add: Final = MONEY.add

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from replaylab.errors import OrderRefused
 
 Amount = Decimal | int | float | str
+DECIMALS: Final = 40  # of an amount; with `WHOLES` digits before them, all sums of them are exact
+WHOLES: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ Order = Buy | Sell | Bet
 
 
 def exact(what: str, value: Amount) -> Decimal:
-    """Give an amount exactly; raises `OrderRefused` for what is no finite number.
+    """Give an amount exactly; raises `OrderRefused` for what is not finite or has too many digits for exact sums.
 
     Examples
     --------
@@ -69,4 +72,7 @@ def exact(what: str, value: Amount) -> Decimal:
             found = Decimal("NaN")
     if not found.is_finite():
         raise OrderRefused(f"{what}={value!r} is no finite number")
+    exponent = found.as_tuple().exponent
+    if found.adjusted() >= WHOLES or not isinstance(exponent, int) or exponent < -DECIMALS:
+        raise OrderRefused(f"{what}={value!r} has more than {WHOLES} digits or {DECIMALS} decimals: round it")
     return found
