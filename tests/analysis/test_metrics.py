@@ -102,3 +102,19 @@ def test_bounds_are_checked(wrong: dict[str, float]) -> None:
     """A start of nothing, or a level that is none, is an error."""
     with pytest.raises(AnalysisError):
         metrics_table(np.ones(3), trades=np.ones(3), start=wrong.get("start", 1.0), level=wrong.get("level", 0.95))
+
+
+def test_equal_returns_have_no_ratio() -> None:
+    """Returns that are all alike have no spread, so no Sharpe ratio, though their doubles differ in the last bits."""
+    profits = np.array([0.1 * 1.1**game for game in range(10)])
+    table = metrics_table(profits, start=1, trades=profits)["value"]
+    assert table["volatility"] == 0
+    assert math.isnan(table["sharpe"])
+
+
+def test_rounding_is_no_drawdown() -> None:
+    """A balance that comes back to its peak is no longer below it, though the sum of doubles says so."""
+    profits = np.array([0.1, 0.2, -0.3, 0.3, 0.0, 0.0])
+    table = metrics_table(profits, start=1, trades=profits)["value"]
+    assert table["drawdown_games"] == 1
+    assert math.isclose(table["max_drawdown"], 0.3 / 1.3)

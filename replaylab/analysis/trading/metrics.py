@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+_ROUNDING: Final = 1e-12  # relative; what doubles differ by although they mean the same
 
 
 def metrics_table(
@@ -91,11 +92,12 @@ def metrics_table(
     with np.errstate(all="ignore"):  # a balance of 0 has no return: NaN says so
         returns = np.where(curve[:-1] > 0, profits / curve[:-1], np.nan)
     games, count = len(profits), len(trades)
-    deepest = float((1 - curve / peaks).max())
+    under = curve < peaks * (1 - _ROUNDING)
+    deepest = float(np.where(under, 1 - curve / peaks, 0.0).max())
     whole = float(curve[-1] / start - 1)
     below = np.minimum(0.0, returns - target)
     mean = _mean(returns)
-    spread = float(np.std(returns, ddof=1)) if games > 1 else np.nan
+    spread = _spread(returns)
     won, lost = trades > 0, trades < 0
     rows = [
         ("games", games, "games", games),
@@ -106,7 +108,7 @@ def metrics_table(
         ("mean_return", mean, "share a game", games),
         ("volatility", spread, "share a game", games),
         ("max_drawdown", deepest, "share", games),
-        ("drawdown_games", _longest(curve < peaks), "games", games),
+        ("drawdown_games", _longest(under), "games", games),
         ("sharpe", _ratio(mean, spread), "a game", games),
         ("sortino", _ratio(mean - target, float(np.sqrt(_mean(below**2)))), "a game", games),
         ("calmar", _ratio(whole, deepest), "", games),
@@ -155,6 +157,13 @@ def expected_shortfall(profits: Floats, level: float = 0.95) -> float:
 
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _spread(values: Floats) -> float:
+    """Standard deviation with n - 1; 0 where values differ by no more than doubles do that mean the same."""
+    if len(values) < 2:
+        return float("nan")
+    return 0.0 if np.ptp(values) <= _ROUNDING * np.abs(values).max() else float(np.std(values, ddof=1))
 
 
 def _ratio(above: float, below: float) -> float:
