@@ -169,6 +169,23 @@ def test_wrong_commitment_is_found() -> None:
     assert fair.verify({"id": GAME, "prices": [*path, 0.01]}, SEED, server_seed_hash=fair.commitment(SEED).upper()).ok
 
 
+def test_every_hash_told_must_agree() -> None:
+    """The hash of the seed does not hide that of the entry; an empty one is told too, and is wrong."""
+    entry = {"id": GAME, "prices": [*fair.prices(SEED, GAME).tolist(), 0.01]}
+    right = fair.Seed(GAME, SEED, fair.commitment(SEED))
+    assert fair.verify(entry, right).committed
+    assert fair.verify({**entry, "serverSeedHash": right.server_seed_hash}, right).committed
+    assert fair.verify({**entry, "serverSeedHash": "0" * 64}, right).committed is False
+    assert fair.verify(entry, right, server_seed_hash="").committed is False
+
+
+@pytest.mark.parametrize("wrong", [{"server_seed_hash": 5}, {"version": ["v3"]}, {"version": 3}])
+def test_options_of_another_type_are_refused(wrong: dict[str, Any]) -> None:
+    """A hash that is no text, or a version that is none, is an error that names it."""
+    with pytest.raises(SeedError, match=next(iter(wrong))):
+        fair.verify({"id": GAME, "prices": [1, 0.01]}, SEED, **wrong)
+
+
 def test_seed_of_the_game_before_is_refused() -> None:
     """A seed that was told for another game is never used for this one, whatever its place in a list."""
     with pytest.raises(SeedError, match="join them by id"):
@@ -216,10 +233,13 @@ def test_seeds_are_joined_by_id() -> None:
         [{"id": "a"}],
         [{"id": "a", "server_seed": "4f" * 10}],
         [{"id": "a", "server_seed": SEED}, {"id": "a", "server_seed": "0" * 64}],
+        [{"id": "a", "provablyFair": "serverSeed"}],
+        [fair.Seed("a", SEED)],
+        ["a"],
     ],
 )
-def test_bad_entries_are_refused(entries: list[dict[str, Any]]) -> None:
-    """An entry without id or seed, with a cut seed, or at odds with another about the same game, is an error."""
+def test_bad_entries_are_refused(entries: list[Any]) -> None:
+    """What is no mapping, has no id or seed, a cut one, or is at odds with another of the same game, is an error."""
     with pytest.raises(SeedError):
         fair.seeds(entries)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -89,12 +89,12 @@ def verify(
     version : str, optional
         Version of the rules; by default that of the seed or the entry, else "v3".
     server_seed_hash : str, optional
-        The hash told before the game; by default that of the seed or the entry.
+        The hash told before the game; by default those of the seed and of the entry, which both must be the seed's.
 
     Raises
     ------
     SeedError
-        When the seed is malformed or belongs to another game, or what was given is no game.
+        When the seed is malformed or belongs to another game, a hash is no text, or what was given is no game.
 
     Examples
     --------
@@ -112,13 +112,14 @@ def verify(
         raise SeedError(f"the seed of game {seed.game_id!r} cannot prove game {track.game_id!r}: join them by id")
     chosen = seed.version if version is None else version
     made = prices(seed.server_seed, track.game_id, chosen)
-    found, told = commitment(seed.server_seed), server_seed_hash or seed.server_seed_hash or track.hash
+    found = commitment(seed.server_seed)
+    told = (seed.server_seed_hash, track.hash) if server_seed_hash is None else (server_seed_hash,)
     differs = _first_difference(track, made)
     return Proof(
         game_id=track.game_id,
         version=chosen,
         commitment=found,
-        committed=None if told is None else found == told.lower(),
+        committed=_committed(found, told),
         compared=len(track.tick),
         first_difference=differs,
         expected=float(made[differs]) if differs is not None and differs < len(made) else None,
@@ -127,6 +128,15 @@ def verify(
         recorded_rug_tick=track.rug_tick,
         peak=float(made.max()),
     )
+
+
+def _committed(found: str, told: Iterable[object]) -> bool | None:
+    """Whether a hash is every one that was told; None where none was."""
+    known = [one for one in told if one is not None]
+    for one in known:
+        if not isinstance(one, str):
+            raise SeedError(f"server_seed_hash={one!r} is no text: give the 64 hexadecimal characters that were told")
+    return all(isinstance(one, str) and one.lower() == found for one in known) if known else None
 
 
 class _Track(NamedTuple):

@@ -66,7 +66,8 @@ def prices(server_seed: str, game_id: str, version: str = NEWEST) -> NDArray[np.
     >>> len(replayed), float(replayed[0]), float(replayed[1])
     (191, 1.0, 0.9881839537823957)
     """
-    rules = VERSIONS.get(version)
+    given: object = version
+    rules = VERSIONS.get(given) if isinstance(given, str) else None
     if rules is None:
         raise SeedError(f"version={version!r} is not known; take one of: {', '.join(VERSIONS)}")
     draw = numbers(f"{checked(server_seed)}-{game_id}").__next__
@@ -113,7 +114,8 @@ def seeds(history: Iterable[Mapping[str, Any]]) -> dict[str, Seed]:
     Raises
     ------
     SeedError
-        When an entry has no id or no seed, a seed is malformed, or two entries of one game disagree.
+        When an entry is no mapping, has no id or no seed, a seed or a hash is malformed, or two entries of one game
+        disagree.
 
     Examples
     --------
@@ -134,6 +136,9 @@ def seeds(history: Iterable[Mapping[str, Any]]) -> dict[str, Seed]:
 
 
 def _of_entry(entry: Mapping[str, Any], place: int) -> Seed:
+    given: object = entry
+    if not isinstance(given, Mapping):
+        raise SeedError(f"entry {place} is a {type(given).__name__}: give mappings, each with a game id and its seed")
     game_id, server_seed = field(entry, "game_id"), field(entry, "server_seed")
     if game_id is None or server_seed is None:
         raise SeedError(f"entry {place} has no {'game id' if game_id is None else 'seed'}: {sorted(entry)}")
@@ -148,6 +153,7 @@ def field(entry: Mapping[str, Any], name: str) -> Any:
     >>> field({"provablyFair": {"serverSeed": "ab"}}, "server_seed")
     'ab'
     """
-    under = entry.get("provablyFair") or {}
+    found: object = entry.get("provablyFair")
+    under = found if isinstance(found, Mapping) else {}
     values = (place[key] for place in (entry, under) for key in _CALLED[name] if key in place)
     return next((value for value in values if value is not None), None)
