@@ -148,6 +148,26 @@ def test_second_rug_broadcast_and_what_follows_are_passed_over(tmp_path: Path) -
     assert trader.played.ticks == [5]
 
 
+def test_rug_of_a_row_that_is_not_active(tmp_path: Path) -> None:
+    """A rug whose row is no more active is the rug of the game, in a replay as in its summary."""
+    (tmp_path / "a.jsonl").write_bytes(
+        b"".join([line(GAME, 0, "1.0"), line(GAME, 1, "1.5"), line(GAME, 2, "0.01", rugged=True, active=False)])
+    )
+    quiet(tmp_path / "a.jsonl", tmp_path / "store")
+    store = rl.open_store(tmp_path / "store")
+
+    def both(tape: Tape, _account: Account) -> list[Order] | None:
+        return [Buy("0.1"), Bet("0.1")] if tape.now == 0 else None
+
+    expected = backtest(store, both, rules=RULES, progress=False)
+    trader = Trader(both, RULES)
+    with rl.ReplayEngine(store.game(GAME), speed=FASTEST) as engine, trader.follow(engine):
+        engine.run()
+    assert [trade.ending for trade in expected.trades] == ["rug", "won"]
+    assert Backtest.of(trader).entries == expected.entries
+    assert trader.played == expected.played
+
+
 def test_cancelled_trader_trades_no_more(tmp_path: Path) -> None:
     """After `cancel` an engine is followed no more, and cancelling again changes nothing."""
     trader, engine = played(tmp_path, game_lines(GAME, 9), buy_once)

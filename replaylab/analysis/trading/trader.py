@@ -196,13 +196,13 @@ class Trader:
     def _on_step(self, step: Step) -> None:
         if step.game_id != self.tape.game_id:
             self.begin(step.game_id)
-        if not self._open or not step.active:
+        if not self._open:
             return
         price = step.price
         if step.rugged:
             if step.recorded_phase != Phase.RUG_EVENT_1:
                 self.rug(step.tick, price)
-        elif step.tick > self._now:
+        elif step.active and step.tick > self._now:
             self.see(step.tick, float("nan") if price is None else float(price), price)
 
 
