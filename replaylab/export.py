@@ -121,7 +121,7 @@ def export(
     opened = store if isinstance(store, Store) else Store(store)
     target = Path(path)
     form = _format(target)
-    refuse_inside(opened, target)
+    refuse_inside(opened.path, target)
     chosen = Selection(opened, games=games, start=start, end=end, columns=columns, what=what)
     make_folders(target.parent)
     while True:
@@ -204,10 +204,11 @@ def _format(path: Path) -> Format:
     return form
 
 
-def refuse_inside(store: Store, path: Path) -> None:
-    """Raise when a file would be written into the store that is read."""
-    if store.path.resolve() in path.resolve().parents:
-        raise SettingsError(f"path={str(path)!r}: lies inside the store {str(store.path)!r}; write to another folder")
+def refuse_inside(store: Path, path: Path) -> None:
+    """Raise when a file would be written into the folder of the store that is read."""
+    target = path.resolve()
+    if store.resolve() in {target, *target.parents}:
+        raise SettingsError(f"path={str(path)!r}: lies inside the store {str(store)!r}; write to another folder")
 
 
 _PICTURES: Final = (".png", ".svg", ".pdf")

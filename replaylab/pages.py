@@ -81,7 +81,7 @@ def export_pages(
     """
     opened = store if isinstance(store, Store) else Store(store)
     target = Path(path)
-    refuse_inside(opened, target)
+    refuse_inside(opened.path, target)
     wanted = known_games(opened, games)
     chosen = [game for game in opened.game_ids() if wanted is None or game in wanted]
     rows, size = _page(opened, chosen, target) if is_page(target) else _folder(opened, chosen, target, show=progress)

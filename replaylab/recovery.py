@@ -31,6 +31,7 @@ from replaylab.durable import (
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError
 from replaylab.extent import Extent
 from replaylab.journal import place_of
+from replaylab.objectstore import refuse_uri
 from replaylab.progress import bar
 from replaylab.remark import Placed, RemarkWriter
 from replaylab.segment import write_segment
@@ -114,6 +115,8 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
     ------
     StoreNotFound
         When there is no store at the path.
+    StoreUnwritable
+        When it names an object store, which holds no journals.
 
     Examples
     --------
@@ -124,6 +127,7 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
     >>> rl.recover(folder)
     RecoveryReport(store=..., journals=())
     """
+    refuse_uri(store)
     opened = store if isinstance(store, Store) else Store(store)
     folder = opened.path / JOURNALS
     names = journal_names(folder)

@@ -288,7 +288,7 @@ def test_a_damaged_segment_is_named(bucket: S3FileSystem, folder: Path, uri: str
 
 
 def test_writing_is_refused(uri: str, tmp_path: Path) -> None:
-    """Converting or recording into a bucket, compacting or verifying one is refused, and nothing is made here."""
+    """Converting or recording into a bucket, compacting, recovering or verifying one is refused; nothing is made."""
     recordings = simulated(tmp_path / "recordings", games=1)
     before = sorted(Path().iterdir())
     for write in (
@@ -296,6 +296,7 @@ def test_writing_is_refused(uri: str, tmp_path: Path) -> None:
         lambda: rl.compact(uri, progress=False),
         lambda: rl.compact(opened(uri), progress=False),
         lambda: rl.Recorder(uri),
+        lambda: rl.recover(uri),
         lambda: opened(uri).verify(),
     ):
         with pytest.raises(errors.StoreUnwritable, match="copy it"):

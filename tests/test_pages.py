@@ -76,8 +76,9 @@ def test_wishes_that_cannot_be_met(
 def test_places_that_cannot_be_written(store: Store, tmp_path: Path) -> None:
     """Inside the store, over a folder, below a file, and from no store at all: an error of this package."""
     game = store.game_ids()[0]
-    with pytest.raises(SettingsError, match="inside the store"):
-        export_pages(store, store.path / "pages")
+    for place in (store.path, store.path / "pages"):
+        with pytest.raises(SettingsError, match="inside the store"):
+            export_pages(store, place)
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(StoreUnwritable):
         export_pages(store, tmp_path / "folder.html", games=game)

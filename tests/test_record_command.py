@@ -162,6 +162,18 @@ def test_a_last_line_without_newline(tmp_path: Path, cut: int) -> None:
     assert report["refused"] == ({"not_json": 1} if cut else {})
 
 
+def test_no_standard_input_is_told(tmp_path: Path) -> None:
+    """Where standard input is closed there is one line and a code of 2, no store, and `--from` still works."""
+    command = ["sh", "-c", 'exec "$0" "$@" <&-', *COMMAND, "record", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert (
+        done.stderr.decode() == "replaylab: standard input is closed; pipe ticks into it, or name a file with --from\n"
+    )
+    assert not (tmp_path / "none").exists()
+    assert subprocess.run([*command, "--from", os.devnull], capture_output=True, check=False).returncode == 0
+
+
 def test_a_file_and_a_pipe_are_read(tmp_path: Path) -> None:
     """`--from` reads a file; what cannot be read makes no store."""
     (tmp_path / "ticks.jsonl").write_bytes(lines_of(ticks(5)))

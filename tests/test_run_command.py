@@ -105,6 +105,16 @@ def test_mistakes_are_one_line(folder: Path, name: str) -> None:
     assert problem in done.stderr
 
 
+@pytest.mark.parametrize("options", [("--to", "store/segments/results.parquet"), ("--cache", "store")])
+def test_nothing_is_written_into_the_store(folder: Path, options: tuple[str, str]) -> None:
+    """Results and cache belong elsewhere: a strange file among the segments would count as damage."""
+    before = sorted((folder / "store").rglob("*"))
+    done = run(folder, options[0], folder / options[1])
+    assert done.returncode == 2
+    assert "lies inside the store" in done.stderr
+    assert sorted((folder / "store").rglob("*")) == before
+
+
 def test_interrupt_keeps_what_was_finished(folder: Path) -> None:
     """Ctrl-C ends with 130, and the file holds the games that were finished."""
     slow = "import time\nfrom pathlib import Path\n\ndef analyse(game, mark):\n    path = Path(mark)\n"

@@ -132,6 +132,8 @@ def _settings(buffer: int | None, seconds: float | None, source_tz: str | None) 
 def _opened(source: str | None) -> Iterator[int]:
     """Give the descriptor to read from; a file is opened before a store is made."""
     if source is None:
+        if sys.stdin is None:
+            raise SourceNotFound("standard input is closed; pipe ticks into it, or name a file with --from")
         yield sys.stdin.fileno()
         return
     try:

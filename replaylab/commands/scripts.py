@@ -43,9 +43,14 @@ def run(  # noqa: PLR0913 the options of the command
     from replaylab.analysis.batch import map_games
     from replaylab.analysis.batches.results import Interrupted, check_target
     from replaylab.analysis.batches.script import function_in, parameters_of
+    from replaylab.export import refuse_inside
+    from replaylab.objectstore import is_uri
 
     if to is not None:
         check_target(Path(to))
+    for place in (to, cache):
+        if place is not None and not is_uri(store):
+            refuse_inside(Path(store), Path(place))
     try:
         found = map_games(
             store,
