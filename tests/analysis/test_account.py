@@ -365,3 +365,10 @@ def test_sums_are_exact_whatever_the_digits(stakes: list[Decimal], price: Decima
     assert sum(Fraction(entry.amount) for entry in house.ledger.entries) == profit
     assert sum(Fraction(trade.profit) for trade in house.ledger.trades) == profit
     assert not house.quantity
+
+
+@pytest.mark.parametrize("rules", [{"balance": 1}, 1, None])
+def test_rules_of_another_type_are_refused(rules: Any) -> None:
+    """What is no `Rules` is an error that says what to give."""
+    with pytest.raises(AnalysisError, match="give `Rules`"):
+        Account(rules)

@@ -454,3 +454,20 @@ def test_live_tick_without_a_price_lets_time_go_on() -> None:
     at_once = run(source, Vectorised(lambda _: {Bet("0.1"): [0]}), rules=rules, unfinished="void")
     assert [(trade.ending, trade.closed) for trade in by_tick.trades] == [("lost", 2)]
     assert (by_tick.trades, by_tick.entries, by_tick.played) == (at_once.trades, at_once.entries, at_once.played)
+
+
+def test_damaged_segment_is_left_out(tmp_path: Path) -> None:
+    """Where one of two files of a game cannot be read, the rest is played, as its paths are, at the exact prices."""
+    whole_game = game(["1", "2", "3", "4"])
+    stored(tmp_path, [*whole_game[:2], *game(["1", "3"], game_id=OTHER)], whole_game[2:])
+    for file in (tmp_path / "store" / "segments").iterdir():
+        if OTHER not in file.name:
+            content = bytearray(file.read_bytes())
+            content[30] ^= 255  # in the first page; the footer stays whole
+            file.write_bytes(content)
+    store = rl.open_store(tmp_path / "store")
+    found = run(store, at({0: Buy("0.1"), 1: Sell()}), unfinished="void")
+    assert [(trade.game_id, trade.returned) for trade in found.trades] == [
+        (GAME, Decimal("0.2")),
+        (OTHER, Decimal("0.3")),
+    ]

@@ -162,6 +162,7 @@ def test_rug_and_summary_are_hidden() -> None:
         {Buy("0.1"): np.array([-1])},
         {Buy("0.1"): np.array([10**9])},
         {Buy("0.1"): np.array([np.nan])},
+        {Buy("0.1"): [[1], [2, 3]]},
         {Buy("0.1"): np.array([[0]])},
         {Buy("0.1"): np.array([True, False])},
     ],
@@ -197,3 +198,18 @@ def test_rows_without_a_price_are_passed_over(tmp_path: Path) -> None:
     quiet(tmp_path / "game.jsonl", tmp_path / "store")
     done = run(tmp_path / "store", Vectorised(lambda paths: {Buy("0.1"): np.arange(paths.n_ticks)}), check=False)
     assert [entry.tick for entry in done.entries if entry.kind == "buy"] == [0, 2]
+
+
+def test_prices_cannot_be_written() -> None:
+    """A strategy cannot write prices, not even by making its arrays writeable: the paths stay as they are."""
+    source = drawn(3)
+    before = source.price.copy()
+
+    def writing(paths: Paths) -> dict[Order, Any]:
+        paths.price.setflags(write=True)
+        paths.price[:] = 5.0
+        return {}
+
+    with pytest.raises(StrategyError, match="WRITEABLE"):
+        run(source, Vectorised(writing))
+    assert np.array_equal(source.price, before)

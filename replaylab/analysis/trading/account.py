@@ -70,21 +70,24 @@ class Rules:
     def __post_init__(self) -> None:
         for name in ("balance", "min_bet", "max_bet", "pays"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
-            try:
-                exact(name, getattr(self, name))
-            except OrderRefused as error:
-                raise AnalysisError(str(error)) from None
+        names = ("commission", "min_bet", "max_bet", "balance", "pays")
         try:
-            share = exact("commission", self.commission)
-        except OrderRefused:
-            share = Decimal(1)
+            share, least, most, *_ = (exact(name, getattr(self, name)) for name in names)
+        except OrderRefused as error:
+            raise AnalysisError(str(error)) from None
         if not 0 <= share < 1:
             raise AnalysisError(f"commission={self.commission!r}: give a share from 0 to below 1")
         object.__setattr__(self, "commission", share)
-        if exact("max_bet", self.max_bet) < exact("min_bet", self.min_bet):
+        if most < least:
             raise AnalysisError(f"max_bet={self.max_bet} lies below min_bet={self.min_bet}")
         whole("window", self.window, least=1)
         whole("cooldown", self.cooldown, least=0)
+
+
+def _checked(rules: object) -> Rules:
+    if not isinstance(rules, Rules):
+        raise AnalysisError(f"rules={rules!r}: give `Rules`, as in Rules(balance=1)")
+    return rules
 
 
 class OpenBet(NamedTuple):
@@ -103,7 +106,7 @@ class Account:
     Parameters
     ----------
     rules : Rules
-        What is allowed.
+        What is allowed; `AnalysisError` for what is none.
     strict : bool
         Raise `OrderRefused` where an order is not allowed, instead of noting it.
 
@@ -137,7 +140,7 @@ class Account:
     )  # fmt: skip
 
     def __init__(self, rules: Rules, *, strict: bool = False) -> None:
-        self.rules: Final = rules
+        self.rules: Final = _checked(rules)
         self.ledger: Final = Ledger(exact("balance", rules.balance))
         self._least, self._most = exact("min_bet", rules.min_bet), exact("max_bet", rules.max_bet)
         self._fee, self._pays = exact("commission", rules.commission), exact("pays", rules.pays)

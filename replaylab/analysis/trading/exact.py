@@ -89,7 +89,8 @@ def _words_of(segments: Sequence[Segment], paths: Paths) -> Words:
     numbers = {game_id: number for number, game_id in enumerate(paths.game_ids)}
     wanted = paths.game_of_tick << 32 | paths.tick
     words = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.uint64)
-    held = [segment for segment in segments if not numbers.keys().isdisjoint(segment.rows_of)]
+    readable = (segment for segment in segments if segment.name not in paths.left_out)
+    held = [segment for segment in readable if not numbers.keys().isdisjoint(segment.rows_of)]
     holders = Counter(game_id for segment in held for game_id in segment.rows_of)
     spread = pa.array(sorted(game_id for game_id, count in holders.items() if count > 1), pa.string())
     shared = []

@@ -79,7 +79,10 @@ def given(strategy: Vectorised, paths: Paths) -> Given:
 def _rows(order: object, values: Any, stop: int) -> NDArray[np.int64]:
     if not isinstance(order, Buy | Sell | Bet):
         raise StrategyError("", -1, f"{order!r} is no order: give Buy, Sell or Bet")
-    rows = np.atleast_1d(np.asarray(values))
+    try:
+        rows = np.atleast_1d(np.asarray(values))
+    except (ValueError, TypeError) as error:
+        raise StrategyError("", -1, f"rows of {order!r} are no array ({error}): give whole row numbers") from error
     if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
         raise StrategyError("", -1, f"rows of {order!r} are {rows.dtype} of shape {rows.shape}: give whole row numbers")
     if len(rows) and not (rows.min() >= 0 and rows.max() < stop):
@@ -95,7 +98,8 @@ def blind(paths: Paths) -> Paths:
     ]
     games = pa.Table.from_arrays(columns, schema=SCHEMA)
     hidden = np.full(rows, -1, np.int64), np.full(rows, np.nan)
-    return replace(paths, games=games, rug_tick=hidden[0], rug_price=hidden[1])
+    seen = paths.tick[:], paths.price[:]  # views of what is read-only: nobody can make them writeable
+    return replace(paths, games=games, tick=seen[0], price=seen[1], rug_tick=hidden[0], rug_price=hidden[1])
 
 
 def check_look_ahead(strategy: Vectorised, paths: Paths, orders: Given, *, games: int = 64, seed: int = 0) -> None:
