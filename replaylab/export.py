@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import SettingsError
 from replaylab.lines import csv_lines, json_lines, recording_lines
+from replaylab.objectstore import opened as opened_for_reading
 from replaylab.selection import CompactedAwayError, Selection, What
 from replaylab.store import Store
 from replaylab.table import NAME_TYPE
@@ -118,7 +119,7 @@ def export(
     >>> report.games, pq.read_table(report.path).column_names
     (2, ['game_id', 'tick', 'timestamp', 'price'])
     """
-    opened = store if isinstance(store, Store) else Store(store)
+    opened = opened_for_reading(store)
     target = Path(path)
     form = _format(target)
     refuse_inside(opened.path, target)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import SettingsError
 from replaylab.export import ExportReport, refuse_inside
+from replaylab.objectstore import opened as opened_for_reading
 from replaylab.playback.timeline import Timeline
 from replaylab.progress import bar
 from replaylab.selection import known_games
@@ -79,7 +80,7 @@ def export_pages(
     >>> report.games, sorted(entry.suffix for entry in Path(report.path).iterdir())
     (2, ['.html', '.html', '.html'])
     """
-    opened = store if isinstance(store, Store) else Store(store)
+    opened = opened_for_reading(store)
     target = Path(path)
     refuse_inside(opened.path, target)
     wanted = known_games(opened, games)

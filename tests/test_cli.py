@@ -218,6 +218,13 @@ def test_verify_fair_tells_of_damage_first(damaged: Path) -> None:
     assert "the prices were not looked at" in result.stderr
 
 
+def test_a_picture_is_not_put_into_the_store(folder: Path) -> None:
+    """A store holds what its writers wrote, and no pictures."""
+    result = run("plot", folder / "store", "--to", folder / "store" / "games.png")
+    assert result.exit_code == 2
+    assert "lies inside the store" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["info", "stats"])
 def test_damage_is_not_passed_over(damaged: Path, command: str) -> None:
     """A command that has to leave out a damaged segment says so and ends with 1; its JSON is still whole."""

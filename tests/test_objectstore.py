@@ -25,7 +25,9 @@ from pyarrow.fs import FileSystem, LocalFileSystem, S3FileSystem, copy_files
 import replaylab as rl
 from replaylab import errors
 from replaylab.analysis import map_games, summarise
+from replaylab.export import export
 from replaylab.objectstore import ObjectStore, is_uri, opened
+from replaylab.pages import export_pages
 from tests.stores import quiet, simulated
 
 
@@ -285,6 +287,16 @@ def test_a_damaged_segment_is_named(bucket: S3FileSystem, folder: Path, uri: str
     found = map_games(there, len, workers=1)
     assert found.manifest.failed == found.n_games == 3
     assert found.failed["error"][0].as_py().startswith("SegmentDamaged")
+
+
+def test_games_are_exported(uri: str, folder: Path, tmp_path: Path) -> None:
+    """An object store is exported as its folder is: the same rows, the same pages."""
+    for source, name in (uri, "there"), (str(folder), "here"):
+        export(source, tmp_path / f"{name}.jsonl")
+        export_pages(source, tmp_path / name)
+    assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
+    pages = [{page.name: page.read_bytes() for page in (tmp_path / name).iterdir()} for name in ("there", "here")]
+    assert pages[0] == pages[1]
 
 
 def test_writing_is_refused(uri: str, tmp_path: Path) -> None:

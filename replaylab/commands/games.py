@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,13 +68,14 @@ def plot(
     json: AsJson = False,
 ) -> None:
     """Draw a game, or all games together."""
-    from replaylab.export import save_picture
+    from replaylab.export import refuse_inside, save_picture
     from replaylab.opening import open_store
     from replaylab.screen import show_json, show_pairs
 
     if log and game is None:
         raise SettingsError("--log: goes with a game, whose id was not given")
     opened = open_store(store)
+    refuse_inside(opened.path, Path(to))
     figure: Figure = opened.plot() if game is None else opened.game(game).plot(log=log)
     size = save_picture(figure, to)
     show_json({"path": to, "bytes": size}) if json else show_pairs({"drawn": f"{to}, {size:,} bytes"})
