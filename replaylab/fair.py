@@ -152,6 +152,11 @@ def alarms(store: Store, *, progress: bool = True) -> list[Alarm]:
     progress : bool
         Show a bar.
 
+    Raises
+    ------
+    SegmentDamaged
+        When a file of the store cannot be read; `Store.verify` names them all.
+
     Examples
     --------
     >>> import replaylab as rl, tempfile

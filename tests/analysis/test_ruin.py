@@ -77,3 +77,11 @@ def test_bounds_are_checked(profits: list[float], options: dict[str, Any]) -> No
     """No game to draw from, or a number out of bounds, is an error that says which."""
     with pytest.raises(AnalysisError):
         ruin(np.array(profits), **{"start": 1.0, **options})
+
+
+@pytest.mark.parametrize(("start", "level", "expected"), [(0.3, 0.1, 0.0), (0.2, 0.0, 1.0), (0.3, 0.2, 1.0)])
+def test_border_is_not_moved_by_rounding(start: float, level: float, expected: float) -> None:
+    """A balance that is the level is not below it, and one that is 0 is ruined, whatever sums of doubles say."""
+    assert ruin(np.array([-0.1, -0.1]), start=start, level=level, games=2).probability == expected
+    assert ruin(np.array([-0.2]), start=0.3, level=0.1, games=1).probability == 0
+    assert ruin(np.array([-0.1]), start=0.3, level=0, games=3).probability == 1

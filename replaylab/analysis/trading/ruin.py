@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+_ROUNDING: Final = 1e-12  # relative to the start
 _CELLS: Final = 2_000_000  # balances held at once
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -129,7 +130,8 @@ def _curves(drawn: Floats, start: float, level: float, *, compound: bool) -> tup
     curve = np.concatenate(
         [before, start * np.cumprod(1 + drawn, axis=1) if compound else start + np.cumsum(drawn, axis=1)], axis=1
     )
-    fell = (curve < level) | (curve <= 0)
+    border = _ROUNDING * start  # a sum of doubles that means the level is not below it
+    fell = (curve < level - border) | (curve <= border)
     ruined = fell.any(axis=1)
     at = np.where(ruined, fell.argmax(axis=1), curve.shape[1] - 1)
     held = np.take_along_axis(curve, at[:, None], axis=1)
