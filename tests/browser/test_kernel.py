@@ -103,7 +103,7 @@ def test_a_round_trip_of_80_ms(page: Page, lab: Lab) -> None:
         player.button("Play").click()
         player.wait(lambda: player.row > 60)
         player.button("Pause").click()
-        assert not player.playing
+        player.wait(lambda: not player.playing)
         row = player.row
         playing.until("[player.index, player.playing, seen == list(range(player.index + 1))]", [row, False, True])
         for target in (2_000, 70, 1_234):

@@ -75,7 +75,7 @@ class Chart {
     this.start = middle - ((middle - this.start) * span) / this.span;
     this.span = span;
     const { row } = this.session;
-    if (row < this.start || row >= this.start + span) this.follow = false; // somebody looks elsewhere
+    if (row + 1 <= this.start || row >= this.start + span) this.follow = false; // somebody looks elsewhere, by a row at least
   }
 
   pan(pixels) {
