@@ -150,9 +150,11 @@ def state(game: Mapping[str, Any]) -> str:
 def show_game(game_id: str, summary: Mapping[str, Any]) -> None:
     """Print the summary of a game."""
     rug = (
-        "not seen" if summary["rug_tick"] is None else f"tick {summary['rug_tick']:,} at {_exact(summary['rug_price'])}"
+        "not seen"
+        if summary["rug_tick"] is None
+        else f"tick {summary['rug_tick']:,} at {price_text(summary['rug_price'])}"
     )
-    peak = "none" if summary["peak"] is None else f"{_exact(summary['peak'])} at tick {summary['peak_tick']:,}"
+    peak = "none" if summary["peak"] is None else f"{price_text(summary['peak'])} at tick {summary['peak_tick']:,}"
     span = f", from {summary['first_tick']:,} to {summary['last_tick']:,}" if summary["ticks"] else ""
     time = f"{_time(summary['start'])} to {_time(summary['end'])} UTC" if summary["start"] else "not recorded"
     show_pairs(
@@ -291,10 +293,6 @@ def _time(value: datetime | None) -> str:
 
 def _price(value: Decimal | None) -> str:
     return "" if value is None else f"{value:,.2f}"
-
-
-def _exact(value: Decimal) -> str:
-    return price_text(value)
 
 
 def _whole(value: int | None) -> str:
