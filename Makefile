@@ -122,13 +122,15 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
-BENCHMARKS := exactness convert_file convert_folder memory size query summary estimators start cluster fair backtest engine record record_pipe ring player player_ways soak
+BENCHMARKS := conversion.exactness conversion.convert_file conversion.convert_folder conversion.memory conversion.size \
+  storage.query analysis.summary analysis.estimators start analysis.cluster fair.fair analysis.backtest playback.engine \
+  recording.record recording.record_pipe playback.ring widgets.player widgets.player_ways widgets.soak
 
 .PHONY: bench
 bench: $(VENV)/.bench browser ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
 	@for name in $(BENCHMARKS); do
 	  echo "== $$name"
-	  $(BIN)/python "benchmarks/$$name.py" $(QUICK)
+	  $(BIN)/python -m "benchmarks.$$name" $(QUICK)
 	done
 
 .PHONY: constraints

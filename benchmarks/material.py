@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from replaylab.simulate import simulate
 from replaylab.simulation.bulk import tick_lines
 from replaylab.simulation.damage import KINDS
+from replaylab.simulation.simulate import simulate
 
 PRICE = pa.decimal128(38, 24)
 _KEYS = ["type", "timestamp", "game_id", "tick", "price", "phase", "active", "rugged", "cooldown_timer", "trade_count"]

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
-from material import PRICE
 
 import replaylab as rl
+from benchmarks.material import PRICE
 
 NAMES = ["game_id", "tick", "timestamp", "price", "phase", "active", "rugged", "cooldown_timer", "trade_count"]
 Sources = Path | Sequence[Path]

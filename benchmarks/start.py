@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from statistics import median
 
-from measure import Ratio, arguments, cpu_seconds, print_ratio, print_table
+from benchmarks.measure import Ratio, arguments, cpu_seconds, print_ratio, print_table
 
 COMMANDS = {
     "import replaylab": ["-c", "import replaylab"],
     "import replaylab, convert and open_store": ["-c", "from replaylab import convert, open_store"],
-    "replaylab --help": ["-c", "from replaylab.cli import main; main()", "--help"],
+    "replaylab --help": ["-c", "from replaylab.cli.main import main; main()", "--help"],
     "import pandas": ["-c", "import pandas"],
     "import pyarrow": ["-c", "import pyarrow"],
     "python": ["-c", ""],

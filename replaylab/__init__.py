@@ -8,23 +8,21 @@ Each word is a module or a folder of interchangeable ones.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
-    from replaylab.compact import compact
-    from replaylab.convert import convert
-    from replaylab.engine import ReplayEngine
-    from replaylab.game import Game
-    from replaylab.opening import open_store
-    from replaylab.recorder import Recorder
-    from replaylab.recovery import recover
-    from replaylab.report import ConversionReport
+    from replaylab.conversion.convert import convert
+    from replaylab.conversion.report import ConversionReport
+    from replaylab.playback.engine import ReplayEngine
+    from replaylab.recording.recorder import Recorder
     from replaylab.settings import Settings
-    from replaylab.simulate import simulate
-    from replaylab.store import Store
+    from replaylab.simulation.simulate import simulate
+    from replaylab.storage.compact import compact
+    from replaylab.storage.game import Game
+    from replaylab.storage.open import open_store
+    from replaylab.storage.recovery import recover
+    from replaylab.storage.store import Store
     from replaylab.tick import Phase, Tick
     from replaylab.widgets.player import play
 
@@ -51,39 +49,37 @@ __all__ = [
 ]
 
 _HOME = {
-    "ConversionReport": "report",
-    "Game": "game",
+    "ConversionReport": "conversion.report",
+    "Game": "storage.game",
     "Phase": "tick",
-    "Recorder": "recorder",
-    "ReplayEngine": "engine",
+    "Recorder": "recording.recorder",
+    "ReplayEngine": "playback.engine",
     "Settings": "settings",
-    "Store": "store",
+    "Store": "storage.store",
     "Tick": "tick",
-    "compact": "compact",
-    "convert": "convert",
-    "open_store": "opening",
+    "compact": "storage.compact",
+    "convert": "conversion.convert",
+    "open_store": "storage.open",
     "play": "widgets.player",
-    "recover": "recovery",
-    "simulate": "simulate",
+    "recover": "storage.recovery",
+    "simulate": "simulation.simulate",
 }
 
 
-class _FrontDoor(ModuleType):
-    """Loads each name from its module when it is first asked for; a function keeps its name's place from its module."""
+_PACKAGES = {"analysis", "errors", "fair"}
 
-    def __getattribute__(self, name: str) -> Any:
-        home = _HOME.get(name)
-        if home is None:
-            return super().__getattribute__(name)
-        return getattr(importlib.import_module(f"replaylab.{home}"), name)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in {"analysis", "errors", "fair"}:
-            return importlib.import_module(f"replaylab.{name}")
+def __getattr__(name: str) -> Any:
+    """Return a public name, loaded from its module at its first use."""
+    if name in _PACKAGES:
+        value: Any = importlib.import_module(f"replaylab.{name}")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"replaylab.{_HOME[name]}"), name)
+    else:
         raise AttributeError(f"module 'replaylab' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
-    def __dir__(self) -> list[str]:
-        return sorted(__all__)
 
-
-sys.modules[__name__].__class__ = _FrontDoor
+def __dir__() -> list[str]:
+    return sorted(__all__)

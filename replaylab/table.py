@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.columns import column, decimals, texts
-from replaylab.jsonl import Row
-from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase
+from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase, Row
 
 SCHEMA_VERSION: Final = 1
 PRICE_TYPE: Final = pa.decimal128(PRICE_PRECISION, PRICE_SCALE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from replaylab.errors import TickError
 
@@ -156,6 +156,23 @@ class Tick:
             f'"active": {"true" if self.active else "false"}, "rugged": {"true" if self.rugged else "false"}, '
             f'"cooldown_timer": {self.cooldown_timer}, "trade_count": {self.trade_count}}}'
         ).encode()
+
+
+class Row(NamedTuple):
+    """One tick as a line tells it; `wall_us` is UTC when `zoned`, else the source's own clock; None is not known."""
+
+    game_id: str
+    tick: int
+    wall_us: int | None
+    zoned: bool
+    price: Decimal | None
+    price_filled: bool
+    recorded_phase: str | None
+    active: bool
+    rugged: bool
+    cooldown_timer: int | None
+    trade_count: int | None
+    repaired: bool = False
 
 
 def checked_price(value: object, field: str = "price") -> Decimal:

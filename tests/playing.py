@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from replaylab.engine import ReplayEngine
+from replaylab.playback.engine import ReplayEngine
 from replaylab.tick import Tick
 
 START = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -17,13 +16,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 import replaylab as rl
-from replaylab.convert import convert
+from replaylab.conversion.convert import convert
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 NOBODY = 65534
-CONVERTING = importlib.import_module("replaylab.convert")  # the module: the front door gives the function of that name
-COMPACTING = importlib.import_module("replaylab.compact")
 
 Rows = Counter[tuple[Any, ...]]
 

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replaylab.columns import column
-from replaylab.jsonl import Row
-from replaylab.order import in_order_received, sorted_by_game
+from replaylab.segments.order import in_order_received, sorted_by_game
 from replaylab.table import (
     PRICE_TYPE,
     SCHEMA,
@@ -26,7 +25,7 @@ from replaylab.table import (
     to_table,
     to_utc,
 )
-from replaylab.tick import Phase, microseconds
+from replaylab.tick import Phase, Row, microseconds
 from tests.strategies import prices
 
 TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=8)

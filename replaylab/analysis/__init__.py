@@ -11,41 +11,37 @@ Examples
 True
 """
 
-# ruff: noqa: TC004 the front door loads a name when it is asked for
-
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replaylab.analysis import charts as charts
-    from replaylab.analysis.backtest import Backtest, backtest
-    from replaylab.analysis.batch import map_games, summarise
+    from replaylab.analysis.backtests.account import Rules
+    from replaylab.analysis.backtests.backtest import Backtest, backtest
+    from replaylab.analysis.backtests.orders import Bet, Buy, Sell
+    from replaylab.analysis.backtests.ruin import ruin
+    from replaylab.analysis.backtests.tape import Tape
+    from replaylab.analysis.backtests.trader import Trader
+    from replaylab.analysis.backtests.vectorised import Vectorised
+    from replaylab.analysis.batches.batch import map_games, summarise
     from replaylab.analysis.batches.results import Interrupted, Results
-    from replaylab.analysis.durations import duration_hist
-    from replaylab.analysis.entries import EntryStudy, entry_study, entry_trades, touch_table
-    from replaylab.analysis.features import features, features_at
-    from replaylab.analysis.games import bootstrap, games, games_of, split
-    from replaylab.analysis.hazard import hazard, p_rug_within
-    from replaylab.analysis.horizons import excursion_table, horizon_table
-    from replaylab.analysis.neighbours import SequenceStudy, sequence_study
-    from replaylab.analysis.paths import Paths, paths
-    from replaylab.analysis.peaks import peak_quantiles, peak_table
-    from replaylab.analysis.selection import Selection
-    from replaylab.analysis.sequences import BetSequence, bet_sequence, martingale
-    from replaylab.analysis.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
-    from replaylab.analysis.survival import Survival, survival
-    from replaylab.analysis.trades import EntryPlan
-    from replaylab.analysis.trading.account import Rules
-    from replaylab.analysis.trading.order import Bet, Buy, Sell
-    from replaylab.analysis.trading.ruin import ruin
-    from replaylab.analysis.trading.tape import Tape
-    from replaylab.analysis.trading.trader import Trader
-    from replaylab.analysis.trading.vectorised import Vectorised
-    from replaylab.analysis.volatility import spike_table, volatility_by_price
+    from replaylab.analysis.price_paths.games import bootstrap, games, games_of, split
+    from replaylab.analysis.price_paths.paths import Paths, paths
+    from replaylab.analysis.price_paths.selection import Selection
+    from replaylab.analysis.questions.durations import duration_hist
+    from replaylab.analysis.questions.entries import EntryStudy, entry_study, entry_trades, touch_table
+    from replaylab.analysis.questions.features import features, features_at
+    from replaylab.analysis.questions.hazard import hazard, p_rug_within
+    from replaylab.analysis.questions.horizons import excursion_table, horizon_table
+    from replaylab.analysis.questions.neighbours import SequenceStudy, sequence_study
+    from replaylab.analysis.questions.peaks import peak_quantiles, peak_table
+    from replaylab.analysis.questions.sequences import BetSequence, bet_sequence, martingale
+    from replaylab.analysis.questions.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
+    from replaylab.analysis.questions.survival import Survival, survival
+    from replaylab.analysis.questions.trades import EntryPlan
+    from replaylab.analysis.questions.volatility import spike_table, volatility_by_price
 
 __all__ = [
     "Backtest",
@@ -98,69 +94,66 @@ __all__ = [
 ]
 
 _HOME = {
-    "Backtest": "backtest",
-    "Bet": "trading.order",
-    "BetSequence": "sequences",
-    "Buy": "trading.order",
-    "EntryPlan": "trades",
-    "EntryStudy": "entries",
+    "Backtest": "backtests.backtest",
+    "Bet": "backtests.orders",
+    "BetSequence": "questions.sequences",
+    "Buy": "backtests.orders",
+    "EntryPlan": "questions.trades",
+    "EntryStudy": "questions.entries",
     "Interrupted": "batches.results",
-    "Paths": "paths",
+    "Paths": "price_paths.paths",
     "Results": "batches.results",
-    "Rules": "trading.account",
-    "Selection": "selection",
-    "Sell": "trading.order",
-    "SequenceStudy": "neighbours",
-    "Survival": "survival",
-    "Tape": "trading.tape",
-    "Trader": "trading.trader",
-    "Vectorised": "trading.vectorised",
-    "backtest": "backtest",
-    "bet_sequence": "sequences",
-    "bootstrap": "games",
-    "duration_hist": "durations",
-    "entry_study": "entries",
-    "entry_trades": "entries",
-    "excursion_table": "horizons",
-    "features": "features",
-    "features_at": "features",
-    "games": "games",
-    "games_of": "games",
-    "hazard": "hazard",
-    "horizon_table": "horizons",
-    "map_games": "batch",
-    "martingale": "sequences",
-    "p_rug_within": "hazard",
-    "paths": "paths",
-    "peak_quantiles": "peaks",
-    "peak_table": "peaks",
-    "ruin": "trading.ruin",
-    "sequence_study": "neighbours",
-    "sidebet_heatmap": "sidebets",
-    "sidebet_pooled": "sidebets",
-    "sidebet_table": "sidebets",
-    "spike_table": "volatility",
-    "split": "games",
-    "summarise": "batch",
-    "survival": "survival",
-    "touch_table": "entries",
-    "volatility_by_price": "volatility",
+    "Rules": "backtests.account",
+    "Selection": "price_paths.selection",
+    "Sell": "backtests.orders",
+    "SequenceStudy": "questions.neighbours",
+    "Survival": "questions.survival",
+    "Tape": "backtests.tape",
+    "Trader": "backtests.trader",
+    "Vectorised": "backtests.vectorised",
+    "backtest": "backtests.backtest",
+    "bet_sequence": "questions.sequences",
+    "bootstrap": "price_paths.games",
+    "duration_hist": "questions.durations",
+    "entry_study": "questions.entries",
+    "entry_trades": "questions.entries",
+    "excursion_table": "questions.horizons",
+    "features": "questions.features",
+    "features_at": "questions.features",
+    "games": "price_paths.games",
+    "games_of": "price_paths.games",
+    "hazard": "questions.hazard",
+    "horizon_table": "questions.horizons",
+    "map_games": "batches.batch",
+    "martingale": "questions.sequences",
+    "p_rug_within": "questions.hazard",
+    "paths": "price_paths.paths",
+    "peak_quantiles": "questions.peaks",
+    "peak_table": "questions.peaks",
+    "ruin": "backtests.ruin",
+    "sequence_study": "questions.neighbours",
+    "sidebet_heatmap": "questions.sidebets",
+    "sidebet_pooled": "questions.sidebets",
+    "sidebet_table": "questions.sidebets",
+    "spike_table": "questions.volatility",
+    "split": "price_paths.games",
+    "summarise": "batches.batch",
+    "survival": "questions.survival",
+    "touch_table": "questions.entries",
+    "volatility_by_price": "questions.volatility",
 }
 
 
-class _FrontDoor(ModuleType):
-    """Loads each name from its module when it is first asked for; a function keeps its name's place from its module."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "charts":  # a folder, and matplotlib with it, loaded when something is to be drawn
-            return importlib.import_module("replaylab.analysis.charts")
-        home = _HOME.get(name)
-        if home is None:
-            return super().__getattribute__(name)
-        return getattr(importlib.import_module(f"replaylab.analysis.{home}"), name)
-
-    def __dir__(self) -> list[str]:
-        return sorted([*__all__, "charts"])
+def __getattr__(name: str) -> Any:
+    """Return a public name, loaded from its module at its first use; `charts` brings matplotlib with it."""
+    if name == "charts":
+        return importlib.import_module("replaylab.analysis.charts")
+    if name not in _HOME:
+        raise AttributeError(f"module 'replaylab.analysis' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"replaylab.analysis.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _FrontDoor
+def __dir__() -> list[str]:
+    return sorted([*__all__, "charts"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from replaylab.errors import Unplayable
-from replaylab.game import Game
+from replaylab.storage.game import Game
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import Tick
 

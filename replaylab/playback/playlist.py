@@ -8,7 +8,7 @@ from typing import Any
 
 from replaylab.errors import ReplayLabError, Unplayable
 from replaylab.playback.timeline import Pacing, Timeline
-from replaylab.store import Store
+from replaylab.storage.store import Store
 
 
 class Playlist:

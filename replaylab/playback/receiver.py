@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from replaylab.playback.event import Callback, Event, Gap, Step, received_step
+from replaylab.playback.ring import RING_TICKS, checked_size
 from replaylab.playback.stage import NOBODY, Stage
 from replaylab.playback.stream import Stream
-from replaylab.ring import RING_TICKS, checked_size
 from replaylab.tick import Tick
 
 _LEAST_BACKLOG: Final = 1_000  # live ticks that wait for a slow callback, at least

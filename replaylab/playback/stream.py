@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from replaylab.playback.event import Gap, Mode, Received, Step
+from replaylab.playback.ring import RING_TICKS, RingBuffer
 from replaylab.playback.timeline import STALL_SECONDS
-from replaylab.ring import RING_TICKS, RingBuffer
 from replaylab.tick import Phase, Tick
 
 _STALL_US: Final = int(STALL_SECONDS * 1_000_000)

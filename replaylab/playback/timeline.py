@@ -18,7 +18,7 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.errors import Unplayable
 from replaylab.playback.event import Gap, Mode
 from replaylab.playback.playable import table_of
-from replaylab.ring import trimmed
+from replaylab.playback.ring import trimmed
 from replaylab.table import TIME_TYPE
 from replaylab.tick import Phase
 

@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from replaylab.recording.event import RecorderEventKind
-from replaylab.recording.file import JournalFile
+from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import State
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

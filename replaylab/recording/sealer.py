@@ -9,10 +9,10 @@ from typing import Final
 
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
-from replaylab.recording.file import JournalFile
+from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import State
-from replaylab.recovery import recorded_extents, seal
-from replaylab.store import Store
+from replaylab.storage.recovery import recorded_extents, seal
+from replaylab.storage.store import Store
 
 _AGAIN_SECONDS: Final = 1.0  # after a failure, doubled with each one in a row
 _LONGEST_SECONDS: Final = 60.0

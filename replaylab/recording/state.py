@@ -15,14 +15,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from replaylab.durable import remove
-from replaylab.encoder import Encoder
 from replaylab.errors import ReplayLabError
-from replaylab.journal import Header
+from replaylab.journals.encoder import Encoder
+from replaylab.journals.format import Header
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
-from replaylab.recording.file import JournalFile
+from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.status import Durations
-from replaylab.recovery import RESERVE
-from replaylab.store import JOURNALS
+from replaylab.storage.recovery import RESERVE
+from replaylab.storage.store import JOURNALS
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings

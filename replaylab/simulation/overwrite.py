@@ -40,7 +40,7 @@ def two_writers(recording: Recording, rng: np.random.Generator) -> tuple[Recordi
 
     Examples
     --------
-    >>> from replaylab.simulate import simulate_game
+    >>> from replaylab.simulation.simulate import simulate_game
     >>> healthy = simulate_game(3, rug_tick=40).recording()
     >>> (broken,) = two_writers(healthy, np.random.default_rng(1))
     >>> broken.expected()["games"] == healthy.expected()["games"], broken.expected()["ticks"]["torn"] > 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replaylab.widgets.desk import Desk
-from replaylab.widgets.link import to_page
+from replaylab.widgets.channel import to_page
+from replaylab.widgets.sync import Desk
 
 
 class Controls(Desk):

@@ -9,17 +9,17 @@ import anywidget
 import traitlets
 
 from replaylab.clock import checked_speed
-from replaylab.engine import ReplayEngine
 from replaylab.errors import TickError, Unplayable
+from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
+from replaylab.playback.programme import Programme
 from replaylab.playback.timeline import Pacing
+from replaylab.widgets.bundle import module
 from replaylab.widgets.controls import Controls
-from replaylab.widgets.desk import Look
-from replaylab.widgets.programme import Programme
-from replaylab.widgets.reel import Reel
-from replaylab.widgets.script import module
-from replaylab.widgets.still import cell
+from replaylab.widgets.fallback import cell
+from replaylab.widgets.payload import Reel
+from replaylab.widgets.sync import Look
 
 
 class ReplayPlayer(anywidget.AnyWidget):

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from replaylab.analysis.paths import Paths, paths
+from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.simulation.bulk import price_arrays
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from tests.stores import RECORDINGS, quiet

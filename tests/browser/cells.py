@@ -36,7 +36,7 @@ table = long(1_000_000)
 player = play(table.slice(0, 10))
 """
 LIVE: Final = """
-from replaylab.engine import ReplayEngine
+from replaylab.playback.engine import ReplayEngine
 engine = ReplayEngine(ring_ticks=500)
 _ = [engine.push(tick) for tick in game(100, name='a')]
 """

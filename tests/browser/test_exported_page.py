@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page
 from typer.testing import CliRunner
 
-from replaylab.cli import app
-from replaylab.store import Store
+from replaylab.cli.main import app
+from replaylab.storage.store import Store
 from replaylab.tick import price_text
 from tests.browser.playing import Player
 from tests.stores import quiet, simulated

@@ -48,7 +48,7 @@ def test_odd_games_show_sensibly(start: Start, screenshots: Path) -> None:
 
 
 def test_a_million_ticks(start: Start, screenshots: Path) -> None:
-    """A million ticks open, and any of them can be read exactly; how fast they open is told by benchmarks/player.py."""
+    """A million ticks open, and any of them can be read exactly; benchmarks/widgets/player.py says how fast."""
     playing = start(BIG, "player = play(table)\nplayer")
     player = playing.players[0]
     player.slider.fill("765432")

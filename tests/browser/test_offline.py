@@ -9,7 +9,7 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page
 
-from replaylab.widgets import still
+from replaylab.widgets import fallback as still
 from replaylab.widgets.player import ReplayPlayer
 from tests.browser.cells import ticks
 from tests.browser.playing import Player, code_cell

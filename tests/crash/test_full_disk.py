@@ -14,14 +14,14 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
-from replaylab import plan as planning
-from replaylab.simulate import tick_lines
-from tests.stores import CONVERTING, leftovers, names, quiet, run_child, simulated, state
+from replaylab.conversion import plan as planning
+from replaylab.simulation.simulate import tick_lines
+from tests.stores import leftovers, names, quiet, run_child, simulated, state
 
 LIMITED = """
 import importlib, resource, signal, sys
 import replaylab as rl
-importlib.import_module("replaylab.plan").JOB_BYTES = int(sys.argv[4])
+importlib.import_module("replaylab.conversion.plan").JOB_BYTES = int(sys.argv[4])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
 try:
@@ -78,7 +78,7 @@ def test_a_full_disk(
         return
     quiet(recording, tmp_path / "whole")
     monkeypatch.setattr(planning, "JOB_BYTES", 400_000)
-    monkeypatch.setattr(CONVERTING, "HELPED_BYTES", 1)
+    monkeypatch.setattr("replaylab.conversion.convert.HELPED_BYTES", 1)
     with pytest.raises(errors.StoreFull, match="Free some space and run again") as caught:
         quiet(recording, disk / "store", workers=workers)
     assert caught.value.errno == errno.ENOSPC

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import replaylab as rl
-from replaylab.simulate import tick_lines
+from replaylab.simulation.simulate import tick_lines
 from tests.stores import leftovers, quiet, rows, run_child, simulated, start_child, state
 
 # A process that has the package loaded forks one child for every point: the child is killed when it gets there.
@@ -19,8 +19,8 @@ import importlib, os, signal, sys
 from pathlib import Path
 import pyarrow.parquet, tqdm.auto
 import replaylab as rl
-importlib.import_module("replaylab.plan").JOB_BYTES = 150_000
-importlib.import_module("replaylab.report"), importlib.import_module("replaylab.settings").current()
+importlib.import_module("replaylab.conversion.plan").JOB_BYTES = 150_000
+importlib.import_module("replaylab.conversion.report"), importlib.import_module("replaylab.settings").current()
 work, folder, source = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 
 def counted(do):
@@ -48,8 +48,8 @@ print(point)
 CONVERTER = """
 import importlib, sys
 import replaylab as rl
-importlib.import_module("replaylab.convert").HELPED_BYTES = 1
-importlib.import_module("replaylab.plan").JOB_BYTES = 300_000
+importlib.import_module("replaylab.conversion.convert").HELPED_BYTES = 1
+importlib.import_module("replaylab.conversion.plan").JOB_BYTES = 300_000
 print("started", flush=True)
 rl.convert(sys.argv[1], sys.argv[2], progress=False, workers=2)
 print("finished", flush=True)
@@ -57,7 +57,7 @@ print("finished", flush=True)
 COMPACTER = """
 import importlib, sys
 import replaylab as rl
-importlib.import_module("replaylab.compact").TARGET_ROWS = int(sys.argv[2])
+importlib.import_module("replaylab.storage.compact").TARGET_ROWS = int(sys.argv[2])
 print("started", flush=True)
 rl.compact(sys.argv[1], progress=False)
 """

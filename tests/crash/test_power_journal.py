@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replaylab.encoder import Encoder
-from replaylab.journal import Header, Lines, end_line, scan
+from replaylab.journals.encoder import Encoder
+from replaylab.journals.format import Header, Lines, end_line, scan
 from tests.crash.power import power_cut
 from tests.crash.recordings import made
 from tests.crash.scale import SCALE

@@ -11,10 +11,10 @@ from unittest import mock
 import pytest
 
 import replaylab as rl
-from replaylab import recovery
 from replaylab.durable import sole_writer
-from replaylab.encoder import Encoder
-from replaylab.journal import Header, journal_name, run_name
+from replaylab.journals.encoder import Encoder
+from replaylab.journals.format import Header, journal_name, run_name
+from replaylab.storage import recovery
 from tests.crash.recordings import lawful, made, stored
 from tests.crash.scale import SCALE
 from tests.stores import run_child, start_child

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from replaylab.clock import FASTEST
-from replaylab.engine import ReplayEngine
 from replaylab.playback.driver import TaskDriver
+from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Mode
 from replaylab.playback.transport import Transport
 from tests.playing import Log, engine_threads, game, tick, until

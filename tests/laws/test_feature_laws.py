@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.analysis.features import feature_arrays
+from replaylab.analysis.questions.features import feature_arrays
 from tests.analysis.made import Made, equal, made, some_game
 
 

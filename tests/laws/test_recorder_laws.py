@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import replaylab as rl
-from replaylab.encoder import Encoder
 from replaylab.errors import RecordingFailed
-from replaylab.journal import scan
-from replaylab.sequence import Sequence
+from replaylab.journals.encoder import Encoder
+from replaylab.journals.format import scan
+from replaylab.journals.seq_ranges import Sequence
 from replaylab.tick import Tick
 from tests.recordings import FIELDS, crash, small
 from tests.stores import line

@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from replaylab.cut import PADDING
-from replaylab.jsonl import Kind, Line, parse_line
-from replaylab.repair import resynchronise
-from replaylab.scan import BYTE_KINDS, Remark, Scan, scan, scan_block
-from replaylab.shape import Shape
+from replaylab.parsing.fields import PADDING
+from replaylab.parsing.json_line import Kind, Line, parse_line
+from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.resync import resynchronise
+from replaylab.parsing.scan import BYTE_KINDS, Remark, Scan, scan, scan_block
 from replaylab.tick import Tick
 from tests.strategies import (
     CAPTURED,
@@ -44,7 +44,7 @@ NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?
 
 
 class Told(NamedTuple):
-    """A row in plain values, in the order of `replaylab.jsonl.Row`."""
+    """A row in plain values, in the order of `replaylab.parsing.json_line.Row`."""
 
     game_id: str
     tick: int

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab import compact as compact_function
-from replaylab import plan as planning
+from replaylab.conversion import plan as planning
 from replaylab.durable import publish
-from replaylab.simulate import simulate
-from tests.stores import COMPACTING, quiet, rows
+from replaylab.simulation.simulate import simulate
+from tests.stores import quiet, rows
 
 DAMAGE = ("two_writers", "torn_end", "double_tick", "time_backwards", "swapped_rows", "crlf", "comments")
 
@@ -40,11 +40,11 @@ def killed_at(point: int | None) -> Iterator[None]:
             raise Killed
         publish(aside, final)
 
-    names = ("replaylab.job.publish", "replaylab.segment.publish")
+    names = ("replaylab.conversion.job.publish", "replaylab.segments.segment.publish")
     with (
         mock.patch(names[0], publish_until),
         mock.patch(names[1], publish_until),
-        mock.patch.object(COMPACTING, "publish", publish_until),
+        mock.patch("replaylab.storage.compact.publish", publish_until),
         suppress(Killed),
     ):
         yield

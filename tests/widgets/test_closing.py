@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from replaylab.engine import ReplayEngine
+from replaylab.playback.engine import ReplayEngine
 from replaylab.widgets.player import ReplayPlayer
 from tests.playing import tick
 from tests.widgets.pages import FakePage, game

@@ -10,8 +10,8 @@ import pytest
 
 from replaylab.playback.timeline import Timeline
 from replaylab.tick import Tick
-from replaylab.widgets.reel import GAP, LIVE, Reel
-from replaylab.widgets.still import picture
+from replaylab.widgets.fallback import picture
+from replaylab.widgets.payload import GAP, LIVE, Reel
 from tests.playing import game, tick
 from tests.widgets.pages import Make
 

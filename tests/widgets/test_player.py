@@ -13,8 +13,8 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from replaylab.engine import ReplayEngine
 from replaylab.errors import SpeedError, TickError, Unplayable
+from replaylab.playback.engine import ReplayEngine
 from replaylab.widgets.player import ReplayPlayer, play
 from tests.widgets.pages import FakePage, Make, game
 

@@ -15,9 +15,9 @@ import xxhash
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.rows import GAME, alike
 from replaylab.analysis.batches.task import Outcome
-from replaylab.digest import file_digest
 from replaylab.durable import make_folders, publish, sweep, written_aside
 from replaylab.errors import AnalysisError
+from replaylab.segments.digest import file_digest
 
 _ENDING: Final = ".arrows"
 _FINISHED: Final = pa.schema([(GAME, pa.string())])

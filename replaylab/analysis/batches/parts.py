@@ -13,9 +13,9 @@ from typing import Final
 import pyarrow as pa
 import xxhash
 
-from replaylab.digest import ENDING, name_digest
-from replaylab.order import in_order_received
-from replaylab.segment import ROW_GROUP_ROWS, Segment
+from replaylab.segments.digest import ENDING, name_digest
+from replaylab.segments.order import in_order_received
+from replaylab.segments.segment import ROW_GROUP_ROWS, Segment
 
 Range = tuple[int, int]  # first row, rows
 LEAST_ROWS: Final = ROW_GROUP_ROWS // 8

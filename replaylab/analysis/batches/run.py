@@ -13,8 +13,8 @@ from replaylab.analysis.batches.executors import crew_for
 from replaylab.analysis.batches.parts import LEAST_ROWS, Part, parts_of
 from replaylab.analysis.batches.task import Outcome, Stopped, Task
 from replaylab.progress import bar
-from replaylab.segment import Segment
-from replaylab.store import Store
+from replaylab.segments.segment import Segment
+from replaylab.storage.store import Store
 
 _COMPACTIONS: Final = 10  # that may get in the way of one run
 _log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ import pyarrow as pa
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.rows import alike, rows_of
 from replaylab.errors import SegmentDamaged, StoreUnreachable
-from replaylab.game import Game
-from replaylab.summary import COLUMNS
-from replaylab.summary import summarise as summarise_rows
+from replaylab.storage.game import Game
+from replaylab.storage.game_summary import COLUMNS
+from replaylab.storage.game_summary import summarise as summarise_rows
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,6 @@ def reason_of(error: BaseException) -> str:
     """Give what was raised, and where in the user's own code, as one line without folders."""
     said = " ".join(str(error).split())
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    package = str(Path(__file__).parent.parent)
+    package = str(Path(__file__).parents[2])
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(package)]
     return f"{text} ({Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name})" if own else text

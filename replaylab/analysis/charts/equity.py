@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from replaylab.analysis.backtest import Backtest
+from replaylab.analysis.backtests.backtest import Backtest
+from replaylab.analysis.backtests.ruin import Ruin
 from replaylab.analysis.charts.given import Drawn, column, counted, shown
 from replaylab.analysis.charts.marks import legend
-from replaylab.analysis.trading.ruin import Ruin
-from replaylab.chart.style import BLUE, FAINT, PURPLE, VERMILION, blank, head, ink, on_paper, say
+from replaylab.charts.style import BLUE, FAINT, PURPLE, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
 
 
@@ -36,7 +36,7 @@ def backtest(found: Backtest, ruin: Ruin | None = None, ax: Axes | None = None) 
     Examples
     --------
     >>> import replaylab as rl
-    >>> from replaylab.analysis.strategies import Aggressive
+    >>> from replaylab.analysis.backtests.strategies import Aggressive
     >>> from replaylab.simulation.bulk import price_arrays
     >>> drawn = rl.analysis.Paths.of_arrays(*price_arrays(50, seed=1))
     >>> found = rl.analysis.backtest(drawn, Aggressive, progress=False)

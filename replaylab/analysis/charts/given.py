@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from replaylab.chart.style import Floats
+from replaylab.charts.style import Floats
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:

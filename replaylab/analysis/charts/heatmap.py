@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from replaylab.analysis.charts.given import Drawn, behind, shown
-from replaylab.chart.style import BLUE, INK, PAPER, VERMILION, Floats, blank, head, ink, say
+from replaylab.charts.style import BLUE, INK, PAPER, VERMILION, Floats, blank, head, ink, say
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:

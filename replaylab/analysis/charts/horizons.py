@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from replaylab.analysis.charts.given import Drawn, behind, checked, column, intervals, shown
 from replaylab.analysis.charts.marks import estimates, label_below, legend, percent
-from replaylab.chart.style import FAINT, blank, head, say
+from replaylab.charts.style import FAINT, blank, head, say
 
 if TYPE_CHECKING:
     import pandas as pd

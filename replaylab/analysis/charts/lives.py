@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from replaylab.analysis.charts.given import Drawn, behind, checked, column, counted, intervals, shown
 from replaylab.analysis.charts.marks import estimates, label_below, legend, percent, room_above, stretches, theory
-from replaylab.analysis.survival import Survival
-from replaylab.chart.style import BLUE, FAINT, VERMILION, blank, head, ink, on_paper, say
+from replaylab.analysis.questions.survival import Survival
+from replaylab.charts.style import BLUE, FAINT, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from replaylab.chart.style import BLUE, VERMILION, Floats, Whole, ink
+from replaylab.charts.style import BLUE, VERMILION, Floats, Whole, ink
 
 _POINTS: Final = 8.5
 _LETTER: Final = 0.066  # inches that a letter of that size takes, rounded up

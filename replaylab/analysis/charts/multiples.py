@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from replaylab.analysis.arguments import whole
 from replaylab.analysis.charts.given import Drawn, checked, column, counted
-from replaylab.analysis.paths import Paths
-from replaylab.chart.style import BLUE, FAINT, VERMILION, Floats, blank, ink, say
+from replaylab.analysis.price_paths.arguments import whole
+from replaylab.analysis.price_paths.paths import Paths
+from replaylab.charts.style import BLUE, FAINT, VERMILION, Floats, blank, ink, say
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:

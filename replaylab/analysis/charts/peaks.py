@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from replaylab.analysis.charts.given import Drawn, behind, checked, column, intervals
 from replaylab.analysis.charts.marks import estimates, label_below, legend, percent, room_above, theory
-from replaylab.chart.style import BLUE, VERMILION, Floats, blank, head, say
+from replaylab.charts.style import BLUE, VERMILION, Floats, blank, head, say
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:

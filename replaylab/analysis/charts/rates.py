@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from replaylab.analysis.charts.given import Drawn, behind, checked, column, intervals, shown
 from replaylab.analysis.charts.marks import estimates, label_below, legend, percent, room_above, stretches
-from replaylab.analysis.odds import break_even, theory_rate
-from replaylab.chart.style import FAINT, VERMILION, Floats, blank, head, say
+from replaylab.analysis.questions.odds import break_even, theory_rate
+from replaylab.charts.style import FAINT, VERMILION, Floats, blank, head, say
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:

@@ -1,0 +1,169 @@
+"""Vectorised: strategies on whole arrays at once, and the check that none of them looks ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from replaylab.analysis.backtests.account import Account
+from replaylab.analysis.backtests.exact import ExactPrices
+from replaylab.analysis.backtests.orders import Bet, Buy, Order, Sell
+from replaylab.analysis.backtests.trader import Played
+from replaylab.analysis.price_paths.paths import Paths
+from replaylab.errors import LookAhead, StrategyError
+from replaylab.storage.game_summary import SCHEMA
+
+_KNOWN: Final = {"game_id", "start", "first_tick", "late_start"}  # of a game, as soon as it has begun
+Orders = Mapping[Order, ArrayLike]
+
+
+@dataclass(frozen=True)
+class Vectorised:
+    """A strategy that sees all ticks of all games as arrays and gives, for each order, the rows at which it is given.
+
+    The arrays hold the future, so nothing but the author keeps a row from depending on later ones; `backtest` therefore
+    runs the strategy a second time on games that are cut short, and raises `LookAhead` when it then orders otherwise.
+
+    Parameters
+    ----------
+    signals : callable
+        Takes `Paths` whose rugs and summaries are hidden, gives a mapping of `Buy`, `Sell` or `Bet` to row numbers of
+        `paths.tick`, in any order. At one row, orders are carried out in the order of the mapping.
+
+    Examples
+    --------
+    >>> from replaylab.analysis.backtests.orders import Buy, Sell
+    >>> @Vectorised
+    ... def hold_for_20_ticks(paths):
+    ...     return {Buy("0.1"): np.flatnonzero(paths.tick == 0), Sell(): np.flatnonzero(paths.tick == 20)}
+    """
+
+    signals: Callable[[Paths], Orders]
+
+
+class Given(NamedTuple):
+    """Orders as arrays, sorted by row: which of `orders` is given at each."""
+
+    orders: tuple[Order, ...]
+    row: NDArray[np.int64]
+    which: NDArray[np.int64]
+
+
+def given(strategy: Vectorised, paths: Paths) -> Given:
+    """Ask a vectorised strategy for its orders.
+
+    Raises
+    ------
+    StrategyError
+        When it raises, gives no mapping of orders, or rows that there are not.
+    """
+    try:
+        found: object = strategy.signals(blind(paths))
+    except Exception as error:
+        raise StrategyError("", -1, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, Mapping):
+        raise StrategyError("", -1, f"{type(found).__name__} was given: give a mapping of orders to rows")
+    rows = [_rows(order, values, paths.n_ticks) for order, values in found.items()]
+    row = np.concatenate([np.zeros(0, np.int64), *rows])
+    which = np.repeat(np.arange(len(rows)), [len(one) for one in rows])
+    order = np.argsort(row, kind="stable")
+    return Given(tuple(found), row[order], which[order])
+
+
+def _rows(order: object, values: Any, stop: int) -> NDArray[np.int64]:
+    if not isinstance(order, Buy | Sell | Bet):
+        raise StrategyError("", -1, f"{order!r} is no order: give Buy, Sell or Bet")
+    try:
+        rows = np.atleast_1d(np.asarray(values))
+    except (ValueError, TypeError) as error:
+        raise StrategyError("", -1, f"rows of {order!r} are no array ({error}): give whole row numbers") from error
+    if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
+        raise StrategyError("", -1, f"rows of {order!r} are {rows.dtype} of shape {rows.shape}: give whole row numbers")
+    if len(rows) and not (rows.min() >= 0 and rows.max() < stop):
+        raise StrategyError("", -1, f"rows of {order!r} reach from {rows.min()} to {rows.max()}: there are {stop} rows")
+    return rows.astype(np.int64)
+
+
+def blind(paths: Paths) -> Paths:
+    """Hide what nobody knows while a game lives: its rug, and every figure of its summary that the end decides."""
+    rows = paths.games.num_rows
+    columns = [
+        paths.games.column(field.name) if field.name in _KNOWN else pa.nulls(rows, field.type) for field in SCHEMA
+    ]
+    games = pa.Table.from_arrays(columns, schema=SCHEMA)
+    hidden = np.full(rows, -1, np.int64), np.full(rows, np.nan)
+    seen = paths.tick[:], paths.price[:]  # views of what is read-only: nobody can make them writeable
+    return replace(paths, games=games, tick=seen[0], price=seen[1], rug_tick=hidden[0], rug_price=hidden[1])
+
+
+def check_look_ahead(strategy: Vectorised, paths: Paths, orders: Given, *, games: int = 64, seed: int = 0) -> None:
+    """Run a strategy on some games that are cut at a random tick: what it orders before the cut must be the same.
+
+    It finds look-ahead where it changes an order of those games; a clean check is no proof.
+
+    Raises
+    ------
+    LookAhead
+        When an order before the cut differs; the message names game and tick.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(paths))[:games])
+    lengths = paths.lengths[chosen]
+    kept = np.ceil(lengths * rng.random(len(chosen))).astype(np.int64)
+    chosen, kept = chosen[kept > 0], kept[kept > 0]
+    if not len(chosen):
+        return
+    start = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    rows = np.arange(start[-1]) + np.repeat(paths.start[chosen] - start[:-1], kept)
+    games_table = paths.games.take(pa.array(chosen))
+    cut = Paths(
+        games_table, start, paths.tick[rows], paths.price[rows], paths.rug_tick[chosen], paths.rug_price[chosen]
+    )
+    again = given(strategy, cut)
+    seen = np.isin(orders.row, rows)
+    names = [repr(order) for order in orders.orders]  # NaN is not equal to itself, its name is
+    again_names = [repr(order) for order in again.orders]
+    whole = {(row, names[one]) for row, one in zip(orders.row[seen].tolist(), orders.which[seen].tolist(), strict=True)}
+    short = {(row, again_names[one]) for row, one in zip(rows[again.row].tolist(), again.which.tolist(), strict=True)}
+    differ = sorted(row for row, _ in whole ^ short)
+    if differ:
+        game = int(np.searchsorted(paths.start, differ[0], side="right")) - 1
+        raise LookAhead(
+            f"the strategy looks ahead: in game {paths.game_ids[game]!r} at tick {paths.tick[differ[0]]} it orders "
+            "otherwise when the game is cut after that; let no row depend on a later one"
+        )
+
+
+def play(orders: Given, paths: Paths, exact: ExactPrices, account: Account) -> Played:
+    """Carry orders out, game after game, with the same account as a strategy that is asked at each tick."""
+    game_ids, rugs = paths.game_ids, paths.rug_tick.tolist()
+    numbers = np.searchsorted(paths.start, orders.row, side="right") - 1
+    known = ~np.isnan(paths.price[orders.row])  # nobody can trade where a live row has no price
+    first = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
+    stop = [*first[1:], len(numbers)]
+    rows, which, ticks = (one.tolist() for one in (orders.row, orders.which, paths.tick[orders.row]))
+    given_at, price_at, rug_at, execute = orders.orders, exact.at, exact.rug, account.execute
+    balances: list[Decimal] = []
+    for begin, end, number in zip(first, stop, numbers[first].tolist(), strict=False):
+        balances += [account.balance] * (number - len(balances))  # games without an order change nothing
+        account.open(game_ids[number])
+        for place in range(begin, end):
+            tick = ticks[place]
+            if account.bet is not None:
+                account.live(tick)
+            if known[place]:
+                execute(given_at[which[place]], tick, price_at(rows[place]))
+        if rugs[number] >= 0:
+            account.rug(rugs[number], rug_at(number))
+        else:
+            account.live(int(paths.tick[paths.start[number + 1] - 1]))
+            account.void()
+        balances.append(account.balance)
+    balances += [account.balance] * (len(game_ids) - len(balances))
+    return Played(game_ids, paths.lengths.tolist(), balances, (paths.rug_tick >= 0).tolist())

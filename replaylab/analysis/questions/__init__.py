@@ -1,0 +1,1 @@
+"""One question a module: survival, hazard, peaks, durations, side bets, entries, features, volatility."""

@@ -1,0 +1,100 @@
+"""Followed: what became of games after a tick, where some records end too early to tell. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replaylab.analysis.price_paths.paths import Paths
+from replaylab.analysis.questions.interval import wilson
+
+Ints = NDArray[np.int64]
+
+
+class Followed:
+    """Games seen live at each of some ticks, and what became of them 1, 2, ... ticks later.
+
+    Parameters
+    ----------
+    known : Paths
+    at : int64 array
+        Ticks from which games are followed, sorted, each once.
+    longest : int
+        For how many ticks.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> seen = Followed(Paths.of_arrays(*price_arrays(100, seed=1)), np.array([0, 50]), 40)
+    >>> seen.games.tolist()
+    [100, 77]
+    """
+
+    def __init__(self, known: Paths, at: Ints, longest: int) -> None:
+        self.at = at
+        place = np.minimum(np.searchsorted(at, known.tick), len(at) - 1)
+        rows = np.flatnonzero(at[place] == known.tick)
+        left, rugged = ticks_left(known)
+        cell = place[rows] * (longest + 2) + np.minimum(left[rows], longest + 1)
+        shape = (len(at), longest + 2)
+
+        def counted(which: NDArray[np.bool_]) -> Ints:
+            return np.bincount(cell[which], minlength=shape[0] * shape[1]).reshape(shape)
+
+        rugs, ends = counted(rugged[rows]), counted(~rugged[rows])
+        self.games = rugs.sum(axis=1) + ends.sum(axis=1)
+        self.wins = rugs.cumsum(axis=1)[:, :-1]
+        self.cut = ends.cumsum(axis=1)[:, :-1]  # ends after exactly d ticks: alive then, so not cut for a window of d
+        at_risk = self.games[:, None] - self.wins[:, :-1] - self.cut[:, :-1]
+        rugs = rugs[:, 1:-1]
+        share = np.divide(rugs, at_risk, out=np.zeros(rugs.shape), where=at_risk > 0)
+        self.alive = np.cumprod(1 - share, axis=1)
+        spread = at_risk * (at_risk - rugs)
+        self.greenwood = np.cumsum(np.divide(rugs, spread, out=np.zeros(rugs.shape), where=spread > 0), axis=1)
+        self.followed = at_risk > 0
+
+    def columns(self, windows: Ints, confidence: float) -> dict[str, Any]:
+        """Give counts and rates, tick after tick, each for all windows."""
+        wins = self.wins[:, windows]
+        cut = self.cut[:, windows - 1]
+        games = np.repeat(self.games[:, None], len(windows), axis=1)
+        losses = games - wins - cut
+        settled = wins + losses
+        alive = self.alive[:, windows - 1]
+        alive = np.where(self.followed[:, windows - 1] | (alive == 0), alive, np.nan)
+        variance = alive**2 * self.greenwood[:, windows - 1]
+        size = np.divide(alive * (1 - alive), variance, out=settled.astype(np.float64), where=variance > 0)
+        low, high = wilson(1 - alive, size, confidence=confidence)
+        rate = np.divide(wins, settled, out=np.full(wins.shape, np.nan), where=settled > 0)
+        found = {
+            "tick": np.repeat(self.at[:, None], len(windows), axis=1),
+            "window": np.repeat(windows[None, :], len(self.at), axis=0),
+            "n_games": games,
+            "wins": wins,
+            "losses": losses,
+            "cut": cut,
+            "win_rate": 1 - alive,
+            "low": low,
+            "high": high,
+            "settled_rate": rate,
+        }
+        return {name: values.ravel() for name, values in found.items()}
+
+
+def ticks_left(known: Paths) -> tuple[Ints, NDArray[np.bool_]]:
+    """Ticks from each live tick to the rug, or to the last live tick where no rug was recorded; and which it is.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> left, rugged = ticks_left(Paths.of_arrays(*price_arrays(1, seed=1)))
+    >>> int(left[-1]), bool(rugged.all())
+    (1, True)
+    """
+    last = known.tick[known.start[1:] - 1].astype(np.int64)
+    rugged = known.rug_tick >= 0
+    end: Ints = np.where(rugged, known.rug_tick, last)
+    left = np.repeat(end, known.lengths) - known.tick.astype(np.int64)
+    return left, np.repeat(rugged, known.lengths)

@@ -1,0 +1,253 @@
+"""Side bets: how often a bet on an early rug wins, and what it is worth.
+
+A bet made at tick `start` of a live game wins if and only if R - start <= window, R being the tick of the rug. It pays
+a total return, 5 for a stake of 1, so it breaks even when 20 % win; see `odds`. Bets of the presale start at tick 0.
+
+What is not known is not a loss: a record that ends alive before `start + window` says nothing about such a bet. These
+bets are counted as `cut`, and the rate is the Kaplan-Meier estimate from `start` on, which uses every tick that was
+followed. Counting only those that were settled favours wins, as a win settles a bet earlier than a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replaylab.analysis.price_paths.arguments import one_of, some_games, whole, wholes
+from replaylab.analysis.price_paths.paths import Paths, Source, paths
+from replaylab.analysis.price_paths.selection import Selection
+from replaylab.analysis.questions.followed import Followed, ticks_left
+from replaylab.analysis.questions.interval import ratio_by_game
+from replaylab.analysis.questions.odds import expected_value, kelly, payout
+from replaylab.errors import AnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WINDOW: Final = 40
+PAYS: Final = 5
+TICKS: Final = (0, 50, 100, 150, 200, 250, 300, 400, 500)
+VALUES: Final = ("expected_value", "win_rate", "low", "high", "kelly", "settled_rate", "n_games", "wins", "cut")
+Ints = NDArray[np.int64]
+
+
+def sidebet_table(
+    source: Source,
+    *,
+    ticks: Iterable[int] = TICKS,
+    window: int | Sequence[int] = WINDOW,
+    pays: object = PAYS,
+    where: Selection | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Win rate and worth of a side bet made at a tick, one bet a game that was seen live at that tick.
+
+    It does not say which tick is best: over many ticks some rate is the highest by chance alone, and the intervals are
+    each for one tick chosen beforehand. Where the rug comes with the same chance at every tick, all rates are the same.
+
+    Parameters
+    ----------
+    source : Store, path, Paths, or sequence of Segment
+    ticks : iterable of int
+        Ticks at which bets are made, from 0.
+    window : int or sequence of int
+        Ticks within which the rug must come; several windows give a row each.
+    pays : int, str, Decimal or float
+        Total return for a stake of 1, above 1.
+    where : Selection, optional
+        Which games. Taking only complete ones, or those whose rug was seen, lowers the age that games reach, as long
+        ones are cut more often; by default every game counts that was seen live at the tick.
+    confidence : float
+        Of `low` and `high`.
+
+    Returns
+    -------
+    DataFrame
+        One row a tick and window: `tick`, `window`, `n_games` (seen live at the tick, which must itself be in the
+        record), `wins`, `losses`, `cut` (not known), `win_rate` (Kaplan-Meier from the tick on: wins / n_games where
+        nothing was cut), `low`, `high` (Wilson score interval, at the effective sample size where bets were cut),
+        `settled_rate` (wins / (wins + losses), too high where bets were cut), `expected_value` (mean profit a bet, in
+        stakes), `kelly` (0 for a losing bet). NaN where no game was seen. `attrs` holds `n_games`, `n_ticks` (of all
+        games asked), `pays`, `break_even`, `confidence`.
+
+    Raises
+    ------
+    AnalysisError
+        When there is no game, none with a rug, a tick is negative, a window is below 1 or longer than every game,
+        or the payout is not above 1.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> found = sidebet_table(Paths.of_arrays(*price_arrays(10_000, seed=1)), ticks=[0, 100])
+    >>> found[["tick", "n_games", "wins", "cut"]].to_numpy().tolist()
+    [[0, 10000, 1833, 0], [100, 6070, 1064, 0]]
+    >>> bool(((found["low"] < 0.1817) & (0.1817 < found["high"])).all())
+    True
+    """
+    import pandas as pd
+
+    paying, known = payout(pays), _with_rugs(paths(source, where=where))
+    at = wholes("ticks", ticks, least=0)
+    windows = _windows("window", window, known)
+    counts = Followed(known, at, int(windows[-1]))
+    columns = counts.columns(windows, confidence)
+    columns["expected_value"] = expected_value(columns["win_rate"], paying)
+    columns["kelly"] = kelly(columns["win_rate"], paying)
+    frame = pd.DataFrame(columns)
+    frame.attrs = {"n_games": known.n_games, "n_ticks": known.n_ticks, "pays": paying}
+    frame.attrs |= {"break_even": float(1 / paying), "confidence": confidence}
+    return frame
+
+
+def sidebet_heatmap(
+    source: Source,
+    *,
+    ticks: Iterable[int] = range(0, 501, 25),
+    windows: Sequence[int] = tuple(range(10, 101, 10)),
+    value: str = "expected_value",
+    pays: object = PAYS,
+    min_games: int = 1,
+    where: Selection | None = None,
+) -> pd.DataFrame:
+    """One value of `sidebet_table` for every tick (rows) and window (columns), as a heat map shows it.
+
+    Cells of a row rest on the same games, and neighbours in a column on nearly the same: a warm patch is one
+    observation, not many. `value="low"` beside `"win_rate"` shows what is left of it.
+
+    Parameters
+    ----------
+    source, pays, where
+        As for `sidebet_table`.
+    ticks, windows
+        Ticks at which bets are made, and ticks within which the rug must come.
+    value : str
+        A column of `sidebet_table`: expected_value, win_rate, low, high, kelly, settled_rate, n_games, wins or cut.
+    min_games : int
+        Cells with fewer games are NaN.
+
+    Returns
+    -------
+    DataFrame
+        Index `tick`, columns `window`; `attrs` as for `sidebet_table`, and `value`.
+
+    Raises
+    ------
+    AnalysisError
+        As for `sidebet_table`, and when there is no such value.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> found = sidebet_heatmap(Paths.of_arrays(*price_arrays(10_000, seed=1)), ticks=[0, 50], windows=[20, 40, 80])
+    >>> found.shape, bool((found[20] < found[80]).all())
+    ((2, 3), True)
+    """
+    import pandas as pd
+
+    one_of("value", value, VALUES)
+    least = whole("min_games", min_games, least=1)
+    table = sidebet_table(source, ticks=ticks, window=windows, pays=pays, where=where)
+    wide = table.pivot(index="tick", columns="window")  # noqa: PD010 every cell is one row: nothing to aggregate
+    found = pd.DataFrame(wide[value]).where(wide["n_games"] >= least)
+    found.attrs = {**table.attrs, "value": value}
+    return found
+
+
+def sidebet_pooled(
+    source: Source,
+    *,
+    edges: Sequence[int] = (0, 50, 100, 200, 300, 500),
+    window: int = WINDOW,
+    pays: object = PAYS,
+    where: Selection | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Win rate of bets made at every live tick of an age, all ticks of a game pooled.
+
+    Pooled bets are not independent: those of one game win or lose together, up to `window` of them by one rug. The
+    interval therefore draws whole games. Long games weigh more here than in `sidebet_table`.
+
+    Parameters
+    ----------
+    source, window, pays, where
+        As for `sidebet_table`.
+    edges : sequence of int
+        Ages in ticks at which a group begins; each ends where the next begins, the last never.
+    confidence, resamples, seed
+        Of the interval by bootstrap over games; 0 resamples give none.
+
+    Returns
+    -------
+    DataFrame
+        One row a group: `from_tick`, `to_tick` (exclusive; -1 for none), `n_games`, `n_ticks` (bets that were settled),
+        `wins`, `cut` (bets not settled, left out), `win_rate`, `low`, `high`, `expected_value`, `kelly`. A bet that
+        wins is settled sooner than one that loses, so the rate is too high by at most cut / n_ticks.
+
+    Raises
+    ------
+    AnalysisError
+        As for `sidebet_table`.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> found = sidebet_pooled(Paths.of_arrays(*price_arrays(2_000, seed=1)), edges=[0, 200], resamples=200)
+    >>> bool(((found["low"] < 0.1817) & (0.1817 < found["high"])).all())
+    True
+    """
+    import pandas as pd
+
+    paying, known = payout(pays), _with_rugs(paths(source, where=where))
+    begins = wholes("edges", edges, least=0)
+    within = int(_windows("window", whole("window", window, least=1), known)[0])
+    left, rugged = ticks_left(known)
+    group = np.searchsorted(begins, known.tick, side="right") - 1
+    won, lost = rugged & (left <= within), np.where(rugged, left > within, left >= within)
+    cell = known.game_of_tick * len(begins) + group
+    shape = (known.n_games, len(begins))
+
+    def per_game(bets: NDArray[np.bool_]) -> NDArray[np.float64]:
+        inside = bets & (group >= 0)
+        return np.bincount(cell[inside], minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+    wins, settled, cut = per_game(won), per_game(won | lost), per_game(~won & ~lost)
+    bets = settled.sum(axis=0)
+    rate = np.divide(wins.sum(axis=0), bets, out=np.full(len(begins), np.nan), where=bets > 0)
+    low, high = ratio_by_game(wins, settled, confidence=confidence, resamples=resamples, seed=seed)
+    frame = pd.DataFrame(
+        {
+            "from_tick": begins,
+            "to_tick": np.append(begins[1:], -1),
+            "n_games": (settled > 0).sum(axis=0),
+            "n_ticks": bets.astype(np.int64),
+            "wins": wins.sum(axis=0).astype(np.int64),
+            "cut": cut.sum(axis=0).astype(np.int64),
+            "win_rate": rate,
+            "low": low,
+            "high": high,
+            "expected_value": expected_value(rate, paying),
+            "kelly": kelly(rate, paying),
+        }
+    )
+    frame.attrs = {"n_games": known.n_games, "n_ticks": known.n_ticks, "pays": paying, "confidence": confidence}
+    return frame
+
+
+def _with_rugs(known: Paths) -> Paths:
+    if not (some_games(known).rug_tick >= 0).any():
+        raise AnalysisError(f"games={known.n_games}: none of them has a recorded rug, so no bet is known to have won")
+    return known
+
+
+def _windows(name: str, windows: int | Sequence[int], known: Paths) -> Ints:
+    found = wholes(name, windows, least=1)
+    longest = int(max(known.rug_tick.max(), known.tick.max()))
+    if found[-1] > longest:
+        raise AnalysisError(f"{name}={found[-1]}: no game is that long; the longest has {longest} ticks")
+    return found

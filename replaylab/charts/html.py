@@ -1,0 +1,255 @@
+"""Cards: how a game, a store and a report look in a notebook. Plain HTML without scripts, readable in light and dark.
+
+Colours come from the theme of JupyterLab, with a fallback for viewers that have none; where styles are taken away, as
+on GitHub, a card is still text and a table. The same input gives the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replaylab.tick import price_text
+
+_BORDER: Final = "1px solid var(--jp-border-color2,#bdbdbd)"
+_DIM: Final = "opacity:.75"
+_CARD: Final = (
+    f"border:{_BORDER};border-left:4px solid {{}};border-radius:3px;padding:.6em .9em .5em;margin:.2em 0;"
+    "max-width:68em;font-family:var(--jp-ui-font-family,sans-serif);font-size:13px;line-height:1.5;"
+    "color:var(--jp-ui-font-color1,inherit)"
+)
+_FACT: Final = "display:inline-block;margin:0 1.5em .15em 0"
+_BADGE: Final = f"display:inline-block;border:{_BORDER};border-radius:9px;padding:0 .6em;margin:.25em .4em .1em 0"
+_CELL: Final = "text-align:left;padding:.1em 1.2em .1em 0;vertical-align:top"
+_NUMBER: Final = "text-align:right;padding:.1em 1.2em .1em 0;vertical-align:top"
+_GOOD, _BAD, _PLAIN = "#009E73", "#D55E00", "#0072B2"
+_ALARM: Final = "color:var(--jp-error-color1,#d32f2f)"
+_BYTES: Final = {
+    "kept": "#0072B2",
+    "repaired": "#009E73",
+    "quarantined": "#D55E00",
+    "blank": "#9e9e9e",
+    "known": "#CC79A7",
+}
+_REPAIRED: Final = {
+    "merged_line": "repaired: whole ticks taken out",
+    "torn_object": "repaired: what was cut off is null",
+}
+_SHOWN: Final = 20  # rows of a table; the rest is counted
+
+
+def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
+    """Give the card of a game: its ticks, peak, rug and times, and what it lacks.
+
+    Examples
+    --------
+    >>> from replaylab.storage.game_summary import SCHEMA
+    >>> "never live" in game_card("20310102-0000000000004000", dict.fromkeys(SCHEMA.names))
+    True
+    """
+    facts = [
+        ("live ticks", _whole(summary["ticks"])),
+        ("rows", _whole(summary["rows"])),
+        ("peak", _at(summary["peak"], summary["peak_tick"])),
+        ("rug", _at(summary["rug_price"], summary["rug_tick"])),
+        ("time", _span(summary["start"], summary["end"])),
+    ]
+    lacks = _lacks(summary)
+    badges = lacks or [("complete", _GOOD)]
+    shown = "".join(f'<span style="{_BADGE};border-color:{color}">{escape(text)}</span>' for text, color in badges)
+    sources = ", ".join(summary["sources"] or [])
+    return _card(
+        _GOOD if summary["complete"] else _BAD,
+        f"Game {game_id}",
+        _facts(facts)
+        + f"<div>{shown}</div>"
+        + (f'<div style="{_DIM}">from {escape(sources)}</div>' if sources else ""),
+    )
+
+
+def _lacks(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Give what a game lacks, and its colour; nothing for a complete game."""
+    found: list[tuple[str, str]] = []
+    if not summary["ticks"]:
+        found.append(("never live", _BAD))
+    if summary["late_start"]:
+        found.append((f"first seen at tick {summary['first_tick']:,}", _BAD))
+    if summary["gaps"]:
+        missing, gaps = summary["missing_ticks"], summary["gaps"]
+        found.append(
+            (f"{missing:,} ticks missing in {gaps:,} gaps" if gaps > 1 else f"{missing:,} missing in 1 gap", _BAD)
+        )
+    if summary["censored"]:
+        found.append(("end not seen", _BAD))
+    if summary["double_rug"]:
+        found.append(("double rug", _BAD))
+    if summary["ticks"] and not found and not summary["complete"]:
+        found.append(("not complete", _BAD))
+    if summary["repaired"]:
+        found += [] if found else [("complete", _GOOD)]
+        found.append((f"{summary['repaired']:,} rows repaired", _PLAIN))
+    return found
+
+
+def store_card(store: Any) -> str:
+    """Give the card of a `Store`: what it holds, from when to when, how complete it is, and what is damaged.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> "2 games" in store_card(rl.open_store(folder + "/store"))
+    True
+    """
+    games, segments = store.games_table(), store.segments()
+    counts = {name: _true(games, name) for name in ("complete", "late_start", "censored", "double_rug")}
+    counts["never live"] = int(pc.sum(pc.equal(games.column("ticks"), 0)).as_py() or 0)
+    counts["ticks missing"] = int(pc.sum(pc.greater(games.column("gaps"), 0)).as_py() or 0)
+    facts = [
+        ("rows", _whole(store.rows)),
+        ("segments", _whole(len(segments))),
+        ("time", _span(pc.min(games.column("start")).as_py(), pc.max(games.column("end")).as_py())),
+    ]
+    body = _facts(facts)
+    if games.num_rows:
+        body += _facts((name.replace("_", " "), _whole(count)) for name, count in counts.items() if count)
+    else:
+        body += f'<div style="{_DIM}">Nothing is stored yet; <code>replaylab.convert</code> fills it.</div>'
+    if store.damaged:
+        body += _alarm(f"{len(store.damaged):,} damaged, left out", store.damaged.values())
+    title = f"{_plural(games.num_rows, 'game')} in {store.path}"
+    return _card(_BAD if store.damaged else _PLAIN, title, body)
+
+
+def report_card(report: Any) -> str:
+    """Give the card of a `ConversionReport`: the account of every byte, the reasons, and the sources to look at.
+
+    Examples
+    --------
+    >>> from replaylab.conversion.report import ConversionReport
+    >>> "Every byte is accounted for" in report_card(ConversionReport(store="store", source_tz="UTC"))
+    True
+    """
+    words = "Every byte is accounted for" if report.balanced else "The bytes do not add up"
+    status = dict.fromkeys(("converted", "grown", "known", "unreadable"), 0)
+    for one in report.sources:
+        status[one.status] += 1
+    facts = [
+        *((f"sources {name}", _whole(count)) for name, count in status.items() if count),
+        ("ticks stored", _whole(report.ticks_stored)),
+        *([("known before", _whole(report.ticks_known))] if report.ticks_known else []),
+        *([("quarantined", _whole(report.ticks_quarantined))] if report.ticks_quarantined else []),
+        *([("prices filled in, now null", _whole(report.price_filled))] if report.price_filled else []),
+        ("new segments", _whole(report.segments)),
+    ]
+    body = _facts(facts) + _account(report, words) + _reasons(report.reasons) + _attention(report.sources)
+    if report.zoneless_times:
+        zone = f"{_plural(report.zoneless_times, 'time')} without a zone, read as {report.source_tz}"
+        doubt = f"; {report.doubtful_times:,} shown twice or never by that clock" if report.doubtful_times else ""
+        body += f'<div style="{_DIM}">{escape(zone + doubt)}</div>'
+    return _card(_GOOD if report.ok else _BAD, f"Conversion into {report.store}", body)
+
+
+def _account(report: Any, words: str) -> str:
+    """Give the account of bytes as a bar and as a sum."""
+    amounts = {kind: int(getattr(report, f"bytes_{kind}")) for kind in _BYTES}
+    total = max(sum(amounts.values()), 1)
+    parts = "".join(
+        f'<i title="{amount:,} {kind}" style="background:{_BYTES[kind]};flex:{100 * amount / total:.4f} 0 3px"></i>'
+        for kind, amount in amounts.items()
+        if amount
+    )
+    terms = " + ".join(
+        f'<span style="white-space:nowrap"><span style="color:{_BYTES[kind]}">&#9632;</span> {amount:,} {kind}</span>'
+        for kind, amount in amounts.items()
+    )
+    verdict = f'<b style="{"" if report.balanced else _ALARM}">{words}</b>'
+    bar = f'<div style="display:flex;gap:1px;height:10px;margin:.5em 0 .3em">{parts}</div>' if parts else ""
+    return f"{bar}<div>{verdict}: {report.bytes_in:,} in = {terms}</div>"
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    """Give the reasons for repairs and quarantines as a table, the most frequent first."""
+    if not reasons:
+        return ""
+    rows = sorted(reasons.items(), key=lambda item: (item[0] not in _REPAIRED, -item[1], item[0]))
+    cells = [(reason, f"{count:,}", _REPAIRED.get(reason, "quarantined")) for reason, count in rows]
+    return _table(("damage", "count", "what was done"), cells, numbers={1})
+
+
+def _attention(sources: Sequence[Any]) -> str:
+    """Give the sources that are not simply fine as a table."""
+    found = [one for one in sources if one.repaired or one.quarantined or one.status == "unreadable"]
+    if not found:
+        return ""
+    rows = [(one.source, f"{one.repaired:,}", f"{one.quarantined:,}", one.problem) for one in found]
+    width = 4 if any(one.problem for one in found) else 3
+    head = ("source to look at", "repaired", "quarantined", "problem")
+    return _table(head[:width], [row[:width] for row in rows], numbers={1, 2})
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int]) -> str:
+    """Give a table, cut after `_SHOWN` rows; columns of numbers stand to the right."""
+    styles = [_NUMBER if place in numbers else _CELL for place in range(len(head))]
+    top = "".join(
+        f'<th style="{style};font-weight:600">{escape(text)}</th>' for style, text in zip(styles, head, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td style="{style}">{escape(text)}</td>' for style, text in zip(styles, row, strict=True))
+        + "</tr>"
+        for row in rows[:_SHOWN]
+    )
+    more = f'<div style="{_DIM}">and {len(rows) - _SHOWN:,} more</div>' if len(rows) > _SHOWN else ""
+    table = f'<table style="border-collapse:collapse;margin:.5em 0 .2em;font-size:13px"><thead><tr>{top}</tr></thead>'
+    return f"{table}<tbody>{body}</tbody></table>{more}"
+
+
+def _card(color: str, title: str, body: str) -> str:
+    return f'<div style="{_CARD.format(color)}"><div style="font-weight:600">{escape(title)}</div>{body}</div>'
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    shown = " ".join(
+        f'<span style="{_FACT}"><span style="{_DIM}">{escape(name)}</span> <b>{escape(value)}</b></span>'
+        for name, value in facts
+    )
+    return f"<div>{shown}</div>"
+
+
+def _alarm(title: str, sentences: Iterable[str]) -> str:
+    shown = "".join(f"<div>{escape(sentence)}</div>" for sentence in list(sentences)[:_SHOWN])
+    return f'<div style="{_ALARM};margin-top:.3em"><b>{escape(title)}</b>{shown}</div>'
+
+
+def _true(table: pa.Table, name: str) -> int:
+    return int(pc.sum(table.column(name)).as_py() or 0)
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _whole(count: int | None) -> str:
+    return f"{count or 0:,}"
+
+
+def _at(price: Any, tick: int | None) -> str:
+    if tick is None:
+        return "none"
+    return f"{'unknown' if price is None else price_text(price)} at tick {tick:,}"
+
+
+def _span(start: datetime | None, end: datetime | None) -> str:
+    """Give a span of time in UTC, the date once when it is the same."""
+    if start is None or end is None:
+        return "not recorded"
+    same = start.date() == end.date()
+    return f"{start:%Y-%m-%d %H:%M:%S} to {end:{'%H:%M:%S' if same else '%Y-%m-%d %H:%M:%S'}} UTC"

@@ -1,0 +1,103 @@
+"""The command line: what is common to all commands, and which there are."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from replaylab.cli import convert, export, play, record, run, stores
+from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
+from replaylab.errors import ReplayLabError, SegmentDamaged, SourceDamaged
+
+
+class _Commands(TyperGroup):
+    """Turns what goes wrong in a command into one line on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (SourceDamaged, SegmentDamaged) as error:
+            code, problem = PROBLEM, str(error)
+        except ReplayLabError as error:
+            code, problem = COULD_NOT_RUN, str(error)
+        except BrokenPipeError:
+            _leave_pipe()
+            raise typer.Exit(READER_GONE) from None
+        except KeyboardInterrupt:
+            code, problem = INTERRUPTED, "interrupted"
+        except OSError as error:
+            code, problem = COULD_NOT_RUN, f"{error.filename or 'error'}: {error.strerror or error}"
+        complain(problem)
+        raise typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    logging.getLogger("replaylab").addHandler(logging.NullHandler())  # the commands say themselves what is left out
+    try:
+        app(prog_name="replaylab")
+    finally:
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+
+
+def _leave_pipe() -> None:
+    """Give standard output to nobody, so that leaving does not fail on the closed pipe again."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, sys.stdout.fileno())
+    os.close(nobody)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 typer calls it so
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"replaylab {version('replaylab')}")
+        raise typer.Exit(FINE)
+
+
+@app.callback()
+def _replaylab(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Flight recorder and replay lab for tick streams: exact, crash-safe, every byte accounted for."""
+
+
+# in the order in which --help lists them
+_COMMANDS: Final = (
+    convert.convert,
+    record.record,
+    record.recover,
+    stores.info,
+    stores.verify,
+    stores.compact,
+    convert.simulate,
+    stores.stats,
+    run.run,
+    export.export,
+    export.plot,
+    play.play,
+)
+for _command in _COMMANDS:
+    app.command(epilog=EXIT_CODES)(_command)

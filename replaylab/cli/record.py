@@ -1,0 +1,276 @@
+"""Commands on recordings that are being made: record a stream, and seal what recorders have left behind."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
+
+import typer
+
+from replaylab.cli.exit_codes import INTERRUPTED, PROBLEM, complain, finish
+from replaylab.cli.options import AsJson, NoProgress, StorePath
+from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
+
+if TYPE_CHECKING:
+    from replaylab.cli.record_status import Monitor
+    from replaylab.recording.pipe import Intake
+    from replaylab.recording.recorder import Recorder
+    from replaylab.settings import Settings
+
+_READ_BYTES: Final = 1 << 20
+_LOOK_SECONDS: Final = 0.25  # in silence, between two looks at what the recorder does
+_PATIENCE_SECONDS: Final = 0.5  # for a sync, before a signal is listened for and the ticks are offered again
+_ACK_SECONDS: Final = 0.05  # the same, while somebody waits to hear that ticks are durable
+
+
+def record(  # noqa: PLR0913 the options of the command
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Folder of the store, made when it is not there.")],
+    *,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="Read this file or named pipe, not standard input.")
+    ] = None,
+    durability: Annotated[
+        str, typer.Option(metavar="MODE", help="group, tick or none: when ticks are synced.")
+    ] = "group",
+    buffer: Annotated[int | None, typer.Option(metavar="N", help="Ticks between two syncs; 100 unless set.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="Longest time between two syncs; 10 unless set.")
+    ] = None,
+    overflow: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE", help="When ticks cannot be written yet: block makes the writer wait, refuse counts them."
+        ),
+    ] = "block",
+    source_tz: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Zone of times that carry none; UTC unless set.")
+    ] = None,
+    ack: Annotated[bool, typer.Option("--ack", help="Print a receipt as a line of JSON for each batch read.")] = False,
+    no_progress: NoProgress = False,
+    json: AsJson = False,
+) -> None:
+    """Record ticks from standard input.
+
+    One tick a line, in any form that convert reads. A line that is none is refused, told, counted and kept, and the
+    recording goes on. Ends with the input, or at Ctrl-C or SIGTERM, with all that was acknowledged on disk.
+    """
+    from replaylab.cli.record_status import Monitor, count_of, show_recorded
+    from replaylab.cli.tables import show_json
+    from replaylab.recording.recorder import Recorder
+    from replaylab.settings import checked_choice
+
+    settings = _settings(buffer, seconds, source_tz)
+    checked_choice("durability", durability, ("group", "tick", "none"))
+    checked_choice("overflow", overflow, ("block", "refuse"))
+    live = sys.stderr.isatty() and not no_progress
+    monitor = Monitor(sys.stderr, live=live, columns=lambda: shutil.get_terminal_size().columns)
+    with _opened(source) as descriptor, _Stop() as stop:
+        recorder = Recorder(
+            store,
+            durability=cast("Any", durability),
+            overflow=cast("Any", overflow),
+            overflow_seconds=_PATIENCE_SECONDS,
+            on_event=monitor.happened,
+            settings=settings,
+        )
+        told = _run(recorder, descriptor, stop, monitor, settings, waits=overflow == "block", ack=ack)
+    if json:
+        print(jsonlib.dumps({"report": told}), flush=True) if ack else show_json(told)  # noqa: T201 with --ack, a line
+    elif ack:
+        complain(
+            f"{count_of(told['ticks'], 'tick')} recorded in {told['path']}, {sum(told['refused'].values()):,} refused"
+        )
+    else:
+        show_recorded(told)
+    refused = sum(told["refused"].values())
+    problems = [told["problem"]] if told["problem"] else []
+    problems += [f"{count_of(refused, 'line')} refused"] if refused else []
+    if stop.signal:
+        complain(*problems, f"interrupted by {signal.Signals(stop.signal).name}")
+        raise typer.Exit(INTERRUPTED)
+    finish(*problems)
+
+
+def recover(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
+    """Seal what recorders that have died left in their journals.
+
+    Those that a recorder is writing stay as they are. May be run at any time, and again; opening a store does the same.
+    """
+    from replaylab.cli.record_status import show_recovery
+    from replaylab.cli.tables import show_json
+    from replaylab.storage.recovery import recover as library_recover
+
+    report = library_recover(store, progress=not no_progress and sys.stderr.isatty())
+    show_json(report, ok=report.ok, ticks=report.ticks) if json else show_recovery(report)
+    if not report.ok:
+        complain("journals are left that nobody is writing: see the reasons")
+        raise typer.Exit(PROBLEM)
+
+
+def _settings(buffer: int | None, seconds: float | None, source_tz: str | None) -> Settings:
+    from replaylab.settings import current
+
+    given = {"buffer_ticks": buffer, "sync_seconds": seconds, "source_tz": source_tz}
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if buffer is not None and buffer > current().max_unsynced_ticks:
+        raise SettingsError(
+            f"1 setting is out of bounds\n- --buffer {buffer}: above max_unsynced_ticks={current().max_unsynced_ticks}"
+        )
+    return current().changed(**asked) if asked else current()
+
+
+@contextmanager
+def _opened(source: str | None) -> Iterator[int]:
+    """Give the descriptor to read from; a file is opened before a store is made."""
+    if source is None:
+        if sys.stdin is None:
+            raise SourceNotFound("standard input is closed; pipe ticks into it, or name a file with --from")
+        yield sys.stdin.fileno()
+        return
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise SourceNotFound(f"{source}: no such file; leave out --from to read standard input") from None
+    except PermissionError:
+        raise SourceUnreadable(f"{source}: no permission to read it") from None
+    try:
+        if os.path.isdir(source):  # noqa: PTH112 the name as it was given
+            raise SourceUnreadable(f"{source}: a folder; record reads one file, `replaylab convert` reads folders")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class _Stop:
+    """Hears SIGINT and SIGTERM, the first of them only; a second one ends the process in the usual way."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
+        self.awake, self._alarm = os.pipe()
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+        os.close(self.awake)
+        os.close(self._alarm)
+
+    def _hear(self, number: int, _frame: object) -> None:
+        self.signal = number
+        os.write(self._alarm, b"!")
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, and give whether to go on."""
+        return not select.select([self.awake], [], [], seconds)[0]
+
+
+def _run(
+    recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, settings: Settings, *, waits: bool, ack: bool
+) -> dict[str, Any]:
+    """Record until the stream or the recorder ends, or a signal comes; give the report."""
+    from replaylab.parsing.line_reader import LineReader
+    from replaylab.recording.pipe import Intake
+    from replaylab.recording.refusals import Refusals
+
+    reader, refusals = LineReader(settings.source_tz), Refusals(recorder.path, recorder.run)
+
+    def wait(seconds: float) -> bool:
+        monitor.show(recorder.status(), intake.counts)
+        return waits and stop.wait(seconds)
+
+    intake = Intake(recorder, reader, refusals, monitor.refused, wait, settings.max_unsynced_ticks)
+    receipts = _Receipts(recorder, intake, monitor) if ack else None
+    try:
+        if descriptor == 0 and os.isatty(0):
+            monitor.say("reading ticks from the terminal, one a line; Ctrl-D ends")
+        _read(recorder, descriptor, stop, monitor, intake, receipts)
+        intake.finish()
+    finally:
+        report = recorder.stop()
+        refusals.close()
+        monitor.close()
+    if receipts is not None:
+        receipts.give()
+    if refusals.last_error:
+        monitor.say(f"refused lines could not all be kept: {refusals.last_error}")
+    told = asdict(report) | asdict(intake.counts)
+    bytes_in = told.pop("bytes")
+    return told | {
+        "path": str(report.path),
+        "refused": dict(intake.counts.refused),
+        "journal_bytes": report.bytes,
+        "bytes": bytes_in,
+        "refused_path": str(refusals.path) if refusals.kept else None,
+        "refused_kept": refusals.kept,
+        "zoneless_times": reader.zoneless_times,
+        "source_tz": settings.source_tz,
+        "durability": recorder.status().durability,
+        "interrupted": bool(stop.signal),
+    }
+
+
+def _read(
+    recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, intake: Intake, receipts: _Receipts | None
+) -> None:
+    """Hand over what comes as it comes: a slow writer is answered at once, a fast one in large pieces."""
+    while not stop.signal and not intake.over:
+        quiet = _ACK_SECONDS if receipts is not None and receipts.waiting else _LOOK_SECONDS
+        ready = select.select([descriptor, stop.awake], [], [], quiet)[0]
+        if descriptor in ready:
+            try:
+                data = os.read(descriptor, _READ_BYTES)
+            except BlockingIOError:  # a writer that has left its end of a terminal so
+                time.sleep(_ACK_SECONDS)
+                continue
+            if not data:
+                return
+            intake.feed(data)
+        if receipts is not None:
+            receipts.give()
+        monitor.show(recorder.status(), intake.counts)
+
+
+class _Receipts:
+    """Prints how far ticks are accepted and durable, a line each time that this has changed."""
+
+    def __init__(self, recorder: Recorder, intake: Intake, monitor: Monitor) -> None:
+        self._recorder, self._intake, self._monitor = recorder, intake, monitor
+        self._last: tuple[int, int, int] | None = None
+        self._heard = True
+
+    @property
+    def waiting(self) -> bool:
+        """Whether ticks are told as accepted that are not told as durable yet."""
+        return self._heard and self._last is not None and self._last[1] > self._last[2]
+
+    def give(self) -> None:
+        """Print a receipt when there is something new to tell."""
+        status, counts = self._recorder.status(), self._intake.counts
+        new = counts.lines, status.seq, status.durable_seq
+        if not self._heard or new == self._last:
+            return
+        self._last = new
+        told = {"lines": new[0], "accepted": counts.accepted, "refused": sum(counts.refused.values())}
+        try:
+            print(jsonlib.dumps(told | {"seq": new[1], "durable_seq": new[2]}), flush=True)  # noqa: T201 the answer
+        except OSError as error:  # whoever waited is gone; what comes is recorded all the same
+            self._heard = False
+            self._monitor.say(f"receipts are no longer read ({error.strerror})")

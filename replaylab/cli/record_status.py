@@ -1,0 +1,256 @@
+"""Monitor: what a person sees of recordings: a line that follows one as it is made, and what became of journals."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from replaylab.cli.tables import plain, show_pairs
+from replaylab.recording.event import RecorderEvent, RecorderEventKind
+
+if TYPE_CHECKING:
+    from replaylab.journals.reader import Recording
+    from replaylab.recording.pipe import Counts
+    from replaylab.recording.status import RecorderStatus
+    from replaylab.storage.recovery import RecoveryReport
+
+TOLD_REFUSALS: Final = 100  # of each reason; the others are counted, and kept
+_EVERY_SECONDS: Final = 0.25  # between two pictures of the live line
+_UNTOLD: Final = frozenset({RecorderEventKind.GAME_STARTED, RecorderEventKind.GAME_ENDED})
+_LISTED: Final = 20
+_CLEAR: Final = "\r\x1b[K"
+
+
+class Monitor:
+    r"""Tells on a stream of text how a recording goes: changes a line each, and on a terminal one line that lives.
+
+    Whatever happens to the stream, the recording goes on.
+
+    Parameters
+    ----------
+    out : text stream
+        Standard error.
+    live : bool
+        Whether to keep a line that is drawn anew.
+    columns : callable
+        Width of the terminal.
+
+    Examples
+    --------
+    >>> import io
+    >>> out = io.StringIO()
+    >>> Monitor(out).refused(17, 17, 1234, "not_json")
+    >>> out.getvalue()
+    'replaylab: line 17 (byte 1234): refused, not_json\n'
+    """
+
+    def __init__(self, out: TextIO, *, live: bool = False, columns: Callable[[], int] = lambda: 80) -> None:
+        self._out = out
+        self._live = live
+        self._columns = columns
+        self._lock = threading.Lock()  # events come on the thread of the recorder
+        self._drawn = ""
+        self._shown_at = self._counted_at = time.monotonic()
+        self._counted = 0
+        self._rate = 0.0
+        self._told: dict[str, int] = {}
+
+    def say(self, text: str) -> None:
+        """Print a line; the live one stays below it."""
+        with self._lock:
+            self._write(f"{_CLEAR if self._drawn else ''}replaylab: {plain(text)}\n{self._drawn}")
+
+    def happened(self, event: RecorderEvent) -> None:
+        """Tell a change of state of the recorder; games are in the live line, and in `status`."""
+        if event.kind not in _UNTOLD:
+            details = ", ".join(f"{name} {_in_words(value)}" for name, value in event.details.items())
+            self.say(f"{event.at:%H:%M:%S} {event.kind.value}" + (f": {details}" if details else ""))
+
+    def refused(self, first: int, last: int, start: int, reason: str) -> None:
+        """Tell where lines were refused and why; after many of one reason only that there are more."""
+        told = self._told[reason] = self._told.get(reason, 0) + 1
+        if told <= TOLD_REFUSALS:
+            lines = f"line {first}" if first == last else f"lines {first} to {last}"
+            self.say(f"{lines} (byte {start}): refused, {reason}")
+        elif told == TOLD_REFUSALS + 1:
+            self.say(f"more lines are refused, {reason}; they are counted and told at the end")
+
+    def show(self, status: RecorderStatus, counts: Counts) -> None:
+        """Draw the live line, four times a second at most."""
+        now = time.monotonic()
+        if not self._live or now - self._shown_at < _EVERY_SECONDS:
+            return
+        self._shown_at = now
+        if now - self._counted_at >= 1:
+            self._rate = (counts.accepted - self._counted) / (now - self._counted_at)
+            self._counted, self._counted_at = counts.accepted, now
+        text = live_line(status, counts, self._rate)[: max(20, self._columns() - 1)]
+        with self._lock:
+            self._drawn = text
+            self._write(f"{_CLEAR}{text}")
+
+    def close(self) -> None:
+        """Leave the live line as it stands."""
+        with self._lock:
+            if self._drawn:
+                self._write("\n")
+            self._drawn, self._live = "", False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # nobody is there to read
+            self._out.write(text)
+            self._out.flush()
+
+
+def _in_words(value: object) -> str:
+    """Give a detail of an event; of a durability its mode, and in brackets when it syncs."""
+    if not isinstance(value, dict):
+        return str(value)
+    bounds = ", ".join(f"{number:g} {unit}" for unit, number in value.items() if unit != "mode")
+    return f"{value.get('mode', '')} ({bounds})" if bounds else str(value.get("mode", ""))
+
+
+def live_line(status: RecorderStatus, counts: Counts, rate: float) -> str:
+    """Give the line that follows a recording: its state, what is safe, how fast, and how much room there is."""
+    parts = [
+        f"{status.state}{'' if status.verdict == 'healthy' else f' ({status.verdict})'}",
+        f"{counts.accepted:,} accepted",
+        f"{status.durable_seq + 1:,} durable",
+        f"{sum(counts.refused.values()):,} refused",
+        f"{rate:,.0f} ticks/s",
+        "disk gone" if status.free_bytes < 0 else f"{status.free_bytes / 1e9:,.1f} GB free",
+        plain(status.game_id or ""),
+    ]
+    return " | ".join(part for part in parts if part)
+
+
+def show_recorded(told: dict[str, Any]) -> None:
+    """Print what a recording from a stream came to."""
+    refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(told["refused"].items()))
+    other = told["control"] + told["annotation"] + told["blank"]
+    show_pairs(
+        {
+            "recorded": f"{count_of(told['ticks'], 'tick')} -> {told['path']}",
+            "lines": f"{told['lines']:,} = {told['accepted']:,} ticks + {sum(told['refused'].values()):,} refused + "
+            f"{other:,} control, comment or blank",
+            "refused": refused,
+            "kept": f"the refused lines are in {told['refused_path']}" if told["refused_path"] else "",
+            "times": f"{told['zoneless_times']:,} without a zone, read as {told['source_tz']}"
+            if told["zoneless_times"]
+            else "",
+            "run": told["run"],
+            "segments": f"{told['segments']:,} made, {count_of(told['journals_left'], 'journal')} left to seal",
+            "durable": "everything" if told["durable"] else "not everything: a power cut now may lose the last ticks",
+        }
+    )
+
+
+def show_recovery(report: RecoveryReport) -> None:
+    """Print what a recovery did with each journal."""
+    done = [one for one in report.journals if one.problem is None]
+    pairs = {"store": report.store, "sealed": f"{count_of(len(done), 'journal')}, {report.ticks:,} ticks"}
+    for one in report.journals:
+        aside = f", {one.quarantined_bytes:,} bytes set aside" if one.quarantined_bytes else ""
+        pairs[one.journal] = f"{one.state}, " + (one.problem or f"{one.ticks:,} ticks{aside}")
+    show_pairs(pairs)
+
+
+def show_recordings(recordings: Sequence[Recording]) -> None:
+    """Print the runs that were recorded into a store: how they ended, what they hold, and what a power cut may cost."""
+    if not recordings:
+        return
+    found = runs_of(recordings)
+    pairs = {"recordings": f"{count_of(len(found), 'run')}, {sum(one['ticks'] for one in found):,} ticks"}
+    for one in found[-_LISTED:]:
+        left = f", {count_of(one['open'], 'journal')} not yet sealed" if one["open"] else ""
+        pairs[f"  {one['run']}"] = f"{one['state']}, {one['ticks']:,} ticks{left}; {bound(one['durability'])}"
+    if len(found) > _LISTED:
+        pairs["  earlier runs"] = f"{len(found) - _LISTED:,} more; --json lists all"
+    show_pairs(pairs)
+
+
+def show_unsealed(left: Sequence[dict[str, Any]]) -> None:
+    """Print which journals are not yet sealed: being written, or left behind."""
+    ticks = sum(one["ticks"] for one in left)
+    if left:
+        show_pairs(
+            {
+                "unsealed": f"{count_of(len(left), 'journal')}, {ticks:,} ticks; a recorder seals its own, "
+                "`replaylab recover` the others",
+                **{f"  {one['journal']}": f"{one['ticks']:,} ticks" for one in left[-_LISTED:]},
+            }
+        )
+
+
+def unsealed(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
+    """Give the journals that are not yet sealed: `journal`, `ticks` and `quarantined_bytes` of each."""
+    return [
+        {"journal": one.journal, "ticks": one.ticks, "quarantined_bytes": one.quarantined_bytes}
+        for one in recordings
+        if one.state == "open"
+    ]
+
+
+def count_of(count: int, noun: str) -> str:
+    """Give a count with its noun.
+
+    Examples
+    --------
+    >>> count_of(1, "journal"), count_of(1_000, "run")
+    ('1 journal', '1,000 runs')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def runs_of(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
+    """Give one entry for each run: the worst state of its journals, its ticks, and how many are not yet sealed.
+
+    Examples
+    --------
+    >>> from replaylab.journals.reader import Recording
+    >>> one = Recording("r-000000.journal", "r", 0, "clean", 7, 0, 6, {"mode": "tick"}, 0)
+    >>> two = Recording("r-000001.journal", "r", 1, "open", 2, 7, 8, {"mode": "tick"}, 0)
+    >>> found = runs_of([one, two])[0]
+    >>> found["state"], found["ticks"], found["open"]
+    ('open', 9, 1)
+    """
+    worst = ("clean", "recovered", "quarantined", "open")
+    runs: dict[str, list[Recording]] = {}
+    for one in recordings:
+        runs.setdefault(one.run, []).append(one)
+    return [
+        {
+            "run": run,
+            "state": max((part.state for part in parts), key=worst.index),
+            "ticks": sum(part.ticks for part in parts),
+            "journals": len(parts),
+            "open": sum(part.state == "open" for part in parts),
+            "durability": parts[-1].durability,
+            "quarantined_bytes": sum(part.quarantined_bytes for part in parts),
+        }
+        for run, parts in sorted(runs.items())
+    ]
+
+
+def bound(durability: dict[str, Any]) -> str:
+    """Say what a power cut may cost; a process that is killed loses no acknowledged tick in any case.
+
+    Examples
+    --------
+    >>> bound({"mode": "tick"})
+    'synced before each tick is acknowledged: a power cut costs none'
+    """
+    match durability.get("mode"):
+        case "tick":
+            return "synced before each tick is acknowledged: a power cut costs none"
+        case "group":
+            return (
+                f"synced after {durability['ticks']:,} ticks or {durability['seconds']:g} s: a power cut costs what "
+                "came since, a killed process nothing"
+            )
+        case "none":
+            return "synced when a journal ends: a power cut may cost what was not sealed"
+    return "it does not say when it was synced"

@@ -1,0 +1,110 @@
+"""Commands on a whole store: show it, check it, count it, join its segments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from replaylab.cli.exit_codes import PROBLEM, finish
+from replaylab.cli.options import AsJson, NoProgress, StorePath
+
+
+def info(
+    store: StorePath,
+    game: Annotated[str | None, typer.Argument(metavar="GAME", help="Id of one game.")] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many games to list; 0 for all.")] = 20,
+    oldest: Annotated[bool, typer.Option("--oldest", help="List the first games instead of the newest.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show a store, its games and what was recorded into it, or one game."""
+    from replaylab.cli.overview import overview
+    from replaylab.cli.record_status import runs_of, show_recordings
+    from replaylab.cli.tables import show_game, show_games, show_json, show_overview
+    from replaylab.storage.open import open_store
+
+    opened = open_store(store)
+    if game is not None:
+        found = opened.game(game).summary
+        show_json(found) if json else show_game(game, found)
+        return
+    seen = overview(opened)
+    games, recordings = opened.games_table(), opened.recordings()
+    if json:
+        count = min(limit, games.num_rows) if limit else games.num_rows
+        first = 0 if oldest else games.num_rows - count
+        more = {"recordings": runs_of(recordings), "table": games.slice(first, count).to_pylist()}
+        show_json(seen, bytes_a_tick=seen.bytes_a_tick, **more)
+    else:
+        show_overview(seen)
+        show_recordings(recordings)
+        show_games(games, limit=limit, oldest=oldest)
+    finish(*seen.damaged)
+
+
+def verify(
+    store: StorePath,
+    *,
+    fair: Annotated[
+        bool, typer.Option("--fair", help="Also look for prices that the published game cannot make.")
+    ] = False,
+    no_progress: NoProgress = False,
+    json: AsJson = False,
+) -> None:
+    """Check every byte and row of a store.
+
+    Digests, counts and the accounts of all sources are compared with what was written; nothing is changed. Journals
+    that are not yet sealed are checked as they are, and named; that they are there is no problem.
+    """
+    from replaylab.cli.record_status import show_unsealed, unsealed
+    from replaylab.cli.tables import show_json, show_verification
+    from replaylab.fair import alarms
+    from replaylab.storage.objectstore import opened
+
+    checked = opened(store)
+    found = checked.verify(progress=not no_progress)
+    left = unsealed(checked.recordings())
+    raised = alarms(checked, progress=not no_progress) if fair and found.ok else []
+    ok = found.ok and not raised
+    if json:
+        looked = {"alarms": [alarm._asdict() for alarm in raised] if found.ok else None} if fair else {}
+        show_json(found, ok=ok, unsealed=left, **looked)
+    else:
+        show_unsealed(left)
+        show_verification(found)
+    if not ok:
+        unseen = ["the prices were not looked at, as the store is damaged"] if fair and not found.ok else []
+        finish(*unseen, *[str(alarm) for alarm in raised])
+        raise typer.Exit(PROBLEM)
+
+
+def stats(
+    store: StorePath,
+    *,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes at once; one a core unless set.")] = None,
+    no_progress: NoProgress = False,
+    json: AsJson = False,
+) -> None:
+    """Count games and damage; quantiles.
+
+    The quantiles of rug tick and peak are taken over the complete games alone.
+    """
+    from replaylab.cli.overview import statistics
+    from replaylab.cli.tables import show_json, show_statistics
+
+    found = statistics(store, workers=workers, progress=False if no_progress else None)
+    show_json(found) if json else show_statistics(found)
+    finish(*found.damaged)
+
+
+def compact(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
+    """Join small segments into few.
+
+    The rows stay the same, and readers may go on reading.
+    """
+    from replaylab.cli.tables import show_compaction, show_json
+    from replaylab.storage.compact import compact as library_compact
+
+    report = library_compact(store, progress=not no_progress)
+    show_json(report) if json else show_compaction(report)

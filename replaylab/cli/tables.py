@@ -1,0 +1,299 @@
+"""Screen: what the commands print, as tables for people or as one JSON document for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from replaylab.tick import price_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from replaylab.cli.overview import Overview, Statistics
+    from replaylab.conversion.report import ConversionReport
+    from replaylab.storage.compact import CompactionReport
+    from replaylab.storage.verify import Verification
+
+PIPED_WIDTH: Final = 120  # columns, when nobody watches
+_ID_WIDTH: Final = 25  # of a game's id
+
+
+def screen() -> Console:
+    """Give a console on standard output; text is shown as it is, never read as markup."""
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def show(what: RenderableType) -> None:
+    """Print something, without blanks at the ends of its lines."""
+    console = screen()
+    with console.capture() as captured:
+        console.print(what)
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+    sys.stdout.flush()
+
+
+def show_json(value: object, **more: object) -> None:
+    """Print one JSON document, `more` keys behind those of the value; Decimals as text, times in ISO 8601."""
+    plain = value if isinstance(value, dict) else _fields(value)
+    sys.stdout.write(json.dumps({**plain, **more}, default=_fields, indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def complain(*problems: str) -> None:
+    """Print problems on standard error, a line each."""
+    for problem in problems:
+        sys.stderr.write(f"replaylab: {_one_line(problem)}\n")
+
+
+def show_conversion(report: ConversionReport) -> None:
+    """Print what a conversion did."""
+    status: dict[str, int] = {}
+    for one in report.sources:
+        status[one.status] = status.get(one.status, 0) + 1
+    recordings = ", ".join(f"{count:,} {name}" for name, count in sorted(status.items()))
+    times = f"{report.zoneless_times:,} without a zone, read as {report.source_tz}"
+    doubt = f"; {report.doubtful_times:,} that this clock showed twice or never" if report.doubtful_times else ""
+    show_pairs(
+        {
+            "recordings": f"{recordings} -> {report.store}",
+            "ticks": f"{report.ticks_seen:,} seen = {report.ticks_stored:,} stored + {report.ticks_known:,} known"
+            f" + {report.ticks_quarantined:,} quarantined",
+            "bytes": f"{report.bytes_in:,} in = {report.bytes_kept:,} kept + {report.bytes_repaired:,} repaired + "
+            f"{report.bytes_quarantined:,} quarantined + {report.bytes_blank:,} blank + {report.bytes_known:,} known",
+            "repaired": _repairs(report),
+            "times": times + doubt if report.zoneless_times else "",
+        }
+    )
+    show_reasons(report.reasons)
+
+
+def _repairs(report: ConversionReport) -> str:
+    if not report.ticks_merged + report.ticks_torn:
+        return ""
+    return (
+        f"{report.ticks_merged:,} ticks whole out of damaged lines, "
+        f"{report.ticks_torn:,} as far as they were intact (what was cut off is null)"
+    )
+
+
+def show_overview(found: Overview) -> None:
+    """Print what a store holds."""
+    a_tick = "" if found.bytes_a_tick is None else f", {found.bytes_a_tick:.1f} a tick"
+    show_pairs(
+        {
+            "store": found.path,
+            "games": f"{found.games:,}, {found.complete:,} of them complete",
+            "ticks": f"{found.rows:,}",
+            "sources": f"{found.sources:,}",
+            "segments": f"{found.segments:,}",
+            "bytes": f"{found.bytes:,}{a_tick}",
+            "time": f"{_time(found.start)} to {_time(found.end)} UTC" if found.start else "not recorded",
+        }
+    )
+
+
+def show_games(games: pa.Table, *, limit: int, oldest: bool) -> None:
+    """Print a table of games in order of their start, the newest at the end, `limit` of them (0: all)."""
+    total = games.num_rows
+    if not total:
+        return
+    count = min(limit, total) if limit else total
+    shown = games.slice(0 if oldest else total - count, count)
+    which = "" if count == total else f" ({'first' if oldest else 'newest'} {count:,} of {total:,}; --limit 0 for all)"
+    table = _table("game", "start (UTC)", ">ticks", ">rug", ">peak", "state")
+    for game in shown.to_pylist():
+        table.add_row(
+            plain(game["game_id"]),
+            _time(game["start"])[:16],
+            f"{game['ticks']:,}",
+            _whole(game["rug_tick"]),
+            _price(game["peak"]),
+            state(game),
+        )
+    _show_under(f"games{which}", table)
+
+
+def state(game: Mapping[str, Any]) -> str:
+    """Say what a game of `Store.games()` is: complete, or what it lacks.
+
+    Examples
+    --------
+    >>> state({"complete": False, "ticks": 9, "late_start": True, "censored": True, "double_rug": False, "gaps": 0})
+    'late start, end not seen'
+    """
+    if game["complete"]:
+        return "complete"
+    if not game["ticks"]:
+        return "never live"
+    found = [
+        "late start" if game["late_start"] else "",
+        "end not seen" if game["censored"] else "",
+        "double rug" if game["double_rug"] else "",
+        f"missing {game['missing_ticks']:,}" if game["gaps"] else "",
+    ]
+    return ", ".join(part for part in found if part) or "incomplete"
+
+
+def show_game(game_id: str, summary: Mapping[str, Any]) -> None:
+    """Print the summary of a game."""
+    rug = (
+        "not seen"
+        if summary["rug_tick"] is None
+        else f"tick {summary['rug_tick']:,} at {price_text(summary['rug_price'])}"
+    )
+    peak = "none" if summary["peak"] is None else f"{price_text(summary['peak'])} at tick {summary['peak_tick']:,}"
+    span = f", from {summary['first_tick']:,} to {summary['last_tick']:,}" if summary["ticks"] else ""
+    time = f"{_time(summary['start'])} to {_time(summary['end'])} UTC" if summary["start"] else "not recorded"
+    show_pairs(
+        {
+            "game": game_id,
+            "state": state(summary),
+            "live ticks": f"{summary['ticks']:,}{span}",
+            "rug": rug,
+            "peak": peak,
+            "rows": f"{summary['rows']:,}, {summary['repaired']:,} of them repaired",
+            "time": time,
+            "sources": ", ".join(summary["sources"]),
+        }
+    )
+
+
+def show_verification(found: Verification) -> None:
+    """Print what a check of a store found; the problems go to standard error."""
+    show_pairs(
+        {
+            "checked": f"{found.segments:,} segments, {found.rows:,} rows",
+            "bytes": ", ".join(f"{count:,} {kind}" for kind, count in found.bytes.items()),
+            "rows digest": found.rows_digest,
+            "verdict": "everything is as it was written"
+            if found.ok
+            else f"not as it was written, problems: {len(found.problems):,}",
+        }
+    )
+    complain(*found.problems)
+
+
+def show_compaction(report: CompactionReport) -> None:
+    """Print what a compaction did."""
+    show_pairs(
+        {
+            "segments": f"{report.segments_before:,} -> {report.segments_after:,}",
+            "bytes": f"{report.bytes_before:,} -> {report.bytes_after:,}",
+            "rows": f"{report.rows:,}, the same as before",
+        }
+    )
+
+
+def show_statistics(found: Statistics) -> None:
+    """Print counts and quantiles."""
+    show_pairs(
+        {
+            "games": f"{found.games:,}",
+            "  complete": f"{found.complete:,}",
+            "  end not seen": f"{found.censored:,}",
+            "  late start": f"{found.late_start:,}",
+            "  double rug": f"{found.double_rug:,}",
+            "  never live": f"{found.never_live:,}",
+            "ticks": f"{found.live_ticks:,} live, {found.rows:,} rows",
+        }
+    )
+    if found.rug_tick:
+        title = f"over {found.complete:,} complete games with {found.complete_ticks:,} live ticks"
+        table = _table("", *(f">{float(share):.0%}" for share in found.rug_tick))
+        table.add_row("rug tick", *(f"{value:,}" for value in found.rug_tick.values()))
+        table.add_row("peak", *(_price(value) for value in found.peak.values()))
+        _show_under(title, table)
+    show_reasons(found.reasons)
+
+
+def show_reasons(reasons: Mapping[str, int]) -> None:
+    """Print damage by reason, the commonest first."""
+    if not reasons:
+        return
+    table = _table("reason", ">times")
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(reason, f"{count:,}")
+    _show_under("damage", table)
+
+
+def show_written(paths: Sequence[Path], folder: str) -> None:
+    """Print what a simulation wrote, and what can be done with it."""
+    pairs = {"recordings": f"{len(paths):,} in {folder}", "to find": str(Path(folder, "expected.json"))}
+    show_pairs(pairs | {"next": f"replaylab convert {folder} --to STORE"})
+
+
+def show_pairs(pairs: Mapping[str, str]) -> None:
+    """Print names and what they are, one below the other; those without a text are left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in pairs.items():
+        if text:
+            table.add_row(name, plain(text))
+    show(table)
+
+
+def _show_under(title: str, table: Table) -> None:
+    """Print a table below a title that may be wider."""
+    show(Group("", Text(title, style="bold"), table))
+
+
+def _table(*columns: str) -> Table:
+    """Give an empty table; the columns whose name starts with ``>`` are aligned to the right."""
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        right = name.startswith(">")
+        width = _ID_WIDTH if name == "game" else None  # an id that is folded cannot be copied
+        table.add_column(name.removeprefix(">"), justify="right" if right else "left", overflow="fold", min_width=width)
+    return table
+
+
+def _fields(value: object) -> Any:
+    """Give what JSON does not know in plain values."""
+    if isinstance(value, Decimal):
+        return price_text(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} is not plain")
+
+
+def plain(text: str) -> str:
+    """Give text without the control characters that a terminal would obey."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def _one_line(text: str) -> str:
+    return " | ".join(line.strip() for line in _plain_lines(text))
+
+
+def _plain_lines(text: str) -> list[str]:
+    return [plain(line) for line in text.splitlines() if line.strip()]
+
+
+def _time(value: datetime | None) -> str:
+    return "not recorded" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def _price(value: Decimal | None) -> str:
+    return "" if value is None else f"{value:,.2f}"
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

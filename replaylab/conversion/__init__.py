@@ -1,0 +1,1 @@
+"""Recordings -> store: sources, the plan, one job a source, the pool that runs them, and the report."""

@@ -1,0 +1,110 @@
+"""Convert JSONL recordings into a store: exact, every byte accounted for, and safe to kill and to run again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from replaylab.conversion.job import Folders
+from replaylab.conversion.plan import plan
+from replaylab.conversion.pool import Team
+from replaylab.conversion.source import find_sources
+from replaylab.durable import make_folders, sole_writer
+from replaylab.errors import SourceUnreadable, StoreError
+from replaylab.progress import bar
+from replaylab.storage.compact import remove_leftovers
+from replaylab.storage.objectstore import refuse_uri
+from replaylab.storage.store import REMARKS, SEGMENTS, Store
+
+if TYPE_CHECKING:
+    from replaylab.conversion.report import ConversionReport
+
+HELPED_BYTES: Final = 96 << 20  # below this a helper process costs more than it brings
+
+
+def convert(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    store: str | os.PathLike[str],
+    *,
+    source_tz: str | None = None,
+    strict: bool = False,
+    progress: bool | None = None,
+    workers: int | None = None,
+) -> ConversionReport:
+    """Convert recordings into a store, which is made when it is not there.
+
+    What is already in the store, told by its content, is skipped; a recording that has grown is converted from where
+    it ended. Sources are only read. Damage is repaired where that is certain and quarantined where it is not.
+
+    Parameters
+    ----------
+    sources : path or paths
+        Files, folders (searched in depth for ``*.jsonl`` and ``*.game.json``) and patterns.
+    store : path
+        Folder of the store.
+    source_tz : str, optional
+        Zone of times that carry none, such as ``America/New_York``; UTC unless given here or set.
+    strict : bool
+        Stop at the first damage with `SourceDamaged`.
+    progress : bool, optional
+        Show a progress bar, in a terminal or notebook.
+    workers : int, optional
+        Processes that convert at once; one a core unless given here or set. Small inputs never need a second one.
+
+    Raises
+    ------
+    SourceNotFound, SourceEmpty, SourceUnreadable, SourceDamaged
+        About the recordings; one of several that may not be read is named in the report instead.
+    SettingsError
+        For a zone that is not known, or a number of workers below one.
+    StoreBusy, StoreFull, StoreUnwritable, StoreTooNew
+        About the store; what was stored before is intact, and running again carries on.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+    >>> first = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> again = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> first.ticks_stored == again.ticks_known, again.ticks_stored
+    (True, 0)
+    """
+    from replaylab.conversion.report import report
+    from replaylab.settings import current  # pydantic loads late, as importing the package must stay cheap
+
+    given = {"source_tz": source_tz, "workers": workers, "progress": progress}
+    settings = current().changed(**{name: value for name, value in given.items() if value is not None})
+    zone = settings.source_tz
+    refuse_uri(store)
+    found = find_sources(sources)
+    root = Path(store)
+    folders = Folders(root / SEGMENTS, root / REMARKS)
+    make_folders(root, folders.segments, folders.remarks)
+    with sole_writer(root) as lock:
+        held = Store(root)
+        remove_leftovers(held)
+        made = plan(found, held.extents(), zone=zone, strict=strict)
+        if len(made.unreadable) == len(found):
+            raise SourceUnreadable("; ".join(made.unreadable.values()))
+        team = Team(made.jobs, folders, zone=zone, strict=strict, lock=lock)
+        with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
+            try:
+                extents = team.run(*_hands(made.bytes, settings.workers, strict=strict), shown.update)
+            except BaseException:
+                with suppress(StoreError):  # what cannot be removed now is removed by the next run
+                    remove_leftovers(held)
+                raise
+    return report(str(root), zone, made, extents)
+
+
+def _hands(size: int, workers: int | None, *, strict: bool) -> tuple[int, int]:
+    """How many helpers and mates to work with; strict reads in order, so that the first damage is the first."""
+    more = (len(os.sched_getaffinity(0)) if workers is None else workers) - 1
+    if strict or not more:
+        return 0, 0
+    return (more, 0) if size >= HELPED_BYTES and sys.executable else (0, 1)

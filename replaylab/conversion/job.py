@@ -1,0 +1,227 @@
+"""One job of a conversion: read its pieces, and publish their remarks and then their ticks as one segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from replaylab.conversion.source import Block, Piece, read_pieces
+from replaylab.durable import publish, written_aside
+from replaylab.errors import SourceDamaged
+from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.scan import Account, Remark, Scan, scan_block, scan_document, too_long
+from replaylab.segments.digest import file_digest
+from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
+from replaylab.segments.order import sorted_by_game
+from replaylab.segments.remarks import Placed, RemarkWriter
+from replaylab.segments.segment import write_segment
+from replaylab.table import Batch, Names, doubtful_times, to_table
+
+Base = tuple[int, int]
+"""Lines and ticks of a source before a piece of it."""
+
+_HELD_BYTES = 1 << 20  # quarantined bytes held while the number of their first line is not known yet
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a job writes."""
+
+    segments: Path
+    remarks: Path
+
+
+@dataclass(slots=True)
+class _Read:
+    """What has been read of one piece; lines and ticks count from its start."""
+
+    piece: Piece
+    base: Base | None
+    digest: xxhash.xxh3_128 = field(default_factory=xxhash.xxh3_128)
+    head: bytes = b""
+    account: Account = field(default_factory=Account)
+    remarks: list[Remark] = field(default_factory=list)
+    bytes: int = 0
+    lines: int = 0
+    ticks: int = 0
+
+
+class Job:
+    """Converts pieces into one segment.
+
+    Parameters
+    ----------
+    pieces : list of Piece
+        What to convert.
+    folders : Folders
+        Where to write.
+    zone : str
+        Zone of times that carry none.
+    strict : bool
+        Whether the first damage is an error.
+    ask_base : callable
+        Gives the base of a piece that follows another one; waits until that one has been read.
+    tell_end : callable
+        Told the base of whatever follows a piece, as soon as it is known.
+    """
+
+    def __init__(
+        self,
+        pieces: list[Piece],
+        folders: Folders,
+        *,
+        zone: str,
+        strict: bool,
+        ask_base: Callable[[Piece], Base],
+        tell_end: Callable[[Piece, Base], None],
+    ) -> None:
+        self.folders = folders
+        self.zone = zone
+        self.strict = strict
+        self.ask_base = ask_base
+        self.tell_end = tell_end
+        self._reads = [_Read(piece, _known_base(piece)) for piece in pieces]
+        self._batches: list[Batch] = []
+        self._shapes: list[Shape] = []
+        self._read_of_row: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
+
+    def run(self) -> list[Extent]:
+        """Convert; give the extents that are now in the store."""
+        pieces = [read.piece for read in self._reads]
+        label = f"remarks-{xxhash.xxh3_64_hexdigest(repr(pieces).encode())}"
+        with written_aside(self.folders.remarks, label) as aside:
+            with RemarkWriter(aside) as writer:
+                for block in read_pieces(pieces):
+                    self._take(block, writer)
+                for read in self._reads:
+                    line, seq = self._base(read)
+                    self.tell_end(read.piece, (line + read.lines, seq + read.ticks))
+                    self._place(read, writer)
+            table, extents = self._table()
+            remarks = (self._publish_remarks(aside, writer.count), writer.count)
+        table = sorted_by_game(table)  # what has no name any more is free before the writer asks for memory
+        write_segment(self.folders.segments, [table], origin="convert", extents=extents, remarks=remarks)
+        return extents
+
+    def _take(self, block: Block, writer: RemarkWriter) -> None:
+        """Add what a block holds to the pieces that its parts belong to."""
+        found = self._scan(block)
+        numbers = np.array([part.number for part in block.parts], np.int32)
+        line_shift = np.zeros(len(block.parts), np.int64)
+        first_byte = first_line = 0
+        lines = np.bincount(found.part_of_line, minlength=len(block.parts)).tolist()
+        ticks = np.bincount(found.part_of_line[found.batch.line], minlength=len(block.parts)).tolist()
+        remarks = _by_part(found, len(block.parts))
+        for at, part in enumerate(block.parts):
+            read = self._reads[part.number]
+            size = part.end - first_byte - part.unended
+            content = memoryview(block.data)[first_byte : first_byte + size]
+            read.digest.update(content)
+            read.head += bytes(content[: HEAD_BYTES - len(read.head)])
+            line_shift[at] = read.lines - first_line
+            self._remark(read, remarks[at], read.lines - first_line, read.piece.start + read.bytes - first_byte)
+            read.account.add(found.accounts[at])
+            read.bytes += size
+            read.lines += lines[at] if block.ends_line else 0
+            read.ticks += ticks[at]
+            first_byte, first_line = part.end, first_line + lines[at]
+            self._place(read, writer)
+        part_of_row = found.part_of_line[found.batch.line]
+        self._batches.append(found.batch.moved(line_shift[part_of_row]))
+        self._read_of_row.append(numbers[part_of_row])
+
+    def _scan(self, block: Block) -> Scan:
+        if block.too_long:
+            return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line)
+        if block.document:
+            return scan_document(bytes(block.data[: block.size]))
+        return scan_block(block.data, [(part.end, part.unended) for part in block.parts], self._shapes)
+
+    def _remark(self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int) -> None:
+        for remark in remarks:
+            placed = remark._replace(line=remark.line + lines, start=remark.start + offset, end=remark.end + offset)
+            if self.strict and remark.kind in {"repair", "quarantine"}:
+                line = self._base(read)[0] + placed.line + 1
+                raise SourceDamaged(read.piece.source.name, line, placed.start, remark.reason)
+            read.remarks.append(placed)
+
+    def _base(self, read: _Read) -> Base:
+        if read.base is None:
+            read.base = self.ask_base(read.piece)
+        return read.base
+
+    def _place(self, read: _Read, writer: RemarkWriter) -> None:
+        """Write remarks once the number of their first line is known, or memory asks for it."""
+        if not read.remarks or (read.base is None and sum(len(one.raw or b"") for one in read.remarks) < _HELD_BYTES):
+            return
+        first = self._base(read)[0] + 1
+        name = read.piece.source.name
+        writer.write(
+            Placed(name, first + one.line, one.start, one.end, one.kind, one.reason, one.raw) for one in read.remarks
+        )
+        read.remarks = []
+
+    def _publish_remarks(self, aside: Path, count: int) -> str | None:
+        if not count:
+            return None
+        name = f"remarks_{count}_{file_digest(aside)}.parquet"
+        publish(aside, self.folders.remarks / name)
+        return name
+
+    def _table(self) -> tuple[pa.Table, list[Extent]]:
+        """Give the rows in the order read, and the extents that they are accounted for in."""
+        batch = Batch.join(self._batches)
+        self._batches.clear()
+        of_row = np.concatenate(self._read_of_row) if self._read_of_row else np.zeros(0, np.int32)
+        bases = np.array([self._base(read) for read in self._reads], np.int64)
+        starts = np.cumsum([0, *(read.ticks for read in self._reads[:-1])])
+        table = to_table(
+            batch,
+            source=Names(of_row, tuple(read.piece.source.name for read in self._reads)),
+            seq=np.arange(len(batch)) + (bases[:, 1] - starts)[of_row],
+            line=batch.line + (bases[:, 0] + 1)[of_row],
+            zone=self.zone,
+        )
+        ends = [*starts[1:].tolist(), len(batch)]
+        extents = [
+            self._extent(read, batch, slice(start, end))
+            for read, start, end in zip(self._reads, starts.tolist(), ends, strict=True)
+        ]
+        return table, extents
+
+    def _extent(self, read: _Read, batch: Batch, rows: slice) -> Extent:
+        line, seq = self._base(read)
+        wall_us, zoned = batch.wall_us[rows], batch.zoned[rows]
+        return Extent(
+            source=read.piece.source.name,
+            start=read.piece.start,
+            end=read.piece.start + read.bytes,
+            digest=read.digest.hexdigest(),
+            first_line=line,
+            first_seq=seq,
+            zone=self.zone,
+            bytes=dict(+read.account.bytes),
+            lines=dict(+read.account.lines),
+            ticks=dict(+read.account.ticks),
+            reasons=dict(+read.account.reasons),
+            doubtful_times=doubtful_times(wall_us, zoned, self.zone),
+            zoneless_times=int(len(zoned) - zoned.sum()),
+            head=head_digest(read.head),
+        )
+
+
+def _known_base(piece: Piece) -> Base | None:
+    known = piece.first_line is not None and piece.first_seq is not None
+    return (piece.first_line or 0, piece.first_seq or 0) if known else None
+
+
+def _by_part(found: Scan, parts: int) -> list[list[Remark]]:
+    remarks: list[list[Remark]] = [[] for _ in range(parts)]
+    for remark in found.remarks:
+        remarks[int(found.part_of_line[remark.line])].append(remark)
+    return remarks

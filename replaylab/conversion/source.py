@@ -1,0 +1,264 @@
+"""Sources: which recordings a list of paths, folders and patterns means, and reading one in blocks of whole lines."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+import numpy as np
+
+from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, SourceUnreadable
+from replaylab.parsing.fields import NEWLINE, PADDING
+
+ENDINGS: Final = (".jsonl", ".game.json")
+BLOCK_BYTES: Final = 2 << 20
+MAX_LINE_BYTES: Final = 16 << 20
+MAX_BLOCK_LINES: Final = 1 << 16  # junk of short lines would fill the memory with remarks
+Paths = str | os.PathLike[str]
+
+
+class Source(NamedTuple):
+    """A recording: where it is, what it is called in the store, its size in bytes when it was found."""
+
+    path: Path
+    name: str
+    size: int
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the file is one JSON document rather than lines."""
+        return self.path.suffix == ".json"
+
+
+class Piece(NamedTuple):
+    """Bytes `start` to `end` of a source; its first line and tick are known, or follow on from the piece before it."""
+
+    source: Source
+    start: int
+    end: int
+    first_line: int | None
+    first_seq: int | None
+
+
+class Part(NamedTuple):
+    """What a block holds of one piece: up to byte `end` of the block; `unended` when a newline had to be added."""
+
+    number: int
+    end: int
+    unended: bool = False
+
+
+class Block(NamedTuple):
+    """Whole lines of one or more pieces (`size` bytes, padding behind), or a piece of a line that is too long."""
+
+    data: bytearray
+    size: int
+    parts: list[Part]
+    too_long: bool = False
+    ends_line: bool = True
+    document: bool = False
+
+
+def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
+    """Find the recordings that paths, folders (searched in depth) and patterns mean, each once, sorted by name.
+
+    A recording is named by its path below the folder or pattern's folder; recordings that would share a name are told
+    apart by as many parent folders as it takes.
+
+    Raises
+    ------
+    SourceNotFound
+        For a path that is not there, or a pattern that nothing matches.
+    SourceEmpty
+        When all of it holds no recording.
+    """
+    arguments = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+    found: dict[str, str] = {}
+    for argument in arguments:
+        for path, name in _matches(os.fspath(argument)):
+            found.setdefault(path, name)
+    if not found:
+        shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
+        raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
+    names = {path: _as_text(name) for path, name in _told_apart(found).items()}
+    return sorted((Source(Path(path), names[path], _size(path)) for path in found), key=lambda one: one.name)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # the plan tells what cannot be read, and why
+        return 0
+
+
+def _matches(argument: str) -> Iterator[tuple[str, str]]:
+    """Give (real path, name) of every recording that an argument means."""
+    if os.path.isdir(argument):
+        root = os.path.realpath(argument)
+        closed: list[str] = []
+        for folder, inner, files in os.walk(root, onerror=lambda error: closed.append(str(error.filename))):
+            inner[:] = sorted(one for one in inner if not one.startswith("."))
+            for file in sorted(files):
+                if file.endswith(ENDINGS) and not file.startswith("."):
+                    path = os.path.join(folder, file)
+                    yield path, os.path.relpath(path, root) if folder != root else file
+        yield from ((folder, os.path.relpath(folder, root)) for folder in closed)  # named as unreadable by the plan
+    elif os.path.exists(argument):
+        yield os.path.realpath(argument), os.path.basename(argument)
+    else:
+        matched = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []
+        if not matched:
+            raise SourceNotFound(f"no recording, folder or match at {argument}")
+        for one in matched:
+            yield from _matches(one)
+
+
+def _told_apart(found: dict[str, str]) -> dict[str, str]:
+    """Give every path a name of its own: as many parent folders in front as it takes."""
+    names = dict(found)
+    while doubled := {name for name, count in Counter(names.values()).items() if count > 1}:
+        for path, name in names.items():
+            if name in doubled:  # one more folder; two paths differ at the latest with all of them
+                names[path] = "/".join(Path(path).parts[-len(Path(name).parts) - 1 :])
+    return names
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BufferedReader]:
+    """Give a recording, open; whatever the system says against reading it becomes `SourceUnreadable`."""
+    try:
+        _check_regular(path)
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, ReplayLabError):
+            raise
+        raise SourceUnreadable(error.errno, f"{path}: {error.strerror or error}") from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse a pipe or a device, which could be waited for without end, and say why a folder could not be searched."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
+def _as_text(name: str) -> str:
+    """Give a file name as valid text; bytes that are none are written as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def line_end(file: BinaryIO, position: int, size: int) -> int:
+    """Give where the line that holds byte `position - 1` ends, at most `size`."""
+    file.seek(position - 1)
+    while position < size:
+        piece = file.read(min(1 << 16, size - position + 1))
+        if not piece:  # the file has become shorter
+            break
+        at = piece.find(b"\n")
+        if at >= 0:
+            return min(position + at, size)
+        position += len(piece)
+        file.seek(position - 1)
+    return size
+
+
+def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
+    """Read pieces in blocks of about `BLOCK_BYTES`, several small ones together.
+
+    A line of more than `MAX_LINE_BYTES` comes in blocks marked `too_long`, and a block has at most `MAX_BLOCK_LINES`
+    lines, so memory stays bounded whatever is read.
+    """
+    held = _Held()
+    for number, piece in enumerate(pieces):
+        size = piece.end - piece.start
+        with reading(piece.source.path) as file:
+            file.seek(piece.start)
+            if piece.source.is_document and size <= MAX_LINE_BYTES:
+                yield from held.let_go()
+                data = file.read(size)
+                yield Block(bytearray(data) + bytes(PADDING), len(data), [Part(number, len(data))], document=True)
+            elif size > BLOCK_BYTES:
+                yield from held.let_go()
+                yield from _read_lines(file, number, size)
+            else:
+                yield from held.take(number, file.read(size))
+    yield from held.let_go()
+
+
+class _Held:
+    """Small pieces that are put together into one block."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.parts: list[Part] = []
+        self.lines = 0
+
+    def take(self, number: int, data: bytes) -> Iterator[Block]:
+        """Add a piece; give the block of those before it when there is no room for it."""
+        unended = bool(data) and not data.endswith(b"\n")
+        data += b"\n" if unended else b""
+        lines = int(np.count_nonzero(np.frombuffer(data, np.uint8) == NEWLINE))
+        if len(self.data) + len(data) > BLOCK_BYTES or self.lines + lines > MAX_BLOCK_LINES:
+            yield from self.let_go()
+        if lines > MAX_BLOCK_LINES:
+            yield from _stretches(bytearray(data) + bytes(PADDING), number, len(data), unended=unended)
+            return
+        self.data += data
+        self.lines += lines
+        self.parts.append(Part(number, len(self.data), unended))
+
+    def let_go(self) -> Iterator[Block]:
+        """Give the block of all pieces held, if there are any."""
+        if self.parts:
+            yield Block(self.data + bytes(PADDING), len(self.data), self.parts)
+        self.data, self.parts, self.lines = bytearray(), [], 0
+
+
+def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Iterator[Block]:
+    """Give whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
+    newlines = np.frombuffer(data, np.uint8, size) == NEWLINE
+    if np.count_nonzero(newlines) <= MAX_BLOCK_LINES:
+        yield Block(data, size, [Part(number, size, unended)])
+        return
+    ends = [*(np.flatnonzero(newlines)[MAX_BLOCK_LINES - 1 : -1 : MAX_BLOCK_LINES] + 1).tolist(), size]
+    for start, end in pairwise([0, *ends]):
+        last = end == size
+        yield Block(data[start:end] + bytes(PADDING), end - start, [Part(number, end - start, unended and last)])
+
+
+def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]:
+    """Read `left` bytes from here on in blocks of whole lines."""
+    carried = b""
+    skipping = False
+    while left or carried:
+        want = min(BLOCK_BYTES, left)
+        data = bytearray(len(carried) + want + 1 + PADDING)
+        data[: len(carried)] = carried
+        got = file.readinto(memoryview(data)[len(carried) : len(carried) + want]) if want else 0
+        size, left = len(carried) + got, (left - got if got else 0)
+        first = data.find(b"\n", 0, size) + 1 if skipping or size > MAX_LINE_BYTES else 1
+        if skipping or not 0 < first <= MAX_LINE_BYTES:
+            end = first or size
+            skipping = bool(left) and not first
+            yield Block(data[:end], end, [Part(number, end)], too_long=True, ends_line=not skipping)
+            carried = bytes(data[end:size])
+            continue
+        cut = data.rfind(b"\n", 0, size) + 1 if left else size
+        carried = bytes(data[cut:size])
+        if cut:
+            unended = data[cut - 1] != ord("\n")
+            if unended:
+                data[cut] = ord("\n")
+            yield from _stretches(data, number, cut + unended, unended=unended)

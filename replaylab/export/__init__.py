@@ -1,0 +1,1 @@
+"""A store or a game -> CSV, JSON lines, Parquet and pages that play."""

@@ -1,0 +1,236 @@
+"""Export: a selection of a store as one CSV, JSONL or Parquet file, whole under its name or not there at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from replaylab.durable import make_folders, publish, written_aside
+from replaylab.errors import SettingsError
+from replaylab.export.selection import CompactedAwayError, Selection, What
+from replaylab.export.text import csv_lines, json_lines, recording_lines
+from replaylab.storage.objectstore import opened as opened_for_reading
+from replaylab.storage.store import Store
+from replaylab.table import NAME_TYPE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Write = Callable[[pa.Table], Any]
+
+
+class Format(Protocol):
+    """Opens a file for rows of a schema and gives the function that writes them."""
+
+    def __call__(self, path: Path, schema: pa.Schema, *, recording: bool) -> AbstractContextManager[Write]:
+        """Open the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    format, what : str
+        Its format, and whether it holds ticks, live ticks or prices.
+    games, rows, bytes : int
+        How many of each are in it.
+    damaged : tuple of str
+        Segments of the store that could not be read and are therefore not in it, one sentence each.
+
+    Examples
+    --------
+    >>> print(ExportReport("games.csv", "csv", "prices", games=2, rows=310, bytes=17_000))
+    310 rows (prices) of 2 games -> games.csv, 17,000 bytes
+    """
+
+    path: str
+    format: str
+    what: str
+    games: int
+    rows: int
+    bytes: int
+    damaged: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows ({self.what}) of {self.games:,} games -> {self.path}, {self.bytes:,} bytes"
+
+
+def export(
+    store: str | os.PathLike[str] | Store,
+    path: str | os.PathLike[str],
+    *,
+    games: str | Iterable[str] | None = None,
+    start: datetime | str | None = None,
+    end: datetime | str | None = None,
+    columns: Sequence[str] | None = None,
+    what: What = "ticks",
+) -> ExportReport:
+    """Write a selection of a store to one file; memory is bounded by the largest game, not by the store.
+
+    A JSONL file of all columns of ticks is a recording: converting it gives the same rows, each with the file as its
+    source. Prices are exact in all formats, times are UTC.
+
+    Parameters
+    ----------
+    store : path or Store
+        Where to read.
+    path : path
+        File to write, or to replace when all is written; ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+    games : str or iterable of str, optional
+        Ids of the games; all of them unless given.
+    start, end : datetime or str, optional
+        Rows from `start` on and before `end`; a time without a zone is UTC, a date alone is its midnight. Rows
+        without a time are left out when either is given.
+    columns : sequence of str, optional
+        Which columns in which order. JSONL of chosen columns holds plain objects, not a recording.
+    what : {"ticks", "live", "prices"}
+        Rows as received, or the live ticks once each in order, or the price path alone (`game_id`, `tick`,
+        `timestamp`, `price`).
+
+    Raises
+    ------
+    StoreNotFound, GameNotFound, SegmentDamaged
+        About what is to be read; nothing is written.
+    SettingsError
+        About the arguments.
+    StoreFull, StoreUnwritable
+        About the file; what stood under its name before is still there.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> report = export(folder + "/store", folder + "/prices.parquet", what="prices")
+    >>> report.games, pq.read_table(report.path).column_names
+    (2, ['game_id', 'tick', 'timestamp', 'price'])
+    """
+    opened = opened_for_reading(store)
+    target = Path(path)
+    form = _format(target)
+    refuse_inside(opened.path, target)
+    chosen = Selection(opened, games=games, start=start, end=end, columns=columns, what=what)
+    make_folders(target.parent)
+    while True:
+        seen = _Seen()
+        try:
+            with written_aside(target.parent, f".{target.name}") as aside:
+                with form(aside, chosen.schema, recording=columns is None and what != "prices") as write:
+                    for table in chosen.tables():
+                        seen.add(table)
+                        write(table.select(chosen.schema.names))
+                size = aside.stat().st_size
+                publish(aside, target)
+        except CompactedAwayError:
+            continue  # the rows are in other segments now: begin again with those
+        name = target.suffix.removeprefix(".").lower()
+        return ExportReport(str(target), name, what, seen.games, seen.rows, size, tuple(opened.damaged.values()))
+
+
+class _Seen:
+    """How much has been exported; the rows of a game stand together."""
+
+    def __init__(self) -> None:
+        self.games = 0
+        self.rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Count the rows of a table of whole games."""
+        self.rows += table.num_rows
+        self.games += pc.count_distinct(table.column("game_id").cast(pa.string())).as_py()
+
+
+@contextmanager
+def _parquet(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
+    """Give a function that writes rows as Parquet, with the stored types."""
+    del recording  # the same rows either way
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        yield lambda table: writer.write_table(_typed(table, schema))
+
+
+@contextmanager
+def _jsonl(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
+    """Give a function that writes rows as lines of a recording, or as plain objects."""
+    del schema  # the rows have the columns asked for
+    lines_of = recording_lines if recording else json_lines
+    with path.open("wb") as file:
+        yield lambda table: file.write(lines_of(table))
+
+
+@contextmanager
+def _csv(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
+    """Give a function that writes rows as CSV, below a heading."""
+    del recording  # the same rows either way
+    with path.open("wb") as file:
+        file.write((",".join(schema.names) + "\n").encode())
+        yield lambda table: file.write(csv_lines(table))
+
+
+_FORMATS: Final[dict[str, Format]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+
+
+def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give rows in the stored types; names that were decoded are encoded again."""
+    columns = []
+    for field in schema:
+        values = table.column(field.name)
+        if field.type == NAME_TYPE and values.type != NAME_TYPE:
+            values = values.combine_chunks().dictionary_encode()
+        columns.append(values)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _format(path: Path) -> Format:
+    """Give the format that the ending of a path asks for."""
+    form = _FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise SettingsError(
+            f"path={str(path)!r}: the ending says the format; take one of {', '.join(_FORMATS)}; "
+            "`replaylab.export.pages.export_pages` writes .html pages that play"
+        )
+    return form
+
+
+def refuse_inside(store: Path, path: Path) -> None:
+    """Raise when a file would be written into the folder of the store that is read."""
+    target = path.resolve()
+    if store.resolve() in {target, *target.parents}:
+        raise SettingsError(f"path={str(path)!r}: lies inside the store {str(store)!r}; write to another folder")
+
+
+_PICTURES: Final = (".png", ".svg", ".pdf")
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> int:
+    """Write a chart as a picture, whole under its name or not there at all, and give its size in bytes.
+
+    Raises
+    ------
+    SettingsError
+        When the ending is not one of ``.png``, ``.svg`` and ``.pdf``.
+    StoreFull, StoreUnwritable
+        About the file.
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    if ending not in _PICTURES:
+        raise SettingsError(f"path={str(target)!r}: the ending says the format; take one of {', '.join(_PICTURES)}")
+    make_folders(target.parent)
+    with written_aside(target.parent, f".{target.name}") as aside:
+        figure.savefig(aside, format=ending[1:], dpi=150, metadata={} if ending != ".png" else {"Software": None})
+        publish(aside, target)
+    return target.stat().st_size

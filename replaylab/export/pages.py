@@ -1,0 +1,157 @@
+"""Pages: games of a store as HTML pages that play with no kernel and no network; one page a game."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from replaylab.durable import make_folders, publish, written_aside
+from replaylab.errors import SettingsError
+from replaylab.export.export import ExportReport, refuse_inside
+from replaylab.export.selection import known_games
+from replaylab.playback.timeline import Timeline
+from replaylab.progress import bar
+from replaylab.storage.objectstore import opened as opened_for_reading
+from replaylab.storage.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENDINGS: Final = (".html", ".htm")
+INDEX: Final = "index.html"
+_LONGEST_NAME: Final = 120  # bytes of a file name, far below what any file system takes
+
+
+def is_page(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a page.
+
+    Examples
+    --------
+    >>> is_page("game.html"), is_page("pages")
+    (True, False)
+    """
+    return Path(path).suffix.lower() in ENDINGS
+
+
+def export_pages(
+    store: str | os.PathLike[str] | Store,
+    path: str | os.PathLike[str],
+    *,
+    games: str | Iterable[str] | None = None,
+    progress: bool = False,
+) -> ExportReport:
+    """Write games of a store as HTML pages that play anywhere: no kernel, no network, nothing beside the file.
+
+    Every row is in its page, 10 to 20 bytes each, and every price is exact.
+
+    Parameters
+    ----------
+    store : path or Store
+        Where to read.
+    path : path
+        A file that ends in ``.html``, for one game; or a folder, for one page a game and an ``index.html`` that
+        leads to them.
+    games : str or iterable of str, optional
+        Ids of the games; all of them unless given.
+    progress : bool
+        Show a bar while a folder of pages is written.
+
+    Raises
+    ------
+    StoreNotFound, GameNotFound, SegmentDamaged
+        About what is to be read.
+    SettingsError
+        When a file is named for several games, or for none; when the path lies inside the store.
+    StoreFull, StoreUnwritable
+        About the files; each appears under its name when it is whole.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> report = export_pages(folder + "/store", folder + "/pages")
+    >>> report.games, sorted(entry.suffix for entry in Path(report.path).iterdir())
+    (2, ['.html', '.html', '.html'])
+    """
+    opened = opened_for_reading(store)
+    target = Path(path)
+    refuse_inside(opened.path, target)
+    wanted = known_games(opened, games)
+    chosen = [game for game in opened.game_ids() if wanted is None or game in wanted]
+    rows, size = _page(opened, chosen, target) if is_page(target) else _folder(opened, chosen, target, show=progress)
+    return ExportReport(str(target), "html", "ticks", len(chosen), rows, size, tuple(opened.damaged.values()))
+
+
+def _page(store: Store, games: list[str], path: Path) -> tuple[int, int]:
+    """Write the page of one game; give its rows and bytes."""
+    if len(games) != 1:
+        raise SettingsError(
+            f"path={str(path)!r}: a page holds one game, and {len(games):,} are chosen; name one of them (--game ID), "
+            "or a folder instead of a file for one page a game"
+        )
+    from replaylab.widgets.fallback import page
+
+    line = Timeline.of(store.game(games[0]))
+    return len(line), _written(path, page(line))
+
+
+def _folder(store: Store, games: list[str], path: Path, *, show: bool) -> tuple[int, int]:
+    """Write one page a game and the page that leads to them; give their rows and bytes."""
+    if path.suffix and not path.is_dir():
+        raise SettingsError(
+            f"path={str(path)!r}: ends in {path.suffix}; name a page (.html) for one game, or a folder for one a game"
+        )
+    names = {game: page_name(game) for game in games}
+    rows = size = 0
+    with bar(len(games), "pages", "game", show=show) as shown:
+        for game, name in names.items():
+            more = _page(store, [game], path / name)
+            rows, size = rows + more[0], size + more[1]
+            shown.update(1)
+    return rows, size + _written(path / INDEX, _index(names))
+
+
+def page_name(game: str) -> str:
+    """Give the file name of a game's page: its id, with what a file system may not take written as ``%XX``.
+
+    Examples
+    --------
+    >>> page_name("20310102-3d4e7826a2524414"), page_name("a/b.."), page_name("index")
+    ('20310102-3d4e7826a2524414.html', 'a%2Fb...html', '%69ndex.html')
+    """
+    safe = quote(game, safe="")
+    if safe.startswith((".", "index")):
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"  # hidden, or the name of the page that leads to all of them
+    if len(safe) > _LONGEST_NAME:
+        safe = f"{safe[:80]}-{hashlib.blake2b(game.encode(), digest_size=16).hexdigest()}"
+    return f"{safe}.html"
+
+
+def _index(names: Mapping[str, str]) -> str:
+    """Give a page with a link to each game."""
+    links = "\n".join(f'<li><a href="{quote(name)}">{html.escape(game)}</a></li>' for game, name in names.items())
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n<title>Games</title>\n'
+        "<style>html{color-scheme:light dark}body{margin:16px;font-family:system-ui,sans-serif}"
+        "li{font-family:monospace;line-height:1.8}</style>\n</head>\n"
+        f"<body>\n<main>\n<h1>{len(names):,} game{'' if len(names) == 1 else 's'}</h1>\n<ol>\n{links}\n</ol>\n"
+        "</main>\n</body>\n</html>\n"
+    )
+
+
+def _written(path: Path, text: str) -> int:
+    """Write a page, whole under its name or not there at all; give its bytes."""
+    data = text.encode()
+    make_folders(path.parent)
+    with written_aside(path.parent, f".{path.name}") as aside:
+        aside.write_bytes(data)
+        publish(aside, path)
+    return len(data)

@@ -1,0 +1,296 @@
+"""Journal: the crash-safe tail of a recording; one tick is one line of exact JSON that carries its checksum.
+
+A line is `Tick.to_line()` with two members more: ``seq``, the place of the tick in its run, and ``crc``, the CRC-32C of
+the run's name and of every byte of the line before it. The first line (`journal_start`) names the run, the last one
+(`journal_end`) says that the journal was closed in order. `scan` tells what is whole from what is not; damage never
+costs the good lines around it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from replaylab.journals.encoder import checksum, closed, seed_of
+
+FORMAT: Final = 1
+ENDING: Final = ".journal"
+NAME: Final = re.compile(r"(?P<run>\d{8}T\d{12}Z-[0-9a-f]{12}-\d+)-(?P<number>\d{6,})(\.journal)?\Z", re.ASCII)
+_OPENING: Final = b'{"type": "'
+_TICK: Final = b'{"type": "tick"'
+_START: Final = b'{"type": "journal_start"'
+_SEQ: Final = b', "seq": '
+_CLOSING_BYTES: Final = 20  # `, "crc": "89abcdef"}`
+_CLOSING: Final = re.compile(rb', "crc": "[0-9a-f]{8}"\}')
+_LONGEST_SEQ: Final = 9 + 18  # `, "seq": ` and its digits; more would not fit 64 bits
+_HEADER_NAMES: Final = ("run", "number", "first_seq", "durability", "cuts")
+
+
+def run_name(at: datetime, process: int, chance: bytes) -> str:
+    """Give the name of a run: its instant, a digest of the machine and of `chance`, the process.
+
+    Examples
+    --------
+    >>> name = run_name(datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC), 7, b"chance")
+    >>> name[:23], name[-2:], bool(NAME.match(journal_name(name, 0)))
+    ('20310102T030405000000Z-', '-7', True)
+    """
+    origin = f"{platform.node()} {process} ".encode() + chance
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.blake2b(origin, digest_size=6).hexdigest()}-{process}"
+
+
+def journal_name(run: str, number: int) -> str:
+    """Give the file name of a journal of a run."""
+    return f"{run}-{number:06d}{ENDING}"
+
+
+def place_of(name: str) -> tuple[str, int]:
+    """Give the run and the number that the name of a journal tells; a name that tells none is a run of its own.
+
+    Examples
+    --------
+    >>> place_of("20310102T030405000000Z-0123456789ab-7-000002.journal")
+    ('20310102T030405000000Z-0123456789ab-7', 2)
+    """
+    found = NAME.match(name)
+    return (found["run"], int(found["number"])) if found else (name.removesuffix(ENDING), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first line of a journal says.
+
+    Attributes
+    ----------
+    run, number : str, int
+        The run that it belongs to, and its place among the journals of the run.
+    first_seq : int
+        The place in the run of its first tick.
+    durability : dict
+        The bound in force: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
+    cuts : dict
+        By the number of an earlier journal, how many of its bytes count: those behind were never acknowledged.
+    """
+
+    run: str
+    number: int
+    first_seq: int
+    durability: dict[str, Any] = field(default_factory=dict)
+    cuts: dict[str, int] = field(default_factory=dict)
+
+    def to_line(self) -> bytes:
+        """Give the line with its newline."""
+        found: dict[str, Any] = {"type": "journal_start", "format": FORMAT, "run": self.run, "number": self.number}
+        found |= {"first_seq": self.first_seq, "durability": self.durability, "cuts": self.cuts}
+        return closed(json.dumps(found)[:-1].encode(), 0)
+
+
+def end_line(run: str, next_seq: int) -> bytes:
+    """Give the line that says that a journal was closed in order."""
+    return closed(f'{{"type": "journal_end", "run": {json.dumps(run)}, "next_seq": {next_seq}'.encode(), seed_of(run))
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes of a journal that are no line of it: `reason`, the line from 0, and `start` to `end` in bytes.
+
+    The reasons: `torn_tail`, `torn_line` (cut off in the middle of the file), `zero_filled`, `checksum_mismatch` (a
+    flipped bit), `foreign_bytes`, `sequence_gap` (no bytes: lines before it are missing), `sequence_conflict` (another
+    line has the same place), `never_acknowledged` (behind the cut that a later journal tells).
+    """
+
+    reason: str
+    line: int
+    start: int
+    end: int
+    raw: bytes = b""
+
+
+@dataclass(slots=True)
+class Lines:
+    """What a stretch of a journal holds.
+
+    Attributes
+    ----------
+    ticks : list of bytes
+        Lines of good ticks as `Tick.to_line` gives them, in order, with newlines.
+    seqs, lines, sizes : list of int
+        Place in the run, line of the file (from 0) and size in bytes of each of them.
+    headers : list of Header
+        Of the lines that start a journal.
+    control_bytes, control_lines, blank_bytes, blank_lines : int
+        Of lines that are no tick and no damage.
+    duplicate_bytes, duplicate_lines : int
+        Of lines whose tick is held already.
+    damage : list of Damage
+    line_count, end : int
+        Lines that ended, and where the next stretch begins.
+    closed : bool
+        Whether its last line says that the journal was closed in order.
+    """
+
+    ticks: list[bytes] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
+    control_bytes: int = 0
+    control_lines: int = 0
+    blank_bytes: int = 0
+    blank_lines: int = 0
+    duplicate_bytes: int = 0
+    duplicate_lines: int = 0
+    damage: list[Damage] = field(default_factory=list)
+    line_count: int = 0
+    end: int = 0
+    closed: bool = False
+    seed: int = 0
+
+
+def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, final: bool = True) -> Lines:
+    r"""Read the lines of a journal, or of a stretch of one.
+
+    Parameters
+    ----------
+    data : bytes
+        From byte `start`, line `first_line` of the journal on.
+    run : str
+        The run that its lines belong to; those of any other count as damage.
+    final : bool
+        Whether nothing follows: a last line without its newline is then a torn tail, else it is left for later.
+
+    Examples
+    --------
+    >>> from replaylab.journals.encoder import Encoder
+    >>> from replaylab.tick import Tick
+    >>> line = Encoder("run").line(Tick("g", 3, "2031-01-02T03:04:20.75", "1.02"), 17)
+    >>> found = scan(line + line.replace(b"1.02", b"9.02") + line[:50], run="run")
+    >>> found.seqs, [one.reason for one in found.damage]
+    ([17], ['checksum_mismatch', 'torn_tail'])
+    """
+    found = Lines(seed=seed_of(run))
+    raws = data.split(b"\n")
+    tail = raws.pop()
+    found.end = _read_lines(found, raws, start, first_line)
+    found.line_count = len(raws)
+    if final and tail:
+        _resynchronise(found, tail, first_line + len(raws), found.end, newline=b"")
+        found.line_count += 1
+        found.end += len(tail)
+    return found
+
+
+def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
+    """Read lines without their newlines from byte `at`, line `number` on; give where they end."""
+    seed, ticks, seqs, lines, sizes = found.seed, found.ticks, found.seqs, found.lines, found.sizes
+    opening = _TICK + b", "
+    for raw in raws:
+        size = len(raw) + 1
+        body = raw[:-_CLOSING_BYTES]
+        if raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, body) and raw.startswith(opening):
+            cut = body.rfind(_SEQ, -_LONGEST_SEQ)
+            place = body[cut + 9 :]
+            if cut < 0 or not place.isdigit():
+                _add_damage(found, "foreign_bytes", number, at, raw + b"\n")
+            else:
+                ticks.append(body[:cut] + b"}\n")
+                seqs.append(int(place))
+                lines.append(number)
+                sizes.append(size)
+        else:
+            _read_other(found, raw, number, at)
+        at += size
+        number += 1
+    return at
+
+
+def is_whole(raw: bytes, seed: int) -> bool:
+    """Whether a line without its newline is what was written; the first line of a journal stands for itself."""
+    seed = 0 if raw.startswith(_START) else seed
+    return raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, raw[:-_CLOSING_BYTES])
+
+
+def _read_other(found: Lines, raw: bytes, number: int, at: int) -> None:
+    """Read a line that is no good tick: a control line, nothing, or damage, perhaps with good lines inside."""
+    if not raw:
+        found.blank_bytes += 1
+        found.blank_lines += 1
+    elif raw.startswith(_OPENING) and is_whole(raw, found.seed):
+        _take_control(found, raw, number, at, len(raw) + 1)
+    else:
+        _resynchronise(found, raw, number, at, newline=b"\n")
+
+
+def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> None:
+    """Take a line whose checksum is right and that is no tick."""
+    try:
+        told = json.loads(raw)
+        if told["type"] == "journal_start":
+            found.headers.append(Header(**{name: told[name] for name in _HEADER_NAMES}))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        _add_damage(found, "foreign_bytes", number, at, raw + b"\n" * (size - len(raw)))
+        return
+    found.control_bytes += size
+    found.control_lines += 1
+    found.closed = told["type"] == "journal_end"
+
+
+def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:
+    """Take the good lines that stand inside a damaged one; neither of their ends can stand inside a JSON text."""
+    done, searched, opening = 0, 0, -1
+    for closing in _CLOSING.finditer(raw):
+        opening = max(opening, raw.rfind(_OPENING, searched, closing.start()))
+        searched = closing.start()
+        if opening >= done and is_whole(raw[opening : closing.end()], found.seed):
+            _add_stretch(found, raw[done:opening], number, at + done)
+            ends = bool(newline) and closing.end() == len(raw)
+            inner = Lines(seed=found.seed)
+            _read_lines(inner, [raw[opening : closing.end()]], at + opening, number)
+            _add_inner(found, inner, ends=ends)
+            done = closing.end() + ends
+    if done < len(raw) + len(newline):
+        _add_stretch(found, raw[done:] + newline, number, at + done, last=not newline)
+
+
+def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
+    """Add the one good line found inside another one; its newline counts only where it `ends` the outer one."""
+    found.ticks += inner.ticks
+    found.seqs += inner.seqs
+    found.lines += inner.lines
+    found.sizes += [size - (not ends) for size in inner.sizes]
+    found.headers += inner.headers
+    found.control_bytes += inner.control_bytes - inner.control_lines * (not ends)
+    found.control_lines += inner.control_lines
+    found.damage += inner.damage if ends else [replace(one, end=one.end - 1, raw=one.raw[:-1]) for one in inner.damage]
+    found.closed = inner.closed
+
+
+def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool = False) -> None:
+    """Name the damage of a stretch: zeros apart from the rest of it."""
+    rest = raw.lstrip(b"\0")
+    if len(rest) < len(raw):
+        zeros = len(raw) - (len(rest) if rest.strip() else 0)
+        _add_damage(found, "zero_filled", number, at, raw[:zeros])
+        raw, at = raw[zeros:], at + zeros
+    whole = raw.rstrip(b"\0")
+    if whole:
+        _add_damage(found, _reason(whole, last=last), number, at, whole)
+    if len(whole) < len(raw):
+        _add_damage(found, "zero_filled", number, at + len(whole), raw[len(whole) :])
+
+
+def _reason(raw: bytes, *, last: bool) -> str:
+    if not raw.startswith(_OPENING[: len(raw)]):
+        return "foreign_bytes"
+    if last and not _CLOSING.search(raw):
+        return "torn_tail"
+    return "checksum_mismatch" if _CLOSING.search(raw) or raw.rstrip().endswith(b"}") else "torn_line"
+
+
+def _add_damage(found: Lines, reason: str, number: int, at: int, raw: bytes) -> None:
+    found.damage.append(Damage(reason, number, at, at + len(raw), raw))

@@ -1,0 +1,294 @@
+"""Contents: a journal read from its start, stretch by stretch, as a table of ticks with an account of every byte."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from replaylab.journals.format import Damage, Header, Lines, place_of, scan
+from replaylab.journals.seq_ranges import Sequence
+from replaylab.parsing.fields import PADDING
+from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.scan import scan_block
+from replaylab.segments.digest import rows_digest, sum_digests
+from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
+from replaylab.segments.order import sorted_by_game
+from replaylab.segments.remarks import Placed
+from replaylab.table import SCHEMA, Names, Whole, to_table
+
+OPEN: Final = "open"
+CLEAN: Final = "clean"
+RECOVERED: Final = "recovered"
+QUARANTINED: Final = "quarantined"
+BLOCK_BYTES: Final = 4 << 20
+_LONGEST_HEADER: Final = 1 << 16
+EXPECTED: Final = frozenset({"torn_tail", "never_acknowledged"})  # what a killed process leaves, and never a tick
+
+
+@dataclass(slots=True)
+class _Account:
+    bytes: Counter[str] = field(default_factory=Counter)
+    lines: Counter[str] = field(default_factory=Counter)
+    ticks: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A journal of a store, sealed or not: how it ended and what it holds.
+
+    Attributes
+    ----------
+    journal, run, number : str, str, int
+        Its name, the run of the recorder that wrote it, and its place among the journals of the run.
+    state : str
+        ``clean`` when it was closed in order, ``recovered`` when it was not, ``quarantined`` when bytes are damaged,
+        ``open`` while nobody has sealed it.
+    ticks, first_seq, last_seq : int
+        How many ticks it holds, and their places in the run (-1 when there are none).
+    durability : dict
+        The bound in force when it was written: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
+    quarantined_bytes : int
+        Bytes of it that are no line of a journal.
+    """
+
+    journal: str
+    run: str
+    number: int
+    state: str
+    ticks: int
+    first_seq: int
+    last_seq: int
+    durability: dict[str, Any]
+    quarantined_bytes: int
+
+    @classmethod
+    def of(cls, extent: Extent, *, live: bool) -> Recording:
+        """Give what an extent says of its journal."""
+        told = extent.recording
+        seqs = told["seqs"]
+        return cls(
+            journal=extent.source,
+            run=told["run"],
+            number=told["number"],
+            state=OPEN if live else told["state"],
+            ticks=extent.tick_count,
+            first_seq=seqs[0][0] if seqs else -1,
+            last_seq=seqs[-1][1] if seqs else -1,
+            durability=told["durability"],
+            quarantined_bytes=extent.bytes.get("quarantined", 0),
+        )
+
+
+class Contents:
+    """Reads a journal from its start, stretch by stretch, and gives its ticks as a table with their account.
+
+    Parameters
+    ----------
+    name : str
+        File name of the journal: the source of its rows.
+    held : Sequence
+        Places in the run whose ticks are held elsewhere; their lines are counted and left out.
+    limit : int, optional
+        How many bytes of it count; those behind were never acknowledged.
+    """
+
+    def __init__(self, name: str, held: Sequence | None = None, limit: int | None = None) -> None:
+        self.name = name
+        self.run, self.number = place_of(name)
+        self.limit = limit
+        self.header: Header | None = None
+        self.closed = False
+        self.end = 0
+        self.damage: list[Damage] = []
+        self._held = held or Sequence()
+        self._seqs = Sequence()
+        self._next: int | None = None
+        self._line = 0
+        self._last_line = 0
+        self._head = b""
+        self._digest = xxhash.xxh3_128()
+        self._digests: list[str] = []
+        self._account = _Account()
+        self._tables: list[pa.Table] = []
+        self._shapes: list[Shape] = []
+
+    def read(self, file: BinaryIO, size: int, *, final: bool) -> None:
+        """Read on up to byte `size`; unless it is `final`, a line that has not ended is left for later."""
+        limit = size if self.limit is None else min(size, self.limit)
+        if not self.end:
+            file.seek(0)
+            self._name_run(file.readline(_LONGEST_HEADER))
+        file.seek(self.end)
+        carried = b""
+        while (left := limit - self.end - len(carried)) > 0:
+            block = carried + file.read(min(left, BLOCK_BYTES))
+            if len(block) == len(carried):
+                break
+            at = self.end + len(block)
+            before = self.end
+            self._take(block, final=final and at >= limit)
+            carried = block[self.end - before :]
+        if final and limit < size:
+            self._leave_rest(file.read(size - limit))
+
+    def _name_run(self, first: bytes) -> None:
+        """Take the run from the first line; where that is damaged the file's name tells it."""
+        headers = scan(first, final=False).headers
+        if headers:
+            self.header = headers[0]
+            self.run, self.number, self._next = self.header.run, self.header.number, self.header.first_seq
+
+    def _take(self, block: bytes, *, final: bool) -> None:
+        found = scan(block, self.run, start=self.end, first_line=self._line, final=final)
+        used = block[: found.end - self.end]
+        self._digest.update(used)
+        self._head += used[: HEAD_BYTES - len(self._head)]
+        self.closed = found.closed if found.line_count else self.closed
+        self._keep(found)
+        self._count(found)
+        self.end, self._line = found.end, self._line + found.line_count
+
+    def _leave_rest(self, rest: bytes) -> None:
+        """Account for bytes that were never acknowledged."""
+        self._digest.update(rest)
+        lines = rest.count(b"\n") + (not rest.endswith(b"\n"))
+        self._quarantine(Damage("never_acknowledged", self._line, self.end, self.end + len(rest), rest))
+        self._account.lines["damaged"] += lines
+        self.end, self._line = self.end + len(rest), self._line + lines
+
+    def _quarantine(self, damage: Damage) -> None:
+        self.damage.append(damage)
+        self._account.reasons[damage.reason] += 1
+        self._account.bytes["quarantined"] += damage.end - damage.start
+
+    def _count(self, found: Lines) -> None:
+        account = self._account
+        account.bytes["kept"] += found.control_bytes
+        account.bytes["blank"] += found.blank_bytes
+        account.lines["control"] += found.control_lines
+        account.lines["blank"] += found.blank_lines
+        damaged = {one.line for one in found.damage} - set(found.lines)
+        account.lines["damaged"] += len(damaged)
+        for one in found.damage:
+            self._quarantine(one)
+
+    def _keep(self, found: Lines) -> None:
+        """Keep the ticks of a stretch, each place in the run once."""
+        if not found.ticks:
+            return
+        seqs = np.array(found.seqs, np.int64)
+        lines = np.array(found.lines, np.int64)
+        sizes = np.array(found.sizes, np.int64)
+        steps = np.diff(seqs, prepend=seqs[0] - 1 if self._next is None else self._next - 1)
+        if (steps != 1).any() or self._held.holds(seqs).any():
+            self._name_gaps(found, seqs, lines, steps)
+            seqs, lines, sizes = self._once(found, seqs, lines, sizes)
+        self._seqs |= Sequence.of(seqs)
+        self._next, self._last_line = found.seqs[-1] + 1, found.lines[-1]
+        self._tabulate(found.ticks, seqs, lines, sizes)
+
+    def _name_gaps(self, found: Lines, seqs: Whole, lines: Whole, steps: Whole) -> None:
+        """Name the places that are missing before a line, unless damaged lines there tell as much."""
+        between = np.diff(lines, prepend=self._last_line) - 1
+        starts = {one.line: one.end for one in found.damage}
+        for at in np.flatnonzero(steps - 1 > between).tolist():
+            missing = range(int(seqs[at] - steps[at]) + 1, int(seqs[at]))
+            if all(self._held.holds(np.array([missing[0], missing[-1]]))):
+                continue  # another journal of the run holds them
+            where = starts.get(int(lines[at]) - 1, self.end)
+            found.damage.append(Damage("sequence_gap", int(lines[at]), where, where))
+
+    def _once(self, found: Lines, seqs: Whole, lines: Whole, sizes: Whole) -> tuple[Whole, Whole, Whole]:
+        """Leave out lines whose tick is held already."""
+        _, firsts = np.unique(seqs, return_index=True)
+        fresh = np.zeros(len(seqs), np.bool_)
+        fresh[firsts] = True
+        fresh &= ~(self._held | self._seqs).holds(seqs)
+        self._account.ticks["duplicate"] += int((~fresh).sum())
+        self._account.lines["duplicate"] += int((~fresh).sum())
+        self._account.bytes["kept"] += int(sizes[~fresh].sum())
+        found.ticks = [found.ticks[at] for at in np.flatnonzero(fresh).tolist()]
+        seqs, lines, sizes = seqs[fresh], lines[fresh], sizes[fresh]
+        return seqs, lines, sizes
+
+    def _tabulate(self, ticks: list[bytes], seqs: Whole, lines: Whole, sizes: Whole) -> None:
+        content = b"".join(ticks)
+        found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], self._shapes)
+        batch = found.batch
+        if len(batch) < len(ticks):  # a right checksum, and no tick all the same: not written by this release
+            seqs, lines, sizes = self._leave_out(ticks, batch.line, seqs, lines, sizes)
+        self._account.bytes["kept"] += int(sizes.sum())
+        self._account.lines["tick"] += len(batch)
+        self._account.ticks["clean"] += len(batch)
+        names = Names(np.zeros(len(batch), np.int32), (self.name,))
+        table = to_table(batch, source=names, seq=seqs, line=lines + 1, zone="UTC")
+        self._tables.append(table)
+        self._digests.append(rows_digest(table))
+
+    def _leave_out(
+        self, ticks: list[bytes], good: Whole, seqs: Whole, lines: Whole, sizes: Whole
+    ) -> tuple[Whole, Whole, Whole]:
+        """Set aside lines that hold no tick that can be stored."""
+        for at in sorted(set(range(len(ticks))) - set(good.tolist())):
+            self._quarantine(Damage("not_a_tick", int(lines[at]), self.end, self.end + int(sizes[at]), ticks[at]))
+            self._account.lines["damaged"] += 1
+        return seqs[good], lines[good], sizes[good]
+
+    @property
+    def seqs(self) -> Sequence:
+        """Places in the run of the ticks it gives."""
+        return self._seqs
+
+    @property
+    def state(self) -> str:
+        """`clean` when it was closed in order, `recovered` when it was not, `quarantined` when bytes are damaged."""
+        if any(one.reason not in EXPECTED for one in self.damage):
+            return QUARANTINED
+        return CLEAN if self.closed and not self.damage else RECOVERED
+
+    def table(self) -> pa.Table:
+        """Give all rows, game after game."""
+        return sorted_by_game(pa.concat_tables([SCHEMA.empty_table(), *self._tables]))
+
+    def rows_digest(self) -> str:
+        """Give the digest of all rows."""
+        return sum_digests(self._digests)
+
+    def extent(self) -> Extent:
+        """Give the account of every byte read."""
+        account = self._account
+        return Extent(
+            source=self.name,
+            start=0,
+            end=self.end,
+            digest=self._digest.hexdigest(),
+            first_line=0,
+            first_seq=self._seqs.runs[0][0] if self._seqs else 0,
+            zone="UTC",
+            bytes=dict(+account.bytes),
+            lines=dict(+account.lines),
+            ticks=dict(+account.ticks),
+            reasons=dict(+account.reasons),
+            head=head_digest(self._head),
+            recording={
+                "run": self.run,
+                "number": self.number,
+                "state": self.state,
+                "seqs": [list(run) for run in self._seqs.runs],
+                "durability": {} if self.header is None else self.header.durability,
+                "cuts": {} if self.header is None else self.header.cuts,
+            },
+        )
+
+    def remarks(self) -> list[Placed]:
+        """Give the damage as remarks."""
+        return [
+            Placed(self.name, one.line + 1, one.start, one.end, "quarantine", one.reason, one.raw)
+            for one in self.damage
+        ]

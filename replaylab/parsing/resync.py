@@ -1,0 +1,147 @@
+"""Resynchronise inside a damaged line: whole objects are taken, torn ones as far as they are intact. Pure.
+
+The damage was measured on real recordings: two processes writing one file, each from its own offset, leave objects
+merged, cut short by the next one, and scraps of braces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from replaylab.errors import TickError
+from replaylab.parsing.json_line import DECODER, Kind, Line, interpret, tick_row
+from replaylab.tick import MAX_TICK_BYTES, Row
+
+_OBJECT_START: Final = re.compile(r'\{\s*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"\s*:')
+# The end of an object whose beginning is gone, or a bare beginning.
+_EDGE: Final = re.compile(r'\}\s*\Z|\A\s*\{"?\s*\Z')
+_KEY: Final = re.compile(r'\s*"([a-z_]+)"\s*:\s*')
+_COMMA: Final = re.compile(r"\s*,")
+_TEXT: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_WINDOW: Final = 4096  # characters decoded at first; more when an object goes on
+_LITERAL_ROOM: Final = 16  # characters that a literal or an escape may take
+_LITERALS: Final = {"true": True, "false": False, "null": None}
+_LITERAL: Final = re.compile("true|false|null")
+
+
+class Span(NamedTuple):
+    """Bytes `start` to `end` of a damaged line: a line taken from them, or the reason why nothing was."""
+
+    start: int
+    end: int
+    line: Line | None
+    reason: str
+
+
+def resynchronise(raw: bytes) -> list[Span]:
+    """Cut a damaged line into spans that cover every byte of it once.
+
+    Examples
+    --------
+    >>> whole = b'{"type": "game_start", "game_id": "g"}'
+    >>> [(span.start, span.end, span.reason) for span in resynchronise(b'{"' + whole)]
+    [(0, 2, 'scrap'), (2, 40, 'merged_line')]
+    """
+    text = raw.decode("utf-8", "surrogateescape")
+    spans: list[Span] = []
+    at_char = at_byte = 0
+
+    def take(until: int, line: Line | None, reason: str) -> None:
+        nonlocal at_char, at_byte
+        size = until - at_char if len(text) == len(raw) else len(_encoded(text[at_char:until]))
+        spans.append(Span(at_byte, at_byte + size, line, reason))
+        at_char, at_byte = until, at_byte + size
+
+    while at_char < len(text):
+        found = _OBJECT_START.search(text, at_char)
+        if found is None:
+            take(len(text), None, "scrap" if spans or _EDGE.search(text) else "not_json")
+        elif found.start() > at_char:
+            take(found.start(), None, "scrap")
+        else:
+            take(*_object_at(text, at_char))
+    return spans
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _object_at(text: str, start: int) -> tuple[int, Line | None, str]:
+    """Give (end, line, reason) of the object that starts at `start`: whole, torn, or without data."""
+    try:
+        value, end = _decode(text, start)
+    except RecursionError:
+        return len(text), None, "too_deep"
+    except json.JSONDecodeError:
+        after = _OBJECT_START.search(text, start + 1)
+        end = after.start() if after else len(text)
+        row = _torn_row(text[start:end])
+        return (end, Line(Kind.TICK, (row,)), "torn_object") if row else (end, None, "torn_beginning")
+    except (ValueError, ArithmeticError):  # a key twice, or a number longer than Python converts
+        after = _OBJECT_START.search(text, start + 1)
+        return (after.start() if after else len(text)), None, "torn_beginning"
+    line = interpret(value, end - start)
+    if line.kind is Kind.DAMAGED:
+        return end, None, line.label
+    rows = tuple(row._replace(repaired=True) for row in line.rows)
+    return end, line._replace(rows=rows), "merged_line"
+
+
+def _decode(text: str, start: int) -> tuple[object, int]:
+    """Give (value, end) of the object that starts at `start`, from windows: an error counts all text given."""
+    size = _WINDOW
+    while True:
+        window = text[start : start + size]
+        try:
+            value, end = DECODER.raw_decode(window)
+        except json.JSONDecodeError as error:
+            met_edge = error.pos > len(window) - _LITERAL_ROOM or error.msg.startswith("Unterminated")
+            if not met_edge or start + size >= len(text):
+                raise
+            size *= 8
+        else:
+            return value, start + end
+
+
+def _torn_row(text: str) -> Row | None:
+    """Give the row of a torn tick, when everything up to `rugged` is intact; what was cut off is None."""
+    found: dict[str, Any] = {}
+    at = 1
+    while key := _KEY.match(text, at):
+        value, at, whole = _torn_value(text, key.end())
+        if not whole:
+            break
+        found[key[1]] = value
+        comma = _COMMA.match(text, at)
+        if comma is None:
+            break
+        at = comma.end()
+    if found.get("type", "tick") != "tick" or "phase" not in found or at > MAX_TICK_BYTES:
+        return None
+    try:
+        return tick_row(found)._replace(repaired=True)
+    except TickError:
+        return None
+
+
+def _torn_value(text: str, at: int) -> tuple[object, int, bool]:
+    """Give (value, end, whole); a number counts as whole only when a comma or brace follows it."""
+    if match := _TEXT.match(text, at):
+        return match[1], match.end(), True
+    if match := _LITERAL.match(text, at):
+        return _LITERALS[match[0]], match.end(), True
+    match = _NUMBER.match(text, at)
+    if match is None:
+        return None, at, False
+    whole = text[match.end() : match.end() + 20].lstrip()[:1] in {",", "}"} and len(match[0]) <= 100
+    if not whole:
+        return None, match.end(), False
+    try:
+        return (Decimal(match[0]) if match[1] or match[2] else int(match[0])), match.end(), True
+    except ArithmeticError:  # a longer exponent than Python converts
+        return None, match.end(), False

@@ -1,0 +1,264 @@
+"""Scan a block of whole lines: ticks in columns, everything else as remarks, and an account of every byte. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from replaylab.parsing.fields import COMMA, NEWLINE, PADDING, Positions
+from replaylab.parsing.json_line import Kind, Line, parse_line
+from replaylab.parsing.line_layout import LEAST_PIECES, Shape
+from replaylab.parsing.resync import Span, resynchronise
+from replaylab.table import Batch, Whole
+from replaylab.tick import Row
+
+BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")
+BOM: Final = b"\xef\xbb\xbf"
+_TRIALS: Final = 12  # lines looked at for a shape before the general parser takes the rest of the block
+_SHAPES: Final = 4  # writers whose lines are told apart within a block before the general parser takes the rest
+_LONGEST: Final = 4096  # bytes of a line that is read in columns; a longer one may be more than a tick can hold
+
+
+class Remark(NamedTuple):
+    """Bytes that are no clean tick: control, annotation, repair or quarantine; `line` from 0, bytes in the block.
+
+    `raw` is None for bytes that became a tick and for private ones, which are never written.
+    """
+
+    kind: str
+    reason: str
+    line: int
+    start: int
+    end: int
+    raw: bytes | None
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of every byte and every line, and how many ticks were seen.
+
+    bytes = kept + repaired + quarantined + blank; lines = tick + control + annotation + blank + damaged.
+    """
+
+    bytes: Counter[str] = field(default_factory=Counter)
+    lines: Counter[str] = field(default_factory=Counter)
+    ticks: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Account) -> None:
+        """Add another account to this one."""
+        for name in ("bytes", "lines", "ticks", "reasons"):
+            getattr(self, name).update(getattr(other, name))
+
+
+class Scan(NamedTuple):
+    """A block scanned: ticks and remarks in line order, an account for each part, and the part of every line."""
+
+    batch: Batch
+    remarks: list[Remark]
+    accounts: list[Account]
+    part_of_line: Whole
+
+    @property
+    def account(self) -> Account:
+        """The account of all parts together."""
+        total = Account()
+        for account in self.accounts:
+            total.add(account)
+        return total
+
+
+def scan(data: bytes) -> Scan:
+    r"""Scan whole lines; a last line without a newline counts as a line.
+
+    Examples
+    --------
+    >>> found = scan(b'{"type": "game_start", "game_id": "g"}\n\n[1]\n')
+    >>> sorted(found.account.bytes.items())
+    [('blank', 1), ('kept', 39), ('quarantined', 4)]
+    """
+    unended = bool(data) and not data.endswith(b"\n")
+    block = bytearray(data) + (b"\n" if unended else b"")
+    return scan_block(block + bytes(PADDING), [(len(block), unended)])
+
+
+def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list[Shape] | None = None) -> Scan:
+    """Scan the whole lines of a block that has `PADDING` behind them.
+
+    Parameters
+    ----------
+    block : bytearray
+        The bytes; every line ends in a newline.
+    parts : sequence of (int, bool)
+        Where each part of the block ends, and whether its last newline was added and is not to be counted.
+    shapes : list of Shape, optional
+        Shapes of earlier blocks, tried first; new ones are added.
+    """
+    part_ends = np.array([end for end, _ in parts], np.int64)
+    lines = _Lines(block, int(part_ends[-1]))
+    part_of_line = np.searchsorted(part_ends, lines.starts, "right")
+    accounts = [Account() for _ in parts]
+    batches = lines.read_shaped([] if shapes is None else shapes)
+    reader = _SlowReader(accounts)
+    added = {end: part for part, (end, unended) in enumerate(parts) if unended}
+    for number in np.flatnonzero(~lines.done).tolist():
+        start, end = int(lines.starts[number]), int(lines.ends[number]) + 1
+        reader.read(
+            number, start, bytes(block[start:end]), int(part_of_line[number]), added=added.pop(end, None) is not None
+        )
+    if reader.rows:
+        batches.append(Batch.of(reader.rows, reader.row_lines))
+    batch = Batch.join(batches).in_line_order()
+    _account_shaped(accounts, lines, part_of_line, batch)
+    for part in added.values():
+        accounts[part].bytes["kept"] -= 1
+    return Scan(batch, reader.remarks, accounts, part_of_line)
+
+
+def _account_shaped(accounts: list[Account], lines: _Lines, part_of_line: Whole, batch: Batch) -> None:
+    """Account for the lines that were read as a block: each is a clean tick, and all its bytes are kept."""
+    size = len(accounts)
+    if size == 1 and lines.done.all():
+        accounts[0].add(Account(Counter(kept=int(lines.ends[-1]) + 1 if len(lines.ends) else 0)))
+        accounts[0].lines["tick"] += len(batch)
+        accounts[0].ticks.update(clean=len(batch), filled=int(batch.price_filled.sum()))
+        return
+    done = part_of_line[lines.done]
+    ticks = np.bincount(done, minlength=size)
+    kept = np.bincount(done, (lines.ends - lines.starts + 1)[lines.done], minlength=size)
+    filled = np.bincount(part_of_line[batch.line], batch.price_filled, minlength=size)
+    for part, account in enumerate(accounts):
+        account.bytes["kept"] += int(kept[part])
+        account.lines["tick"] += int(ticks[part])
+        account.ticks["clean"] += int(ticks[part])
+        account.ticks["filled"] += int(filled[part])
+
+
+def scan_document(data: bytes) -> Scan:
+    """Scan one JSON document, such as a game state file; what is none is scanned as lines."""
+    if parse_line(data.removeprefix(BOM)).kind not in {Kind.TICK, Kind.CONTROL}:
+        return scan(data)
+    account = Account()
+    reader = _SlowReader([account])
+    reader.read(0, 0, data, 0, added=False)
+    return Scan(Batch.of(reader.rows, reader.row_lines), reader.remarks, [account], np.zeros(1, np.int64))
+
+
+def too_long(data: bytes, *, ends_line: bool) -> Scan:
+    """Give the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end."""
+    lines = Counter({"damaged": int(ends_line)})
+    account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
+    remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data)
+    return Scan(Batch.of((), ()), [remark], [account], np.zeros(1, np.int64))
+
+
+class _Lines:
+    """The lines of a block, and which of them have been read."""
+
+    def __init__(self, block: bytearray, size: int) -> None:
+        self.block = block
+        content = np.frombuffer(block, np.uint8)[:size]
+        self.separators: Positions = np.flatnonzero((content == NEWLINE) | (content == COMMA))
+        self.line_stops: Positions = np.flatnonzero(content[self.separators] == NEWLINE)
+        self.ends: Positions = self.separators[self.line_stops]
+        self.starts: Positions = np.concatenate([[0], self.ends[:-1] + 1]) if len(self.ends) else self.ends
+        self.done = np.zeros(len(self.ends), np.bool_)
+
+    def read_shaped(self, shapes: list[Shape]) -> list[Batch]:
+        """Read the lines that have a known shape, then that of the first lines left, a few times over."""
+        counts = np.where(self.ends - self.starts > _LONGEST, 0, np.diff(self.line_stops, prepend=-1))
+        batches = [batch for shape in shapes if (batch := self._read(shape, counts)) is not None]
+        while len(shapes) < _SHAPES and (shape := self._next_shape(counts)) is not None:
+            batch = self._read(shape, counts)
+            if batch is None:
+                break
+            shapes.append(shape)
+            batches.append(batch)
+        return batches
+
+    def _read(self, shape: Shape, counts: Whole) -> Batch | None:
+        """Read the lines left that have a shape."""
+        width = len(shape.pieces)
+        rows = np.flatnonzero(~self.done & (counts == width))
+        if not len(rows):
+            return None
+        if len(rows) * width == len(self.separators):
+            stops = self.separators.reshape(-1, width).copy()
+        else:
+            stops = self.separators[self.line_stops[rows][:, None] + np.arange(1 - width, 1)]
+        batch = shape.read(self.block, self._at_brace(stops), self.starts[rows], rows)
+        if batch is not None:
+            self.done[batch.line] = True
+        return batch
+
+    def _at_brace(self, stops: Positions) -> Positions:
+        """Move the last stop of every line from its newline back to its brace, over a carriage return."""
+        content = np.frombuffer(self.block, np.uint8)
+        last = stops[:, -1] - 1
+        last -= content[last] == 13
+        stops[:, -1] = np.where(content[last] == ord("}"), last, stops[:, 0])  # no brace: an empty piece, never read
+        return stops
+
+    def _next_shape(self, counts: Whole) -> Shape | None:
+        """Give the shape of the first lines left that have pieces enough to be a tick."""
+        for number in np.flatnonzero(~self.done & (counts >= LEAST_PIECES))[:_TRIALS].tolist():
+            shape = Shape.of(bytes(self.block[self.starts[number] : self.ends[number]]))
+            if shape is not None:
+                return shape
+        return None
+
+
+class _SlowReader:
+    """Lines read one by one: the general parser first, resynchronising only where it finds damage."""
+
+    def __init__(self, accounts: list[Account]) -> None:
+        self.accounts = accounts
+        self.account = accounts[0]
+        self.rows: list[Row] = []
+        self.row_lines: list[int] = []
+        self.remarks: list[Remark] = []
+
+    def read(self, number: int, start: int, raw: bytes, part: int, *, added: bool) -> None:
+        """Read one line of a part with its newline, which was `added` when the source has none there."""
+        self.account = self.accounts[part]
+        raw = raw[:-1] if added else raw
+        mark = len(BOM) if raw.startswith(BOM) else 0
+        self.account.bytes["blank"] += mark
+        raw, start = raw[mark:], start + mark
+        line = parse_line(raw)
+        self.account.lines[line.kind.value] += 1
+        if line.kind is Kind.DAMAGED:
+            self._repair(number, start, raw, line)
+            return
+        self.account.bytes["blank" if line.kind is Kind.BLANK else "kept"] += len(raw)
+        self._keep(number, start, raw, line, "clean")
+
+    def _keep(self, number: int, start: int, raw: bytes, line: Line, taken: str) -> None:
+        if line.kind is Kind.TICK:
+            self.rows.extend(line.rows)
+            self.row_lines.extend([number] * len(line.rows))
+            self.account.ticks[taken] += len(line.rows)
+        elif line.kind is not Kind.BLANK:
+            kept = None if line.private else raw
+            self.remarks.append(Remark(line.kind.value, line.label, number, start, start + len(raw), kept))
+
+    def _repair(self, number: int, start: int, raw: bytes, line: Line) -> None:
+        spans = resynchronise(raw.rstrip(b"\r\n")) if line.broken else []
+        if not any(span.line for span in spans) and (len(spans) < 2 or line.label == "not_utf8"):
+            edge = spans[0].reason if spans and line.label == "not_json" else line.label
+            spans = [Span(0, len(raw), None, edge)]
+        for span in spans:
+            where, end = start + span.start, len(raw) if span is spans[-1] else span.end
+            piece = raw[span.start : end]
+            self.account.reasons[span.reason] += 1
+            if span.line is None:
+                self.account.bytes["quarantined"] += len(piece)
+                self.remarks.append(Remark("quarantine", span.reason, number, where, where + len(piece), piece))
+                continue
+            self.account.bytes["repaired"] += len(piece)
+            self.remarks.append(Remark("repair", span.reason, number, where, where + len(piece), None))
+            self._keep(number, where, piece, span.line, "merged" if span.reason == "merged_line" else "torn")

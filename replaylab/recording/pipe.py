@@ -1,0 +1,188 @@
+"""Intake: the bytes of a stream, line by line, handed to a recorder; what becomes of every line is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from replaylab.conversion.source import MAX_LINE_BYTES
+from replaylab.parsing.json_line import Kind, Line
+from replaylab.parsing.line_reader import LineReader
+from replaylab.parsing.scan import BOM
+from replaylab.recording.receipt import Receipt
+from replaylab.recording.refusals import Refusals
+from replaylab.tick import Tick
+
+WAITS: Final = frozenset({"overflow", "disk_full", "write_failed"})  # reasons that may pass
+OVER: Final = frozenset({"stopped", "closed", "forked"})  # reasons that do not
+_AT_ONCE: Final = 100  # ticks that a recorder writes in one piece: all of them, or none
+_AGAIN_SECONDS: Final = 0.1
+
+
+class Taker(Protocol):
+    """What a recorder does with ticks."""
+
+    def record_many(self, ticks: list[Tick]) -> Receipt:
+        """Record ticks in their order."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of a stream: ``lines = accepted + refused + control + annotation + blank``.
+
+    Attributes
+    ----------
+    lines, bytes : int
+        Lines that ended, and bytes of the stream.
+    accepted : int
+        Ticks that the recorder has acknowledged.
+    control, annotation, blank : int
+        Lines that are no tick, and need not be.
+    refused : Counter
+        Lines that were not recorded, by reason: those of `convert`, of a `TickError` or of a `Receipt`.
+    """
+
+    lines: int = 0
+    bytes: int = 0
+    accepted: int = 0
+    control: int = 0
+    annotation: int = 0
+    blank: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class Intake:
+    """Hands the ticks of a stream to a recorder as soon as their lines have ended.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Or anything that has its `record_many`.
+    reader : LineReader
+        Tells what a line is.
+    refusals : Refusals
+        Keeps the lines that are no ticks.
+    tell : callable
+        Told of refused lines as they are met: first line, last line, first byte, reason.
+    wait : callable
+        Asked to wait so many seconds when the recorder refuses ticks for a reason that may pass; they are offered again
+        while it gives True, and are refused when it gives False.
+    at_once : int
+        Ticks handed over together at most: no more than may wait for a sync.
+    """
+
+    def __init__(
+        self,
+        recorder: Taker,
+        reader: LineReader,
+        refusals: Refusals,
+        tell: Callable[[int, int, int, str], object],
+        wait: Callable[[float], bool],
+        at_once: int = _AT_ONCE,
+    ) -> None:
+        self.counts = Counts()
+        self.over = False  # the recorder takes no more
+        self._recorder = recorder
+        self._reader = reader
+        self._refusals = refusals
+        self._tell = tell
+        self._wait = wait
+        self._at_once = min(at_once, _AT_ONCE)
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self._skipping = False
+        self._piece: list[Tick] = []
+        self._piece_start = (0, 0)  # line and byte of its first tick
+        self._piece_end = 0  # line of its last one
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes; the ticks of all lines that have ended with them are with the recorder afterwards."""
+        cut = data.rfind(b"\n") + 1
+        if not cut:
+            self._carry(data)
+            return
+        block = b"".join((*self._tail, data[:cut])) if self._tail else data[:cut]
+        self._tail, self._tail_size = [], 0
+        self._take(block[:-1].split(b"\n"))
+        self._carry(data[cut:])
+
+    def finish(self) -> None:
+        """Take a last line that has no newline: it counts when it is whole."""
+        last = b"".join(self._tail)
+        self._tail, self._tail_size = [], 0
+        if last or self._skipping:
+            self._take([last], newline=0)
+
+    def _carry(self, data: bytes) -> None:
+        """Keep the beginning of a line that has not ended; one that is too long is given up at once."""
+        if not data:
+            return
+        if not self._skipping:
+            self._tail.append(data)
+            self._tail_size += len(data)
+        else:
+            self.counts.bytes += len(data)
+        if self._tail_size > MAX_LINE_BYTES:
+            start, number = self.counts.bytes, self.counts.lines + 1
+            self._refuse(number, start, "line_too_long", b"".join(self._tail))
+            self.counts.bytes += self._tail_size
+            self._tail, self._tail_size, self._skipping = [], 0, True
+
+    def _take(self, raws: list[bytes], newline: int = 1) -> None:
+        counts, read, piece = self.counts, self._reader.read, self._piece
+        if self._skipping:  # the end of a line that was given up
+            self._skipping = False
+            counts.lines += 1
+            counts.bytes += len(raws.pop(0)) + newline
+        for raw in raws:
+            number, start = counts.lines + 1, counts.bytes
+            text = raw.removeprefix(BOM) if number == 1 else raw
+            found = read(text)
+            counts.lines, counts.bytes = number, start + len(raw) + newline
+            if type(found) is Tick:
+                if piece and (len(piece) >= self._at_once or found.game_id != piece[0].game_id):
+                    self._give()
+                if not piece:
+                    self._piece_start = number, start
+                piece.append(found)
+                self._piece_end = number
+            elif isinstance(found, Line):
+                self._count_other(found, number, start, raw)
+        if piece:
+            self._give()
+
+    def _count_other(self, line: Line, number: int, start: int, raw: bytes) -> None:
+        match line.kind:
+            case Kind.CONTROL:
+                self.counts.control += 1
+            case Kind.ANNOTATION:
+                self.counts.annotation += 1
+            case Kind.BLANK:
+                self.counts.blank += 1
+            case _:
+                self._refuse(number, start, line.label, raw)
+
+    def _refuse(self, number: int, start: int, reason: str, raw: bytes) -> None:
+        """Count and keep a line that is no tick; those before it are recorded first."""
+        if self._piece:
+            self._give()
+        self.counts.refused[reason] += 1
+        self._refusals.keep(number, start, reason, raw)
+        self._tell(number, number, start, reason)
+
+    def _give(self) -> None:
+        """Hand over ticks of one game, which the recorder takes all together or not at all."""
+        piece = self._piece
+        receipt = self._recorder.record_many(piece)
+        while not receipt.accepted and receipt.reason in WAITS and self._wait(_AGAIN_SECONDS):
+            receipt = self._recorder.record_many(piece)
+        self.counts.accepted += receipt.accepted
+        if receipt.accepted < len(piece):
+            reason = receipt.reason or "unknown"
+            self.over = self.over or reason in OVER
+            self.counts.refused[reason] += len(piece) - receipt.accepted
+            first, start = self._piece_start
+            self._tell(first, self._piece_end, start, reason)
+        piece.clear()

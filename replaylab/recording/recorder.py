@@ -1,0 +1,197 @@
+"""Recorder: ticks to journals to segments; what it acknowledges is not lost.
+
+A tick is written to the operating system before it is acknowledged, so a process that is killed loses nothing. It is
+synced with its neighbours, after 100 ticks or 10 s, so a power cut loses at most what came since; ``durability="tick"``
+syncs before it acknowledges. Syncing and sealing happen on a thread of the recorder's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+
+import pyarrow as pa
+
+from replaylab.errors import RecordingFailed
+from replaylab.journals.format import run_name
+from replaylab.recording.event import RecorderEvent
+from replaylab.recording.health import status_of
+from replaylab.recording.lifecycle import Work, begin
+from replaylab.recording.receipt import Receipt, RecordingReport
+from replaylab.recording.state import State, World
+from replaylab.recording.status import RecorderStatus
+from replaylab.recording.writer import Writer
+from replaylab.storage.game import Game
+from replaylab.storage.objectstore import refuse_uri
+from replaylab.storage.store import Store
+from replaylab.tick import Tick
+
+if TYPE_CHECKING:
+    from replaylab.settings import Settings
+
+Ticks: TypeAlias = Iterable[Tick | Mapping[str, Any]] | pa.Table | pa.RecordBatch | Game
+_ROWS_AT_ONCE: Final = 1_000
+
+
+class Recorder:
+    """A recording that is being made: every tick that it acknowledges is in the store, exactly once.
+
+    Thread-safe; any number of recorders, in any number of processes, may record into one store. A tick of another game
+    ends the game before it. `record` waits for nobody unless `max_unsynced_ticks` ticks wait for a sync; in an event
+    loop choose ``overflow="refuse"`` to rule that out, and use ``async with``.
+
+    Parameters
+    ----------
+    store : path or Store
+        Made when it is not there.
+    durability : {"group", "tick", "none"}
+        When ticks are synced: after `buffer_ticks` of them or `sync_seconds`, each one before it is acknowledged, or
+        only when a journal ends.
+    overflow : {"block", "refuse"}
+        What to do with a tick while `max_unsynced_ticks` wait for a sync.
+    overflow_seconds : float
+        How long to block at most; the tick is refused then.
+    on_event : callable, optional
+        Told each change of state as a `RecorderEvent`, on the thread of the recorder, with no lock held.
+    settings : Settings, optional
+        Every number; those of this process unless given.
+    world : World, optional
+        Time and free space, for tests.
+
+    Raises
+    ------
+    DiskLow
+        When less than `min_free_start_bytes` are free.
+    StoreFull
+        When the store cannot be written.
+    SettingsError
+        For a durability or a policy that there is not.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with rl.Recorder(folder) as recorder:
+    ...     receipt = recorder.record(rl.Tick("g", 1, "2031-01-02T03:04:05", "1.02"))
+    >>> receipt.accepted, rl.open_store(folder).rows
+    (1, 1)
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | Store,
+        *,
+        durability: Literal["group", "tick", "none"] = "group",
+        overflow: Literal["block", "refuse"] = "block",
+        overflow_seconds: float = 30.0,
+        on_event: Callable[[RecorderEvent], object] | None = None,
+        settings: Settings | None = None,
+        world: World | None = None,
+    ) -> None:
+        from replaylab.settings import checked_choice, current  # pydantic loads late
+
+        checked_choice("durability", durability, ("group", "tick", "none"))
+        checked_choice("overflow", overflow, ("block", "refuse"))
+        world = world or World()
+        refuse_uri(store)
+        root = Path(store.path if isinstance(store, Store) else store).absolute()  # the process may go elsewhere
+        run = run_name(world.now(), os.getpid(), os.urandom(8))
+        state = State(root, run, settings or current(), durability, world)
+        begin(state)
+        self._state = state
+        self._writer = Writer(state, overflow, overflow_seconds)
+        self._work = Work(state, on_event)
+        self._end = weakref.finalize(self, self._work.drop)  # also when it is dropped, and when the interpreter ends
+
+    @property
+    def run(self) -> str:
+        """Name of the run; the names of its journals begin with it."""
+        return self._state.run
+
+    @property
+    def path(self) -> Path:
+        """The store."""
+        return self._state.root
+
+    def __repr__(self) -> str:
+        state = self._state
+        return f"Recorder({str(state.root)!r}, {state.phase}, {state.next_seq} ticks)"
+
+    def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:
+        """Record one tick, a `Tick` or a mapping of its fields; a bad one is refused and counted, never an error.
+
+        The price of a mapping is a Decimal, an int or text. The receipt tells whether the tick was accepted, and up
+        to where a power cut loses nothing.
+        """
+        return self._writer.record(tick)
+
+    def record_many(self, ticks: Ticks) -> Receipt:
+        """Record ticks in their order: an iterable of what `record` takes, a table of the stored schema, or a game.
+
+        A row without a price, such as one that an old recorder filled in, is refused and counted like any other tick
+        that cannot be stored. When the iterable raises, what it gave before is recorded.
+        """
+        if isinstance(ticks, Game):
+            ticks = ticks.ticks()
+        elif isinstance(ticks, pa.RecordBatch):
+            ticks = pa.Table.from_batches([ticks])
+        elif isinstance(ticks, Tick | Mapping):
+            ticks = [ticks]
+        return self._writer.record_many(_rows(ticks) if isinstance(ticks, pa.Table) else ticks)
+
+    def flush(self, timeout_seconds: float = 60.0) -> Receipt:
+        """Wait until all that was accepted so far is permanent.
+
+        Raises
+        ------
+        RecordingFailed
+            When the recorder has given up, or that took longer than `timeout_seconds`.
+        """
+        self._work.flush(timeout_seconds)
+        state = self._state
+        return Receipt(0, state.next_seq - 1, state.durable_seq)
+
+    def stop(self) -> RecordingReport:
+        """Make permanent what was accepted, seal the journals and close; gives the same report when called again.
+
+        In a signal handler that interrupts a call of `record` it takes no more ticks and ends when that call has ended;
+        the report is that of the moment then.
+        """
+        return self._work.stop()
+
+    def status(self) -> RecorderStatus:
+        """Give what the recorder knows of itself now; waits for nobody."""
+        return status_of(self._state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        report = self.stop()
+        if report.problem and error is None:
+            raise RecordingFailed(f"recording into {report.path}: {report.problem}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, trace)
+
+
+def _rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
+    """Give the rows of a table as mappings of the fields of a tick."""
+    if "recorded_phase" in table.column_names:
+        names = ["phase" if name == "recorded_phase" else name for name in table.column_names if name != "phase"]
+        kept = [name for name in table.column_names if name != "phase"]
+        table = table.select(kept).rename_columns(names)
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        yield from batch.to_pylist()

@@ -1,0 +1,87 @@
+"""Footer: what a segment says of itself, as Parquet key-value metadata."""
+
+from __future__ import annotations
+
+import base64
+import json
+import lzma
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from replaylab.errors import StoreTooNew
+from replaylab.segments.extent import Extent
+from replaylab.table import SCHEMA_VERSION
+
+FOOTER_KEY: Final = b"replaylab"
+GAMES_KEY: Final = b"replaylab.games"
+EXTENTS_KEY: Final = b"replaylab.extents"
+_RECORDING: Final = "recording"  # of an extent: only journals have one
+
+
+class GameRange(NamedTuple):
+    """Where a segment holds a game: rows, places in its sources, first known time (microseconds since 1970)."""
+
+    game: str
+    first_row: int
+    rows: int
+    least_seq: int
+    greatest_seq: int
+    start_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a segment says of itself."""
+
+    origin: str
+    rows: int
+    rows_digest: str
+    games: list[GameRange]
+    extents: list[Extent]
+    remarks: str | None = None
+    remark_count: int = 0
+    replaces: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_metadata(self, effort: int) -> dict[bytes, bytes]:
+        """Give the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
+        lists = {"games", "extents"}
+        plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
+        told = [name for name in Extent.__slots__ if name != _RECORDING or any(one.recording for one in self.extents)]
+        extents = {name: [getattr(extent, name) for extent in self.extents] for name in told}
+        games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
+        return {
+            FOOTER_KEY: json.dumps(
+                {**plain, "game_count": len(self.games), "extent_count": len(self.extents)}
+            ).encode(),
+            GAMES_KEY: _packed(games, effort),
+            EXTENTS_KEY: _packed(extents, effort),
+        }
+
+    @classmethod
+    def from_metadata(cls, found: Mapping[bytes, bytes]) -> Footer:
+        """Read a footer; raises `StoreTooNew` for one of a newer schema."""
+        plain = json.loads(found[FOOTER_KEY])
+        version = plain["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise StoreTooNew(
+                f"schema version {version}; this release reads up to {SCHEMA_VERSION}: upgrade replaylab to read it"
+            )
+        listed = _unpacked(found[EXTENTS_KEY])
+        listed.setdefault(_RECORDING, [{} for _ in range(plain["extent_count"])])
+        extents = [Extent(*one) for one in zip(*(listed[name] for name in Extent.__slots__), strict=True)]
+        ranges = _unpacked(found[GAMES_KEY])
+        games = [GameRange(*one) for one in zip(*(ranges[name] for name in GameRange._fields), strict=True)]
+        del plain["game_count"], plain["extent_count"]
+        return cls(games=games, extents=extents, **plain)
+
+
+def _packed(columns: dict[str, list[Any]], effort: int) -> bytes:
+    """Give columns as JSON, xz, base64: footers must be text, and long lists would outweigh the ticks."""
+    return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode(), preset=effort))
+
+
+def _unpacked(text: bytes) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = json.loads(lzma.decompress(base64.b64decode(text, validate=True)))
+    return columns

@@ -1,0 +1,248 @@
+"""One immutable Parquet file of ticks: game after game, told apart by its name, described by its footer.
+
+The name ends in a digest of the footer's bytes, compared whenever a segment is opened, and one of all bytes of the
+file, so a flipped byte anywhere is found by comparing the two; pages carry checksums that every reading compares. The
+footer (keys ``replaylab...``, JSON) lists games with their rows, the extents of the sources they came from with an
+account of every byte, a digest of the rows that does not depend on their order, and the segments that this one
+replaces.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from replaylab.columns import as_numpy
+from replaylab.durable import publish, written_aside
+from replaylab.errors import SegmentDamaged, StoreTooNew, StoreUnreachable
+from replaylab.segments.digest import ENDING, file_digest, footer_digest, name_digest, rows_digest, sum_digests
+from replaylab.segments.extent import Extent
+from replaylab.segments.footer import FOOTER_KEY, Footer, GameRange
+from replaylab.segments.order import first_times
+from replaylab.table import SCHEMA
+
+ROW_GROUP_ROWS: Final = 1 << 17
+_LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little smaller, as compacted segments stay
+_LASTING_EFFORT: Final = 6  # of xz
+_FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
+_DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
+_READ_WHEN_ASKED: Final = {"metadata", "footer", "rows_of"}
+_NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
+_ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED")  # prices plain: DuckDB and Polars read no other
+_WRITING: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "use_dictionary": [*_NAMES, "cooldown_timer"],
+    "column_encoding": _ENCODINGS,
+    "write_statistics": ["game_id", "tick", "timestamp"],
+    "write_page_checksum": True,
+    "store_schema": True,
+}
+
+
+class Segment:
+    """An opened segment: its footer is read when asked for, its rows never kept."""
+
+    filesystem: Any = None  # of pyarrow, when it is not that of this machine
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.place = str(path)
+
+    @property
+    def name(self) -> str:
+        """File name, which ends in the digest of the file."""
+        return self.path.name
+
+    def __repr__(self) -> str:
+        return f"Segment({self.name})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: one for name, one in vars(self).items() if name not in _READ_WHEN_ASKED}  # read anew elsewhere
+
+    def _footer_digest(self) -> str:
+        return footer_digest(self.path)
+
+    def _file_digest(self) -> str:
+        return file_digest(self.path)
+
+    def _footer_source(self) -> Any:
+        """Where Parquet finds the footer: a path or a file."""
+        return self.path
+
+    def _rows_source(self) -> Any:
+        """Where Parquet finds the rows: a path or a file."""
+        return self.path
+
+    @cached_property
+    def metadata(self) -> pq.FileMetaData:
+        """The Parquet metadata."""
+        try:
+            named = _FOOTER_DIGEST.search(self.name)
+            if named and self._footer_digest() != named[1]:
+                raise SegmentDamaged(f"{self.name}: the footer is not what was written (digest differs from the name)")
+            return pq.read_metadata(self._footer_source())
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError | StoreUnreachable):
+                raise
+            raise SegmentDamaged(f"{self.name}: the footer cannot be read ({error})") from error
+
+    @cached_property
+    def footer(self) -> Footer:
+        """What the segment says of itself. Raises `SegmentDamaged` or `StoreTooNew`."""
+        found = self.metadata.metadata or {}
+        if FOOTER_KEY not in found:
+            raise SegmentDamaged(f"{self.name}: no replaylab footer; this file is not a segment")
+        try:
+            return Footer.from_metadata(found)
+        except StoreTooNew as error:
+            raise StoreTooNew(f"{self.name}: {error}") from None
+        except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
+            raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows in the file, whatever its footer says."""
+        return int(self.metadata.num_rows)
+
+    @cached_property
+    def rows_of(self) -> dict[str, tuple[int, int]]:
+        """First row and number of rows of every game in it."""
+        return {one.game: (one.first_row, one.rows) for one in self.footer.games}
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read all rows; raises `SegmentDamaged` when a page is not what was written."""
+        return self._read(None, columns)
+
+    def read_game(self, game_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the rows of one game, touching only the row groups that hold it."""
+        return self.read_rows(*self.rows_of[game_id], columns)
+
+    def read_rows(self, first: int, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read `rows` rows from row `first` on, touching only the row groups that hold them."""
+        groups, skipped, seen = [], 0, 0
+        for number in range(self.metadata.num_row_groups):
+            size = self.metadata.row_group(number).num_rows
+            if seen + size <= first:
+                skipped = seen + size
+            elif seen < first + rows:
+                groups.append(number)
+            seen += size
+        return self._read(groups, columns).slice(first - skipped, rows)
+
+    def _read(self, groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
+        try:
+            source = self._rows_source()
+            with pq.ParquetFile(source, metadata=self.metadata, page_checksum_verification=True) as file:
+                wanted = None if columns is None else list(columns)
+                table = file.read(wanted) if groups is None else file.read_row_groups(groups, wanted)
+                for name in set(_NAMES).intersection(table.column_names):
+                    table.column(name).validate(full=True)  # page headers have no checksum: a code may lead nowhere
+                table.validate()
+                return table
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError | StoreUnreachable):
+                raise
+            raise SegmentDamaged(
+                f"{self.name}: {error}; restore it from a backup or convert its sources again"
+            ) from error
+
+    def problem(self) -> str | None:
+        """Check the whole file; None when every byte and every row is what was written, else what is wrong."""
+        try:
+            if self._file_digest() != name_digest(self.name):
+                return f"{self.name}: its bytes are not those that were written (digest differs from the name)"
+            if rows_digest(self.read()) != self.footer.rows_digest:
+                return f"{self.name}: its rows are not those that were written (digest differs from the footer)"
+        except SegmentDamaged as error:
+            return str(error)
+        return None
+
+
+def write_segment(
+    folder: Path,
+    tables: Iterable[pa.Table],
+    *,
+    origin: str,
+    extents: Sequence[Extent],
+    remarks: tuple[str | None, int] = (None, 0),
+    replaces: Sequence[str] = (),
+    expected_digest: str | None = None,
+    lasting: bool = False,
+) -> Segment:
+    """Write tables, one game after the other, as a segment: whole under its final name, or not there at all.
+
+    Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then. A `lasting`
+    segment is compressed harder.
+    """
+    games: list[GameRange] = []
+    digests: list[str] = []
+    label = f"{origin}-{xxhash.xxh3_64_hexdigest(repr(extents).encode())}"
+    with written_aside(folder, label) as aside:
+        level = _LASTING_LEVEL if lasting else 1
+        with (
+            pa.OSFile(str(aside), "wb") as file,  # closed whatever the disk says to the writer's last bytes
+            pq.ParquetWriter(file, SCHEMA, compression_level=level, **_WRITING) as writer,
+        ):
+            for table in tables:
+                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                digests.append(rows_digest(table))
+                _add_ranges(games, game_ranges(table))
+            rows = sum(one.rows for one in games)
+            digest = sum_digests(digests)
+            if expected_digest not in {None, digest}:
+                raise SegmentDamaged(
+                    f"{folder}: rows read for {origin} are not those that were stored; nothing was changed"
+                )
+            footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
+            writer.add_key_value_metadata(footer.to_metadata(_LASTING_EFFORT if lasting else 0))
+        final = folder / _name(origin, games, rows, f"{footer_digest(aside)}_{file_digest(aside)}")
+        publish(aside, final)
+    return Segment(final)
+
+
+def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:
+    """Add the ranges of a table behind those before it; a game may go on from one to the next."""
+    rows = games[-1].first_row + games[-1].rows if games else 0
+    for one in more:
+        if games and games[-1].game == one.game:
+            last = games[-1]
+            seqs = min(last.least_seq, one.least_seq), max(last.greatest_seq, one.greatest_seq)
+            start_us = min(last.start_us, one.start_us)
+            games[-1] = GameRange(one.game, last.first_row, last.rows + one.rows, *seqs, start_us)
+        else:
+            games.append(one._replace(first_row=one.first_row + rows))
+
+
+def _name(origin: str, games: list[GameRange], rows: int, digests: str) -> str:
+    first, last = (_plain(games[0].game), _plain(games[-1].game)) if games else ("none", "none")
+    return f"{origin}_{first}_{last}_{rows}rows_{digests}{ENDING}"
+
+
+def _plain(game_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", game_id)[:32]
+
+
+def game_ranges(table: pa.Table) -> list[GameRange]:
+    """Give the range of each game of a table in which each game's rows stand together."""
+    if not table.num_rows:
+        return []
+    games = table.column("game_id").unify_dictionaries().combine_chunks()
+    codes = as_numpy(games.indices)
+    starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
+    counts = np.diff(starts, append=len(codes))
+    seq = as_numpy(table.column("seq"))
+    least, greatest = np.minimum.reduceat(seq, starts), np.maximum.reduceat(seq, starts)
+    texts = games.dictionary.to_pylist()
+    names = [texts[code] for code in codes[starts]]
+    times = first_times(table, starts)
+    columns = (names, *(one.tolist() for one in (starts, counts, least, greatest, times)))
+    return [GameRange(*one) for one in zip(*columns, strict=True)]

@@ -1,0 +1,215 @@
+"""Compact a store: many small segments become few, and no reader ever sees a row twice or misses one.
+
+A group of segments is merged into exactly one, whose footer names those it replaces. Until they are removed, a reader
+that finds both reads only the new one; a compaction killed at any moment leaves either the old ones or the new one in
+force, and the next conversion or compaction removes what is left over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
+from replaylab.errors import SegmentDamaged, StoreError
+from replaylab.progress import bar
+from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
+from replaylab.segments.order import in_order_received, sorted_by_game
+from replaylab.segments.remarks import opened_writer
+from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, write_segment
+from replaylab.storage.objectstore import refuse_uri
+from replaylab.storage.store import REMARKS, SEGMENTS, Store
+
+TARGET_ROWS: Final = 4 << 20
+REMARKS_LEVEL: Final = 19
+REMARKS_AT_ONCE: Final = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionReport:
+    """What a compaction did.
+
+    Examples
+    --------
+    >>> CompactionReport(store="store", rows=10, segments_before=3, segments_after=1, bytes_before=9, bytes_after=5)
+    CompactionReport(store='store', rows=10, segments_before=3, segments_after=1, bytes_before=9, bytes_after=5)
+    """
+
+    store: str
+    rows: int
+    segments_before: int
+    segments_after: int
+    bytes_before: int
+    bytes_after: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.segments_before} segments -> {self.segments_after}, {self.rows:,} rows, "
+            f"{self.bytes_before:,} bytes -> {self.bytes_after:,}"
+        )
+
+
+def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> CompactionReport:
+    """Merge small segments into few, whole games together, and remove those that were merged.
+
+    Needs free space for a copy of the segments that are merged; memory stays bounded whatever their size.
+
+    Raises
+    ------
+    StoreNotFound, StoreBusy, StoreFull, StoreUnwritable
+        Nothing is lost in any of these cases.
+    SegmentDamaged
+        When a segment does not hold what was written; it and the others stay as they are.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> for seed in (1, 2):
+    ...     _ = rl.simulate(f"{folder}/{seed}", games=1, seed=seed)
+    ...     _ = rl.convert(f"{folder}/{seed}", folder + "/store", progress=False)
+    >>> report = rl.compact(folder + "/store", progress=False)
+    >>> report.segments_before, report.segments_after
+    (2, 1)
+    """
+    refuse_uri(store)
+    opened = store if isinstance(store, Store) else Store(store)
+    with sole_writer(opened.path):
+        remove_leftovers(opened)
+        before = opened.sealed()
+        bytes_before = disk_bytes(opened.path)
+        groups = _groups(before)
+        with bar(
+            sum(segment.footer.rows for group in groups for segment in group), "compact", "row", show=progress
+        ) as shown:
+            try:
+                for group in groups:
+                    _merge(opened.path, group)
+                    remove_leftovers(opened)
+                    shown.update(sum(segment.footer.rows for segment in group))
+            except BaseException:
+                with suppress(StoreError):  # what cannot be removed now is removed by the next run
+                    remove_leftovers(opened)
+                raise
+        return CompactionReport(
+            store=str(opened.path),
+            rows=opened.rows,
+            segments_before=len(before),
+            segments_after=len(opened.sealed()),
+            bytes_before=bytes_before,
+            bytes_after=disk_bytes(opened.path),
+        )
+
+
+def disk_bytes(store: Path) -> int:
+    """Give the bytes of all segments and remarks of a store."""
+    found = (path for name in (SEGMENTS, REMARKS) for path in (store / name).glob(f"*{ENDING}"))
+    return sum(path.stat().st_size for path in found if path.is_file())
+
+
+def remove_leftovers(store: Store) -> None:
+    """Remove half-written files, segments that others replace, and remarks that no segment names."""
+    segments, remarks = store.path / SEGMENTS, store.path / REMARKS
+    sweep(segments)
+    sweep(remarks)
+    live = store.sealed()
+    if store.damaged:
+        return  # what a damaged segment replaces or names is not known
+    kept = {segment.name for segment in live}
+    replaced = {name for segment in live for name in segment.footer.replaces}
+    remove([path for path in segments.glob(f"*{ENDING}") if path.name in replaced - kept])
+    named = {segment.footer.remarks for segment in live}
+    remove([path for path in remarks.glob(f"*{ENDING}") if path.name not in named])
+
+
+def _groups(segments: list[Segment]) -> list[list[Segment]]:
+    """Put small segments into groups of at most `TARGET_ROWS`, neighbours by their first game together."""
+    small = [segment for segment in segments if segment.footer.rows <= TARGET_ROWS // 2]
+    small.sort(key=lambda segment: segment.footer.games[0].start_us if segment.footer.games else 0)
+    groups: list[list[Segment]] = []
+    rows = TARGET_ROWS + 1
+    for segment in small:
+        if rows + segment.footer.rows > TARGET_ROWS:
+            groups.append([])
+            rows = 0
+        groups[-1].append(segment)
+        rows += segment.footer.rows
+    return [group for group in groups if len(group) > 1]
+
+
+def _merge(store: Path, group: list[Segment]) -> Segment:
+    names = [segment.name for segment in group]
+    replaced = {name for segment in group for name in segment.footer.replaces}
+    return write_segment(
+        store / SEGMENTS,
+        _merged_rows(group),
+        origin="compact",
+        extents=[extent for segment in group for extent in segment.footer.extents],
+        remarks=_merged_remarks(store / REMARKS, group),
+        replaces=sorted(replaced.union(names)),
+        lasting=True,
+        expected_digest=sum_digests([segment.footer.rows_digest for segment in group]),
+    )
+
+
+def _merged_rows(group: list[Segment]) -> Iterator[pa.Table]:
+    """Give the rows of several segments game after game, in order of time, about a row group at a time."""
+    rows_of: Counter[str] = Counter()
+    start_us: dict[str, int] = {}
+    for segment in group:
+        for one in segment.footer.games:
+            rows_of[one.game] += one.rows
+            start_us[one.game] = min(one.start_us, start_us.get(one.game, one.start_us))
+    games: list[str] = []
+    rows = 0
+    for game in sorted(rows_of, key=lambda name: (start_us[name], name)):
+        games.append(game)
+        rows += rows_of[game]
+        if rows >= ROW_GROUP_ROWS:
+            yield _read_games(group, games)
+            games, rows = [], 0
+    if games:
+        yield _read_games(group, games)
+
+
+def _read_games(group: list[Segment], games: list[str]) -> pa.Table:
+    """Read games that are neighbours in time: in each segment they stand together, or nearly so."""
+    parts: list[pa.Table] = []
+    for segment in group:
+        runs: list[list[int]] = []
+        for first, rows in sorted(segment.rows_of[game] for game in games if game in segment.rows_of):
+            if runs and sum(runs[-1]) == first:
+                runs[-1][1] += rows
+            else:
+                runs.append([first, rows])
+        parts.extend(segment.read_rows(first, rows) for first, rows in runs)
+    return in_order_received(sorted_by_game(pa.concat_tables(parts)))
+
+
+def _merged_remarks(folder: Path, group: list[Segment]) -> tuple[str | None, int]:
+    """Write the remarks of several segments as one file."""
+    named = [segment.footer.remarks for segment in group if segment.footer.remarks]
+    if not named:
+        return None, 0
+    with written_aside(folder, f"remarks-{xxhash.xxh3_64_hexdigest(repr(named).encode())}") as aside:
+        count = 0
+        with opened_writer(aside, REMARKS_LEVEL) as writer:
+            for name in named:
+                if not (folder / name).is_file() or file_digest(folder / name) != name_digest(name):
+                    raise SegmentDamaged(f"{name}: these remarks are not what was written; nothing was changed")
+                with pq.ParquetFile(folder / name) as file:
+                    for part in file.iter_batches(REMARKS_AT_ONCE):
+                        writer.write_batch(part, row_group_size=REMARKS_AT_ONCE)
+                        count += part.num_rows
+        final = folder / f"remarks_{count}_{file_digest(aside)}{ENDING}"
+        publish(aside, final)
+    return final.name, count

@@ -1,0 +1,161 @@
+"""Game: the ticks of one game, as received and as they truly were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replaylab.errors import ReplayLabError
+from replaylab.storage.game_summary import summarise
+from replaylab.storage.interchange import pandas_frame, polars_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+_TEXTS = ("game_id", "phase", "recorded_phase", "source")
+_UNREADABLE = (OSError, pa.ArrowException, ReplayLabError)
+
+
+class Game:
+    """One game of a store.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=1, seed=7)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> store = rl.open_store(folder + "/store")
+    >>> game = store.game(store.game_ids()[0])
+    >>> game.prices().column_names
+    ['tick', 'timestamp', 'price']
+    """
+
+    def __init__(self, game_id: str, read: Callable[[], pa.Table]) -> None:
+        self.id = game_id
+        self._read = read
+
+    @cached_property
+    def _rows(self) -> pa.Table:
+        return self._read()
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The game's row of `Store.games()`, as a dict."""
+        found: dict[str, Any] = summarise(self._rows).to_pylist()[0]
+        return found
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def __repr__(self) -> str:
+        try:
+            return f"Game({self.id!r}, {len(self)} rows)"
+        except _UNREADABLE:
+            return f"Game({self.id!r}, cannot be read: is its store still there?)"
+
+    def ticks(self) -> pa.Table:
+        """Give every row as received: source after source by their first time, each in its own order.
+
+        Returns
+        -------
+        Table
+            The columns of the stored schema, texts as plain strings; doubles, regressions and gaps are kept.
+        """
+        table = self._rows
+        for name in _TEXTS:
+            place = table.column_names.index(name)
+            table = table.set_column(place, pa.field(name, pa.string()), table.column(name).cast(pa.string()))
+        return table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give every row as received as a pandas frame: prices are Decimals, whole numbers nullable."""
+        return pandas_frame(self.ticks())
+
+    def to_polars(self) -> pl.DataFrame:
+        """Give every row as received as a Polars frame; prices are Decimal(38, 24). Needs the extra `polars`."""
+        return polars_frame(self.ticks())
+
+    def live(self) -> pa.Table:
+        """Give the live ticks (active, not rugged): merged over sources, in order, each tick number once."""
+        table = self.ticks()
+        return _once(table.filter(pc.and_(table.column("active"), pc.invert(table.column("rugged")))))
+
+    def prices(self) -> pa.Table:
+        """Give the price path: live ticks before the rug in order, each once, then the rug price once at R.
+
+        Returns
+        -------
+        Table
+            `tick` int32, `timestamp` UTC microseconds, `price` decimal128(38, 24).
+        """
+        rug_tick = self.summary["rug_tick"]
+        path = self.live()
+        if rug_tick is not None:
+            path = path.filter(pc.less(path.column("tick"), rug_tick))
+            path = pa.concat_tables([path, self._rug_row(rug_tick)])
+        return path.select(["tick", "timestamp", "price"]).combine_chunks()
+
+    def _rug_row(self, rug_tick: int) -> pa.Table:
+        table = self.ticks()
+        named = pc.fill_null(pc.not_equal(table.column("recorded_phase"), "RUG_EVENT_1"), True)
+        at_rug = pc.and_(pc.and_(table.column("rugged"), named), pc.equal(table.column("tick"), rug_tick))
+        return table.filter(at_rug).slice(0, 1)
+
+    @overload
+    def plot(self, ax: None = None, *, log: bool = False) -> Figure: ...
+    @overload
+    def plot(self, ax: Axes, *, log: bool = False) -> Axes: ...
+    def plot(self, ax: Axes | None = None, *, log: bool = False) -> Figure | SubFigure | Axes:
+        """Draw the price path with its phases, rug and gaps.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Axes of your own to draw on.
+        log : bool
+            Logarithmic price axis.
+
+        Returns
+        -------
+        Figure or Axes
+            A figure that a notebook cell shows and that has `savefig` and `axes`; or `ax`, when it is given.
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = rl.simulate(folder + "/recordings", games=1, seed=7)
+        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+        >>> for game in rl.open_store(folder + "/store"):
+        ...     game.plot().savefig(folder + "/game.png")
+        """
+        from replaylab.charts.game_chart import draw_game  # matplotlib is only loaded when a chart is asked for
+
+        drawn = draw_game(self.ticks(), self.prices(), self.summary, ax=ax, log=log)
+        return drawn.figure if ax is None else drawn
+
+    def _repr_html_(self) -> str | None:
+        from replaylab.charts.html import game_card
+
+        try:
+            return game_card(self.id, self.summary)
+        except _UNREADABLE:
+            return None  # a notebook then shows the text, which says so
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Give rows in order of their tick, the first received of each."""
+    tick = table.column("tick").to_numpy()
+    if len(tick) < 2 or (np.diff(tick) > 0).all():
+        return table
+    _, first = np.unique(tick, return_index=True)
+    return table.take(pa.array(first))

@@ -1,0 +1,292 @@
+"""Object stores: a store below a URI such as ``s3://bucket/prefix``, for reading and analysis; never written to.
+
+Opening one lists its segments and reads their footers, several at a time; a game costs the row groups that hold it.
+The file systems are those of pyarrow (S3, GCS, HDFS, Azure), and those of fsspec where it is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from replaylab.errors import SegmentDamaged, StoreNotFound, StoreUnreachable, StoreUnwritable
+from replaylab.segments.digest import ENDING, name_digest
+from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
+from replaylab.segments.segment import Segment
+from replaylab.storage.store import REMARKS, SEGMENTS, Store
+from replaylab.storage.summary_cache import Summaries
+from replaylab.storage.verify import Verification
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_CONNECTIONS: Final = 16  # footers asked for at once
+_TAIL_BYTES: Final = 1 << 16  # asked for first: the footer of a few hundred games
+_BLOCK_BYTES: Final = 8 << 20
+
+
+def is_uri(path: object) -> bool:
+    """Whether a path names an object store, and no folder.
+
+    Examples
+    --------
+    >>> is_uri("s3://bucket/prefix"), is_uri("some/folder")
+    (True, False)
+    """
+    return isinstance(path, str) and "://" in path
+
+
+def refuse_uri(path: object) -> None:
+    """Raise `StoreUnwritable` when a path that is to be written names an object store."""
+    if is_uri(path) or isinstance(path, ObjectStore):
+        raise StoreUnwritable(
+            f"{getattr(path, 'uri', path)}: object stores are read, not written; write to a folder and copy it there "
+            "(segments first, as they name what they replace)"
+        )
+
+
+def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None) -> Store:
+    """Open a folder or a URI for reading, and nothing else; a `Store` comes back as it is.
+
+    Parameters
+    ----------
+    path : path, URI or Store
+        ``s3://KEY:SECRET@bucket/prefix?region=...&endpoint_override=...`` and its like: see `pyarrow.fs`.
+    filesystem : pyarrow or fsspec file system, optional
+        With one, `path` is a place in it.
+
+    Raises
+    ------
+    StoreNotFound
+        When there is no store.
+    StoreUnreachable
+        When the object store does not answer.
+    """
+    if isinstance(path, Store):
+        return path
+    if filesystem is not None:
+        return ObjectStore(str(path), _arrow_filesystem(filesystem), str(path))
+    if not is_uri(path):
+        return Store(path)
+    found, place = _from_uri(str(path))
+    from pyarrow.fs import LocalFileSystem
+
+    return Store(place) if isinstance(found, LocalFileSystem) else ObjectStore(_bare(str(path)), found, place)
+
+
+class ObjectStore(Store):
+    """A store in an object store: what `Store` reads, it reads; what is recorded live is not there yet.
+
+    Parameters
+    ----------
+    uri : str
+        What it is called in messages.
+    filesystem : pyarrow.fs.FileSystem
+        Where it lies.
+    place : str
+        The folder in it.
+    """
+
+    is_local = False
+
+    def __init__(self, uri: str, filesystem: FileSystem, place: str) -> None:
+        self.uri = uri
+        self.filesystem = filesystem
+        self.place = place.rstrip("/")
+        self.path = Path(uri)  # what messages show; it leads nowhere here
+        self.damaged: dict[str, str] = {}
+        self._opened: dict[str, Segment] = {}
+        self._summaries = Summaries()
+        self._sizes: dict[str, int] = {}
+        if not self._listing():
+            raise StoreNotFound(f"no store at {uri}; copy one there, its folders {SEGMENTS} and {REMARKS}")
+        self.segments()
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self.uri!r}, {len(self.game_ids())} games, {self.rows} rows)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.uri, self.filesystem, self.place)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the segments and remarks that are there."""
+        return sum(info.size for folder in (SEGMENTS, REMARKS) for info in self._files(folder))
+
+    def _files(self, folder: str) -> list[Any]:
+        from pyarrow.fs import FileSelector
+
+        with reaching(self.uri):
+            found = self.filesystem.get_file_info(FileSelector(f"{self.place}/{folder}", allow_not_found=True))
+        return [info for info in found if info.base_name.endswith(ENDING)]
+
+    def _listing(self) -> list[str]:
+        self._sizes = {info.base_name: info.size for info in self._files(SEGMENTS)}
+        return sorted(self._sizes)
+
+    def _segment(self, name: str) -> Segment:
+        return ObjectSegment(self.filesystem, f"{self.place}/{SEGMENTS}/{name}", self._sizes[name])
+
+    def _segments(self) -> list[Segment]:
+        with ThreadPoolExecutor(_CONNECTIONS) as crew:
+            new = [self._segment(name) for name in self._listing() if name not in self._opened]
+            for segment, _ in zip(new, crew.map(_look, new), strict=True):
+                self._opened[segment.name] = segment
+        return self._sealed()
+
+    def _remarks(self) -> pa.Table:
+        parts = [REMARKS_SCHEMA.empty_table()]
+        for segment in self.segments():
+            name = segment.footer.remarks
+            if name:
+                file = ObjectSegment(self.filesystem, f"{self.place}/{REMARKS}/{name}", 0)
+                try:
+                    content = file.content()
+                    if xxhash.xxh3_128_hexdigest(content) != name_digest(name):
+                        raise pa.ArrowInvalid("its bytes are not those that were written")
+                    parts.append(pq.read_table(pa.BufferReader(content)))
+                except (pa.ArrowException, FileNotFoundError) as error:
+                    self._leave_out(segment, SegmentDamaged(f"{name}: remarks cannot be read ({error})"))
+        return pa.concat_tables(parts)
+
+    def verify(self, *, progress: bool = False) -> Verification:
+        """Refuse: every byte would have to be fetched; verify the folder that was copied, or a copy of this."""
+        del progress
+        raise StoreUnwritable(f"{self.uri}: only a folder is verified; copy it to one and verify that")
+
+
+class ObjectSegment(Segment):
+    """A segment in an object store.
+
+    Parameters
+    ----------
+    filesystem : pyarrow.fs.FileSystem
+        Where it lies.
+    place : str
+        Its path there.
+    size : int
+        Its size in bytes.
+    """
+
+    def __init__(self, filesystem: FileSystem, place: str, size: int) -> None:
+        super().__init__(Path(place))
+        self.filesystem = filesystem
+        self.place = place
+        self.size = size
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: one for name, one in super().__getstate__().items() if name != "_tail"}
+
+    def content(self) -> bytes:
+        """Fetch the whole file."""
+        with reaching(self.place), self.filesystem.open_input_file(self.place) as file:
+            found: bytes = file.read()
+        return found
+
+    @cached_property
+    def _tail(self) -> bytes:
+        """The footer, its length and the magic bytes, in one request or two."""
+        with reaching(self.place), self.filesystem.open_input_file(self.place) as file:
+            first = min(self.size, _TAIL_BYTES)
+            found: bytes = file.read_at(first, self.size - first)
+            length = min(self.size, int.from_bytes(found[-8:-4], "little") + 8)
+            if length > len(found):
+                found = file.read_at(length, self.size - length)
+        return found[len(found) - length :]
+
+    def _footer_digest(self) -> str:
+        return xxhash.xxh3_64_hexdigest(self._tail)
+
+    def _footer_source(self) -> Any:
+        return pa.BufferReader(self._tail)
+
+    def _rows_source(self) -> Any:
+        with reaching(self.place):
+            return self.filesystem.open_input_file(self.place)
+
+    def _read(self, groups: list[int] | None, columns: Any) -> pa.Table:
+        try:
+            return super()._read(groups, columns)
+        except SegmentDamaged:
+            with reaching(self.place):
+                self.filesystem.get_file_info(self.place)  # raises when nobody answers: then nothing is damaged
+            raise
+
+    def _file_digest(self) -> str:
+        digest = xxhash.xxh3_128()
+        with reaching(self.place), self.filesystem.open_input_stream(self.place) as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+def _look(segment: Segment) -> None:
+    """Fetch a footer; whoever needs it meets what is wrong with it again."""
+    try:
+        segment.footer  # noqa: B018 kept by the segment
+    except (SegmentDamaged, FileNotFoundError):
+        return
+
+
+@contextmanager
+def reaching(place: str) -> Iterator[None]:
+    """Turn errors of the network and of permissions into `StoreUnreachable`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreUnreachable(f"{_bare(place)} cannot be reached: {error}") from error
+
+
+def _bare(uri: str) -> str:
+    """Give a URI without its credentials and options."""
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}{rest.partition('?')[0].rpartition('@')[2]}" if mark else uri
+
+
+def _from_uri(uri: str) -> tuple[FileSystem, str]:
+    from pyarrow.fs import FileSystem
+
+    try:
+        with reaching(uri):
+            found: tuple[FileSystem, str] = FileSystem.from_uri(uri)
+    except pa.ArrowInvalid as error:
+        if "Unrecognized filesystem type" not in str(error):
+            said = str(error).replace(uri, _bare(uri))  # which has the key and the secret
+            raise StoreNotFound(
+                f"{_bare(uri)}: {said}; write spaces and special characters as urllib.parse.quote gives them, and see "
+                "pyarrow.fs for what a URI may say"
+            ) from None
+        return _from_fsspec(uri)
+    return found
+
+
+def _from_fsspec(uri: str) -> tuple[FileSystem, str]:
+    scheme, _, place = uri.partition("://")
+    try:
+        return _arrow_filesystem(importlib.import_module("fsspec").filesystem(scheme)), place
+    except (
+        ImportError,
+        ValueError,
+    ) as error:  # fsspec itself, the package for the scheme, or a scheme it does not know
+        raise StoreNotFound(
+            f"{_bare(uri)}: no file system for it ({error}); install fsspec and its package for {scheme}://, or open "
+            "the place with filesystem=..."
+        ) from None
+
+
+def _arrow_filesystem(filesystem: Any) -> FileSystem:
+    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+    return filesystem if isinstance(filesystem, FileSystem) else PyFileSystem(FSSpecHandler(filesystem))

@@ -1,0 +1,52 @@
+"""Opening: what recorders have left behind is sealed first, as far as this process may; then the store is read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from replaylab.storage.objectstore import is_uri, opened
+from replaylab.storage.recovery import LATER, LIVE, recover
+from replaylab.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store:
+    """Open a store, and seal what recorders that have died left in its journals.
+
+    What cannot be sealed now, because the store may only be read, the disk is full or somebody else is at it, is read
+    from the journals as it is. `Store(path)` opens without changing anything.
+
+    Parameters
+    ----------
+    path : path or URI
+        A folder, or a place in an object store such as ``s3://bucket/prefix``, which is read and never written to.
+    filesystem : pyarrow or fsspec file system, optional
+        With one, `path` is a place in it.
+
+    Raises
+    ------
+    StoreNotFound
+        When there is no store at the path.
+    StoreUnreachable
+        When an object store does not answer.
+    StoreTooNew
+        When a newer release wrote it in a schema that this one does not know.
+
+    Examples
+    --------
+    >>> import replaylab as rl
+    >>> rl.open_store("no/such/folder")
+    Traceback (most recent call last):
+    ...
+    replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to ...`
+    """
+    if filesystem is not None or is_uri(path):
+        return opened(path, filesystem)
+    store = Store(path)
+    for one in recover(store).journals:
+        if one.problem not in {None, LIVE, LATER}:
+            _log.info("%s is read as it is: %s", one.journal, one.problem)
+    return store

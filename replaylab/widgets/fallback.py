@@ -1,0 +1,230 @@
+"""Still: a picture, a line of words and a script that stand in for the player where no kernel answers."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from replaylab.playback.timeline import Timeline
+from replaylab.widgets.bundle import module, packed
+from replaylab.widgets.payload import GAP, Reel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INLINE_ROWS: Final = 5_000  # a cell with more rows holds the picture only, so that a notebook stays small
+_INCHES: Final = (7.2, 3.2)
+_DPI: Final = 80
+_POINTS: Final = 1_500  # drawn at most: more would not be seen
+_COLOURS: Final = 32
+_OVERVIEW: Final = (8, 8, 8, 4, 1)  # bytes of a value, column by column
+_ROWS: Final = (16, 8, 8, 4, 1)
+_STATE: Final = {
+    "row": 0,
+    "playing": False,
+    "speed": 1.0,
+    "pacing": "recorded",
+    "loop": [None, None],
+    "gen": 0,
+    "lockstep": False,
+    "log": False,
+    "ahead": True,
+}
+_FEED: Final = """\
+const unpack = async ([width, packed]) => {
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const turned = new Uint8Array(await new Response(stream).arrayBuffer());
+  const rows = turned.length / width;
+  const plain = new Uint8Array(turned.length);
+  for (let byte = 0; byte < width; byte += 1) {
+    for (let row = 0; row < rows; row += 1) plain[row * width + byte] = turned[byte * rows + row];
+  }
+  return new DataView(plain.buffer);
+};
+const show = async (id, opening, pieces) => {
+  // The same game may stand in a page more than once.
+  const host = [...document.querySelectorAll(`[data-rlab="${id}"]`)].find((one) => !one.dataset.taken);
+  host.dataset.taken = "yes";
+  const chunks = pieces.map((columns) => columns.map(unpack));
+  const hear = new Set();
+  const answer = async (content, columns) => {
+    const buffers = await Promise.all(columns || []);
+    for (const callback of hear) callback(content, buffers);
+  };
+  const model = {
+    on: (name, callback) => hear.add(callback),
+    off: (name, callback) => hear.delete(callback),
+    send: (content) => {
+      if (content.kind === "ready") answer(opening, chunks[0]);
+      const { id, number } = content;
+      if (content.kind === "want") answer({ kind: "chunk", id, number }, chunks[number + 1]);
+    },
+  };
+  const player = make();
+  player.initialize({ model });
+  const still = host.querySelector(".rlab-still");
+  player.render({ model, el: host });
+  if (still) still.remove();
+};
+"""
+
+
+def page(game: object, *, title: str | None = None, height: int = 420) -> str:
+    """Give a whole HTML page that plays a game with no kernel and no network.
+
+    Parameters
+    ----------
+    game : Game, Table, list of Tick, or Timeline
+        What to play; every row is in the page, 10 to 20 bytes each.
+    title : str, optional
+        Of the page; the game's id unless given.
+    height : int
+        Of the chart, in pixels.
+
+    Raises
+    ------
+    Unplayable
+        When there is no row to play.
+
+    Examples
+    --------
+    >>> from replaylab.tick import Tick
+    >>> text = page([Tick(game_id="g", tick=0, timestamp="2031-01-02T03:04:05", price="1", active=True)])
+    >>> text.startswith("<!DOCTYPE html>"), "https:" in text
+    (True, False)
+    """
+    reel = Reel(Timeline.of(game))
+    words = html.escape(title or reel.timeline.game_id or "game")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width">\n<title>{words}</title>\n'
+        "<style>html{color-scheme:light dark}body{margin:16px;font-family:system-ui,sans-serif}</style>\n</head>\n"
+        f"<body>\n<main>\n{_player(reel, height)}</main>\n</body>\n</html>\n"
+    )
+
+
+def cell(reel: Reel, *, log: bool = False, **state: Any) -> dict[str, str]:
+    """Give what a notebook keeps of a player, by media type: picture, and a page that plays where scripts may run."""
+    drawn = picture(reel, log=log)
+    return {"image/png": base64.b64encode(drawn).decode(), "text/html": fragment(reel, drawn, log=log, **state)}
+
+
+def fragment(reel: Reel, picture: bytes, *, height: int = 300, **state: Any) -> str:
+    """Give HTML for a cell: picture and words, which the script replaces by a player where scripts may run."""
+    inside = (
+        f'<img alt="{html.escape(f"Price chart of {reel.summary}")}" style="max-width:100%;background:#fff" '
+        f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+        f"<div>{html.escape(reel.summary)}</div>"
+    )
+    if len(reel) > INLINE_ROWS:
+        return f"<div>{inside}</div>"
+    return _player(reel, height, inside, **state)
+
+
+def _player(reel: Reel, height: int, inside: str = "", **state: Any) -> str:
+    facts, first = reel.opening()
+    pieces = [first]
+    if reel.pieces > 1:
+        pieces += [reel.chunk(number) for number in range(reel.pieces)]
+        data = [[_turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
+    else:
+        pieces[0][2] = memoryview(b"")  # when rows are due follows from their times
+        data = []
+    data += [
+        [_turned(column, width) for column, width in zip(rows, _ROWS, strict=True)] for rows in pieces[len(data) :]
+    ]
+    opening = {
+        "kind": "open",
+        "reel": {**facts, "height": height, "game": 0},
+        "state": {**_STATE, **state},
+        "games": [],
+        "notes": [],
+        "offline": True,
+    }
+    name = reel.id
+    inside = inside or f"<div>{html.escape(reel.summary)}</div>"
+    made = module().replace("export default player.default;", "const make = player.default;")
+    call = f"show({json.dumps(name)}, {_json(opening)}, {_json(data)});"
+    return (
+        f'<div data-rlab="{name}"><div class="rlab-still">{inside}</div></div>\n'
+        f'<script type="module">\n{made}{_FEED}{call}\n</script>\n'
+    )
+
+
+def _turned(column: memoryview, width: int) -> tuple[int, str]:
+    """Give the bytes of a column packed with those of the same place side by side: half the size, the same bytes."""
+    rows = np.frombuffer(column, np.uint8).reshape(-1, width)
+    return width, packed(np.ascontiguousarray(rows.T).tobytes())
+
+
+def _json(value: Any) -> str:
+    """Give JSON that cannot end the script that it stands in."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def picture(reel: Reel, *, log: bool = False) -> bytes:
+    r"""Give the chart of a game as a small PNG, in few colours.
+
+    Examples
+    --------
+    >>> from replaylab.tick import Tick
+    >>> ticks = [Tick(game_id="g", tick=n, timestamp="2031-01-02T03:04:05", price=1 + n, active=True) for n in range(3)]
+    >>> picture(Reel(Timeline.of(ticks)))[:4]
+    b'\x89PNG'
+    """
+    from PIL import Image
+
+    from replaylab.charts.style import blank
+
+    ax = blank(*_INCHES)[0]
+    _draw(ax, reel, log=log)
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # noqa: S101  axes of a new picture
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI, metadata={"Software": None})
+    small = io.BytesIO()
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def _draw(ax: Axes, reel: Reel, *, log: bool) -> None:
+    from replaylab.charts.style import BLUE, GREEN, VERMILION, head, say
+
+    head(ax, reel.timeline.game_id or "game", reel.summary.partition(": ")[2])
+    rows, prices = _thin(reel)
+    shown = np.isfinite(prices) & (prices > 0) if log else np.isfinite(prices)
+    if not shown.any():
+        say(ax, "No price above zero was recorded" if log else "No price was recorded")
+        return
+    prices = np.where(shown, prices, np.nan)
+    ax.plot(rows, prices, color=BLUE, linewidth=1.3)
+    lone = np.isnan(np.append(np.nan, prices[:-1])) & np.isnan(np.append(prices[1:], np.nan))
+    ax.plot(rows[lone], prices[lone], ".", color=BLUE)
+    for row, marker, colour in ((reel.timeline.peak, "^", GREEN), (reel.timeline.rug, "X", VERMILION)):
+        if row is not None and np.isfinite(reel.timeline.floats[row]):
+            ax.plot([row], [reel.timeline.floats[row]], marker, color=colour, markersize=7, clip_on=False)
+    ax.set(xlabel="row received", ylabel="price (log)" if log else "price")
+    if log:
+        least, greatest = prices[shown].min(), prices[shown].max()
+        if least == greatest:  # matplotlib finds no room around some prices
+            ax.set_ylim(least / 2, greatest * 2)
+        ax.set_yscale("log", nonpositive="mask")
+
+
+def _thin(reel: Reel) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Give rows and prices to draw: the least and greatest of each stretch, broken where something is missing."""
+    prices, rows = reel.timeline.floats, np.arange(len(reel), dtype=np.float64)
+    if len(reel) > _POINTS:
+        starts = np.arange(0, len(reel), -(-2 * len(reel) // _POINTS))
+        low = np.fmin.reduceat(prices, starts)
+        high = np.fmax.reduceat(prices, starts)
+        return np.repeat(starts.astype(np.float64), 2), np.stack([low, high], 1).ravel()
+    breaks = np.flatnonzero(reel.columns.flags & GAP)
+    return np.insert(rows, breaks, np.nan), np.insert(prices, breaks, np.nan)

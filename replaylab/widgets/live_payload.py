@@ -1,0 +1,102 @@
+"""Tail: the newest rows of a live game on their way to the page, in batches, at most twenty a second."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from replaylab.clock import NOMINAL_SECONDS
+from replaylab.playback.event import Gap
+from replaylab.playback.stream import Stream
+from replaylab.playback.timeline import STALL_SECONDS
+from replaylab.widgets.channel import Link
+from replaylab.widgets.payload import CHUNK, PHASES, Columns, flag, one
+
+EVERY_SECONDS: Final = 0.05
+
+
+class Tail:
+    """What a page knows of a live game, and the way it learns of the rest.
+
+    Parameters
+    ----------
+    stream : Stream
+        The live game.
+    link : Link
+        The way to the pages.
+    """
+
+    def __init__(self, stream: Stream, link: Link) -> None:
+        self.track = stream
+        self.id = f"live-{stream.game_id}"
+        self._link = link
+        self._sent = -1  # next row to send; below 0 while no page is open
+        self._latest_us = 0
+        self._last_tick = -1
+        self._planned = False
+
+    def opening(self) -> tuple[dict[str, Any], list[memoryview]]:
+        """Give the facts and the rows that open the game in a page."""
+        self._latest_us, self._last_tick = 0, -1
+        first, columns = self._rows(self.track.ring.first)
+        facts = {
+            "id": self.id,
+            "mode": "live",
+            "title": f"{self.track.game_id} (live)",
+            "base": first,
+            "n": len(columns),
+            "capacity": self.track.ring.size,
+            "chunk": CHUNK,
+            "stride": 1,
+            "overview": False,
+            "nominal_ms": NOMINAL_SECONDS * 1e3,
+            "phases": [str(phase) for phase in PHASES],
+            "gaps": [],
+            "events": [],
+        }
+        return facts, columns.buffers(0, len(columns))
+
+    def nudge(self) -> None:
+        """Say that there is a new row; costs next to nothing, from any thread."""
+        if not self._planned and self._sent >= 0:
+            self._planned = True
+            self._link.courier.later(EVERY_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Send what is new."""
+        self._planned = False
+        if self._sent < 0 or self._sent >= self.track.stop:
+            return
+        at, columns = self._rows(self._sent)
+        if len(columns):
+            self._link.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns))
+
+    def _rows(self, start: int) -> tuple[int, Columns]:
+        """Give the rows from `start` (or the oldest kept) to the newest; the next call goes on from there."""
+        ring = self.track.ring
+        stop = ring.stop
+        table = ring.to_table(stop - max(start, ring.first), stop=stop)
+        at_us = one(table, "timestamp").cast(pa.int64()).to_numpy()
+        latest = np.maximum.accumulate(np.maximum(at_us, self._latest_us)) if len(at_us) else at_us
+        columns = Columns.of(table, latest / 1e3, self._gaps(table, latest))
+        self._sent = stop
+        if len(latest):
+            self._latest_us = int(latest[-1])
+        return stop - len(columns), columns
+
+    def _gaps(self, table: pa.Table, latest: NDArray[np.int64]) -> tuple[Gap, ...]:
+        """Where live tick numbers were left out, or nothing came for a while."""
+        if not table.num_rows:
+            return ()
+        tick = table.column("tick").to_numpy()
+        live = np.flatnonzero(flag(table, "active", absent=True) & ~flag(table, "rugged", absent=False))
+        before = self._last_tick if self._last_tick >= 0 or not len(live) else tick[live[0]] - 1
+        missing = np.diff(tick[live], prepend=before) - 1
+        pauses = np.diff(latest, prepend=self._latest_us or latest[0]) / 1e6
+        if len(live):
+            self._last_tick = int(tick[live[-1]])
+        rows = {*live[missing > 0].tolist(), *np.flatnonzero(pauses >= STALL_SECONDS).tolist()}
+        return tuple(Gap(row, "missing", 0, float(pauses[row])) for row in sorted(rows))

@@ -1,0 +1,266 @@
+"""Plan: what of which source is new, whatever it is called now and wherever an earlier conversion was broken off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from replaylab.conversion import plan as planning
+from replaylab.conversion.plan import Plan, plan
+from replaylab.conversion.source import find_sources
+from replaylab.errors import SourceUnreadable
+from replaylab.segments.extent import Extent
+from replaylab.storage.open import open_store
+from tests.stores import as_nobody, game_lines, line, locked_away, names, opened_to_all, quiet, rows, simulated, state
+
+GAME = "20310102-0123456789ab4cde"
+
+
+def planned(sources: Path | list[Path], store: Path) -> Plan:
+    """Plan a conversion without doing it."""
+    return plan(find_sources(sources), open_store(store).extents())
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Give a recording of 40 lines, nothing of it stored yet."""
+    path = tmp_path / "r" / "x.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b"".join(game_lines(GAME, 39)))
+    return path
+
+
+def cut(path: Path, size: int) -> bytes:
+    """Leave the first bytes of a file; give all that was there."""
+    data = path.read_bytes()
+    path.write_bytes(data[:size])
+    return data
+
+
+def lines_of(store: Path) -> list[int]:
+    """Give the line number of every row of the one game."""
+    found: list[int] = open_store(store)[GAME].ticks().column("line").to_pylist()
+    return found
+
+
+def test_new_known_renamed_and_copied(tmp_path: Path, recording: Path) -> None:
+    """The same content is converted once, whatever its file is called later and in whatever folder it lies."""
+    store = tmp_path / "store"
+    assert quiet(recording, store).ticks_stored == 40
+    shutil.copytree(recording.parent, tmp_path / "copy")
+    again = [recording, recording.rename(recording.with_name("y.jsonl")), tmp_path / "copy", tmp_path]
+    for source in again[1:]:
+        report = quiet(source, store)
+        assert (report.ticks_stored, report.ticks_known % 40) == (0, 0)
+        assert {one.status for one in report.sources} == {"known"}
+    assert "already in the store as x.jsonl" in quiet(again[1], store).sources[0].problem
+    assert len(names(store / "segments")) == 1
+
+
+def test_twins_in_one_run_are_converted_once(tmp_path: Path) -> None:
+    """Copies given together are told by their content too; the report names both and counts one."""
+    simulated(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    both = quiet([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    one = quiet(tmp_path / "a", tmp_path / "one")
+    assert rows(tmp_path / "both") == rows(tmp_path / "one")
+    assert (both.ticks_stored, both.ticks_known) == (one.ticks_stored, one.ticks_stored)
+    assert both.balanced
+    assert both.bytes_in == 2 * one.bytes_in
+    assert [report.status for report in both.sources] == ["converted"] * 3 + ["known"] * 3
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000, 1_500, 5_000])
+def test_a_grown_recording_is_carried_on(tmp_path: Path, recording: Path, size: int) -> None:
+    """What is appended is converted, what was there is not converted again, lines keep the numbers they have in it."""
+    store = tmp_path / "store"
+    data = recording.read_bytes()
+    size = data.index(b"\n", size) + 1 if size else 0
+    cut(recording, size)
+    first = quiet(recording, store)
+    recording.write_bytes(data)
+    grown = quiet(recording, store)
+    assert first.ticks_stored + grown.ticks_stored == 40
+    assert (grown.bytes_known, grown.bytes_in, grown.balanced) == (size, len(data), True)
+    assert [one.status for one in grown.sources] == ["grown"]
+    assert lines_of(store) == list(range(1, 41))
+    assert open_store(store).verify().ok
+
+
+def test_a_grown_recording_without_newline_at_its_end(tmp_path: Path, recording: Path) -> None:
+    """A last line that had no newline yet is whole, and its newline makes no line of its own."""
+    store = tmp_path / "store"
+    data = recording.read_bytes()
+    cut(recording, data.index(b"\n", 3_000))
+    quiet(recording, store)
+    recording.write_bytes(data)
+    assert quiet(recording, store).reasons == {}
+    assert lines_of(store) == list(range(1, 41))
+    assert open_store(store).verify().ok
+
+
+def test_a_recording_that_grew_in_the_middle_of_a_line(tmp_path: Path, recording: Path) -> None:
+    """Half a line, converted while it was being written, costs no other line; its two halves have its number."""
+    store = tmp_path / "store"
+    data = recording.read_bytes()
+    start = data.index(b"\n", 3_000) + 1
+    cut(recording, start + 40)
+    quiet(recording, store)
+    recording.write_bytes(data)
+    quiet(recording, store)
+    torn = data[: start + 1].count(b"\n") + 1
+    assert lines_of(store) == [number for number in range(1, 41) if number != torn]
+    halves = open_store(store).quarantine()
+    assert halves["line"].tolist() == [torn, torn]
+    assert b"".join(halves["raw"]) == data[start : data.index(b"\n", start) + 1]
+    assert open_store(store).verify().ok
+
+
+@pytest.mark.parametrize("place", ["r/x.jsonl", "r/renamed.jsonl", "elsewhere/x.jsonl"])
+def test_grown_and_renamed(tmp_path: Path, recording: Path, place: str) -> None:
+    """A recording that has grown is known by its beginning, also under another name or from another folder."""
+    store = tmp_path / "store"
+    data = cut(recording, recording.read_bytes().index(b"\n", 3_000) + 1)
+    quiet(recording, store)
+    recording.unlink()
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_bytes(data)
+    report = quiet(tmp_path / place, store)
+    assert [(one.source, one.status) for one in report.sources] == [(Path(place).name, "grown")]
+    assert lines_of(store) == list(range(1, 41))
+    assert open_store(store)[GAME].summary["sources"] == ["x.jsonl"]
+    assert quiet(tmp_path, store).ticks_stored == 0
+
+
+def test_changed_under_its_name(tmp_path: Path, recording: Path) -> None:
+    """Another content under a known name is another source, also when it grows later; the old rows stay."""
+    store = tmp_path / "store"
+    quiet(recording, store)
+    other = b"".join(game_lines("20310103-0123456789ab4cde", 39))
+    recording.write_bytes(other[: other.index(b"\n", 3_000) + 1])
+    changed = quiet(recording, store)
+    recording.write_bytes(other)
+    grown = quiet(recording, store)
+    assert changed.ticks_stored + grown.ticks_stored == 40
+    assert len({extent.source for extent in open_store(store).extents()}) == 2
+    assert [len(game) for game in open_store(store)] == [40, 40]
+    assert quiet(recording, store).ticks_stored == 0
+    assert open_store(store).verify().ok
+
+
+def test_two_of_one_name(tmp_path: Path, recording: Path) -> None:
+    """Recordings of one name in different folders are told apart by their folders."""
+    other = tmp_path / "s" / "x.jsonl"
+    other.parent.mkdir()
+    other.write_bytes(b"".join(game_lines("other", 9)))
+    report = quiet([recording, other], tmp_path / "store")
+    assert [one.source for one in report.sources] == ["r/x.jsonl", "s/x.jsonl"]
+    assert open_store(tmp_path / "store")["other"].summary["sources"] == ["s/x.jsonl"]
+
+
+def test_two_that_grew_from_one(tmp_path: Path, recording: Path) -> None:
+    """When two files go on differently from the same beginning, the rows of both are there and none is lost."""
+    store = tmp_path / "store"
+    data = cut(recording, recording.read_bytes().index(b"\n", 3_000) + 1)
+    quiet(recording, store)
+    known = open_store(store).rows
+    recording.write_bytes(data)
+    other = recording.with_name("y.jsonl")
+    other.write_bytes(data + line(GAME, 77))
+    quiet(recording.parent, store)
+    assert set(open_store(store)[GAME].ticks().column("tick").to_pylist()) == {*range(40), 77}
+    assert open_store(store).rows in {40 + 41, 41 + 40 - known}
+    assert open_store(store).verify().ok
+    assert quiet(recording.parent, store).ticks_stored == 0
+
+
+@pytest.mark.parametrize("missing", [[0], [3], [2, 3], [0, 4], [8]])
+def test_parts_that_a_kill_left_out_are_all_that_is_converted(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch, missing: list[int]
+) -> None:
+    """Parts of a large recording are stored in any order; after a kill only those not there are converted."""
+    monkeypatch.setattr(planning, "JOB_BYTES", 1_000)
+    store = tmp_path / "store"
+    quiet(recording, store)
+    whole = state(store)
+    segments = sorted(open_store(store).segments(), key=lambda segment: segment.footer.extents[0].start)
+    assert len(segments) >= 9
+    for number in missing:
+        segments[number].path.unlink()
+    monkeypatch.setattr(planning, "JOB_BYTES", 1_500)  # another release may cut otherwise
+    assert planned(recording, store).bytes == sum(segments[number].footer.extents[0].end for number in missing) - sum(
+        segments[number].footer.extents[0].start for number in missing
+    )
+    quiet(recording, store)
+    assert state(store) == whole
+    assert quiet(recording, store).ticks_stored == 0
+
+
+def test_parts_in_another_zone_are_not_converted_twice(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion that is finished with another zone, after a kill, does not store the same bytes in both."""
+    monkeypatch.setattr(planning, "JOB_BYTES", 1_000)
+    store = tmp_path / "store"
+    quiet(recording, store)
+    segments = sorted(open_store(store).segments(), key=lambda segment: segment.footer.extents[0].start)
+    segments[2].path.unlink()
+    quiet(recording, store, source_tz="Asia/Tokyo")
+    assert open_store(store).rows == 40
+    assert sorted({extent.zone for extent in open_store(store).extents()}) == ["Asia/Tokyo", "UTC"]
+
+
+def test_empty_then_grown(tmp_path: Path, recording: Path) -> None:
+    """An empty recording is known from then on, and what is written into it later is its beginning."""
+    store = tmp_path / "store"
+    data = cut(recording, 0)
+    assert quiet(recording, store).bytes_in == 0
+    assert [one.status for one in quiet(recording, store).sources] == ["known"]
+    recording.write_bytes(data)
+    assert quiet(recording, store).ticks_stored == 40
+    assert open_store(store).verify().ok
+
+
+def test_one_unreadable_recording_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A recording and a folder that may not be read, and a link to nowhere, are named; all others are converted."""
+    good = simulated(tmp_path / "r", games=2)
+    simulated(good / "closed", seed=2)
+    (good / "locked.jsonl").write_bytes(line())
+    (good / "nowhere.jsonl").symlink_to("nothing")
+    opened_to_all(tmp_path)
+    with locked_away(good / "closed", good / "locked.jsonl"):
+        answer = as_nobody(lambda: quiet(good, tmp_path / "store"))
+    assert "5 sources (2 converted, 3 unreadable)" in answer
+    for place in ("closed: Permission denied", "locked.jsonl: Permission denied", "nowhere.jsonl: No such file"):
+        assert place in answer
+    assert quiet(good, tmp_path / "store").ticks_stored > 0
+
+
+def test_nothing_readable_at_all(tmp_path: Path) -> None:
+    """When no recording can be read that is an error, and so is one in strict mode."""
+    good = simulated(tmp_path / "r", games=2)
+    (tmp_path / "r" / "nowhere.jsonl").symlink_to("nothing")
+    with pytest.raises(SourceUnreadable, match=r"nowhere\.jsonl: No such file"):
+        quiet(good, tmp_path / "strict", strict=True)
+    opened_to_all(tmp_path)
+    with locked_away(good):
+        assert "SourceUnreadable" in as_nobody(lambda: quiet(good, tmp_path / "store"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """A named pipe among the recordings is refused, not opened."""
+    good = simulated(tmp_path / "r", games=2)
+    os.mkfifo(good / "pipe.jsonl")
+    report = quiet(good, tmp_path / "store")
+    assert report.unreadable == [f"{good}/pipe.jsonl: not a regular file"]
+    assert not report.ok
+
+
+def test_extents_that_overlap_are_counted_once() -> None:
+    """A plan looks at each byte of a source once, also in a store that holds some twice."""
+    one = Extent("a", 0, 10, "x", 0, 0, "UTC", lines={"tick": 1}, ticks={"clean": 1})
+    two = Extent("a", 5, 15, "y", 0, 0, "UTC")
+    assert plan([], [one, two]).bytes == 0

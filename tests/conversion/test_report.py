@@ -1,0 +1,100 @@
+"""ConversionReport: what became of every byte and every tick, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replaylab.conversion import job
+from replaylab.conversion.report import ConversionReport
+from replaylab.conversion.source import Block, Piece, read_pieces
+from replaylab.errors import SourceUnreadable
+from tests.stores import game_lines, line, quiet
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder with a whole recording, a damaged one and a link to nowhere."""
+    made = tmp_path / "r"
+    made.mkdir()
+    (made / "a.jsonl").write_bytes(b"".join(game_lines("a", 9)))
+    (made / "b.jsonl").write_bytes(line("b", 0) + b"\r\n" + line("b", 1)[:-30] + line("b", 2) + b"{]\n" + line("b", 3))
+    (made / "c.jsonl").symlink_to("nowhere")
+    return made
+
+
+def test_every_byte_and_tick_is_accounted_for(tmp_path: Path, folder: Path) -> None:
+    """Kept, repaired, quarantined, blank and known bytes make up all that was read; so do the ticks."""
+    report = quiet(folder, tmp_path / "store")
+    size = sum((folder / name).stat().st_size for name in ("a.jsonl", "b.jsonl"))
+    kinds = (report.bytes_kept, report.bytes_repaired, report.bytes_quarantined, report.bytes_blank, report.bytes_known)
+    assert report.bytes_in == size == sum(kinds)
+    assert min(kinds[:4]) > 0
+    assert report.ticks_seen == report.ticks_stored + report.ticks_quarantined
+    assert report.ticks_stored == sum(one.ticks for one in report.sources)
+    assert sum(report.reasons.values()) == report.ticks_merged + report.ticks_torn + report.ticks_quarantined
+    assert sum(report.lines.values()) == 10 + 5
+    assert report.balanced
+    assert not report.ok
+    assert report.unreadable == [f"{folder}/c.jsonl: No such file or directory"]
+
+
+def test_each_source_has_its_own_account(tmp_path: Path, folder: Path) -> None:
+    """Every source is listed once with its state, bytes and ticks, and the damage is where it was."""
+    report = quiet(folder, tmp_path / "store")
+    assert [(one.source, one.status) for one in report.sources] == [
+        ("a.jsonl", "converted"),
+        ("b.jsonl", "converted"),
+        ("c.jsonl", "unreadable"),
+    ]
+    a, b, _ = report.sources
+    assert (a.ticks, a.lines, a.repaired, a.quarantined) == (10, 10, 0, 0)
+    assert b.repaired == report.ticks_merged + report.ticks_torn > 0
+    assert b.quarantined == report.ticks_quarantined > 0
+
+
+def test_said_in_words(tmp_path: Path, folder: Path) -> None:
+    """The text names sources by state, the sums, every reason, the zone used, and what could not be read."""
+    text = str(quiet(folder, tmp_path / "store", source_tz="Europe/Vienna"))
+    for part in ("3 sources (2 converted, 1 unreadable)", "blank", "read as Europe/Vienna", "c.jsonl: No such file"):
+        assert part in text
+    again = str(quiet(folder, tmp_path / "store"))
+    assert "3 sources (2 known, 1 unreadable)" in again
+
+
+def test_a_recording_cut_while_it_is_read_is_not_balanced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that were there when the conversion began and gone when it read them are missed, not forgotten."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"".join(game_lines("a", 9)))
+
+    def read_less(pieces: list[Piece]) -> Iterator[Block]:
+        path.write_bytes(path.read_bytes()[:500])
+        return read_pieces(pieces)
+
+    monkeypatch.setattr(job, "read_pieces", read_less)
+    report = quiet(path, tmp_path / "store")
+    assert not report.balanced
+    assert not report.ok
+
+
+def test_balance_is_a_sum() -> None:
+    """A report is balanced when its parts make up the whole, and not otherwise."""
+    assert ConversionReport(store="s", source_tz="UTC", bytes_in=6, bytes_kept=3, bytes_blank=1, bytes_known=2).balanced
+    assert not ConversionReport(store="s", source_tz="UTC", bytes_in=7, bytes_kept=6).balanced
+
+
+def test_json_and_back(tmp_path: Path, folder: Path) -> None:
+    """A report survives being written as JSON."""
+    report = quiet(folder, tmp_path / "store")
+    plain = report.model_dump_json(exclude={"ticks_seen", "balanced"})
+    assert ConversionReport.model_validate_json(plain) == report
+
+
+def test_frozen(tmp_path: Path) -> None:
+    """A report cannot be changed after the fact."""
+    report = ConversionReport(store="s", source_tz="UTC")
+    with pytest.raises(ValueError, match="frozen"):
+        report.bytes_in = 1  # type: ignore[misc]
+    assert issubclass(SourceUnreadable, PermissionError)

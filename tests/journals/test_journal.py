@@ -1,0 +1,196 @@
+"""Journal: whole lines are told from damage, each kind by its name, and damage never costs the good lines around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import replaylab as rl
+from replaylab.journals.encoder import Encoder, closed, seed_of
+from replaylab.journals.format import Header, Lines, end_line, journal_name, place_of, scan
+from replaylab.journals.reader import Contents
+from replaylab.parsing.fields import PADDING
+from replaylab.parsing.json_line import Kind, parse_line
+from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.scan import scan_block
+from tests.recordings import stored, tick, ticks
+
+RUN = "20310102T030405000000Z-0123456789ab-7"
+OTHER = "20310102T030405000000Z-ba9876543210-8"
+HEADER = Header(RUN, 0, 0, {"mode": "group", "ticks": 100, "seconds": 10.0}).to_line()
+GIVEN = ticks(9)
+LINES = [Encoder(RUN).line(one, seq) for seq, one in enumerate(GIVEN)]
+
+
+def reasons(found: Lines) -> list[str]:
+    """Names of the damage, in order."""
+    return [one.reason for one in found.damage]
+
+
+def told(found: Lines) -> int:
+    """Bytes that the scan accounts for."""
+    damaged = sum(one.end - one.start for one in found.damage)
+    return sum(found.sizes) + found.control_bytes + found.blank_bytes + damaged
+
+
+def contents(data: bytes, tmp_path: Path) -> Contents:
+    """Read a journal file as it is sealed."""
+    path = tmp_path / journal_name(RUN, 0)
+    path.write_bytes(data)
+    found = Contents(path.name)
+    with path.open("rb") as file:
+        found.read(file, len(data), final=True)
+    return found
+
+
+def test_names_tell_their_place() -> None:
+    """A journal's name tells its run and number; any other name is a run of its own."""
+    assert place_of(journal_name(RUN, 12)) == (RUN, 12)
+    assert place_of("mine.journal") == ("mine", 0)
+
+
+def test_header_and_end() -> None:
+    """The first line gives back what it was made of, the last one closes the journal, and no tick is lost between."""
+    found = scan(HEADER + b"".join(LINES) + end_line(RUN, 9), RUN)
+    assert found.headers == [Header(RUN, 0, 0, {"mode": "group", "ticks": 100, "seconds": 10.0})]
+    assert (found.seqs, found.closed, found.damage) == (list(range(9)), True, [])
+
+
+def test_lines_are_exact_json() -> None:
+    """Every line of a journal is a line that `convert` reads: ticks as ticks, the others as control lines."""
+    assert [parse_line(line).kind for line in LINES] == [Kind.TICK] * 9
+    assert parse_line(HEADER).label == "journal_start"
+    assert parse_line(end_line(RUN, 9)).label == "journal_end"
+
+
+def test_a_journal_converts_as_it_is(tmp_path: Path) -> None:
+    """`convert` of a journal file gives the ticks that were recorded."""
+    path = tmp_path / "x.journal"
+    path.write_bytes(HEADER + b"".join(LINES) + end_line(RUN, 9))
+    assert rl.convert(path, tmp_path / "store", progress=False).ticks_stored == 9
+    assert stored(tmp_path / "store") == GIVEN
+
+
+def test_a_journal_is_read_in_columns() -> None:
+    """`convert` reads a journal like any recording of healthy lines: they have a shape, which reads them all."""
+    shapes: list[Shape] = []
+    content = b"".join(LINES)
+    found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], shapes)
+    assert len(found.batch) == 9
+    assert [piece.key for piece in shapes[0].pieces][-2:] == ["seq", "crc"]
+    stops = np.array([[at for at, byte in enumerate(LINES[0]) if byte in b",}"]])
+    read = shapes[0].read(bytearray(LINES[0]) + bytes(PADDING), stops, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    assert read is not None
+    assert len(read) == 1
+
+
+DAMAGE = {
+    "torn tail": (LINES[0] + LINES[1] + LINES[2][:-9], [0, 1], ["torn_tail"]),
+    "torn in the middle": (LINES[0] + LINES[1][:40] + LINES[2], [0, 2], ["torn_line"]),
+    "zeros at the end": (LINES[0] + LINES[1] + bytes(4096), [0, 1], ["zero_filled"]),
+    "a torn line and zeros": (LINES[0] + LINES[1][:-9] + bytes(4096), [0], ["torn_tail", "zero_filled"]),
+    "zeros in the middle": (LINES[0] + bytes(4096) + LINES[1], [0, 1], ["zero_filled"]),
+    "a flipped bit": (LINES[0] + LINES[1].replace(b"1.0", b"1.1", 1) + LINES[2], [0, 2], ["checksum_mismatch"]),
+    "a flipped newline": (LINES[0][:-1] + b"\x0b" + LINES[1] + LINES[2], [0, 1, 2], ["foreign_bytes"]),
+    "foreign bytes": (LINES[0] + b"hello\n" + LINES[1], [0, 1], ["foreign_bytes"]),
+    "foreign bytes before a line": (LINES[0] + b"hello" + LINES[1], [0, 1], ["foreign_bytes"]),
+    "foreign bytes after a line": (LINES[0][:-1] + b"hello\n" + LINES[1], [0, 1], ["foreign_bytes"]),
+    "a tick without its place": (LINES[0] + tick().to_line() + b"\n" + LINES[1], [0, 1], ["checksum_mismatch"]),
+    "a line of another run": (LINES[0] + Encoder(OTHER).line(tick(), 1) + LINES[1], [0, 1], ["checksum_mismatch"]),
+    "blank lines": (LINES[0] + b"\n\n" + LINES[1], [0, 1], []),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_told_apart(name: str) -> None:
+    """Each kind of damage has its name, and the lines before and after it count."""
+    data, seqs, names = DAMAGE[name]
+    found = scan(data, RUN)
+    assert (found.seqs, reasons(found)) == (seqs, names)
+    assert told(found) == found.end == len(data)
+
+
+def test_a_missing_middle_is_named(tmp_path: Path) -> None:
+    """Lines that are missing are named where they were, once, and the recording is quarantined."""
+    found = contents(HEADER + b"".join(LINES[:3] + LINES[6:]) + end_line(RUN, 9), tmp_path)
+    assert [(one.reason, one.start) for one in found.damage][:1] == [("sequence_gap", found.damage[0].start)]
+    assert found.state == "quarantined"
+    assert found.table().num_rows == 6
+
+
+def test_a_damaged_line_is_no_missing_one(tmp_path: Path) -> None:
+    """A line that is there and damaged is not counted as missing too."""
+    damaged = LINES[3].replace(b"tick", b"tock", 1)
+    found = contents(HEADER + b"".join([*LINES[:3], damaged, *LINES[4:]]), tmp_path)
+    assert [one.reason for one in found.damage] == ["checksum_mismatch"]
+
+
+def test_lines_written_twice_count_once(tmp_path: Path) -> None:
+    """A line that is there again is left out, and every byte is accounted for."""
+    found = contents(HEADER + b"".join([*LINES, *LINES[5:]]), tmp_path)
+    extent = found.extent()
+    assert found.table().num_rows == 9
+    assert extent.ticks["duplicate"] == 4
+    assert sum(extent.bytes.values()) == extent.end
+
+
+def test_a_damaged_header_costs_no_tick(tmp_path: Path) -> None:
+    """Without its first line a journal is known by its name."""
+    found = contents(HEADER.replace(b"group", b"grope") + b"".join(LINES), tmp_path)
+    assert found.table().num_rows == 9
+    assert found.state == "quarantined"
+
+
+def test_a_renamed_journal_is_known_by_its_header(tmp_path: Path) -> None:
+    """The first line tells the run when the name does not."""
+    path = tmp_path / "renamed.journal"
+    path.write_bytes(HEADER + b"".join(LINES))
+    found = Contents(path.name)
+    with path.open("rb") as file:
+        found.read(file, path.stat().st_size, final=True)
+    assert (found.run, found.table().num_rows) == (RUN, 9)
+
+
+def test_right_checksums_are_not_believed_blindly(tmp_path: Path) -> None:
+    """A line with a right checksum that is no tick is set aside; the ticks around it are read."""
+    odd = closed(b'{"type": "tick", "price": "x", "seq": 9', seed_of(RUN))
+    strange = closed(b'{"type": "journal_start", "run": 7', 0)
+    found = contents(HEADER + b"".join(LINES) + odd + strange, tmp_path)
+    assert found.table().num_rows == 9
+    assert {one.reason for one in found.damage} == {"not_a_tick", "foreign_bytes"}
+    assert sum(found.extent().bytes.values()) == found.end
+
+
+@given(st.data())
+def test_any_damage_costs_only_what_it_touches(data: st.DataObject) -> None:
+    """Bytes put in, taken out or changed anywhere: lines that they do not touch are read, no other line is made up."""
+    whole = HEADER + b"".join(LINES)
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, min(len(whole), start + 300)))
+    fresh = data.draw(st.binary(max_size=40))
+    found = scan(whole[:start] + fresh + whole[end:], RUN)
+    ends = [len(HEADER)]
+    for line in LINES:
+        ends.append(ends[-1] + len(line))
+    untouched = {seq for seq in range(9) if ends[seq + 1] - 1 <= start or ends[seq] >= end}
+    assert untouched <= set(found.seqs) <= set(range(9))
+    assert [GIVEN[seq].to_line() + b"\n" for seq in found.seqs] == found.ticks
+    assert told(found) == found.end == len(whole) - (end - start) + len(fresh)
+
+
+@given(st.lists(st.integers(0, 9 * 400), max_size=6))
+def test_reading_in_stretches_is_reading_at_once(cuts: list[int]) -> None:
+    """A journal read as it grows gives what it gives when read whole."""
+    import io
+
+    whole = HEADER + b"".join(LINES) + end_line(RUN, 9)
+    growing, once = Contents(journal_name(RUN, 0)), Contents(journal_name(RUN, 0))
+    for cut in sorted({*cuts, len(whole)}):
+        growing.read(io.BytesIO(whole[:cut]), min(cut, len(whole)), final=False)
+    once.read(io.BytesIO(whole), len(whole), final=True)
+    assert growing.extent() == once.extent()
+    assert growing.table() == once.table()

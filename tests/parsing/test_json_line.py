@@ -1,0 +1,220 @@
+"""One line of JSON: every dialect is understood, and whatever else a line may hold has one defined outcome."""
+
+from __future__ import annotations
+
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from replaylab.parsing.json_line import Kind, parse_line
+from replaylab.tick import MAX_TICK_BYTES, Row
+from tests.strategies import CONTROL, PLAIN, SINK_KEYS, TICK_KEYS, tick_line
+
+SOCKET = Path(__file__).parents[2] / "../shared/socket/gameStateUpdate.jsonl"
+
+
+def row(**values: str) -> Row:
+    """Give the row of a tick line with some values replaced."""
+    (found,) = parse_line(tick_line(TICK_KEYS, values).encode()).rows
+    return found
+
+
+def label(line: str) -> str:
+    """Give the reason for which a line is damaged."""
+    found = parse_line(line.encode("utf-8", "surrogatepass"))
+    assert (found.kind, found.rows) == (Kind.DAMAGED, ())
+    return found.label
+
+
+def test_a_plain_tick() -> None:
+    """All fields of a tick line arrive, the price exactly."""
+    assert row() == Row(
+        "20310102-0123456789ab4cde",
+        41,
+        1_925_089_460_250_000,
+        zoned=False,
+        price=Decimal("1.0123456789012345"),
+        price_filled=False,
+        recorded_phase="ACTIVE_GAMEPLAY",
+        active=True,
+        rugged=False,
+        cooldown_timer=0,
+        trade_count=12,
+    )
+
+
+def test_a_tick_of_the_recorder_sink() -> None:
+    """A line without `type` is a tick when it has a tick and a price; unknown fields are dropped."""
+    assert parse_line(tick_line(SINK_KEYS).encode()).rows == (row(),)
+    assert parse_line(tick_line(SINK_KEYS).encode()[:-1] + b', "more": {"a": [1]}}').rows == (row(),)
+
+
+@pytest.mark.parametrize(
+    ("text", "price", "filled"),
+    [("1.0", None, True), ('"1.0"', None, True), ("1", Decimal(1), False), ("1.00", Decimal(1), False)],
+)
+def test_a_filled_price_is_no_price(text: str, price: Decimal | None, filled: bool) -> None:  # noqa: FBT001
+    """The text 1.0 of an inactive tick was put there by the recorder; a 1 the server sent."""
+    found = row(price=text, active="false")
+    assert (found.price, found.price_filled) == (price, filled)
+    assert row(price=text).price == Decimal(1)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "reason"),
+    [
+        ("tick", "5.9", "wrong_type"),
+        ("tick", "null", "wrong_type"),
+        ("tick", "true", "wrong_type"),
+        ("tick", '"5"', "wrong_type"),
+        ("tick", "-1", "out_of_range"),
+        ("tick", "1" * 30, "out_of_range"),
+        ("tick", "1" * 10_000, "out_of_range"),
+        ("active", '"false"', "wrong_type"),
+        ("active", "0", "wrong_type"),
+        ("rugged", "null", "wrong_type"),
+        ("price", "null", "wrong_type"),
+        ("price", "NaN", "not_finite"),
+        ("price", "Infinity", "not_finite"),
+        ("price", "-Infinity", "not_finite"),
+        ("price", "1e-25", "price_too_fine"),
+        ("price", "1E14", "price_too_large"),
+        ("price", "1E99999999999999999999", "out_of_range"),
+        ("price", "1E-99999999999999999999", "out_of_range"),
+        ("price", "1" * 10_000, "out_of_range"),
+        ("price", "1" * 10_000 + ".5", "price_too_large"),
+        ("timestamp", '"2031-13-01T00:00:00"', "bad_time"),
+        ("timestamp", '"2031-01-02T03:04:05.123456789"', "time_too_fine"),
+        ("timestamp", "5", "wrong_type"),
+        ("game_id", '""', "wrong_type"),
+        ("game_id", '"\\ud800"', "lone_surrogate"),
+        ("phase", '"\\udfff"', "lone_surrogate"),
+        ("type", '"\\ud800"', "lone_surrogate"),
+        ("cooldown_timer", "1.0", "wrong_type"),
+        ("trade_count", "-1", "out_of_range"),
+        ("type", "5", "unknown_object"),
+    ],
+)
+def test_a_value_that_cannot_be_stored_damages_the_line(field: str, text: str, reason: str) -> None:
+    """The reason says what was wrong; no field is given another value."""
+    assert label(tick_line(TICK_KEYS, {field: text})) == reason
+
+
+@pytest.mark.parametrize("field", ["game_id", "tick", "timestamp", "price", "active", "rugged"])
+def test_a_field_that_is_missing_damages_the_line(field: str) -> None:
+    """A tick without a field is no tick; nothing is filled in."""
+    assert label(tick_line([key for key in TICK_KEYS if key != field])) == "missing_field"
+
+
+def test_what_may_be_unknown() -> None:
+    """Timer, trades, phase and time may be null; the row says so."""
+    found = row(timestamp="null", cooldown_timer="null", trade_count="null", phase="null")
+    assert (found.wall_us, found.cooldown_timer, found.trade_count, found.recorded_phase) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[1, 2]", "not_object"),
+        ("5", "not_object"),
+        ("null", "not_object"),
+        ('"text"', "not_object"),
+        ("NaN", "not_object"),
+        ("{}", "unknown_object"),
+        ('{"tick": 1}', "unknown_object"),
+        ('{"a": 1, "a": 1}', "duplicate_key"),
+        ('{"type": "game_end", "x": {"a": 1, "a": 1}}', "duplicate_key"),
+        ("[" * 100_000, "too_deep"),
+        ('{"type":' * 100_000, "too_deep"),
+        ('{"type": "game_end", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "too_deep"),
+        ("{", "not_json"),
+        ("\x00\x00", "not_json"),
+        ("\ufeff{}", "not_json"),
+        ("{'type': 'tick'}", "not_json"),
+        ('{"type": "tick"} x', "not_json"),
+        ("\ud800", "not_utf8"),
+    ],
+)
+def test_a_line_that_is_none_of_ours(line: str, reason: str) -> None:
+    """Every other JSON value, and everything that is no JSON, has its reason."""
+    assert label(line) == reason
+
+
+def test_any_depth_has_an_outcome() -> None:
+    """Nesting of any depth, also one that can be read but no longer printed, ends in a reason."""
+    for depth in range(sys.getrecursionlimit() - 150, sys.getrecursionlimit() + 10):
+        assert label(tick_line(TICK_KEYS, {"tick": "[" * depth + "]" * depth})) in {"wrong_type", "too_deep"}
+
+
+@pytest.mark.parametrize("line", CONTROL)
+def test_control_lines_are_no_ticks(line: str) -> None:
+    """Starts, ends, headers, footers, claims and other events are metadata; what names people is private."""
+    found = parse_line(line.encode())
+    assert (found.kind, found.rows) == (Kind.CONTROL, ())
+    assert found.label
+    assert found.private == ("username" in line or "event" in line)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [("", "blank"), (" \t\r\n", "blank"), ("## by hand", "annotation"), ("  # also", "annotation")],
+)
+def test_lines_without_json(line: str, kind: str) -> None:
+    """Blank lines and annotations are what they look like."""
+    assert parse_line(line.encode()).kind == kind
+
+
+def test_a_captured_broadcast() -> None:
+    """A captured tick and a countdown become rows; a countdown has no price, and says that it was not sent."""
+    tick = '{"seq":1,"ts":"2031-01-02T03:04:20.5","event":"gameStateUpdate","data":{"gameId":"g","active":true,'
+    (found,) = parse_line((tick + '"price":1.02,"tickCount":3,"tradeCount":4,"rugged":false}}').encode()).rows
+    assert (found.tick, found.price, found.price_filled, found.trade_count) == (3, Decimal("1.02"), False, 4)
+    countdown = '{"timestamp":null,"event_type":"gameStateUpdate","data":{"gameId":"g","cooldownTimer":9900}}'
+    (found,) = parse_line(countdown.encode()).rows
+    assert (found.price, found.price_filled, found.active, found.cooldown_timer, found.wall_us) == (
+        None,
+        True,
+        False,
+        9900,
+        None,
+    )
+    assert label(tick + '"price":null,"tickCount":3,"rugged":false}}') == "wrong_type"
+    assert label(tick + '"price":1,"rugged":false}}') == "wrong_type"
+
+
+def test_a_captured_session() -> None:
+    """The captured session, where it is at hand, is read without damage, and every price is that of its text."""
+    lines = SOCKET.read_bytes().splitlines() if SOCKET.exists() else []
+    for line in lines:
+        found = parse_line(line)
+        assert found.kind in {Kind.TICK, Kind.CONTROL}
+        data = json.loads(line, parse_float=Decimal, parse_int=Decimal)["data"]
+        assert [one.price for one in found.rows if not one.price_filled] == ([data["price"]] if "price" in data else [])
+
+
+def test_a_game_state_document() -> None:
+    """The index is the tick, null a gap; a last price far below is the rug."""
+    meta = '{"meta": {"game_id": "g"}, "prices": '
+    rows = parse_line((meta + '["1", "1.02", null, "1.05", "0.0042"]}').encode()).rows
+    assert [(one.tick, str(one.price), one.rugged) for one in rows] == [
+        (0, "1", False),
+        (1, "1.02", False),
+        (3, "1.05", False),
+        (4, "0.0042", True),
+    ]
+    assert not parse_line((meta + '["1", "1.02"]}').encode()).rows[-1].rugged
+    assert parse_line((meta + "[]}").encode()) == (Kind.TICK, (), "", False, False)
+    assert label(meta + '["1", "abc"]}') == "wrong_type"
+    assert label('{"meta": [], "prices": []}') == "wrong_type"
+
+
+@pytest.mark.parametrize(("size", "kind"), [(-1, Kind.TICK), (0, Kind.TICK), (1, Kind.DAMAGED)])
+def test_a_tick_line_is_at_most_one_mebibyte(size: int, kind: Kind) -> None:
+    """2**20 bytes are a tick, one more is refused with a reason."""
+    line = tick_line(TICK_KEYS)
+    fill = "x" * (MAX_TICK_BYTES + size - len(line) + len(PLAIN["game_id"]) - 2)
+    found = parse_line(tick_line(TICK_KEYS, {"game_id": f'"{fill}"'}).encode() + b"\n")
+    assert (found.kind, found.label) == (kind, "" if kind is Kind.TICK else "tick_too_large")

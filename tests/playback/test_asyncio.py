@@ -1,0 +1,258 @@
+"""The engine inside a running event loop: a task instead of a thread, and the loop is never blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from replaylab.clock import FASTEST
+from replaylab.playback.engine import ReplayEngine
+from replaylab.playback.playlist import Playlist
+from tests.playing import Log, engine_threads, game, tick
+
+LIMIT = 0.05  # seconds that the loop may be late, as the contract has it
+NOISE = 0.1  # seconds that a busy machine may add
+
+
+def play(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine, with an end to it."""
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+def playing_tasks() -> list[str]:
+    """Names of the tasks of engines in this loop."""
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("ReplayEngine")]
+
+
+async def heartbeat(late: list[float]) -> None:
+    """Keep how late the loop wakes."""
+    while True:
+        begin = time.perf_counter()
+        await asyncio.sleep(0.005)
+        late.append(time.perf_counter() - begin - 0.005)
+
+
+@pytest.mark.parametrize("speed", [100, FASTEST])
+def test_async_for_gives_every_tick_once(speed: float) -> None:
+    """The loop body gets every tick in order, after the callbacks, and ends with the game."""
+
+    async def watch() -> tuple[list[int], list[int]]:
+        engine = ReplayEngine(game(60), speed=speed)
+        log = Log(engine, "tick")
+        seen = []
+        async for step in engine:
+            assert log.rows[-1] == step.index
+            seen.append(step.index)
+        return seen, log.rows
+
+    seen, told = play(watch())
+    assert seen == told == list(range(60))
+
+
+def test_play_uses_a_task_and_no_thread() -> None:
+    """In a loop, play starts no thread; callbacks run in the loop's thread, and the task ends with the game."""
+
+    async def watch() -> None:
+        before = engine_threads()
+        engine = ReplayEngine(game(200), speed=100)
+        threads: set[int] = set()
+        ended = asyncio.Event()
+        engine.on("tick", lambda _: threads.add(threading.get_ident()))
+        engine.on("game_end", lambda _: ended.set())
+        assert engine.play()
+        assert not engine_threads(before)
+        await ended.wait()
+        assert threads == {threading.get_ident()}
+        await asyncio.sleep(0.05)
+        assert not playing_tasks()
+
+    play(watch())
+
+
+def test_the_loop_is_not_blocked() -> None:
+    """While one engine plays as fast as possible, one in time and one is pushed to, the loop stays awake."""
+
+    async def watch() -> list[float]:
+        late: list[float] = []
+        pulse = asyncio.create_task(heartbeat(late))
+        fast = ReplayEngine(game(30_000), speed=FASTEST)
+        slow = ReplayEngine(game(30_000), speed=20)
+        live = ReplayEngine()
+        for one in (fast, slow, live):
+            one.on("tick", lambda _: None)
+        await asyncio.sleep(0.02)
+        late.clear()
+        fast.play()
+        slow.play()
+        begin = time.perf_counter()
+        number = 0
+        while fast.playing or time.perf_counter() - begin < 0.5:
+            live.push(tick(number, number * 0.25))
+            number += 1
+            await asyncio.sleep(0.004)
+        pulse.cancel()
+        for one in (fast, slow, live):
+            one.close()
+        assert fast.closed
+        return late
+
+    late = play(watch())
+    assert len(late) > 20
+    assert sorted(late)[int(len(late) * 0.95)] < LIMIT
+    assert max(late) < LIMIT + NOISE
+
+
+def test_as_fast_as_possible_leaves_the_loop_its_turns() -> None:
+    """At no speed limit the rest of the loop has its turn every few ticks when callbacks take their time."""
+
+    async def scene() -> tuple[int, int]:
+        engine = ReplayEngine(game(300), speed=FASTEST)
+        turns = 0
+        with engine.on("tick", lambda _step: time.sleep(0.002)):
+            engine.play()
+            while engine.playing:
+                await asyncio.sleep(0)
+                turns += 1
+        return turns, engine.index
+
+    turns, index = play(scene())
+    assert index == 299
+    assert turns >= 300 / 10
+
+
+def test_pause_inside_the_loop_body_and_from_a_thread() -> None:
+    """A body that pauses gets no further tick until somebody plays on; nothing is lost or doubled."""
+
+    async def watch() -> tuple[list[int], int]:
+        engine = ReplayEngine(game(40), speed=FASTEST)
+        seen: list[int] = []
+        paused_at = -1
+        async for step in engine:
+            seen.append(step.index)
+            if step.index == 10:
+                engine.pause()
+                threading.Timer(0.1, engine.play).start()
+                await asyncio.sleep(0.05)
+                paused_at = engine.index
+        return seen, paused_at
+
+    seen, paused_at = play(watch())
+    assert seen == list(range(40))
+    assert paused_at == 10
+
+
+def test_a_live_game_can_be_iterated() -> None:
+    """Pushed from a thread, every tick reaches the loop body in order, until the engine is closed."""
+
+    async def watch() -> list[int]:
+        engine = ReplayEngine()
+        seen: list[int] = []
+
+        def feed() -> None:
+            for number in range(200):
+                engine.push(tick(number))
+                time.sleep(0.0005)
+            while len(seen) < 200:
+                time.sleep(0.001)
+            engine.close()
+
+        feeder = threading.Thread(target=feed)
+        steps = aiter(engine)
+        feeder.start()
+        async for step in steps:  # the feeder looks at what has come so far
+            seen.append(step.tick)  # noqa: PERF401
+        feeder.join()
+        return seen
+
+    assert play(watch()) == list(range(200))
+
+
+def test_a_playlist_is_iterated_through() -> None:
+    """An iteration goes from one game to the next, and ends after the last."""
+
+    async def watch() -> list[str]:
+        engine = ReplayEngine(Playlist([game(2, name="A"), "broken", game(2, name="B")]), speed=FASTEST)
+        return [step.game_id async for step in engine]
+
+    assert play(watch()) == ["A", "A", "B", "B"]
+
+
+def test_leaving_the_loop_body_leaves_no_task() -> None:
+    """Breaking out, then closing, leaves no task and no timer that would keep the loop or the engine."""
+
+    async def watch() -> weakref.ref[ReplayEngine]:
+        engine = ReplayEngine(game(40), speed=100)
+        async for step in engine:
+            if step.index == 5:
+                break
+        engine.close()
+        await asyncio.sleep(0)
+        assert not playing_tasks()
+        return weakref.ref(engine)
+
+    gone = play(watch())
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_loop_body_left_early_pauses_the_engine(closing: bool) -> None:  # noqa: FBT001
+    """After a break, or aclose, nobody drives: the engine is paused, and goes on with the next row when asked."""
+
+    async def watch() -> ReplayEngine:
+        engine = ReplayEngine(game(40), speed=FASTEST)
+        steps = aiter(engine)
+        async for step in steps:
+            if step.index == 5:
+                break
+        if closing:
+            await steps.aclose()
+        del steps
+        await asyncio.sleep(0.01)
+        assert not engine.playing
+        return engine
+
+    engine = play(watch())
+    log = Log(engine, "tick")
+    engine.run()
+    assert log.rows == list(range(6, 40))
+
+
+def test_a_loop_that_ends_pauses_what_it_played() -> None:
+    """When the loop is over, its engine is paused, and plays on in a thread."""
+    engine = ReplayEngine(game(2000), speed=10)
+
+    async def begin() -> None:
+        engine.play()
+        await asyncio.sleep(0.05)
+
+    play(begin())
+    assert not engine.playing
+    shown = engine.index
+    engine.run(FASTEST)
+    assert engine.index == 1999 > shown
+    engine.close()
+
+
+def test_a_dropped_engine_ends_its_task() -> None:
+    """An engine that plays in a task and that nobody holds is collected, and the task ends."""
+
+    async def watch() -> None:
+        engine = ReplayEngine(game(2000), speed=0.1)
+        engine.play()
+        await asyncio.sleep(0.02)
+        gone = weakref.ref(engine)
+        del engine
+        gc.collect()
+        await asyncio.sleep(0.05)
+        assert gone() is None
+        assert not playing_tasks()
+
+    play(watch())
