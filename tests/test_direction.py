@@ -27,6 +27,7 @@ LAYERS: list[list[str]] = [
     ["analysis", "widgets"],
     ["export"],
     ["cli"],
+    ["__main__"],
 ]
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Annotated, Any
 
@@ -47,7 +46,7 @@ def play(
             show_json({"game_id": game, "rows": engine.total, "from": row, "shown": shown})
         elif sys.stdout.isatty():
             with keyboard(sys.stdin) as key:
-                Watch(engine, sys.stdout, lambda: shutil.get_terminal_size().columns).run(key, row)
+                Watch(engine, sys.stdout).run(key, row)
         else:
             print_ticks(engine, row)
     finish(*opened.damaged.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import select
-import shutil
 import signal
 import sys
 import time
@@ -72,7 +71,7 @@ def record(  # noqa: PLR0913 the options of the command
     checked_choice("durability", durability, ("group", "tick", "none"))
     checked_choice("overflow", overflow, ("block", "refuse"))
     live = sys.stderr.isatty() and not no_progress
-    monitor = Monitor(sys.stderr, live=live, columns=lambda: shutil.get_terminal_size().columns)
+    monitor = Monitor(sys.stderr, live=live)
     with _opened(source) as descriptor, _Stop() as stop:
         recorder = Recorder(
             store,

@@ -1,13 +1,14 @@
-"""Monitor: what a person sees of recordings: a line that follows one as it is made, and what became of journals."""
+"""What the commands show of recordings: the live line of `record`, its events, runs, and journals left unsealed."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from replaylab.cli.live_line import LiveLine
 from replaylab.cli.tables import plain, show_pairs
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 
@@ -17,26 +18,23 @@ if TYPE_CHECKING:
     from replaylab.recording.status import RecorderStatus
     from replaylab.storage.recovery import RecoveryReport
 
-TOLD_REFUSALS: Final = 100  # of each reason; the others are counted, and kept
+PRINTED_REFUSALS: Final = 100  # of each reason; the others are counted, and kept
 _EVERY_SECONDS: Final = 0.25  # between two pictures of the live line
-_UNTOLD: Final = frozenset({RecorderEventKind.GAME_STARTED, RecorderEventKind.GAME_ENDED})
+_NOT_PRINTED: Final = frozenset({RecorderEventKind.GAME_STARTED, RecorderEventKind.GAME_ENDED})
 _LISTED: Final = 20
-_CLEAR: Final = "\r\x1b[K"
 
 
 class Monitor:
-    r"""Tells on a stream of text how a recording goes: changes a line each, and on a terminal one line that lives.
+    r"""Prints how a recording goes: a line for each change of state, and on a terminal a live line below them.
 
-    Whatever happens to the stream, the recording goes on.
+    An error of the stream is ignored: the recording goes on.
 
     Parameters
     ----------
     out : text stream
         Standard error.
     live : bool
-        Whether to keep a line that is drawn anew.
-    columns : callable
-        Width of the terminal.
+        Whether to redraw a line four times a second, which needs a terminal.
 
     Examples
     --------
@@ -47,62 +45,59 @@ class Monitor:
     'replaylab: line 17 (byte 1234): refused, not_json\n'
     """
 
-    def __init__(self, out: TextIO, *, live: bool = False, columns: Callable[[], int] = lambda: 80) -> None:
+    def __init__(self, out: TextIO, *, live: bool = False) -> None:
         self._out = out
-        self._live = live
-        self._columns = columns
+        self._line = LiveLine(out) if live else None
         self._lock = threading.Lock()  # events come on the thread of the recorder
-        self._drawn = ""
         self._shown_at = self._counted_at = time.monotonic()
         self._counted = 0
         self._rate = 0.0
-        self._told: dict[str, int] = {}
+        self._refusals: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        """Print a line; the live one stays below it."""
+        """Print a line, above the live one."""
+        shown = f"replaylab: {plain(text)}"
         with self._lock:
-            self._write(f"{_CLEAR if self._drawn else ''}replaylab: {plain(text)}\n{self._drawn}")
+            if self._line is not None:
+                self._line.say(shown)
+                return
+            with suppress(OSError, ValueError):  # the stream is closed
+                self._out.write(f"{shown}\n")
+                self._out.flush()
 
     def happened(self, event: RecorderEvent) -> None:
-        """Tell a change of state of the recorder; games are in the live line, and in `status`."""
-        if event.kind not in _UNTOLD:
+        """Print a change of state of the recorder; games are in the live line and in `status`."""
+        if event.kind not in _NOT_PRINTED:
             details = ", ".join(f"{name} {_in_words(value)}" for name, value in event.details.items())
             self.say(f"{event.at:%H:%M:%S} {event.kind.value}" + (f": {details}" if details else ""))
 
     def refused(self, first: int, last: int, start: int, reason: str) -> None:
-        """Tell where lines were refused and why; after many of one reason only that there are more."""
-        told = self._told[reason] = self._told.get(reason, 0) + 1
-        if told <= TOLD_REFUSALS:
+        """Print where lines were refused and why; after 100 of one reason, once that there are more."""
+        count = self._refusals[reason] = self._refusals.get(reason, 0) + 1
+        if count <= PRINTED_REFUSALS:
             lines = f"line {first}" if first == last else f"lines {first} to {last}"
             self.say(f"{lines} (byte {start}): refused, {reason}")
-        elif told == TOLD_REFUSALS + 1:
-            self.say(f"more lines are refused, {reason}; they are counted and told at the end")
+        elif count == PRINTED_REFUSALS + 1:
+            self.say(f"more lines are refused, {reason}; they are counted, and the end says how many")
 
     def show(self, status: RecorderStatus, counts: Counts) -> None:
         """Draw the live line, four times a second at most."""
         now = time.monotonic()
-        if not self._live or now - self._shown_at < _EVERY_SECONDS:
+        if self._line is None or now - self._shown_at < _EVERY_SECONDS:
             return
         self._shown_at = now
         if now - self._counted_at >= 1:
             self._rate = (counts.accepted - self._counted) / (now - self._counted_at)
             self._counted, self._counted_at = counts.accepted, now
-        text = live_line(status, counts, self._rate)[: max(20, self._columns() - 1)]
         with self._lock:
-            self._drawn = text
-            self._write(f"{_CLEAR}{text}")
+            self._line.show(live_line(status, counts, self._rate))
 
     def close(self) -> None:
         """Leave the live line as it stands."""
         with self._lock:
-            if self._drawn:
-                self._write("\n")
-            self._drawn, self._live = "", False
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # nobody is there to read
-            self._out.write(text)
-            self._out.flush()
+            if self._line is not None:
+                self._line.close()
+            self._line = None
 
 
 def _in_words(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Terminal: plays a game as one line that changes, with keys; where nobody watches, as one line a tick."""
+"""Terminal player: a game as one live line with keys; where the output is no terminal, as one line a tick."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO
 
+from replaylab.cli.live_line import LiveLine
 from replaylab.clock import FASTEST, checked_speed
 from replaylab.errors import SettingsError
 from replaylab.export.selection import moment
@@ -142,15 +143,14 @@ class Watch:
         With a stored game.
     out : TextIO
         The terminal.
-    width : callable
-        Gives its columns now.
+    width : int, optional
+        Columns; asked of the terminal unless given.
     """
 
-    def __init__(self, engine: ReplayEngine, out: TextIO, width: Callable[[], int]) -> None:
+    def __init__(self, engine: ReplayEngine, out: TextIO, width: int | None = None) -> None:
         self.engine = engine
         self.shown = 0
-        self._out = out
-        self._width = width
+        self._live = LiveLine(out, width=width)
         self._news: deque[str] = deque()
         self._step: Step | None = None
         self._paused = False
@@ -159,7 +159,7 @@ class Watch:
         """Play from a row until the end or ``quit``; `key` waits some seconds for a key and gives what it means."""
         engine = self.engine
         with engine.on("tick", self._ticked), engine.on("rug", self._happened), engine.on("gap", self._happened):
-            self._out.write(HELP + "\n")
+            self._live.say(HELP)
             if row is not None:
                 engine.seek(row)
             engine.play()
@@ -169,8 +169,7 @@ class Watch:
             finally:
                 engine.pause()
                 self._draw()
-                self._out.write("\n")
-                self._out.flush()
+                self._live.close()
         return self.shown
 
     def _ticked(self, step: Step) -> None:
@@ -201,18 +200,17 @@ class Watch:
         return True
 
     def _draw(self) -> None:
-        """Show where it is; what happened since stands above it for good."""
+        """Print what happened since, above the line that says where it is."""
         while self._news:
-            self._out.write(f"\r{self._news.popleft()[: self._width() - 1]}\x1b[K\n")
+            self._live.say(self._news.popleft())
         if self._step is not None:
-            self._out.write(f"\r{self._line(self._step)[: self._width() - 1]}\x1b[K")
-        self._out.flush()
+            self._live.show(self._line(self._step))
 
     def _line(self, step: Step) -> str:
         sign = "||" if self._paused else "> "
         speed = "max" if self.engine.speed == FASTEST else f"{self.engine.speed:g}x"
         words = f"{sign} {tick_line(step)}  {speed}  {step.progress:4.0%} "
-        room = self._width() - len(words) - 3
+        room = self._live.width - len(words) - 2
         return words + (f"[{'=' * math.floor(room * step.progress):<{room}}]" if room >= 10 else "")
 
 

@@ -394,6 +394,15 @@ def test_real_process(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("module", ["replaylab", "replaylab.cli"])
+def test_python_m_runs_the_commands(tmp_path: Path, module: str) -> None:
+    """`python -m replaylab` is the command, where its script is not on the path."""
+    command = [sys.executable, "-m", module, "info", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"replaylab: no store at {tmp_path / 'none'}")
+
+
 def test_closed_pipe_is_quiet(folder: Path) -> None:
     """A reader that leaves early, as `head` does, gets no complaint."""
     process = subprocess.Popen(

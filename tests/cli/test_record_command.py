@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
-from replaylab.cli.record_status import TOLD_REFUSALS, Monitor
+from replaylab.cli.record_status import PRINTED_REFUSALS, Monitor
 from replaylab.parsing.line_reader import LineReader
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 from replaylab.recording.pipe import Counts, Intake
@@ -350,7 +350,7 @@ def test_a_terminal_shows_a_live_line(tmp_path: Path) -> None:
             seen += os.read(leader, 4096)
         child.communicate(timeout=30)
     os.close(leader)
-    line = seen.decode().rpartition("\r")[2]
+    line = seen.decode().rpartition("\x1b[2K")[2]
     assert "recording | 3 accepted | " in line
     assert [word in line for word in ("durable", "0 refused", "ticks/s", "GB free", GAME)] == [True] * 5
 
@@ -372,9 +372,9 @@ def test_many_refusals_are_told_once_more() -> None:
     """After a hundred of one reason one line says that there are more; a stream that is gone is no error."""
     out = io.StringIO()
     monitor = Monitor(out)
-    for number in range(TOLD_REFUSALS + 50):
+    for number in range(PRINTED_REFUSALS + 50):
         monitor.refused(number, number, 0, "not_json")
-    assert out.getvalue().count("\n") == TOLD_REFUSALS + 1
+    assert out.getvalue().count("\n") == PRINTED_REFUSALS + 1
     out.close()
     monitor.happened(RecorderEvent(RecorderEventKind.PAUSED, datetime(2031, 1, 2, tzinfo=UTC), {"reason": "disk_full"}))
 

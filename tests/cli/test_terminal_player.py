@@ -47,7 +47,8 @@ def shown() -> io.StringIO:
 
 def lines(said: str) -> list[str]:
     """What stands on a terminal at the end, line by line: a carriage return begins a line anew."""
-    return [line.rsplit("\r", 1)[-1].replace("\x1b[K", "").rstrip() for line in said.replace("\r\n", "\n").split("\n")]
+    ended = re.sub(r"\x1b\[[?\d]*[hlKA]", "", said).replace("\r\n", "\n").split("\n")
+    return [line.rsplit("\r", 1)[-1].rstrip() for line in ended]
 
 
 def test_piped_is_one_line_a_tick(store: Store) -> None:
@@ -142,7 +143,7 @@ def keys(*pressed: str | None) -> Callable[[float], str | None]:
 def test_watched_line_shows_where_it_is(shown: io.StringIO) -> None:
     """Played to its end, the line stands at the last tick; the rug stands above it for good."""
     engine = FakeTime().engine(RUG, speed=FASTEST)
-    assert Watch(engine, shown, lambda: 100).run(keys(*[None] * 200)) == 12
+    assert Watch(engine, shown, 100).run(keys(*[None] * 200)) == 12
     seen = lines(shown.getvalue())
     assert seen[1] == f"rug: {tick_line(engine.current)}" if engine.current else False
     assert re.fullmatch(r">  tick 11  0\.01  RUGGED  max  100% \[=+\]", seen[2])
@@ -154,7 +155,7 @@ def test_keys_of_the_watched_line(shown: io.StringIO) -> None:
     engine = FakeTime().engine(game(2_000), speed=1.0)
     pressed = ["pause", "on", "on", "back", "faster", "faster", "slower", *["slower"] * 9, *["faster"] * 12]
     engine.set_loop(0, 1_000)
-    Watch(engine, shown, lambda: 60).run(keys(*pressed))
+    Watch(engine, shown, 60).run(keys(*pressed))
     assert engine.speed == 100.0
     assert not engine.playing
     assert "||" in lines(shown.getvalue())[-2]
@@ -181,7 +182,7 @@ def run_in_terminal(store: Store, *words: str, press: bytes) -> tuple[int, str, 
     while process.poll() is None or select.select([main], [], [], 0)[0]:
         if select.select([main], [], [], 0.05)[0]:
             said += os.read(main, 65536)
-        if not pressed and said.count(b"\rtick") + said.count(b"\r>") > 3:
+        if not pressed and said.count(b"\x1b[2K>") > 3:
             pressed = True
             os.write(main, press)
     tidy = termios.tcgetattr(side) == before
@@ -195,7 +196,7 @@ def test_q_ends_it_and_the_terminal_is_as_before(store: Store) -> None:
     code, said, tidy = run_in_terminal(store, "--nominal", press=b"q")
     assert (code, tidy) == (0, True)
     assert "q ends, space pauses" in said
-    assert re.search(r"\r>  tick \d+  ", said)
+    assert re.search(r"\r\x1b\[2K>  tick \d+  ", said)
     assert "Traceback" not in said
 
 

@@ -1,0 +1,8 @@
+"""`python -m replaylab.cli`: the command line."""
+
+from __future__ import annotations
+
+from replaylab.cli.main import main
+
+if __name__ == "__main__":
+    main()
