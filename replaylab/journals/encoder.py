@@ -1,4 +1,4 @@
-"""Encoder: ticks as lines of a journal, each with its place in the run and its checksum. Pure."""
+"""Encoder: ticks as lines of a journal, each with its sequence number and its checksum. Pure."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ checksum: Final[Callable[[int, bytes], int]] = google_crc32c.extend
 
 
 def seed_of(run: str) -> int:
-    """Give the checksum that those of a run's lines go on from: a line of another run is never taken for one of it."""
+    """Return the initial checksum of a run's lines: a line of another run never matches."""
     return checksum(0, run.encode())
 
 
 def closed(body: bytes, seed: int) -> bytes:
-    """Close an object that lacks its brace: with its checksum, the brace and a newline."""
+    """Return a JSON object without its closing brace, completed by its checksum, the brace and a newline."""
     return body + b', "crc": "%08x"}\n' % checksum(seed, body)
 
 
 class Encoder:
-    """Ticks as lines of a journal: the bytes of `Tick.to_line`, with what repeats from tick to tick kept as text.
+    """Encode ticks as lines of a journal: the bytes of `Tick.to_line`; text that repeats from tick to tick is cached.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Encoder:
         self._minute = ""
 
     def line(self, tick: Tick, seq: int) -> bytes:
-        """Give the line of a tick with its newline."""
+        """Return the line of a tick with its newline."""
         at = tick.timestamp
         if not self._from <= at < self._until:
             self._turn(at)
@@ -68,7 +68,7 @@ class Encoder:
         return body + b', "crc": "%08x"}\n' % checksum(self._seed, body)
 
     def _turn(self, at: datetime) -> None:
-        """Keep the text of a new minute."""
+        """Cache the text of a new minute."""
         self._from = at.replace(second=0, microsecond=0, fold=0)
         self._until = self._from + timedelta(minutes=1)
         self._minute = f'{{"type": "tick", "timestamp": "{self._from.isoformat()[:17]}'

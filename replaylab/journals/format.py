@@ -1,8 +1,8 @@
 """Journal: the crash-safe tail of a recording; one tick is one line of exact JSON that carries its checksum.
 
-A line is `Tick.to_line()` with two members more: ``seq``, the place of the tick in its run, and ``crc``, the CRC-32C of
-the run's name and of every byte of the line before it. The first line (`journal_start`) names the run, the last one
-(`journal_end`) says that the journal was closed in order. `scan` tells what is whole from what is not; damage never
+A line is `Tick.to_line()` with two more members: ``seq``, the number of the tick in its run, and ``crc``, the CRC-32C
+of the run's name and of every byte of the line before it. The first line (`journal_start`) names the run, the last one
+(`journal_end`) says that the journal was closed normally. `scan` separates whole lines from damage; damage never
 costs the good lines around it.
 """
 
@@ -32,7 +32,7 @@ _HEADER_NAMES: Final = ("run", "number", "first_seq", "durability", "cuts")
 
 
 def run_name(at: datetime, process: int, chance: bytes) -> str:
-    """Give the name of a run: its instant, a digest of the machine and of `chance`, the process.
+    """Return the name of a run: its start, a digest of the machine and of `chance`, the process id.
 
     Examples
     --------
@@ -45,12 +45,12 @@ def run_name(at: datetime, process: int, chance: bytes) -> str:
 
 
 def journal_name(run: str, number: int) -> str:
-    """Give the file name of a journal of a run."""
+    """Return the file name of a journal of a run."""
     return f"{run}-{number:06d}{ENDING}"
 
 
 def place_of(name: str) -> tuple[str, int]:
-    """Give the run and the number that the name of a journal tells; a name that tells none is a run of its own.
+    """Return the run and the number in the name of a journal; a name without them is a run of its own.
 
     Examples
     --------
@@ -63,18 +63,18 @@ def place_of(name: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first line of a journal says.
+    """The first line of a journal.
 
     Attributes
     ----------
     run, number : str, int
-        The run that it belongs to, and its place among the journals of the run.
+        The run that it belongs to, and its number among the journals of the run.
     first_seq : int
-        The place in the run of its first tick.
+        The sequence number of its first tick.
     durability : dict
         The bound in force: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
     cuts : dict
-        By the number of an earlier journal, how many of its bytes count: those behind were never acknowledged.
+        By the number of an earlier journal, how many of its bytes count: those after them were never acknowledged.
     """
 
     run: str
@@ -84,24 +84,24 @@ class Header:
     cuts: dict[str, int] = field(default_factory=dict)
 
     def to_line(self) -> bytes:
-        """Give the line with its newline."""
+        """Return the line with its newline."""
         found: dict[str, Any] = {"type": "journal_start", "format": FORMAT, "run": self.run, "number": self.number}
         found |= {"first_seq": self.first_seq, "durability": self.durability, "cuts": self.cuts}
         return closed(json.dumps(found)[:-1].encode(), 0)
 
 
 def end_line(run: str, next_seq: int) -> bytes:
-    """Give the line that says that a journal was closed in order."""
+    """Return the line that says that a journal was closed normally."""
     return closed(f'{{"type": "journal_end", "run": {json.dumps(run)}, "next_seq": {next_seq}'.encode(), seed_of(run))
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes of a journal that are no line of it: `reason`, the line from 0, and `start` to `end` in bytes.
+    """Bytes of a journal that are not a line of it: `reason`, the line from 0, and `start` to `end` in bytes.
 
     The reasons: `torn_tail`, `torn_line` (cut off in the middle of the file), `zero_filled`, `checksum_mismatch` (a
-    flipped bit), `foreign_bytes`, `sequence_gap` (no bytes: lines before it are missing), `sequence_conflict` (another
-    line has the same place), `never_acknowledged` (behind the cut that a later journal tells).
+    flipped bit), `foreign_bytes`, `sequence_gap` (no bytes: lines before it are missing), `never_acknowledged` (after
+    the limit that a later journal sets), `not_a_tick` (a valid checksum, but not a tick).
     """
 
     reason: str
@@ -113,25 +113,25 @@ class Damage:
 
 @dataclass(slots=True)
 class Lines:
-    """What a stretch of a journal holds.
+    """The lines of a block of a journal.
 
     Attributes
     ----------
     ticks : list of bytes
-        Lines of good ticks as `Tick.to_line` gives them, in order, with newlines.
+        Lines of good ticks as `Tick.to_line` returns them, in order, with newlines.
     seqs, lines, sizes : list of int
-        Place in the run, line of the file (from 0) and size in bytes of each of them.
+        Sequence number, line of the file (from 0) and size in bytes of each of them.
     headers : list of Header
         Of the lines that start a journal.
     control_bytes, control_lines, blank_bytes, blank_lines : int
-        Of lines that are no tick and no damage.
+        Of lines that are neither ticks nor damage.
     duplicate_bytes, duplicate_lines : int
-        Of lines whose tick is held already.
+        Of lines whose tick has been read already.
     damage : list of Damage
     line_count, end : int
-        Lines that ended, and where the next stretch begins.
+        Lines that ended, and where the next block begins.
     closed : bool
-        Whether its last line says that the journal was closed in order.
+        Whether its last line says that the journal was closed normally.
     """
 
     ticks: list[bytes] = field(default_factory=list)
@@ -153,7 +153,7 @@ class Lines:
 
 
 def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, final: bool = True) -> Lines:
-    r"""Read the lines of a journal, or of a stretch of one.
+    r"""Return the lines of a journal, or of a block of one.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
     run : str
         The run that its lines belong to; those of any other count as damage.
     final : bool
-        Whether nothing follows: a last line without its newline is then a torn tail, else it is left for later.
+        Whether the journal ends here: a last line without its newline is then a torn tail, else it is left for later.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
 
 
 def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
-    """Read lines without their newlines from byte `at`, line `number` on; give where they end."""
+    """Read lines without their newlines from byte `at`, line `number` on; return where they end."""
     seed, ticks, seqs, lines, sizes = found.seed, found.ticks, found.seqs, found.lines, found.sizes
     opening = _TICK + b", "
     for raw in raws:
@@ -210,13 +210,13 @@ def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
 
 
 def is_whole(raw: bytes, seed: int) -> bool:
-    """Whether a line without its newline is what was written; the first line of a journal stands for itself."""
+    """Whether the checksum of a line without its newline is right; that of the first line is independent of the run."""
     seed = 0 if raw.startswith(_START) else seed
     return raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, raw[:-_CLOSING_BYTES])
 
 
 def _read_other(found: Lines, raw: bytes, number: int, at: int) -> None:
-    """Read a line that is no good tick: a control line, nothing, or damage, perhaps with good lines inside."""
+    """Read a line that is not a good tick: control, blank, or damage, perhaps with good lines inside."""
     if not raw:
         found.blank_bytes += 1
         found.blank_lines += 1
@@ -227,21 +227,21 @@ def _read_other(found: Lines, raw: bytes, number: int, at: int) -> None:
 
 
 def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> None:
-    """Take a line whose checksum is right and that is no tick."""
+    """Take a line that has a valid checksum and is not a tick."""
     try:
-        told = json.loads(raw)
-        if told["type"] == "journal_start":
-            found.headers.append(Header(**{name: told[name] for name in _HEADER_NAMES}))
+        line = json.loads(raw)
+        if line["type"] == "journal_start":
+            found.headers.append(Header(**{name: line[name] for name in _HEADER_NAMES}))
     except (ValueError, KeyError, TypeError, RecursionError):
         _add_damage(found, "foreign_bytes", number, at, raw + b"\n" * (size - len(raw)))
         return
     found.control_bytes += size
     found.control_lines += 1
-    found.closed = told["type"] == "journal_end"
+    found.closed = line["type"] == "journal_end"
 
 
 def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:
-    """Take the good lines that stand inside a damaged one; neither of their ends can stand inside a JSON text."""
+    """Take good lines from inside a damaged one; neither of their ends can occur inside a JSON string."""
     done, searched, opening = 0, 0, -1
     for closing in _CLOSING.finditer(raw):
         opening = max(opening, raw.rfind(_OPENING, searched, closing.start()))
@@ -258,7 +258,7 @@ def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: b
 
 
 def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
-    """Add the one good line found inside another one; its newline counts only where it `ends` the outer one."""
+    """Add the one good line found inside another; its newline counts only where it `ends` the outer one."""
     found.ticks += inner.ticks
     found.seqs += inner.seqs
     found.lines += inner.lines
@@ -271,7 +271,7 @@ def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
 
 
 def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool = False) -> None:
-    """Name the damage of a stretch: zeros apart from the rest of it."""
+    """Classify damaged bytes: zeros apart from the rest."""
     rest = raw.lstrip(b"\0")
     if len(rest) < len(raw):
         zeros = len(raw) - (len(rest) if rest.strip() else 0)

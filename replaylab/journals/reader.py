@@ -1,9 +1,8 @@
-"""Contents: a journal read from its start, stretch by stretch, as a table of ticks with an account of every byte."""
+"""JournalReader: a journal read from its start, block by block, as a table of ticks with an account of every byte."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -11,10 +10,10 @@ import pyarrow as pa
 import xxhash
 
 from replaylab.journals.format import Damage, Header, Lines, place_of, scan
-from replaylab.journals.seq_ranges import Sequence
+from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.line_layout import Shape
-from replaylab.parsing.scan import scan_block
+from replaylab.parsing.scan import Account, scan_block
 from replaylab.segments.digest import rows_digest, sum_digests
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.segments.order import sorted_by_game
@@ -30,14 +29,6 @@ _LONGEST_HEADER: Final = 1 << 16
 EXPECTED: Final = frozenset({"torn_tail", "never_acknowledged"})  # what a killed process leaves, and never a tick
 
 
-@dataclass(slots=True)
-class _Account:
-    bytes: Counter[str] = field(default_factory=Counter)
-    lines: Counter[str] = field(default_factory=Counter)
-    ticks: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-
-
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A journal of a store, sealed or not: how it ended and what it holds.
@@ -48,13 +39,13 @@ class Recording:
         Its name, the run of the recorder that wrote it, and its place among the journals of the run.
     state : str
         ``clean`` when it was closed in order, ``recovered`` when it was not, ``quarantined`` when bytes are damaged,
-        ``open`` while nobody has sealed it.
+        ``open`` while it is not sealed.
     ticks, first_seq, last_seq : int
-        How many ticks it holds, and their places in the run (-1 when there are none).
+        How many ticks it holds, and the first and last sequence number in the run (-1 when there are none).
     durability : dict
         The bound in force when it was written: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
     quarantined_bytes : int
-        Bytes of it that are no line of a journal.
+        Bytes of it that are not a line of a journal.
     """
 
     journal: str
@@ -69,36 +60,36 @@ class Recording:
 
     @classmethod
     def of(cls, extent: Extent, *, live: bool) -> Recording:
-        """Give what an extent says of its journal."""
-        told = extent.recording
-        seqs = told["seqs"]
+        """Return what an extent says of its journal."""
+        recording = extent.recording
+        seqs = recording["seqs"]
         return cls(
             journal=extent.source,
-            run=told["run"],
-            number=told["number"],
-            state=OPEN if live else told["state"],
+            run=recording["run"],
+            number=recording["number"],
+            state=OPEN if live else recording["state"],
             ticks=extent.tick_count,
             first_seq=seqs[0][0] if seqs else -1,
             last_seq=seqs[-1][1] if seqs else -1,
-            durability=told["durability"],
+            durability=recording["durability"],
             quarantined_bytes=extent.bytes.get("quarantined", 0),
         )
 
 
-class Contents:
-    """Reads a journal from its start, stretch by stretch, and gives its ticks as a table with their account.
+class JournalReader:
+    """Read a journal from its start, block by block; return its ticks as a table with their account.
 
     Parameters
     ----------
     name : str
         File name of the journal: the source of its rows.
-    held : Sequence
-        Places in the run whose ticks are held elsewhere; their lines are counted and left out.
+    held : SeqRanges
+        Sequence numbers of the run that another journal or a segment holds; their lines are counted and left out.
     limit : int, optional
-        How many bytes of it count; those behind were never acknowledged.
+        How many of its bytes count; those after them were never acknowledged.
     """
 
-    def __init__(self, name: str, held: Sequence | None = None, limit: int | None = None) -> None:
+    def __init__(self, name: str, held: SeqRanges | None = None, limit: int | None = None) -> None:
         self.name = name
         self.run, self.number = place_of(name)
         self.limit = limit
@@ -106,15 +97,15 @@ class Contents:
         self.closed = False
         self.end = 0
         self.damage: list[Damage] = []
-        self._held = held or Sequence()
-        self._seqs = Sequence()
+        self._held = held or SeqRanges()
+        self._seqs = SeqRanges()
         self._next: int | None = None
         self._line = 0
         self._last_line = 0
         self._head = b""
         self._digest = xxhash.xxh3_128()
         self._digests: list[str] = []
-        self._account = _Account()
+        self._account = Account()
         self._tables: list[pa.Table] = []
         self._shapes: list[Shape] = []
 
@@ -138,7 +129,7 @@ class Contents:
             self._leave_rest(file.read(size - limit))
 
     def _name_run(self, first: bytes) -> None:
-        """Take the run from the first line; where that is damaged the file's name tells it."""
+        """Take the run from the first line; from the file name where that line is damaged."""
         headers = scan(first, final=False).headers
         if headers:
             self.header = headers[0]
@@ -179,7 +170,7 @@ class Contents:
             self._quarantine(one)
 
     def _keep(self, found: Lines) -> None:
-        """Keep the ticks of a stretch, each place in the run once."""
+        """Keep the ticks of a block, each sequence number of the run once."""
         if not found.ticks:
             return
         seqs = np.array(found.seqs, np.int64)
@@ -189,12 +180,12 @@ class Contents:
         if (steps != 1).any() or self._held.holds(seqs).any():
             self._name_gaps(found, seqs, lines, steps)
             seqs, lines, sizes = self._once(found, seqs, lines, sizes)
-        self._seqs |= Sequence.of(seqs)
+        self._seqs |= SeqRanges.of(seqs)
         self._next, self._last_line = found.seqs[-1] + 1, found.lines[-1]
         self._tabulate(found.ticks, seqs, lines, sizes)
 
     def _name_gaps(self, found: Lines, seqs: Whole, lines: Whole, steps: Whole) -> None:
-        """Name the places that are missing before a line, unless damaged lines there tell as much."""
+        """Report sequence numbers that are missing before a line, unless damaged lines there account for them."""
         between = np.diff(lines, prepend=self._last_line) - 1
         starts = {one.line: one.end for one in found.damage}
         for at in np.flatnonzero(steps - 1 > between).tolist():
@@ -205,7 +196,7 @@ class Contents:
             found.damage.append(Damage("sequence_gap", int(lines[at]), where, where))
 
     def _once(self, found: Lines, seqs: Whole, lines: Whole, sizes: Whole) -> tuple[Whole, Whole, Whole]:
-        """Leave out lines whose tick is held already."""
+        """Leave out lines whose tick has been read already."""
         _, firsts = np.unique(seqs, return_index=True)
         fresh = np.zeros(len(seqs), np.bool_)
         fresh[firsts] = True
@@ -221,7 +212,7 @@ class Contents:
         content = b"".join(ticks)
         found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], self._shapes)
         batch = found.batch
-        if len(batch) < len(ticks):  # a right checksum, and no tick all the same: not written by this release
+        if len(batch) < len(ticks):  # a valid checksum, but not a tick: not written by this release
             seqs, lines, sizes = self._leave_out(ticks, batch.line, seqs, lines, sizes)
         self._account.bytes["kept"] += int(sizes.sum())
         self._account.lines["tick"] += len(batch)
@@ -241,8 +232,8 @@ class Contents:
         return seqs[good], lines[good], sizes[good]
 
     @property
-    def seqs(self) -> Sequence:
-        """Places in the run of the ticks it gives."""
+    def seqs(self) -> SeqRanges:
+        """Sequence numbers of the ticks in `table`."""
         return self._seqs
 
     @property
@@ -253,15 +244,15 @@ class Contents:
         return CLEAN if self.closed and not self.damage else RECOVERED
 
     def table(self) -> pa.Table:
-        """Give all rows, game after game."""
+        """Return all rows, game after game."""
         return sorted_by_game(pa.concat_tables([SCHEMA.empty_table(), *self._tables]))
 
     def rows_digest(self) -> str:
-        """Give the digest of all rows."""
+        """Return the digest of all rows."""
         return sum_digests(self._digests)
 
     def extent(self) -> Extent:
-        """Give the account of every byte read."""
+        """Return the account of every byte read."""
         account = self._account
         return Extent(
             source=self.name,
@@ -287,7 +278,7 @@ class Contents:
         )
 
     def remarks(self) -> list[Placed]:
-        """Give the damage as remarks."""
+        """Return the damage as remarks."""
         return [
             Placed(self.name, one.line + 1, one.start, one.end, "quarantine", one.reason, one.raw)
             for one in self.damage

@@ -1,4 +1,4 @@
-"""Sequence: a set of whole numbers kept as runs of neighbours, as the places of ticks in a recording are. Pure."""
+"""SeqRanges: a set of sequence numbers, kept as ranges. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from replaylab.table import Whole
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """A set of whole numbers: `runs` of (first, last), in order, neither touching nor overlapping.
+class SeqRanges:
+    """A set of sequence numbers: `runs` of (first, last), sorted, neither touching nor overlapping.
 
     Examples
     --------
-    >>> held = Sequence.of([4, 5, 7]) | Sequence.of([6])
+    >>> held = SeqRanges.of([4, 5, 7]) | SeqRanges.of([6])
     >>> held.runs, 6 in held, len(held)
     (((4, 7),), True, 4)
     """
@@ -25,8 +25,8 @@ class Sequence:
     runs: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, numbers: Iterable[int]) -> Sequence:
-        """Give the set of some numbers, in any order and as often as they come."""
+    def of(cls, numbers: Iterable[int]) -> SeqRanges:
+        """Return the set of some numbers, in any order, duplicates allowed."""
         values = np.unique(np.fromiter(numbers, np.int64))
         if not len(values):
             return cls()
@@ -36,8 +36,8 @@ class Sequence:
         return cls(tuple(zip(firsts, lasts, strict=True)))
 
     @classmethod
-    def told(cls, runs: Iterable[Iterable[int]]) -> Sequence:
-        """Give the set that runs tell, which may touch and overlap."""
+    def of_ranges(cls, runs: Iterable[Iterable[int]]) -> SeqRanges:
+        """Return the union of ranges (first, last), which may touch and overlap."""
         merged: list[tuple[int, int]] = []
         for first, last in sorted((first, last) for first, last in runs):
             if merged and first <= merged[-1][1] + 1:
@@ -46,8 +46,10 @@ class Sequence:
                 merged.append((first, last))
         return cls(tuple(merged))
 
-    def __or__(self, other: Sequence) -> Sequence:
-        return Sequence.told([*self.runs, *other.runs]) if self.runs and other.runs else self if self.runs else other
+    def __or__(self, other: SeqRanges) -> SeqRanges:
+        return (
+            SeqRanges.of_ranges([*self.runs, *other.runs]) if self.runs and other.runs else self if self.runs else other
+        )
 
     def __contains__(self, number: object) -> bool:
         return any(first <= number <= last for first, last in self.runs) if isinstance(number, int) else False
@@ -62,7 +64,7 @@ class Sequence:
         return (number for first, last in self.runs for number in range(first, last + 1))
 
     def holds(self, numbers: Whole) -> NDArray[np.bool_]:
-        """Tell which of many numbers are in the set."""
+        """Return for each number whether it is in the set."""
         if not self.runs:
             return np.zeros(len(numbers), np.bool_)
         firsts, lasts = np.array(self.runs, np.int64).T

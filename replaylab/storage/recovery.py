@@ -27,7 +27,7 @@ from replaylab.durable import (
 )
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError
 from replaylab.journals.format import place_of
-from replaylab.journals.reader import OPEN, Contents
+from replaylab.journals.reader import OPEN, JournalReader
 from replaylab.journals.unsealed import elsewhere, journal_names
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING as SEGMENT_ENDING
@@ -200,7 +200,7 @@ def seal(
     if any(extent.source == path.name for extent in recorded):
         remove([path])  # sealed by somebody who was killed before this last step
         return None
-    contents = Contents(path.name, *elsewhere(path, recorded))
+    contents = JournalReader(path.name, *elsewhere(path, recorded))
     with path.open("rb") as file:
         contents.read(file, os.fstat(file.fileno()).st_size, final=True)
     table, remarks, extent = contents.table(), contents.remarks(), contents.extent()

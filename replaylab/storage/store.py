@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
 from replaylab.journals.reader import Recording
-from replaylab.journals.unsealed import Tail, Tails
+from replaylab.journals.unsealed import UnsealedJournal, UnsealedJournals
 from replaylab.segments.digest import ENDING, file_digest, name_digest
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received
@@ -60,7 +60,7 @@ class Store(Interchange):
             raise StoreNotFound(f"no store at {self.path}; make one with `replaylab convert SOURCE --to ...`")
         self.damaged: dict[str, str] = {}
         self._opened: dict[str, Segment] = {}
-        self._tails = Tails(self.path / JOURNALS)
+        self._tails = UnsealedJournals(self.path / JOURNALS)
         self._summaries = Summaries()
         self.sealed()  # journals are read when they are asked for
 
@@ -136,7 +136,7 @@ class Store(Interchange):
         """Give the journals that were recorded into this store, sealed or not, in order of their names."""
         segments = self.segments()
         found = [
-            Recording.of(extent, live=isinstance(segment, Tail))
+            Recording.of(extent, live=isinstance(segment, UnsealedJournal))
             for segment in segments
             for extent in segment.footer.extents
             if extent.recording
@@ -228,7 +228,7 @@ class Store(Interchange):
     def _remarks(self) -> pa.Table:
         parts = [REMARKS_SCHEMA.empty_table()]
         for segment in self.segments():
-            if isinstance(segment, Tail):
+            if isinstance(segment, UnsealedJournal):
                 parts.append(segment.remarks_table())
             elif segment.footer.remarks:
                 path = self.path / REMARKS / segment.footer.remarks

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import replaylab as rl
 from replaylab.journals.encoder import Encoder, closed, seed_of
 from replaylab.journals.format import Header, Lines, end_line, journal_name, place_of, scan
-from replaylab.journals.reader import Contents
+from replaylab.journals.reader import JournalReader
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.json_line import Kind, parse_line
 from replaylab.parsing.line_layout import Shape
@@ -37,11 +37,11 @@ def told(found: Lines) -> int:
     return sum(found.sizes) + found.control_bytes + found.blank_bytes + damaged
 
 
-def contents(data: bytes, tmp_path: Path) -> Contents:
+def contents(data: bytes, tmp_path: Path) -> JournalReader:
     """Read a journal file as it is sealed."""
     path = tmp_path / journal_name(RUN, 0)
     path.write_bytes(data)
-    found = Contents(path.name)
+    found = JournalReader(path.name)
     with path.open("rb") as file:
         found.read(file, len(data), final=True)
     return found
@@ -149,7 +149,7 @@ def test_a_renamed_journal_is_known_by_its_header(tmp_path: Path) -> None:
     """The first line tells the run when the name does not."""
     path = tmp_path / "renamed.journal"
     path.write_bytes(HEADER + b"".join(LINES))
-    found = Contents(path.name)
+    found = JournalReader(path.name)
     with path.open("rb") as file:
         found.read(file, path.stat().st_size, final=True)
     assert (found.run, found.table().num_rows) == (RUN, 9)
@@ -188,7 +188,7 @@ def test_reading_in_stretches_is_reading_at_once(cuts: list[int]) -> None:
     import io
 
     whole = HEADER + b"".join(LINES) + end_line(RUN, 9)
-    growing, once = Contents(journal_name(RUN, 0)), Contents(journal_name(RUN, 0))
+    growing, once = JournalReader(journal_name(RUN, 0)), JournalReader(journal_name(RUN, 0))
     for cut in sorted({*cuts, len(whole)}):
         growing.read(io.BytesIO(whole[:cut]), min(cut, len(whole)), final=False)
     once.read(io.BytesIO(whole), len(whole), final=True)

@@ -24,7 +24,7 @@ import replaylab as rl
 from replaylab.errors import RecordingFailed
 from replaylab.journals.encoder import Encoder
 from replaylab.journals.format import scan
-from replaylab.journals.seq_ranges import Sequence
+from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.tick import Tick
 from tests.recordings import FIELDS, crash, small
 from tests.stores import line
@@ -210,6 +210,6 @@ def test_encoders_remember_rightly(first: Tick, second: Tick) -> None:
 @given(numbers=st.lists(st.integers(0, 40)), more=st.lists(st.integers(0, 40)))
 def test_sequences_are_sets(numbers: list[int], more: list[int]) -> None:
     """A sequence holds what a set of the same numbers holds."""
-    held = Sequence.of(numbers) | Sequence.of(more)
+    held = SeqRanges.of(numbers) | SeqRanges.of(more)
     assert list(held) == sorted({*numbers, *more})
     assert [number in held for number in range(42)] == [number in {*numbers, *more} for number in range(42)]
