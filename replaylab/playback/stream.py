@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from replaylab.continuity import Change, Continuity
 from replaylab.playback.event import Gap, Mode, Received, Step
 from replaylab.playback.ring import RING_TICKS, RingBuffer
 from replaylab.playback.timeline import STALL_SECONDS
 from replaylab.tick import Phase, Tick
 
 _STALL_US: Final = int(STALL_SECONDS * 1_000_000)
+_MAX_GAPS: Final = 10_000  # gaps that a late tick is looked for in; older ones stay as they are
 
 
 class Stream:
@@ -37,10 +39,11 @@ class Stream:
     def __init__(self, game_id: str, size: int = RING_TICKS) -> None:
         self.game_id = game_id
         self.ring = RingBuffer(size)
-        self.duplicates = self.regressions = self.gaps = 0
+        self.order = Continuity()
         self.rug: int | None = None
         self.odd: tuple[int, Gap | None, bool] | None = None  # the last row at which something happened
-        self._number = -1
+        self._gaps: dict[int, Gap] = {}
+        self._older_gaps = 0
         self._at_us = 0
 
     @property
@@ -53,42 +56,76 @@ class Stream:
         """Rows received."""
         return self.ring.stop
 
+    @property
+    def duplicates(self) -> int:
+        """Live ticks whose number had come before."""
+        return self.order.duplicates
+
+    @property
+    def regressions(self) -> int:
+        """Live ticks that came after one of a higher number."""
+        return self.order.late
+
+    @property
+    def gaps(self) -> int:
+        """Gaps there are; one that late ticks have filled is none."""
+        return self._older_gaps + len(self._gaps)
+
+    def gaps_from(self, row: int) -> tuple[Gap, ...]:
+        """Return the gaps before the rows from `row` on, as far as they are remembered; from any thread."""
+        return tuple(gap for gap in sorted(self._gaps.copy().values(), key=lambda gap: gap.index) if gap.index >= row)
+
     def due(self, index: int) -> float:
         """When a row that is still there is due, in seconds since 1970."""
         return self.ring.seconds(index)
 
     def step(self, index: int) -> Step | None:
-        """Give a row, or None when it is not there any more."""
+        """Return a row, or None when it is not there any more."""
         tick = self.ring.at(index)
         return None if tick is None else Step(index, Received(tick, self.stop))
 
     def push(self, tick: Tick) -> int:
-        """Keep a tick and give its row; `odd` says whether it is the rug (once a game) or has a gap before it."""
+        """Keep a tick and return its row; `odd` says whether it is the rug (once a game) or has a gap before it."""
         ring = self.ring
         index = ring.push(tick)
         pause = ring.newest_us - self._at_us
         self._at_us = ring.newest_us
         number = tick.tick
-        rug = tick.rugged and self.rug is None and tick.phase != Phase.RUG_EVENT_1
-        odd_number = tick.active and self.rug is None and number != self._number + 1
-        if tick.active and self.rug is None:  # cooldown rows all carry number 0, those after a rug any
-            before, self._number = self._number, number
-        if rug or odd_number or pause >= _STALL_US:
-            missing = self._count(number - before) if odd_number and before >= 0 else 0
+        missing, rug = 0, False
+        if tick.rugged:
+            if tick.phase != Phase.RUG_EVENT_1:
+                rug = self.rug is None
+                missing = self._change(self.order.end(number, index), index)
+        elif tick.active:  # cooldown rows all carry number 0
+            if number == self.order.next:
+                self.order.next = number + 1
+            else:
+                missing = self._change(self.order.add(number, index), index)
+        if rug or missing or pause >= _STALL_US:
             self._note(index, missing, pause / 1e6 if index else 0.0, rug=rug)
         return index
+
+    def _change(self, changes: tuple[Change, ...], index: int) -> int:
+        """Bring the gaps of earlier rows up to date; return how many ticks are missing before row `index`."""
+        here = 0
+        for row, missing in changes:
+            if row == index:
+                here += missing
+                continue
+            gap = self._gaps.pop(row, None) or Gap(row, "stall", 0, 0.0)
+            left = gap.missing + missing
+            if left > 0 or gap.seconds >= STALL_SECONDS:
+                self._gaps[row] = Gap(row, "missing" if left > 0 else "stall", max(left, 0), gap.seconds)
+        return here
 
     def _note(self, index: int, missing: int, pause: float, *, rug: bool) -> None:
         if rug:
             self.rug = index
         gap = None
         if missing or pause >= STALL_SECONDS:
-            self.gaps += 1
-            gap = Gap(index, "missing" if missing else "stall", missing, pause)
+            gap = self._gaps[index] = Gap(index, "missing" if missing else "stall", missing, pause)
+            if len(self._gaps) > _MAX_GAPS:
+                del self._gaps[next(iter(self._gaps))]
+                self._older_gaps += 1
         if rug or gap is not None:
             self.odd = (index, gap, rug)
-
-    def _count(self, ahead: int) -> int:
-        self.duplicates += ahead == 0
-        self.regressions += ahead < 0
-        return max(0, ahead - 1)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
+from replaylab.continuity import missing_runs
 from replaylab.errors import Unplayable
 from replaylab.playback.event import Gap, Mode
 from replaylab.playback.playable import table_of
@@ -143,16 +144,31 @@ class Timeline:
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
-        """Places where live tick numbers were left out, or nothing came for 2 s; in order."""
-        seconds = np.diff(self.at_us) / 1e6
-        stalls = np.flatnonzero(seconds >= STALL_SECONDS) + 1
-        counted = np.flatnonzero(self.live | self._rug_rows())
-        missing = np.diff(self.tick[counted]) - 1
-        left_out = dict(zip(counted[1:][missing > 0].tolist(), missing[missing > 0].tolist(), strict=True))
+        """Places before which live ticks are missing, or nothing came for 2 s; in order.
+
+        A tick that came late is not missing; see `continuity`.
+        """
+        seconds = np.diff(self.at_us, prepend=self.at_us[0]) / 1e6
+        left_out = self._left_out()
+        stalls = np.flatnonzero(seconds >= STALL_SECONDS).tolist()
         return tuple(
-            Gap(row, "missing" if row in left_out else "stall", left_out.get(row, 0), float(seconds[row - 1]))
-            for row in sorted({*left_out, *stalls.tolist()})
+            Gap(row, "missing" if row in left_out else "stall", left_out.get(row, 0), float(seconds[row]))
+            for row in sorted({*left_out, *stalls})
         )
+
+    def _left_out(self) -> dict[int, int]:
+        """How many ticks are missing, by the first row with a number above them."""
+        counted, rug = self.live, self._rug_rows()
+        if rug.any():
+            end = self.tick[rug].min()
+            counted = counted & (self.tick < end) | rug & (self.tick == end)
+        rows = np.flatnonzero(counted)
+        runs = missing_runs(np.unique(self.tick[rows]))
+        highest = np.maximum.accumulate(self.tick[rows])
+        found: dict[int, int] = {}
+        for row, missing in zip(rows[highest.searchsorted(runs.last, side="right")], runs.missing, strict=True):
+            found[int(row)] = found.get(int(row), 0) + int(missing)
+        return found
 
     @cached_property
     def floats(self) -> NDArray[np.float64]:

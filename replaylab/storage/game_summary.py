@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy, column, present
+from replaylab.continuity import NO_END, missing_runs
 from replaylab.table import PRICE_TYPE, TIME_TYPE
-from replaylab.tick import INT32_MAX, Phase
+from replaylab.tick import Phase
 
 COLUMNS: Final = [
     "game_id",
@@ -51,7 +52,6 @@ SCHEMA: Final = pa.schema(
         ("sources", pa.list_(pa.string())),
     ]
 )
-_NONE: Final = np.int64(INT32_MAX + 1)  # larger than any tick
 _LEAST: Final = int(np.iinfo(np.int64).min)
 _GREATEST: Final = int(np.iinfo(np.int64).max)
 
@@ -189,9 +189,9 @@ class _Rug:
     ) -> None:
         rows = games.not_named("recorded_phase", Phase.RUG_EVENT_1, np.flatnonzero(games.flag("rugged")))
         game, number = games.of_row[rows], tick[rows].astype(np.int64)
-        self.tick = np.full(len(games.starts), _NONE)
+        self.tick = np.full(len(games.starts), NO_END)
         np.minimum.at(self.tick, game, number)
-        self.seen = self.tick < _NONE
+        self.seen = self.tick < NO_END
         self.row = games.first(rows[number == self.tick[game]])
         at_rug = self.row[game]
         other = (high[rows] != high[at_rug]) | (low[rows] != low[at_rug])
@@ -218,12 +218,11 @@ class _LiveTicks:
             self._counted = self._counted[every[1] < rug_tick[every[0]]]
             kept = number < rug_tick[game]
             game, number = game[kept], number[kept]
-        self.below_rug, _, last_below = _ends(game, number, total)
-        inside = (np.diff(number) > 1) & (game[1:] == game[:-1])
-        up_to_rug = (rug_tick < _NONE) & (self.below_rug > 0) & (rug_tick - last_below > 1)
-        self.gaps = np.bincount(game[1:][inside], minlength=total).astype(np.int64) + up_to_rug
-        end = np.where(rug_tick < _NONE, rug_tick, last_below + 1)
-        self.missing = np.where(self.below_rug > 0, end - self.first - self.below_rug, 0)
+        self.below_rug, _, _ = _ends(game, number, total)
+        lacking = missing_runs(number, game, rug_tick)
+        self.gaps = np.bincount(lacking.series, minlength=total).astype(np.int64)
+        self.missing = np.zeros(total, np.int64)
+        np.add.at(self.missing, lacking.series, lacking.missing)
 
     def row_of_greatest(self, high: Whole, low: NDArray[np.uint64], known: Flags) -> Whole:
         """First live row before the rug of each game with the greatest price, compared exactly; -1 for none."""
@@ -248,7 +247,7 @@ def _ends(game: NDArray[np.int32], number: NDArray[np.int32], total: int) -> tup
     count = np.bincount(game, minlength=total).astype(np.int64)
     end = np.cumsum(count)
     some = count > 0
-    first, last = np.full(total, _NONE), np.full(total, np.int64(-1))
+    first, last = np.full(total, NO_END), np.full(total, np.int64(-1))
     first[some], last[some] = number[(end - count)[some]], number[end[some] - 1]
     return count, first, last
 

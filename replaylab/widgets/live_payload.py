@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.event import Gap
 from replaylab.playback.stream import Stream
-from replaylab.playback.timeline import STALL_SECONDS
 from replaylab.widgets.channel import Link
-from replaylab.widgets.payload import CHUNK, PHASES, Columns, flag, one
+from replaylab.widgets.payload import CHUNK, PHASES, Columns, one
 
 EVERY_SECONDS: Final = 0.05
 
@@ -35,12 +34,11 @@ class Tail:
         self._link = link
         self._sent = -1  # next row to send; below 0 while no page is open
         self._latest_us = 0
-        self._last_tick = -1
         self._planned = False
 
     def opening(self) -> tuple[dict[str, Any], list[memoryview]]:
         """Give the facts and the rows that open the game in a page."""
-        self._latest_us, self._last_tick = 0, -1
+        self._latest_us = 0
         first, columns = self._rows(self.track.ring.first)
         facts = {
             "id": self.id,
@@ -81,22 +79,12 @@ class Tail:
         table = ring.to_table(stop - max(start, ring.first), stop=stop)
         at_us = one(table, "timestamp").cast(pa.int64()).to_numpy()
         latest = np.maximum.accumulate(np.maximum(at_us, self._latest_us)) if len(at_us) else at_us
-        columns = Columns.of(table, latest / 1e3, self._gaps(table, latest))
+        columns = Columns.of(table, latest / 1e3, self._gaps(stop - len(latest), stop))
         self._sent = stop
         if len(latest):
             self._latest_us = int(latest[-1])
         return stop - len(columns), columns
 
-    def _gaps(self, table: pa.Table, latest: NDArray[np.int64]) -> tuple[Gap, ...]:
-        """Where live tick numbers were left out, or nothing came for a while."""
-        if not table.num_rows:
-            return ()
-        tick = table.column("tick").to_numpy()
-        live = np.flatnonzero(flag(table, "active", absent=True) & ~flag(table, "rugged", absent=False))
-        before = self._last_tick if self._last_tick >= 0 or not len(live) else tick[live[0]] - 1
-        missing = np.diff(tick[live], prepend=before) - 1
-        pauses = np.diff(latest, prepend=self._latest_us or latest[0]) / 1e6
-        if len(live):
-            self._last_tick = int(tick[live[-1]])
-        rows = {*live[missing > 0].tolist(), *np.flatnonzero(pauses >= STALL_SECONDS).tolist()}
-        return tuple(Gap(row, "missing", 0, float(pauses[row])) for row in sorted(rows))
+    def _gaps(self, start: int, stop: int) -> tuple[Gap, ...]:
+        """Return the gaps before some rows of the game, counted from the first of these rows."""
+        return tuple(replace(gap, index=gap.index - start) for gap in self.track.gaps_from(start) if gap.index < stop)

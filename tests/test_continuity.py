@@ -1,0 +1,111 @@
+"""Continuity: what is missing from a series of numbers is the set difference, in whatever order they come."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replaylab import continuity
+from replaylab.continuity import NO_END, Continuity, missing_runs
+
+NUMBERS = st.lists(st.integers(0, 40), max_size=60)
+
+
+def lacking(numbers: list[int], end: int | None = None) -> set[int]:
+    """The set difference: numbers between the lowest and the highest (or the end) that are not there."""
+    counted = {number for number in numbers if end is None or number < end}
+    if not counted:
+        return set()
+    return set(range(min(counted), max(counted) + 1 if end is None else end)) - counted
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing", "late", "duplicates"),
+    [
+        ([4, 5, 3, 10], 4, 1, 0),
+        ([0, 1, 5, 2, 3, 4, 6], 0, 3, 0),
+        ([5, 10], 4, 0, 0),
+        ([0, 1, 1, 4], 2, 0, 1),
+        ([0, 1, 2, 1, 2, 3], 0, 0, 2),
+        ([], 0, 0, 0),
+        ([7], 0, 0, 0),
+    ],
+)
+def test_known_series(numbers: list[int], missing: int, late: int, duplicates: int) -> None:
+    """Series made by hand have the counts that a reader would give them."""
+    series = Continuity()
+    for number in numbers:
+        series.add(number)
+    assert (series.missing, series.late, series.duplicates) == (missing, late, duplicates)
+
+
+def test_a_gap_is_counted_from_the_highest_number() -> None:
+    """After 5, 3 the number 10 leaves out four numbers, not six."""
+    series = Continuity()
+    changes = [series.add(number, place) for place, number in enumerate((5, 3, 10))]
+    assert changes[2] == ((2, 4),)
+
+
+@given(NUMBERS)
+def test_missing_is_the_set_difference_at_every_moment(numbers: list[int]) -> None:
+    """After each number the count is that of the set difference, and so is the sum of all changes."""
+    series, at_places = Continuity(), Counter[int]()
+    for place, number in enumerate(numbers):
+        for change in series.add(number, place):
+            at_places[change.place] += change.missing
+        assert series.missing == len(lacking(numbers[: place + 1])) == at_places.total()
+    assert series.duplicates == len(numbers) - len(set(numbers))
+    late = [one for place, one in enumerate(numbers) if one not in numbers[:place] and one < max(numbers[: place + 1])]
+    assert series.late == len(late)
+
+
+@given(NUMBERS, st.lists(st.integers(0, 40), min_size=1, max_size=3), NUMBERS)
+def test_numbers_from_the_end_on_do_not_count(before: list[int], ends: list[int], after: list[int]) -> None:
+    """A series that ends lacks what is below its lowest end only, whether it came before or after that end."""
+    series, at_places = Continuity(), Counter[int]()
+    for number in before:
+        at_places.update({change.place: change.missing for change in series.add(number)})
+    for place, end in enumerate(ends):
+        for change in series.end(end, place):
+            at_places[change.place] += change.missing
+    for number in after:
+        for change in series.add(number):
+            at_places[change.place] += change.missing
+    assert series.missing == len(lacking(before + after, min(ends))) == at_places.total()
+
+
+@given(st.dictionaries(st.integers(0, 4), NUMBERS, max_size=4), st.lists(st.integers(0, 45), min_size=5, max_size=5))
+def test_columns_of_several_series_give_the_same(series: dict[int, list[int]], ends: list[int]) -> None:
+    """Read as columns, each series lacks what it lacks read number by number, run by run."""
+    ended = {name: end if end <= 40 else None for name, end in enumerate(ends)}
+    pairs = sorted(
+        {
+            (name, one)
+            for name, numbers in series.items()
+            for one in numbers
+            if (stop := ended[name]) is None or one < stop
+        }
+    )
+    names, numbers = (np.array([pair[place] for pair in pairs], np.int32) for place in (0, 1))
+    end = np.array([NO_END if stop is None else stop for stop in ended.values()], np.int64)
+    runs = missing_runs(numbers, names, end)
+    found = {(name, one) for name, first, last in zip(*runs, strict=True) for one in range(first, last + 1)}
+    assert found == {(name, one) for name in series for one in lacking(series[name], ended[name])}
+    assert runs.missing.sum() == len(found)
+    assert len(runs) == sum((name, one - 1) not in found for name, one in found)
+
+
+def test_runs_that_are_too_many_stay_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded: of more runs than the limit the lowest are counted but no more filled."""
+    monkeypatch.setattr(continuity, "MAX_RUNS", 3)
+    series = Continuity()
+    for number in range(0, 12, 2):
+        series.add(number)
+    assert series.missing == 5
+    assert series.add(1) == ()
+    assert series.add(9, 0) == ((0, -1),)
+    assert (series.missing, series.late, series.duplicates) == (4, 1, 1)
