@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := build/demo
+KERNEL := $(wildcard replaylab/kernel/*.[ch] replaylab/kernel/build.py) hatch_build.py
 
 # Where a recipe needs a Debian package it calls `packages NAME...`; elsewhere the message says what to install by hand.
 define PACKAGES
@@ -47,6 +48,14 @@ find_python() {
 }
 endef
 
+# Brings a C compiler for the kernel where apt-get can; without one replaylab works as well, and converts slower.
+define FIND_COMPILER
+find_compiler() {
+  command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || (packages gcc libc6-dev) ||
+    echo "make: there is no C compiler; replaylab is installed without its kernel, and converts slower" >&2
+}
+endef
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,13 +72,19 @@ $(BIN)/python:
 	fi
 	"$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "make: installing replaylab into $(VENV)"
+$(VENV)/.run: pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
+	@$(PACKAGES)
+	$(FIND_COMPILER)
+	find_compiler
+	echo "make: installing replaylab into $(VENV)"
 	$(PIP_INSTALL) -e .
 	touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "make: installing replaylab and its test tools into $(VENV)"
+$(VENV)/.test: pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
+	@$(PACKAGES)
+	$(FIND_COMPILER)
+	find_compiler
+	echo "make: installing replaylab and its test tools into $(VENV)"
 	$(PIP_INSTALL) -e '.[lab,sql,test]'
 	touch $@ $(VENV)/.run
 

@@ -26,9 +26,9 @@ def column(values: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> pa.Ar
     [1, None, 3]
     """
     size = len(values)
-    valid = None if mask is None or not mask.any() else _bits(~mask)
+    valid = None if mask is None or not mask.any() else bits(~mask)
     if values.dtype == np.bool_:
-        return pa.Array.from_buffers(pa.bool_(), size, [valid, _bits(values)])
+        return pa.Array.from_buffers(pa.bool_(), size, [valid, bits(values)])
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, size, [valid, pa.py_buffer(np.ascontiguousarray(values))])
 
@@ -69,6 +69,34 @@ def present(array: pa.Array) -> NDArray[np.bool_]:
     return _flags(valid, array.offset, array.offset + len(array))
 
 
+def take(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+    """Return rows of a table by number; each column must be one chunk of whole numbers, flags, Decimals or names.
+
+    `Table.take` does the same, and is several times as slow for a table of many columns.
+
+    Examples
+    --------
+    >>> take(pa.table({"tick": [1, None, 3]}), np.array([2, 1])).to_pydict()
+    {'tick': [3, None]}
+    """
+    taken = [_take(column.chunk(0), rows) for column in table.columns]
+    return pa.Table.from_arrays(taken, schema=table.schema)
+
+
+def _take(array: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        codes = _take(array.indices, rows)
+        return pa.DictionaryArray.from_arrays(codes, array.dictionary, safe=False)
+    start, end = array.offset, array.offset + len(array)
+    valid, content = array.buffers()
+    valid = bits(_flags(valid, start, end)[rows]) if array.null_count else None
+    if array.type == pa.bool_():
+        return pa.Array.from_buffers(array.type, len(rows), [valid, bits(_flags(content, start, end)[rows])])
+    word: np.dtype[Any] = np.dtype({32: "i4", 64: "i8", 128: "c16"}[array.type.bit_width])
+    values = np.frombuffer(content, word, len(array), start * word.itemsize)
+    return pa.Array.from_buffers(array.type, len(rows), [valid, pa.py_buffer(values[rows])])
+
+
 def texts(values: Sequence[str | bytes | None], kind: pa.DataType | None = None) -> pa.Array:
     """Give texts as Arrow: strings, unless `kind` says that they are bytes.
 
@@ -82,7 +110,7 @@ def texts(values: Sequence[str | bytes | None], kind: pa.DataType | None = None)
     np.cumsum([len(one) for one in content], out=ends[1:])
     if ends[-1] > np.iinfo(np.int32).max:
         raise OverflowError(f"{ends[-1]} bytes of text in one column; hand over fewer at a time")
-    valid = _bits(np.array([value is not None for value in values])) if None in values else None
+    valid = bits(np.array([value is not None for value in values])) if None in values else None
     parts = [valid, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(content))]
     return pa.Array.from_buffers(kind or pa.string(), len(content), parts)
 
@@ -96,7 +124,7 @@ def decimals(values: Sequence[Decimal | None], kind: pa.Decimal128Type) -> pa.Ar
     [Decimal('1.500000000000000000000000'), None]
     """
     words = [_unscaled(value, kind).to_bytes(16, "little", signed=True) for value in values]
-    valid = _bits(np.array([value is not None for value in values])) if None in values else None
+    valid = bits(np.array([value is not None for value in values])) if None in values else None
     return pa.Array.from_buffers(kind, len(words), [valid, pa.py_buffer(b"".join(words))])
 
 
@@ -110,7 +138,8 @@ def _unscaled(value: Decimal | None, kind: pa.Decimal128Type) -> int:
     return whole
 
 
-def _bits(flags: NDArray[np.bool_]) -> pa.Buffer:
+def bits(flags: NDArray[np.bool_]) -> pa.Buffer:
+    """Return flags as the bits of an Arrow buffer."""
     return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 

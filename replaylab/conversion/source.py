@@ -209,7 +209,7 @@ class _Held:
         """Add a piece; give the block of those before it when there is no room for it."""
         unended = bool(data) and not data.endswith(b"\n")
         data += b"\n" if unended else b""
-        lines = int(np.count_nonzero(np.frombuffer(data, np.uint8) == NEWLINE))
+        lines = data.count(b"\n")
         if len(self.data) + len(data) > BLOCK_BYTES or self.lines + lines > MAX_BLOCK_LINES:
             yield from self.let_go()
         if lines > MAX_BLOCK_LINES:
@@ -228,10 +228,10 @@ class _Held:
 
 def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Iterator[Block]:
     """Give whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
-    newlines = np.frombuffer(data, np.uint8, size) == NEWLINE
-    if np.count_nonzero(newlines) <= MAX_BLOCK_LINES:
+    if data.count(b"\n", 0, size) <= MAX_BLOCK_LINES:
         yield Block(data, size, [Part(number, size, unended)])
         return
+    newlines = np.frombuffer(data, np.uint8, size) == NEWLINE
     ends = [*(np.flatnonzero(newlines)[MAX_BLOCK_LINES - 1 : -1 : MAX_BLOCK_LINES] + 1).tolist(), size]
     for start, end in pairwise([0, *ends]):
         last = end == size

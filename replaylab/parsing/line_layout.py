@@ -30,7 +30,7 @@ _LEAST_SHARE: Final = 4  # more distinct texts than one in four lines: not a col
 _PAIR: Final = re.compile(rb'\s*"([a-z_]+)"\s*:\s*("?)')
 _PLAIN_PRICE: Final = re.compile(rb"(0|[1-9][0-9]{0,13})(\.[0-9]{1,24})?")  # what Arrow can read into PRICE_TYPE
 _NAIVE_LENGTH: Final = 26  # of a time with microseconds and without a zone
-_ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
+ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it ends
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
 _KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
 _CARRIED: Final = frozenset({"seq", "crc"})  # what a journal adds to a tick, for a reader of its own
@@ -55,7 +55,7 @@ class Shape:
     @property
     def zoned(self) -> bool:
         """Whether the times carry a zone, which is then UTC."""
-        return bool(_ZONES[self.time_length])
+        return bool(ZONES[self.time_length])
 
     @classmethod
     def of(cls, line: bytes) -> Shape | None:
@@ -88,8 +88,8 @@ class Shape:
         quoted = {piece.key for piece in pieces if piece.after}
         if (
             not plain
-            or len(time) not in _ZONES
-            or not time.endswith(_ZONES[len(time)].decode())
+            or len(time) not in ZONES
+            or not time.endswith(ZONES[len(time)].decode())
             or quoted & {"tick", "trade_count", "seq"}
             or "crc" in set(keys) - quoted
             or max(len(piece.before) for piece in pieces) > LONGEST_FRAME
@@ -121,7 +121,7 @@ class Shape:
             if piece.key == "timestamp":
                 good &= stops[:, number] - begin == len(piece.before) + self.time_length + 1
                 if self.zoned:
-                    good &= found.equal(begin + len(piece.before) + _NAIVE_LENGTH, _ZONES[self.time_length])
+                    good &= found.equal(begin + len(piece.before) + _NAIVE_LENGTH, ZONES[self.time_length])
             if piece.key in _CARRIED:
                 span = begin + len(piece.before), stops[:, number] - len(piece.after)
                 good &= found.whole(*span)[1] if piece.key == "seq" else found.checksum(*span)

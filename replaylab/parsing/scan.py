@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from replaylab.kernel.library import load
 from replaylab.parsing.fields import COMMA, NEWLINE, PADDING, Positions
 from replaylab.parsing.json_line import Kind, Line, parse_line
+from replaylab.parsing.kernel_lines import LAYOUTS, LONGEST, TRIALS, KernelLines
 from replaylab.parsing.line_layout import LEAST_PIECES, Shape
 from replaylab.parsing.resync import Span, resynchronise
 from replaylab.table import Batch, Whole
@@ -18,9 +20,6 @@ from replaylab.tick import Row
 
 BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")
 BOM: Final = b"\xef\xbb\xbf"
-_TRIALS: Final = 12  # lines looked at for a shape before the general parser takes the rest of the block
-_SHAPES: Final = 4  # writers whose lines are told apart within a block before the general parser takes the rest
-_LONGEST: Final = 4096  # bytes of a line that is read in columns; a longer one may be more than a tick can hold
 
 
 class Remark(NamedTuple):
@@ -99,10 +98,12 @@ def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list
         Shapes of earlier blocks, tried first; new ones are added.
     """
     part_ends = np.array([end for end, _ in parts], np.int64)
-    lines = _Lines(block, int(part_ends[-1]))
+    library = load()
+    size = int(part_ends[-1])
+    lines = NumpyLines(block, size) if library is None else KernelLines(block, size, library)
+    batches = lines.read_shaped([] if shapes is None else shapes)
     part_of_line = np.searchsorted(part_ends, lines.starts, "right")
     accounts = [Account() for _ in parts]
-    batches = lines.read_shaped([] if shapes is None else shapes)
     reader = _SlowReader(accounts)
     added = {end: part for part, (end, unended) in enumerate(parts) if unended}
     for number in np.flatnonzero(~lines.done).tolist():
@@ -119,7 +120,9 @@ def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list
     return Scan(batch, reader.remarks, accounts, part_of_line)
 
 
-def _account_shaped(accounts: list[Account], lines: _Lines, part_of_line: Whole, batch: Batch) -> None:
+def _account_shaped(
+    accounts: list[Account], lines: NumpyLines | KernelLines, part_of_line: Whole, batch: Batch
+) -> None:
     """Account for the lines that were read as a block: each is a clean tick, and all its bytes are kept."""
     size = len(accounts)
     if size == 1 and lines.done.all():
@@ -156,7 +159,7 @@ def too_long(data: bytes, *, ends_line: bool) -> Scan:
     return Scan(Batch.of((), ()), [remark], [account], np.zeros(1, np.int64))
 
 
-class _Lines:
+class NumpyLines:
     """The lines of a block, and which of them have been read."""
 
     def __init__(self, block: bytearray, size: int) -> None:
@@ -170,9 +173,9 @@ class _Lines:
 
     def read_shaped(self, shapes: list[Shape]) -> list[Batch]:
         """Read the lines that have a known shape, then that of the first lines left, a few times over."""
-        counts = np.where(self.ends - self.starts > _LONGEST, 0, np.diff(self.line_stops, prepend=-1))
+        counts = np.where(self.ends - self.starts > LONGEST, 0, np.diff(self.line_stops, prepend=-1))
         batches = [batch for shape in shapes if (batch := self._read(shape, counts)) is not None]
-        while len(shapes) < _SHAPES and (shape := self._next_shape(counts)) is not None:
+        while len(shapes) < LAYOUTS and (shape := self._next_shape(counts)) is not None:
             batch = self._read(shape, counts)
             if batch is None:
                 break
@@ -205,7 +208,7 @@ class _Lines:
 
     def _next_shape(self, counts: Whole) -> Shape | None:
         """Give the shape of the first lines left that have pieces enough to be a tick."""
-        for number in np.flatnonzero(~self.done & (counts >= LEAST_PIECES))[:_TRIALS].tolist():
+        for number in np.flatnonzero(~self.done & (counts >= LEAST_PIECES))[:TRIALS].tolist():
             shape = Shape.of(bytes(self.block[self.starts[number] : self.ends[number]]))
             if shape is not None:
                 return shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy, present
+from replaylab.kernel.library import WordColumnStruct, load
 from replaylab.table import PRICE_TYPE, SCHEMA
 
 ENDING: Final = ".parquet"
@@ -44,20 +46,62 @@ def file_digest(path: Path) -> str:
 
 
 def rows_digest(table: pa.Table) -> str:
-    """Give a digest of the rows that does not depend on their order: sums of it tell whether segments hold the same."""
-    total = 0
-    for batch in table.select(SCHEMA.names).to_batches(max_chunksize=1 << 16):
-        mixed = np.zeros(batch.num_rows, np.uint64)
-        number = 0
-        for column in batch.columns:
-            for part in _words(column):
-                mixed += part * _MIX[number]
-                number += 1
-        mixed ^= mixed >> np.uint64(32)
-        mixed *= _MIX[30]
-        mixed ^= mixed >> np.uint64(29)
-        total = (total + int((mixed * _MIX[31]).sum(dtype=np.uint64))) & (2**64 - 1)
-    return f"{total:016x}"
+    """Return a digest of the rows that does not depend on their order: equal sums of it mean equal rows.
+
+    Every value is one or two 64-bit words, null a word of its own; the words of a row are multiplied by odd constants,
+    added and mixed, and the rows are added up modulo 2 ** 64.
+    """
+    library = load()
+    batches = table.select(SCHEMA.names).to_batches(max_chunksize=1 << 16)
+    total = sum(_total(batch) if library is None else _total_by_kernel(batch, library) for batch in batches)
+    return f"{total & (2**64 - 1):016x}"
+
+
+def _total(batch: pa.RecordBatch) -> int:
+    mixed = np.zeros(batch.num_rows, np.uint64)
+    number = 0
+    for column in batch.columns:
+        for part in _words(column):
+            mixed += part * _MIX[number]
+            number += 1
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= _MIX[30]
+    mixed ^= mixed >> np.uint64(29)
+    return int((mixed * _MIX[31]).sum(dtype=np.uint64))
+
+
+def _total_by_kernel(batch: pa.RecordBatch, library: ctypes.CDLL) -> int:
+    """Return what `_total` returns, computed by the kernel."""
+    columns = (WordColumnStruct * batch.num_columns)()
+    held: list[object] = []  # keeps the memory alive that the columns point to
+    for struct, column in zip(columns, batch.columns, strict=True):
+        values = column
+        if pa.types.is_dictionary(column.type):
+            words = _dictionary_words(column)
+            struct.words, struct.codes = words.ctypes.data, len(words) - 1
+            held.append(words)
+            values = column.indices
+        valid, data = values.buffers()
+        held.append((values, valid, data))
+        struct.kind = _word_kind(column.type)
+        struct.offset = values.offset
+        struct.data = data.address
+        struct.valid = valid.address if valid is not None and values.null_count else None
+    mix = np.array(_MIX)
+    total = library.replaylab_rows_digest(batch.num_rows, ctypes.addressof(columns), batch.num_columns, mix.ctypes.data)
+    del held
+    return int(total)
+
+
+def _word_kind(kind: pa.DataType) -> int:
+    """Return the number of `enum word_kind` in kernel.h."""
+    if pa.types.is_dictionary(kind):
+        return 3
+    if kind == PRICE_TYPE:
+        return 4
+    if pa.types.is_boolean(kind):
+        return 2
+    return 0 if kind.bit_width == 32 else 1
 
 
 def sum_digests(digests: Sequence[str]) -> str:
@@ -65,12 +109,17 @@ def sum_digests(digests: Sequence[str]) -> str:
     return f"{sum(int(digest, 16) for digest in digests) & (2**64 - 1):016x}"
 
 
+def _dictionary_words(column: pa.DictionaryArray) -> NDArray[np.uint64]:
+    """Return the word of each text of a dictionary, and behind them that of null."""
+    hashes = [xxhash.xxh3_64_intdigest(text.encode()) for text in column.dictionary.to_pylist()]
+    return np.array([*hashes, 1], np.uint64)
+
+
 def _words(column: pa.Array) -> list[NDArray[np.uint64]]:
     """Give the values of a column as one or two 64-bit words a row; null is a word of its own."""
     if pa.types.is_dictionary(column.type):
-        hashes = [xxhash.xxh3_64_intdigest(text.encode()) for text in column.dictionary.to_pylist()]
-        codes = as_numpy(column.indices, len(hashes))
-        return [np.array([*hashes, 1], np.uint64)[codes]]
+        words = _dictionary_words(column)
+        return [words[as_numpy(column.indices, len(words) - 1)]]
     if column.type == PRICE_TYPE:
         words = np.frombuffer(column.buffers()[1], np.uint64)[2 * column.offset : 2 * (column.offset + len(column))]
         there = present(column)

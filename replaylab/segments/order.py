@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from replaylab.columns import as_numpy, column
+from replaylab.columns import as_numpy, column, take
 from replaylab.table import Whole
 
 _NUMBER: Final = re.compile(r"-\d{6,}\.journal\Z")  # behind the run, in the name of a journal
@@ -73,12 +73,12 @@ def sorted_by_game(table: pa.Table) -> pa.Table:
     counts = np.diff(starts, append=len(codes))
     order = np.argsort(codes[starts], kind="stable")
     shift = starts[order] - np.concatenate([[0], np.cumsum(counts[order])[:-1]])
-    return table.take(column(np.repeat(shift, counts[order]) + np.arange(len(codes))))
+    return take(table, np.repeat(shift, counts[order]) + np.arange(len(codes)))
 
 
 def first_times(table: pa.Table, starts: Whole) -> Whole:
     """Give the earliest time of each run of rows, microseconds since 1970; the greatest number when none is known."""
-    times = as_numpy(table.column("timestamp").cast(pa.int64()), null=np.iinfo(np.int64).max)
+    times = as_numpy(table.column("timestamp"), null=np.iinfo(np.int64).max)
     return np.asarray(np.minimum.reduceat(times, starts))
 
 

@@ -1,0 +1,104 @@
+/*
+ * The kernel: what replaylab does to every byte of a clean recording, in C. It knows nothing of Python.
+ *
+ * CONTRACT
+ *
+ * Who decides.  `replaylab_read_lines` reads lines whose bytes match one of the given layouts exactly: the same keys in
+ * the same order with the same spacing, and values in their plainest form. Any other line is left alone: its entry in
+ * `layout_of` is -1 and the caller hands it to the general parser in Python. So the kernel never decides what damage
+ * means; it can only be slower than it might be (by refusing), never differ. It refuses, among others: escapes in
+ * texts, null, numbers of more than 8 digits, prices with an exponent, a sign or more than 14 + 24 digits, times that
+ * are not `YYYY-MM-DDTHH:MM:SS.ffffff` in the years 2 to 9998, lines of more than LONGEST_LINE bytes.
+ * Texts are only delimited here. Whether they are valid UTF-8 and may be stored is asked in Python, once a distinct text.
+ *
+ * Padding.  At least PADDING bytes stand behind `size` and may be loaded (never used). Every line ends in a newline,
+ * and `data[size - 1]` is one. No function reads before `data` or beyond `data + size + PADDING`: a cursor never passes
+ * the newline of its line, because no frame, digit, flag or text contains one, and a load takes at most
+ * LONGEST_FRAME + 8 bytes from a cursor.
+ *
+ * Lifetimes.  All memory belongs to the caller and is used during the call only. Nothing is allocated, nothing is kept,
+ * no global is written: calls may run in several threads at once, each with columns of its own.
+ *
+ * Sizes.  Arrays named in `struct columns` have one entry a line (`lines`), unless said otherwise. Entries of lines
+ * that are left alone mean nothing, but `start`, `end` and `layout_of`.
+ *
+ * Machine.  Little-endian, with a 128-bit integer type (gcc and clang on 64-bit machines). The loader checks the order
+ * of bytes and the version number before anything is called.
+ */
+#ifndef REPLAYLAB_KERNEL_H
+#define REPLAYLAB_KERNEL_H
+
+#include <stdint.h>
+
+enum {
+    KERNEL_VERSION = 1,
+    PADDING = 128,
+    LONGEST_FRAME = 64,
+    LONGEST_LINE = 4096,
+    MOST_PIECES = 16,
+    MOST_PHASES = 64,
+    GAME_SLOTS = 32768, /* a power of two, at least twice MOST_GAMES */
+    MOST_GAMES = 16384,
+};
+
+/* What stands between two commas of a line; numbered as in parsing/kernel_lines.py. */
+enum piece_kind { TYPE, TIME, GAME, TICK, PRICE, PHASE, ACTIVE, RUGGED, TIMER, TRADES, SEQ, CRC };
+
+struct piece {
+    int32_t kind;
+    int32_t frame_length; /* bytes before the value */
+    int32_t quoted;       /* whether a quotation mark follows the value */
+    int32_t unused;
+    uint8_t frame[LONGEST_FRAME + 8];
+};
+
+struct layout {
+    int32_t pieces;
+    int32_t zone_length; /* bytes behind the microseconds of a time: none, "Z" or "+00:00" */
+    uint8_t zone[8];
+    struct piece piece[MOST_PIECES];
+};
+
+struct columns {
+    int64_t lines;  /* how many lines the block has, and entries the arrays */
+    int64_t *start; /* where each line begins */
+    int64_t *end;   /* where its newline stands */
+    int8_t *layout_of;
+    int32_t *tick;
+    int64_t *wall_us;
+    uint64_t *price; /* two words an entry: decimal128(38, 24), the low word first */
+    uint8_t *price_filled;
+    uint8_t *active;
+    uint8_t *rugged;
+    int64_t *cooldown_timer;
+    int64_t *trade_count;
+    int32_t *game;  /* codes into game_at, game_length */
+    int32_t *phase; /* codes into phase_at, phase_length */
+    int32_t *game_at;     /* MOST_GAMES entries: where the text of a code stands */
+    int32_t *game_length; /* MOST_GAMES entries */
+    int32_t *game_slots;  /* GAME_SLOTS entries, scratch */
+    int32_t *phase_at;     /* MOST_PHASES entries */
+    int32_t *phase_length; /* MOST_PHASES entries */
+    int32_t games;  /* out: how many distinct texts there are */
+    int32_t phases; /* out */
+};
+
+/* A column of rows as Arrow holds it; `offset` rows are skipped. */
+enum word_kind { INT32, INT64, FLAG, CODE, DECIMAL };
+
+struct word_column {
+    const void *data;
+    const uint8_t *valid;  /* bits, or NULL when nothing is null */
+    const uint64_t *words; /* CODE: the word of each code, that of null last */
+    int32_t kind;
+    int32_t codes; /* CODE: how many codes there are, and the place of the word of null */
+    int64_t offset;
+};
+
+int32_t replaylab_kernel_version(void);
+void replaylab_read_lines(const uint8_t *data, int64_t size, const struct layout *layouts, int32_t layout_count,
+                          struct columns *columns);
+uint64_t replaylab_rows_digest(int64_t rows, const struct word_column *columns, int32_t column_count,
+                               const uint64_t *mix);
+
+#endif

@@ -1,0 +1,102 @@
+"""The kernel's shared library: found beside this file, checked, and declared to ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "replaylab_kernel.so"
+VERSION: Final = 1  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+LONGEST_FRAME: Final = 64
+MOST_PIECES: Final = 16
+MOST_PHASES: Final = 64
+MOST_GAMES: Final = 16384
+GAME_SLOTS: Final = 32768
+_POINTER: Final = ctypes.c_void_p
+
+
+class PieceStruct(ctypes.Structure):
+    """`struct piece` of kernel.h."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int32),
+        ("frame_length", ctypes.c_int32),
+        ("quoted", ctypes.c_int32),
+        ("unused", ctypes.c_int32),
+        ("frame", ctypes.c_uint8 * (LONGEST_FRAME + 8)),
+    )
+
+
+class LayoutStruct(ctypes.Structure):
+    """`struct layout` of kernel.h."""
+
+    _fields_ = (
+        ("pieces", ctypes.c_int32),
+        ("zone_length", ctypes.c_int32),
+        ("zone", ctypes.c_uint8 * 8),
+        ("piece", PieceStruct * MOST_PIECES),
+    )
+
+
+class ColumnsStruct(ctypes.Structure):
+    """`struct columns` of kernel.h."""
+
+    _fields_ = (
+        ("lines", ctypes.c_int64),
+        ("start", _POINTER),
+        ("end", _POINTER),
+        ("layout_of", _POINTER),
+        ("tick", _POINTER),
+        ("wall_us", _POINTER),
+        ("price", _POINTER),
+        ("price_filled", _POINTER),
+        ("active", _POINTER),
+        ("rugged", _POINTER),
+        ("cooldown_timer", _POINTER),
+        ("trade_count", _POINTER),
+        ("game", _POINTER),
+        ("phase", _POINTER),
+        ("game_at", _POINTER),
+        ("game_length", _POINTER),
+        ("game_slots", _POINTER),
+        ("phase_at", _POINTER),
+        ("phase_length", _POINTER),
+        ("games", ctypes.c_int32),
+        ("phases", ctypes.c_int32),
+    )
+
+
+class WordColumnStruct(ctypes.Structure):
+    """`struct word_column` of kernel.h."""
+
+    _fields_ = (
+        ("data", _POINTER),
+        ("valid", _POINTER),
+        ("words", _POINTER),
+        ("kind", ctypes.c_int32),
+        ("codes", ctypes.c_int32),
+        ("offset", ctypes.c_int64),
+    )
+
+
+@cache
+def load() -> ctypes.CDLL | None:
+    """Return the library, or None when it was not built, does not load here, or is of another version."""
+    path = Path(__file__).with_name(FILE_NAME)
+    if sys.byteorder != "little" or not path.is_file():
+        return None
+    try:
+        library = ctypes.CDLL(str(path))
+        library.replaylab_kernel_version.restype = ctypes.c_int32
+        if library.replaylab_kernel_version() != VERSION:
+            return None
+        library.replaylab_read_lines.argtypes = (_POINTER, ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
+        library.replaylab_read_lines.restype = None
+        library.replaylab_rows_digest.argtypes = (ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
+        library.replaylab_rows_digest.restype = ctypes.c_uint64
+    except (OSError, AttributeError):
+        return None
+    return library
