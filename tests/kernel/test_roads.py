@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,7 @@ def test_real_recordings(library: ctypes.CDLL) -> None:
         assert_same(data, library)
 
 
-def clean(layout: str, lines: int = 50, **values: object) -> list[bytes]:
+def clean(layout: str, /, *, lines: int = 50, **values: Any) -> list[bytes]:
     """Return good lines of a layout, the first of them in plain values, so that its layout is known."""
     plain = {
         "time": "2031-01-02T03:04:05.250000",
@@ -116,7 +117,7 @@ def clean(layout: str, lines: int = 50, **values: object) -> list[bytes]:
         {"crc": "0123abc"},
     ],
 )
-def test_values_at_their_bounds(layout: str, values: dict[str, object], library: ctypes.CDLL) -> None:
+def test_values_at_their_bounds(layout: str, values: dict[str, Any], library: ctypes.CDLL) -> None:
     """A value at or beyond a bound is read as numpy reads it, or left to the general parser, as the last line too."""
     lines = clean(layout, **values)
     assert_same(b"\n".join(lines) + b"\n", library)
