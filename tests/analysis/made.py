@@ -31,12 +31,12 @@ class Made(NamedTuple):
 
 
 def whole(rug: int, prices: Sequence[float | str] = (), rug_price: float | str = "0.01") -> Made:
-    """Give a complete game."""
+    """Return a complete game."""
     return Made(range(rug), rug, prices, rug_price)
 
 
 def rows_of(name: str, game: Made) -> list[dict[str, Any]]:
-    """Give the rows of a game as a store keeps them."""
+    """Return the rows of a game as a store keeps them."""
     priced = list(game.prices) or ["1.25"] * len(game.ticks)
     seen = [(tick, price, False) for tick, price in zip(game.ticks, priced, strict=True)]
     if game.rug is not None:
@@ -49,7 +49,7 @@ def rows_of(name: str, game: Made) -> list[dict[str, Any]]:
 
 
 def table_of(rows: list[dict[str, Any]]) -> pa.Table:
-    """Give rows as a table with the types of a store."""
+    """Return rows as a table with the types of a store."""
     texts = pa.dictionary(pa.int32(), pa.string())
     kinds = {"game_id": texts, "recorded_phase": texts, "source": texts, "tick": pa.int32(), "timestamp": pa.int64()}
     kinds |= {"price": PRICE_TYPE, "active": pa.bool_(), "rugged": pa.bool_(), "repaired": pa.bool_()}
@@ -59,13 +59,13 @@ def table_of(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def made(games: Iterable[Made]) -> Paths:
-    """Give the paths of games, called g0, g1, ..."""
+    """Return the paths of games, called g0, g1, ..."""
     return Paths.of_table(table_of([row for place, game in enumerate(games) for row in rows_of(f"g{place}", game)]))
 
 
 @cache
 def drawn(games: int = 100_000, seed: int = 1) -> Paths:
-    """Give simulated games, the same for all tests of a run."""
+    """Return simulated games, the same for all tests of a run."""
     return Paths.of_arrays(*price_arrays(games, seed=seed))
 
 
@@ -83,7 +83,7 @@ def some_game(draw: st.DrawFn) -> Made:
 
 
 def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether features are the same to the last bit."""
+    """Return whether features are the same to the last bit."""
     return list(one) == list(other) and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
 
 
@@ -92,7 +92,7 @@ class _Absent(UserWarning):
 
 
 def recorded(folder: Path, test: str) -> Paths | None:
-    """Give the paths of the real recordings, converted once a run; None, said aloud, where there are none."""
+    """Return the paths of the real recordings, converted once a run; None, said aloud, where there are none."""
     if not TRUTH.is_file():
         warnings.warn_explicit(_Absent(f"no real recordings beside the repository: {test}"), None, "", 0)
         return None

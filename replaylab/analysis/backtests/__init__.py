@@ -1,1 +1,1 @@
-"""The parts of a backtest: orders, money, the tape that a strategy sees, and what came of it."""
+"""Backtests: orders, account and ledger, the tape a strategy sees, the result with its metrics."""

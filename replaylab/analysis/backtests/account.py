@@ -76,7 +76,7 @@ class Rules:
         except OrderRefused as error:
             raise AnalysisError(str(error)) from None
         if not 0 <= share < 1:
-            raise AnalysisError(f"commission={self.commission!r}: give a share from 0 to below 1")
+            raise AnalysisError(f"commission={self.commission!r}: pass a share from 0 to below 1")
         object.__setattr__(self, "commission", share)
         if most < least:
             raise AnalysisError(f"max_bet={self.max_bet} lies below min_bet={self.min_bet}")
@@ -86,7 +86,7 @@ class Rules:
 
 def _checked(rules: object) -> Rules:
     if not isinstance(rules, Rules):
-        raise AnalysisError(f"rules={rules!r}: give `Rules`, as in Rules(balance=1)")
+        raise AnalysisError(f"rules={rules!r}: pass `Rules`, as in Rules(balance=1)")
     return rules
 
 
@@ -176,7 +176,7 @@ class Account:
             self._close_bet("lost", self.bet.tick + self.rules.window)
 
     def execute(self, order: Order, tick: int, price: Decimal) -> str | None:
-        """Carry out an order at a price, or note why not; give the reason, None when it was done.
+        """Execute an order at a price; returns the reason where it was refused, None when it was executed.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class Account:
                 case Bet():
                     self._bet(order)
                 case _:
-                    raise TypeError(f"{order!r} is no order: give Buy, Sell or Bet, several of them, or None")
+                    raise TypeError(f"{order!r} is no order: return Buy, Sell or Bet, several of them, or None")
         except OrderRefused as refusal:
             if self._strict:
                 raise OrderRefused(f"game {self._game_id!r}, tick {tick}: {refusal}") from None
@@ -204,7 +204,7 @@ class Account:
         return None
 
     def _stake(self, value: Amount, fee: Decimal = _ZERO) -> Decimal:
-        """Give an amount that may be staked, and can be paid together with a share of it."""
+        """Return an amount that may be staked, and can be paid together with a share of it."""
         amount = exact("amount", value)
         if not self._least <= amount <= self._most:
             raise OrderRefused(f"amount={amount} lies outside the limits {self._least} to {self._most}")
@@ -230,7 +230,7 @@ class Account:
     def _sell(self, order: Sell, price: Decimal) -> None:
         share = exact("share", order.share)
         if not 0 < share <= 1:
-            raise OrderRefused(f"share={share}: give more than 0, up to 1")
+            raise OrderRefused(f"share={share}: pass more than 0, up to 1")
         if not self.quantity:
             raise OrderRefused("nothing is held that could be sold")
         sold, cost = (self.quantity, self.cost) if share == 1 else (

@@ -1,4 +1,4 @@
-"""Backtest: what a strategy would have won or lost on recorded games, exactly, and without seeing the future."""
+"""Backtest: the exact result of a strategy on recorded games, without look-ahead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from replaylab.analysis.backtests.ledger import MONEY, Entry, Ledger, Refusal, T
 from replaylab.analysis.backtests.metrics import metrics_table
 from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
-from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, given, play
+from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, placed_orders, play
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.errors import AnalysisError
@@ -32,7 +32,7 @@ _STEP = 200  # games between two looks at the progress bar
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """What came of a strategy: every movement of money, every trade, and the balance after each game.
+    """Result of a strategy: every movement of money, every trade, and the balance after each game.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Backtest:
 
     @classmethod
     def of(cls, trader: Trader, left_out: int = 0) -> Backtest:
-        """Give what a trader has come to so far, also one that follows an engine."""
+        """Return the result of a trader so far, also of one that follows an engine."""
         account = trader.account
         return cls(account.rules, account.ledger.copy(), trader.played.copy(), tuple(trader.failures), left_out)
 
@@ -155,13 +155,13 @@ class Backtest:
         return pd.DataFrame(columns)
 
     def metrics(self, *, level: float = 0.95, target: float = 0.0) -> pd.DataFrame:
-        """Give the one table of metrics; formulas and sources: `replaylab.analysis.backtests.metrics.metrics_table`."""
+        """Return the table of metrics; formulas: `replaylab.analysis.backtests.metrics.metrics_table`."""
         trades = np.array([float(trade.profit) for trade in self.trades])
         return metrics_table(self.profits, start=float(self.start), trades=trades, ticks=self.n_ticks, level=level,
                              target=target)  # fmt: skip
 
     def ruin(self, **options: Any) -> Ruin:
-        """Give the chance of ruin by resampling games; see `replaylab.analysis.backtests.ruin.ruin` for the options.
+        """Return the chance of ruin by resampling games; see `replaylab.analysis.backtests.ruin.ruin` for the options.
 
         Ruin is a balance below the least bet, with which nothing more can be done.
         """
@@ -219,7 +219,7 @@ def backtest(
     Raises
     ------
     LookAhead
-        When the strategy asks for what nobody knew then, whether or not `strict`.
+        When the strategy asks for what was not known yet, whether or not `strict`.
     StrategyError, OrderRefused
         When `strict`, or when a vectorised strategy raises.
     AnalysisError
@@ -246,7 +246,7 @@ def backtest(
     left_out = asked - len(found)
     rules = Rules() if rules is None else rules
     if isinstance(strategy, Vectorised):
-        orders = given(strategy, found)
+        orders = placed_orders(strategy, found)
         if check:
             check_look_ahead(strategy, found, orders)
         account = Account(rules, strict=strict)
@@ -258,7 +258,7 @@ def backtest(
 
 
 def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool) -> None:
-    """Lead a trader through games; of what is still to come it holds nothing."""
+    """Run a trader over games; it holds no later tick."""
     starts, rugs = found.start.tolist(), found.rug_tick.tolist()
     see = trader.see
     with bar(len(found), "backtest", "game", show=progress) as shown:

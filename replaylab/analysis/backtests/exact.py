@@ -1,4 +1,4 @@
-"""Exact: the recorded decimals behind the doubles of paths."""
+"""Exact prices: the recorded decimals behind the doubles of `Paths`."""
 
 from __future__ import annotations
 
@@ -62,30 +62,30 @@ class ExactPrices:
         return cls(paths, _words_of(source.segments() if isinstance(source, Store) else source, paths))
 
     def at(self, row: int) -> Decimal:
-        """Give the price of a row."""
+        """Return the price of a row."""
         if self._words is None:
             return Decimal(repr(self._paths.price[row].item()))
         high, low = self._words
         return trimmed(_EXACT.scaleb(int(high[row]) << 64 | int(low[row]), -PRICE_SCALE))
 
     def tokens(self, first: int, stop: int) -> list[Word]:
-        """Give the prices of rows as `Tape` takes them."""
+        """Return the prices of rows as `Tape` takes them."""
         if self._words is None:
             return [None] * (stop - first)
         high, low = (one[first:stop].tolist() for one in self._words)
         return [one << 64 | other for one, other in zip(high, low, strict=True)]
 
     def rug(self, game: int) -> Decimal | None:
-        """Give the rug price of a game, by its number; None where none was recorded."""
+        """Return the rug price of a game, by its number; None where none was recorded."""
         if self._rug is not None:
             price = self._rug[game].as_py()
             return None if price is None else trimmed(price)
         value = self._paths.rug_price[game].item()
-        return Decimal(repr(value)) if value == value else None  # noqa: PLR0124  NaN, quicker told than by isnan
+        return Decimal(repr(value)) if value == value else None  # noqa: PLR0124  NaN test, faster than isnan
 
 
 def _words_of(segments: Sequence[Segment], paths: Paths) -> Words:
-    """Find, for each row of the paths, the first live row received of that game and tick, and give its price."""
+    """Return, for each row of the paths, the price of the first live row received of that game and tick."""
     numbers = {game_id: number for number, game_id in enumerate(paths.game_ids)}
     wanted = paths.game_of_tick << 32 | paths.tick
     words = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.uint64)

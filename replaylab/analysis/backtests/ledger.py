@@ -1,4 +1,4 @@
-"""Ledger: every movement of money, exactly; the sum of its amounts is what a balance has changed by. Pure."""
+"""Ledger: every movement of money, exactly; its amounts add up to the change of the balance. Pure."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Ledger:
         return len(self._trades)
 
     def copy(self) -> Ledger:
-        """Give a ledger of the same content that does not change with this one."""
+        """Return a ledger of the same content that does not change with this one."""
         made = Ledger(self.start)
         made.balance, made.refused = self.balance, list(self.refused)
         made._entries, made._trades = list(self._entries), list(self._trades)
@@ -123,7 +123,7 @@ class Ledger:
 
 
 def money(amount: Decimal) -> Decimal:
-    """Give an amount rounded to the quantum, half to even.
+    """Return an amount rounded to the quantum, half to even.
 
     Examples
     --------

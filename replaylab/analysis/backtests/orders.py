@@ -1,4 +1,4 @@
-"""Order: what a strategy asks for at a tick: buy, sell, or a side bet. Pure."""
+"""Orders of a strategy: buy, sell, side bet. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Order = Buy | Sell | Bet
 
 
 def exact(what: str, value: Amount) -> Decimal:
-    """Give an amount exactly; raises `OrderRefused` for what is not finite or has too many digits for exact sums.
+    """Return an amount exactly; raises `OrderRefused` for what is not finite or has too many digits for exact sums.
 
     Examples
     --------

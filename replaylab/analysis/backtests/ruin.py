@@ -1,4 +1,4 @@
-"""Ruin: how often a bankroll is lost when the same games come in another order and number; by Monte Carlo. Pure."""
+"""Chance of ruin by Monte Carlo: whole games drawn with replacement. Pure."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Ruin:
     Attributes
     ----------
     probability, low, high : float
-        Share of the bankrolls that were ruined, and its Wilson interval; it tells how well the resampling settled, not
-        how well the recorded games stand for games to come.
+        Share of the bankrolls that were ruined, and its Wilson interval; it is the
+        error of the resampling, not of how well the recorded games stand for games to come.
     fan : DataFrame
         One row a game played, from 0: `game`, and quantiles of the balance `p05`, `p25`, `p50`, `p75`, `p95`.
     finals : float64 array, one a bankroll
@@ -125,7 +125,7 @@ def ruin(
 
 
 def _curves(drawn: Floats, start: float, level: float, *, compound: bool) -> tuple[Floats, NDArray[np.bool_]]:
-    """Give bankrolls from start to end, each held where it fell below the level, and which did."""
+    """Return bankrolls from start to end, each held where it fell below the level, and which did."""
     before = np.full((len(drawn), 1), start)
     curve = np.concatenate(
         [before, start * np.cumprod(1 + drawn, axis=1) if compound else start + np.cumsum(drawn, axis=1)], axis=1

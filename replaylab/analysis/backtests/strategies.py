@@ -1,4 +1,4 @@
-"""Strategies: three that are often tried, as examples of how one is written; all lose, as the house has an edge."""
+"""Three example strategies that are often tried; all lose, as the house has an edge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Conservative:
     bet: Decimal = Decimal("0.002")
 
     def decide(self, tape: Tape, account: Account) -> Order | None:
-        """Give the order of this tick."""
+        """Return the order of this tick."""
         price = tape.value
         entry = account.entry_price
         if entry is None:
@@ -64,7 +64,7 @@ class Aggressive:
     bet: Decimal = Decimal("0.003")
 
     def decide(self, tape: Tape, account: Account) -> Order | None:
-        """Give the order of this tick."""
+        """Return the order of this tick."""
         entry = account.entry_price
         if entry is None:
             if tape.value < self.buy_below and account.balance >= self.stake:
@@ -92,7 +92,7 @@ class SideBets:
     bet: Decimal = Decimal("0.003")
 
     def decide(self, tape: Tape, account: Account) -> Order | None:
-        """Give the order of this tick."""
+        """Return the order of this tick."""
         placed = _bet(tape, account, self.bet)
         if placed is not None:
             return placed

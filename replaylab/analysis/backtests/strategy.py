@@ -1,7 +1,7 @@
-"""Strategy: what decides at each tick, a function or a class.
+"""Strategy: a function or class that is called at each live tick and returns orders.
 
-It is given the `Tape` of what has been seen and the `Account`, and gives an order, several in the order to carry them
-out, or None. An object may have a method `begin(game_id)`, which is called before each game.
+It takes the `Tape` of ticks seen so far and the `Account`, and returns an order, several in the order of execution,
+or None. An object may have a method `begin(game_id)`, which is called before each game.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Strategy(Protocol):
     """What decides: `decide` is called once for each live tick, in order, and never sees a later one."""
 
     def decide(self, tape: Tape, account: Account, /) -> Answer:
-        """Give an order, several in the order to carry them out, or None."""
+        """Return an order, several in the order to carry them out, or None."""
 
 
 def decider(strategy: Any) -> tuple[Any, Decide]:
-    """Give a strategy (a class is called without arguments) and what decides in it.
+    """Return the strategy object (a class is called without arguments) and its decision function.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def decider(strategy: Any) -> tuple[Any, Decide]:
         made = strategy() if isinstance(strategy, type) else strategy
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise AnalysisError(f"{strategy!r} cannot be made without arguments ({reason}): give what it makes") from error
+        raise AnalysisError(f"{strategy!r} cannot be made without arguments ({reason}): pass what it makes") from error
     decide = getattr(made, "decide", made)
     if not callable(decide):
         raise AnalysisError(
-            f"{strategy!r} is no strategy: give a function of tape and account, or a class with `decide`"
+            f"{strategy!r} is no strategy: pass a function of tape and account, or a class with `decide`"
         )
     return made, decide

@@ -1,4 +1,4 @@
-"""Tape: the live ticks of a game printed so far, and nothing that is still to come."""
+"""Tape: the live ticks of a game seen so far, and no later one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from replaylab.tick import PRICE_SCALE
 _ROOM: Final = 256  # ticks at first, whatever the length of the game: not even that can be seen
 _EXACT: Final = Context(prec=60)
 
-# How a price came: the number of its 24th decimals, the Decimal itself, or None when the double is all there is.
+# Exact form of a price: the number of its 24th decimals, the Decimal itself, or None when the double is all there is.
 Word = int | Decimal | None
 
 
@@ -77,7 +77,7 @@ class Tape(Sequence[Quote]):
         self._floats_at: Any = memoryview(self._floats)  # type: ignore[arg-type]
 
     def push(self, tick: int, value: float, word: Word = None) -> None:
-        """Print a tick: its number, its price as a double, and how that came; for whoever runs the strategy."""
+        """Print a tick: its number, its price as a double, and its exact form; called by the runner of the strategy."""
         seen = self._seen
         if seen == len(self._tick):
             self._make_room(2 * seen)
@@ -87,7 +87,7 @@ class Tape(Sequence[Quote]):
         self._seen = seen + 1
 
     def _make_room(self, ticks: int) -> None:
-        """Go on in larger arrays; arrays given away before stay as they are."""
+        """Continue in larger arrays; arrays handed out before stay unchanged."""
         more = ticks - len(self._tick)
         self._tick = np.concatenate([self._tick, np.full(more, -1)])
         self._floats = np.concatenate([self._floats, np.full(more, np.nan)])
@@ -142,7 +142,7 @@ class Tape(Sequence[Quote]):
 
 
 def exact_price(value: float, word: Word) -> Decimal:
-    """Give a price exactly, from its double and how it came.
+    """Return the exact price from its double and its exact form.
 
     Examples
     --------

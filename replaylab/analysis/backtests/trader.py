@@ -36,15 +36,15 @@ class Played(NamedTuple):
     rugged: list[bool]
 
     def copy(self) -> Played:
-        """Give the same games in lists of their own."""
+        """Return the same games in lists of their own."""
         return Played(list(self.game_id), list(self.ticks), list(self.balance), list(self.rugged))
 
 
 class Engine(Protocol):
-    """What tells of ticks: a `ReplayEngine`, with a stored game or a live one."""
+    """Source of ticks: a `ReplayEngine`, with a stored game or a live one."""
 
     def on(self, kind: str, callback: Callable[[Any], object], /) -> Any:
-        """Call back at each event of a kind; gives what has `cancel`."""
+        """Subscribe a callback to events of a kind; returns an object with `cancel`."""
 
 
 class Trader:
@@ -79,7 +79,7 @@ class Trader:
         self.played = Played([], [], [], [])
         self._strict = strict
         self._open = self._alive = False
-        self._now, self._ticks = -1, 0  # kept here too: the tape is in the strategy's hands
+        self._now, self._ticks = -1, 0  # kept here too: the strategy can modify the tape
 
     def begin(self, game_id: str) -> None:
         """Begin a game; one that is still open ends as a record without a rug does."""
@@ -91,17 +91,17 @@ class Trader:
         if self._begin is not None:
             try:
                 self._begin(game_id)
-            except Exception as error:  # noqa: BLE001  a strategy is anybody's code
+            except Exception as error:  # noqa: BLE001  user code may raise anything
                 self._fail(error)
 
     def see(self, tick: int, value: float, word: Word = None) -> None:
-        """Show the next live tick, and carry out what the strategy orders; without a price (NaN) only time goes on."""
+        """Process the next live tick and execute the strategy's orders; without a price (NaN) only time advances."""
         tape, account = self.tape, self.account
         self._now = tick
         self._ticks += 1
         if account.bet is not None:
             account.live(tick)
-        if value != value:  # noqa: PLR0124  NaN, quicker told than by isnan
+        if value != value:  # noqa: PLR0124  NaN test, faster than isnan
             return
         tape.push(tick, value, word)
         if not self._alive:
@@ -113,11 +113,11 @@ class Trader:
             price = exact_price(value, word)
             for order in (answer,) if isinstance(answer, _ORDERS) else _several(answer):
                 account.execute(order, tick, price)
-        except Exception as error:  # noqa: BLE001  a strategy is anybody's code
+        except Exception as error:  # noqa: BLE001  user code may raise anything
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Note that the strategy raised: it is asked no more in this game."""
+        """Record that the strategy raised: it is not called again in this game."""
         self._alive = False
         if isinstance(error, LookAhead) or (self._strict and isinstance(error, OrderRefused)):
             raise error
@@ -151,7 +151,7 @@ class Trader:
     def follow(self, engine: Engine) -> Following:
         """Trade what an engine shows: every live tick of a stored game as it is played, or of a live one as it comes.
 
-        A tick that was seen, or that comes after a later one, is passed over, as nobody can trade in the past; so in a
+        A tick that was seen, or that comes after a later one, is skipped, as the past cannot be traded; so in a
         recording whose ticks are not in order a replay sees fewer of them than a backtest.
 
         Returns
@@ -190,7 +190,7 @@ class Trader:
         self.end()
 
     def _on_tick(self, step: Step) -> None:
-        if step.mode is not Mode.LIVE:  # a live one is pushed, whether or not somebody looks at it
+        if step.mode is not Mode.LIVE:  # a live tick arrives by `push`, shown or not
             self._on_step(step)
 
     def _on_step(self, step: Step) -> None:
@@ -207,9 +207,9 @@ class Trader:
 
 
 def _several(answer: object) -> Iterable[Order]:
-    """Give the orders of an answer of several; texts and mappings are none, not even empty ones."""
+    """Return the orders of an answer of several; texts and mappings are none, not even empty ones."""
     if isinstance(answer, str | bytes | Mapping) or not isinstance(answer, Iterable):
-        raise TypeError(f"{answer!r} is no order: give Buy, Sell or Bet, several of them, or None")
+        raise TypeError(f"{answer!r} is no order: return Buy, Sell or Bet, several of them, or None")
     return answer
 
 

@@ -1,4 +1,4 @@
-"""Vectorised: strategies on whole arrays at once, and the check that none of them looks ahead."""
+"""Vectorised strategies, which work on whole arrays, and the check for look-ahead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Orders = Mapping[Order, ArrayLike]
 
 @dataclass(frozen=True)
 class Vectorised:
-    """A strategy that sees all ticks of all games as arrays and gives, for each order, the rows at which it is given.
+    """A strategy that takes all ticks of all games as arrays and returns the rows at which each order is placed.
 
     The arrays hold the future, so nothing but the author keeps a row from depending on later ones; `backtest` therefore
     runs the strategy a second time on games that are cut short, and raises `LookAhead` when it then orders otherwise.
@@ -33,7 +33,7 @@ class Vectorised:
     Parameters
     ----------
     signals : callable
-        Takes `Paths` whose rugs and summaries are hidden, gives a mapping of `Buy`, `Sell` or `Bet` to row numbers of
+        Takes `Paths` whose rugs and summaries are hidden, returns a mapping of `Buy`, `Sell` or `Bet` to row numbers of
         `paths.tick`, in any order. At one row, orders are carried out in the order of the mapping.
 
     Examples
@@ -47,62 +47,66 @@ class Vectorised:
     signals: Callable[[Paths], Orders]
 
 
-class Given(NamedTuple):
-    """Orders as arrays, sorted by row: which of `orders` is given at each."""
+class PlacedOrders(NamedTuple):
+    """Orders as arrays, sorted by row: which of `orders` is placed at each."""
 
     orders: tuple[Order, ...]
     row: NDArray[np.int64]
     which: NDArray[np.int64]
 
 
-def given(strategy: Vectorised, paths: Paths) -> Given:
-    """Ask a vectorised strategy for its orders.
+def placed_orders(strategy: Vectorised, paths: Paths) -> PlacedOrders:
+    """Return the orders of a vectorised strategy.
 
     Raises
     ------
     StrategyError
-        When it raises, gives no mapping of orders, or rows that there are not.
+        When it raises, returns no mapping of orders, or rows that do not exist.
     """
     try:
         found: object = strategy.signals(blind(paths))
     except Exception as error:
         raise StrategyError("", -1, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, Mapping):
-        raise StrategyError("", -1, f"{type(found).__name__} was given: give a mapping of orders to rows")
+        raise StrategyError("", -1, f"{type(found).__name__} was returned: return a mapping of orders to rows")
     rows = [_rows(order, values, paths.n_ticks) for order, values in found.items()]
     row = np.concatenate([np.zeros(0, np.int64), *rows])
     which = np.repeat(np.arange(len(rows)), [len(one) for one in rows])
     order = np.argsort(row, kind="stable")
-    return Given(tuple(found), row[order], which[order])
+    return PlacedOrders(tuple(found), row[order], which[order])
 
 
 def _rows(order: object, values: Any, stop: int) -> NDArray[np.int64]:
     if not isinstance(order, Buy | Sell | Bet):
-        raise StrategyError("", -1, f"{order!r} is no order: give Buy, Sell or Bet")
+        raise StrategyError("", -1, f"{order!r} is no order: return Buy, Sell or Bet")
     try:
         rows = np.atleast_1d(np.asarray(values))
     except (ValueError, TypeError) as error:
-        raise StrategyError("", -1, f"rows of {order!r} are no array ({error}): give whole row numbers") from error
+        raise StrategyError("", -1, f"rows of {order!r} are no array ({error}): return whole row numbers") from error
     if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
-        raise StrategyError("", -1, f"rows of {order!r} are {rows.dtype} of shape {rows.shape}: give whole row numbers")
+        raise StrategyError(
+            "", -1, f"rows of {order!r} are {rows.dtype} of shape {rows.shape}: return whole row numbers"
+        )
     if len(rows) and not (rows.min() >= 0 and rows.max() < stop):
         raise StrategyError("", -1, f"rows of {order!r} reach from {rows.min()} to {rows.max()}: there are {stop} rows")
     return rows.astype(np.int64)
 
 
 def blind(paths: Paths) -> Paths:
-    """Hide what nobody knows while a game lives: its rug, and every figure of its summary that the end decides."""
+    """Return the paths without what a live game does not show: its rug, and summary columns that its end decides."""
     rows = paths.games.num_rows
     columns = [
         paths.games.column(field.name) if field.name in _KNOWN else pa.nulls(rows, field.type) for field in SCHEMA
     ]
     games = pa.Table.from_arrays(columns, schema=SCHEMA)
     hidden = np.full(rows, -1, np.int64), np.full(rows, np.nan)
-    seen = paths.tick[:], paths.price[:]  # views of what is read-only: nobody can make them writeable
+    seen = paths.tick[:], paths.price[:]  # views of read-only arrays cannot be made writeable
     return replace(paths, games=games, tick=seen[0], price=seen[1], rug_tick=hidden[0], rug_price=hidden[1])
 
 
-def check_look_ahead(strategy: Vectorised, paths: Paths, orders: Given, *, games: int = 64, seed: int = 0) -> None:
+def check_look_ahead(
+    strategy: Vectorised, paths: Paths, orders: PlacedOrders, *, games: int = 64, seed: int = 0
+) -> None:
     """Run a strategy on some games that are cut at a random tick: what it orders before the cut must be the same.
 
     It finds look-ahead where it changes an order of those games; a clean check is no proof.
@@ -125,7 +129,7 @@ def check_look_ahead(strategy: Vectorised, paths: Paths, orders: Given, *, games
     cut = Paths(
         games_table, start, paths.tick[rows], paths.price[rows], paths.rug_tick[chosen], paths.rug_price[chosen]
     )
-    again = given(strategy, cut)
+    again = placed_orders(strategy, cut)
     seen = np.isin(orders.row, rows)
     names = [repr(order) for order in orders.orders]  # NaN is not equal to itself, its name is
     again_names = [repr(order) for order in again.orders]
@@ -140,15 +144,15 @@ def check_look_ahead(strategy: Vectorised, paths: Paths, orders: Given, *, games
         )
 
 
-def play(orders: Given, paths: Paths, exact: ExactPrices, account: Account) -> Played:
-    """Carry orders out, game after game, with the same account as a strategy that is asked at each tick."""
+def play(orders: PlacedOrders, paths: Paths, exact: ExactPrices, account: Account) -> Played:
+    """Execute the orders game after game, with the same account as a strategy that is called at each tick."""
     game_ids, rugs = paths.game_ids, paths.rug_tick.tolist()
     numbers = np.searchsorted(paths.start, orders.row, side="right") - 1
-    known = ~np.isnan(paths.price[orders.row])  # nobody can trade where a live row has no price
+    known = ~np.isnan(paths.price[orders.row])  # a live row without a price cannot be traded
     first = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
     stop = [*first[1:], len(numbers)]
     rows, which, ticks = (one.tolist() for one in (orders.row, orders.which, paths.tick[orders.row]))
-    given_at, price_at, rug_at, execute = orders.orders, exact.at, exact.rug, account.execute
+    placed, price_at, rug_at, execute = orders.orders, exact.at, exact.rug, account.execute
     balances: list[Decimal] = []
     for begin, end, number in zip(first, stop, numbers[first].tolist(), strict=False):
         balances += [account.balance] * (number - len(balances))  # games without an order change nothing
@@ -158,7 +162,7 @@ def play(orders: Given, paths: Paths, exact: ExactPrices, account: Account) -> P
             if account.bet is not None:
                 account.live(tick)
             if known[place]:
-                execute(given_at[which[place]], tick, price_at(rows[place]))
+                execute(placed[which[place]], tick, price_at(rows[place]))
         if rugs[number] >= 0:
             account.rug(rugs[number], rug_at(number))
         else:

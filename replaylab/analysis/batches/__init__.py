@@ -1,1 +1,1 @@
-"""The parts of a batch: what is to be done, who does it, what is known already, and what came out."""
+"""Batches: tasks over parts of a store, executors, the cache of finished games, the results."""

@@ -42,14 +42,14 @@ def map_games(
     cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Results:
-    """Call a function for every game of a store and collect what it gives, each game exactly once.
+    """Call a function for every game of a store and collect what it returns, each game exactly once.
 
     Parameters
     ----------
     source : Store or path
         The games; one that lies in several segments is read whole.
     fn : callable
-        Called as ``fn(game, **parameters)`` with a `Game`. It gives a mapping (one row), a plain value (one row,
+        Called as ``fn(game, **parameters)`` with a `Game`. It returns a mapping (one row), a plain value (one row,
         column `value`), a pandas Series (one row), a list of mappings, an Arrow table or a frame (several rows), or
         None (no row). One that raises makes its game a row with the reason in `error`; the others go on.
     parameters : mapping, optional
@@ -73,7 +73,7 @@ def map_games(
     Returns
     -------
     Results
-        The rows in order of the start of their games, the same whatever did them.
+        The rows in order of the start of their games, the same for every executor.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def map_games(
     (['game_id', 'rug_tick', 'long', 'error'], 3)
     """
     if not callable(fn):
-        raise AnalysisError(f"fn={fn!r} cannot be called; give a function of a game")
+        raise AnalysisError(f"fn={fn!r} cannot be called; pass a function of a game")
     store, given = _opened(source), dict(parameters or {})
     digest, named = fingerprint(fn, given) if cache is not None else ("", {})
     run = Run(
@@ -111,14 +111,14 @@ def map_games(
         _cache(cache, digest, named),
         _shows(progress),
     )
-    told = _Told(fn, given, digest, versions(named), datetime.now(UTC))
+    origin = _Origin(fn, given, digest, versions(named), datetime.now(UTC))
     try:
         run.go()
     except KeyboardInterrupt:
         kept = f"are kept in {cache}: run again to go on" if cache is not None else "are in .results; cache= keeps them"
         finished = f"{run.cached + run.computed:,} of {len(run.order):,} games were finished and {kept}"
-        raise Interrupted(finished, _results(run, told, complete=False)) from None
-    return _results(run, told, complete=True)
+        raise Interrupted(finished, _results(run, origin, complete=False)) from None
+    return _results(run, origin, complete=True)
 
 
 def summarise(
@@ -171,7 +171,7 @@ def summary_table(
     cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> tuple[pa.Table, dict[str, str]]:
-    """Give the table of `summarise` in Arrow, and what could not be read with the reason."""
+    """Return the table of `summarise` in Arrow, and what could not be read with the reason."""
     where = checked(where)
     kept = _cache(cache, *fingerprint(Summary)) if cache is not None else None
     store = _opened(source)
@@ -188,11 +188,11 @@ def summary_table(
 def _opened(source: Source) -> Store:
     if isinstance(source, Store | str | os.PathLike):
         return opened(source)
-    raise AnalysisError(f"{source!r} is no store; give a Store, its path or its URI")
+    raise AnalysisError(f"{source!r} is no store; pass a Store, its path or its URI")
 
 
 def _cache(folder: str | os.PathLike[str] | None, digest: str, named: Mapping[str, str]) -> Cache | None:
-    """Give the cache of a task; its name tells the digest of the task and of the versions."""
+    """Return the cache of a task; its name is a digest of the task and of the versions."""
     if folder is None:
         return None
     return Cache(folder, fingerprint(digest, versions(named))[0])
@@ -205,7 +205,7 @@ def _shows(progress: bool | None) -> bool:  # noqa: FBT001 three-valued
 
 
 def _workers(workers: int | None) -> int | None:
-    """Give the number of processes asked for, here or in the settings; raises `SettingsError` out of bounds."""
+    """Return the number of processes asked for, here or in the settings; raises `SettingsError` out of bounds."""
     from replaylab.settings import current
 
     return current().workers if workers is None else current().changed(workers=workers).workers
@@ -219,8 +219,8 @@ def _wanted(store: Store, where: Selection | None) -> frozenset[str] | None:
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What a manifest says of a function."""
+class _Origin:
+    """What a manifest records of a function."""
 
     fn: Callable[..., object]
     parameters: dict[str, Any]
@@ -229,7 +229,7 @@ class _Told:
     started: datetime
 
 
-def _results(run: Run, told: _Told, *, complete: bool) -> Results:
+def _results(run: Run, origin: _Origin, *, complete: bool) -> Results:
     """Put the rows of a run in order, the reasons among them, and write down how they were made."""
     table, misfits = joined((table for one in run.outcomes for table in one.tables), run.order)
     failures = run.failures | misfits
@@ -238,12 +238,12 @@ def _results(run: Run, told: _Told, *, complete: bool) -> Results:
     manifest = Manifest(
         store=str(run.store.path),
         segments=run.segments,
-        function=getattr(told.fn, "__qualname__", repr(told.fn)),
-        function_digest=told.digest,
-        source=source_of(told.fn),
-        parameters=told.parameters,
-        versions=told.versions,
-        started=told.started,
+        function=getattr(origin.fn, "__qualname__", repr(origin.fn)),
+        function_digest=origin.digest,
+        source=source_of(origin.fn),
+        parameters=origin.parameters,
+        versions=origin.versions,
+        started=origin.started,
         ended=datetime.now(UTC),
         games=len(run.order),
         rows=run.rows,

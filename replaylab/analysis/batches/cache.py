@@ -1,4 +1,4 @@
-"""Cache: results of games kept in a folder, under what they were made from, so that only what changed is made again."""
+"""Cache: results of games in a folder, keyed by digests of their inputs; only changed games are computed again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Cache:
             self._files[path.name.partition("_")[0]].append(path)
 
     def find(self, part: Part) -> Outcome:
-        """Give what is known of the games of a part."""
+        """Return the cached results of the games of a part."""
         left = set(part.games)
         outcomes = []
         for path in self._files.get(part.holders, ()):

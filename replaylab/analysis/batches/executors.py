@@ -1,4 +1,4 @@
-"""Executors: the ways to have parts done elsewhere: any `concurrent.futures`-style executor, or a Dask cluster."""
+"""Executors: parts run by any `concurrent.futures`-style executor or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from replaylab.errors import AnalysisError, WorkerFailed
 _DIED: Final = {"KilledWorker"}  # what Dask raises when a task has taken its workers with it
 
 
-class Crew(Protocol):
-    """Takes parts and gives their outcomes, in whatever order they are finished; `Forked` is the default."""
+class Runner(Protocol):
+    """Runs parts and returns their outcomes in the order they finish; `Forked` is the default."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *raised: object) -> None: ...
@@ -91,8 +91,8 @@ class Submitted:
             return part, Outcome.failed(part, reason_of(error)), ""
 
 
-def crew_for(task: Task, parts: int, executor: Any, workers: int | None, *, local: bool) -> Crew:
-    """Give who does the parts.
+def runner_for(task: Task, parts: int, executor: Any, workers: int | None, *, local: bool) -> Runner:
+    """Return what runs the parts: this process, forked processes, or an executor.
 
     Parameters
     ----------
@@ -122,14 +122,14 @@ def crew_for(task: Task, parts: int, executor: Any, workers: int | None, *, loca
         return Submitted(task, threads, lambda: threads.shutdown(cancel_futures=True))
     close = None
     if hasattr(executor, "get_client"):  # a Dask cluster
-        client = importlib.import_module("distributed").Client  # one of our own: `get_client` may give somebody else's
+        client = importlib.import_module("distributed").Client  # a new one: `get_client` may return a shared one
         executor = client(executor, set_as_default=False)
         close = executor.close
     if hasattr(executor, "get_executor"):  # a Dask client
         executor = executor.get_executor(pure=False)
     if not callable(getattr(executor, "submit", None)):
         raise AnalysisError(
-            f"executor={executor!r} has no submit(); give a concurrent.futures executor or a dask.distributed Client"
+            f"executor={executor!r} has no submit(); pass a concurrent.futures executor or a dask.distributed Client"
         )
     return Submitted(task, executor, close)
 

@@ -1,9 +1,9 @@
 """Fingerprint: a digest of what a function does and of what it is given, the same in every process.
 
-A function is told by its code, defaults, closure, attributes, and the globals that it reads, those of its own helpers
-included; a module of the user's, imported by the file or inside the function, by all that is in it; what belongs to an
-installed package by the package's version. Comments and places in files do not count, except in such modules. What a
-function reads while it runs (files, the clock, the network, a name looked up by text) is not seen.
+A function is identified by its code, defaults, closure, attributes, and the globals that it reads, those of its own
+helpers included; a module of the user's, imported by the file or inside the function, by all that is in it; what
+belongs to an installed package by the package's version. Comments and places in files do not count, except in such
+modules. What a function reads while it runs (files, the clock, the network, a name looked up by text) is not seen.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, Decimal, dat
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a class statement
 _CODE: Final = (FunctionType, type, ModuleType)  # what refers to other code, and that to more
 _CONTENT: Final = (*_PLAIN, Enum, list, tuple, dict, set, frozenset, np.ndarray)
-_UNTOLD: Final = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"}
+_IGNORED: Final = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"}
 
 
 def fingerprint(*values: object) -> tuple[str, dict[str, str]]:
-    """Give a digest of values, functions among them, and the versions of the packages that they name.
+    """Return a digest of values, functions among them, and the versions of the packages that they name.
 
     Raises
     ------
     AnalysisError
-        For a value that cannot be told from another, such as an open file.
+        For a value without content that can be digested, such as an open file.
 
     Examples
     --------
@@ -153,7 +153,7 @@ class _Walk:
                 self._feed_leniently(value)
 
     def _feed_leniently(self, value: object) -> None:
-        """Add a value that may hold something without a digest: it counts for as much as can be told of it."""
+        """Add a value that may hold parts without a digest: those count by their type alone."""
         before, self._lenient = self._lenient, True
         try:
             self.feed(value)
@@ -172,10 +172,10 @@ class _Walk:
         elif isinstance(value, FunctionType):
             self._function(value)
         else:
-            told = {key: each for key, each in vars(value).items() if key not in _UNTOLD}
+            members = {key: each for key, each in vars(value).items() if key not in _IGNORED}
             self._add("class", value.__qualname__)
             self._sequence("bases", value.__bases__)
-            self._sequence("members", [part for key in sorted(told) for part in (key, told[key])])
+            self._sequence("members", [part for key in sorted(members) for part in (key, members[key])])
 
     def _function(self, value: FunctionType) -> None:
         self._add("function")
@@ -233,7 +233,7 @@ def _is_python(value: object) -> bool:
 
 
 def _cells(function: FunctionType) -> list[object]:
-    """Give what a function has closed over; a variable that has no value yet is none of it."""
+    """Return the values of a function's closure; a variable without a value yet is None."""
     found = []
     for cell in function.__closure__ or ():
         try:
@@ -244,7 +244,7 @@ def _cells(function: FunctionType) -> list[object]:
 
 
 def source_of(fn: object) -> str:
-    """Give the source text of a function, where there is one to be found."""
+    """Return the source text of a function, where there is one to be found."""
     import inspect
 
     while isinstance(fn, functools.partial):
@@ -257,7 +257,7 @@ def source_of(fn: object) -> str:
 
 
 def versions(packages: Mapping[str, str]) -> dict[str, str]:
-    """Give the versions that a result depends on."""
+    """Return the versions that a result depends on."""
     from importlib.metadata import version
 
     own = {"python": ".".join(map(str, sys.version_info[:3])), "replaylab": version("replaylab")}

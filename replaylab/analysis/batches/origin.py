@@ -1,4 +1,4 @@
-"""Origin: where code comes from (Python, an installed package, or the user's own files), and what it names."""
+"""Origin of code: Python, an installed package, or the user's own files; and the names that it uses."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _GLOBALS: Final = {"LOAD_GLOBAL", "LOAD_NAME"}
 
 
 def installed_version(module: str) -> str | None:
-    """Give the version of the installed package that a module is of; "" for Python's own, None for the user's.
+    """Return the version of the installed package that a module is of; "" for Python's own, None for the user's.
 
     A package counts as installed where packages are installed to. One that is worked on, in a folder of the user's, is
-    told by its code, even if it has a version: the version stays the same while the code changes.
+    identified by its code, even if it has a version: the version stays the same while the code changes.
 
     Examples
     --------
@@ -36,8 +36,8 @@ def installed_version(module: str) -> str | None:
         return ""
     if package != _OURS and not _is_site(package):
         return None
-    told = getattr(sys.modules.get(package), "__version__", None)
-    return str(told) if told is not None else _recorded_version(package)
+    version = getattr(sys.modules.get(package), "__version__", None)
+    return str(version) if version is not None else _recorded_version(package)
 
 
 def _is_site(package: str) -> bool:
@@ -60,7 +60,7 @@ def _recorded_version(package: str) -> str:
 
 
 def global_names(code: CodeType) -> Iterator[str]:
-    """Give the names that code, and the code inside it, reads from its module.
+    """Return the names that code, and the code inside it, reads from its module.
 
     Examples
     --------
@@ -75,9 +75,9 @@ def global_names(code: CodeType) -> Iterator[str]:
 
 
 def imported(code: CodeType, package: str) -> Iterator[ModuleType]:
-    """Give the user's own modules that code, and the code inside it, imports when it runs.
+    """Return the user's own modules that code, and the code inside it, imports when it runs.
 
-    They are loaded, as the code itself would do; one that cannot be is left to the code to complain of.
+    They are loaded, as the code itself would do; one that cannot be is left to the code to report.
 
     Parameters
     ----------

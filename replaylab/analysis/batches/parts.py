@@ -1,4 +1,4 @@
-"""Parts: whole games that one worker reads together, small enough to share out, large enough to be worth it."""
+"""Parts: groups of whole games that one worker reads together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARTS: Final = 32  # of a store, or more: what one worker has too much, another
 
 
 @dataclass(frozen=True)
-class Held:
+class JournalRows:
     """Rows of a journal that is not sealed yet, held in memory: the journal may be gone when they are asked for."""
 
     name: str
@@ -40,7 +40,7 @@ class Held:
         object.__setattr__(self, "table", pa.ipc.open_stream(state[1]).read_all())
 
     def read_rows(self, first: int, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Give `rows` rows from row `first` on."""
+        """Return `rows` rows from row `first` on."""
         return (self.table if columns is None else self.table.select(list(columns))).slice(first, rows)
 
 
@@ -50,7 +50,7 @@ class Part:
 
     Parameters
     ----------
-    segments : tuple of Segment or Held
+    segments : tuple of Segment or JournalRows
         Those that hold rows of these games; each game has rows in all of them.
     games : tuple of str
         Ids, in the order in which they are read.
@@ -58,7 +58,7 @@ class Part:
         First row and number of rows.
     """
 
-    segments: tuple[Segment | Held, ...]
+    segments: tuple[Segment | JournalRows, ...]
     games: tuple[str, ...]
     ranges: tuple[tuple[Range, ...], ...]
 
@@ -102,12 +102,12 @@ class Part:
         return in_order_received(pa.concat_tables([one for each in slices for one in each]))
 
     def singles(self) -> Iterator[Part]:
-        """Give its games each as a part of its own."""
+        """Return its games each as a part of its own."""
         for number, game in enumerate(self.games):
             yield Part(self.segments, (game,), tuple((ranges[number],) for ranges in self.ranges))
 
     def only(self, games: AbstractSet[str]) -> Part:
-        """Give the part of some of its games."""
+        """Return the part of some of its games."""
         kept = [number for number, game in enumerate(self.games) if game in games]
         ranges = tuple(tuple(each[number] for number in kept) for each in self.ranges)
         return Part(self.segments, tuple(self.games[number] for number in kept), ranges)
@@ -118,7 +118,7 @@ def _is_run(ranges: Sequence[Range]) -> bool:
 
 
 def _near(ranges: Sequence[Range]) -> Iterator[list[int]]:
-    """Give the numbers of ranges that are read at once, because they lie within a row group of each other."""
+    """Return the numbers of ranges that are read at once, because they lie within a row group of each other."""
     group: list[int] = []
     for number in sorted(range(len(ranges)), key=lambda one: ranges[one]):
         if group and ranges[number][0] - sum(ranges[group[-1]]) > ROW_GROUP_ROWS:
@@ -134,7 +134,7 @@ def parts_of(segments: Sequence[Segment], wanted: AbstractSet[str] | None, least
     Parameters
     ----------
     segments : sequence of Segment
-        Those that count, as `Store.segments` gives them.
+        Those that count, as returned by `Store.segments`.
     wanted : set of str, optional
         Only these games.
     least_rows : int
@@ -158,7 +158,7 @@ def parts_of(segments: Sequence[Segment], wanted: AbstractSet[str] | None, least
 
 
 def _cut(segments: tuple[Segment, ...], games: Iterable[str], limit: int) -> Iterator[Part]:
-    """Give games of the same segments, about `limit` rows together."""
+    """Return games of the same segments, about `limit` rows together."""
     run: list[tuple[str, tuple[Range, ...]]] = []
     rows = 0
     for game in games:
@@ -180,16 +180,16 @@ def _part(segments: tuple[Segment, ...], run: Sequence[tuple[str, tuple[Range, .
     return Part(tuple(where for where, _ in places), tuple(game for game, _ in run), tuple(each for _, each in places))
 
 
-def _place(segment: Segment, ranges: tuple[Range, ...]) -> tuple[Segment | Held, tuple[Range, ...]]:
-    """Give where rows lie; those of a journal are taken along, as they are now."""
+def _place(segment: Segment, ranges: tuple[Range, ...]) -> tuple[Segment | JournalRows, tuple[Range, ...]]:
+    """Return where rows are; rows of a journal are copied, as they are now."""
     if segment.name.endswith(ENDING):
         return segment, ranges
     table = pa.concat_tables([segment.read_rows(*one) for one in ranges])
     firsts = [sum(rows for _, rows in ranges[:number]) for number in range(len(ranges))]
     name = f"{segment.name}:{segment.footer.rows_digest}"
-    return Held(name, table), tuple((first, rows) for first, (_, rows) in zip(firsts, ranges, strict=True))
+    return JournalRows(name, table), tuple((first, rows) for first, (_, rows) in zip(firsts, ranges, strict=True))
 
 
-def _content(place: Segment | Held) -> str:
-    """Give what tells the content of a file from any other."""
-    return place.name if isinstance(place, Held) else name_digest(place.name)
+def _content(place: Segment | JournalRows) -> str:
+    """Return the digest that identifies the content of a file."""
+    return place.name if isinstance(place, JournalRows) else name_digest(place.name)

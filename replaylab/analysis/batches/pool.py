@@ -1,4 +1,4 @@
-"""Pool: worker processes forked from this one, one part at a time each, so that the part a dead one had is known.
+"""Pool of forked worker processes, one part at a time each, so that the part of a dead worker is known.
 
 They are forked, not started anew: a function of a notebook, a lambda or a closure is there already and is never
 pickled, and a script needs no ``if __name__ == "__main__"``; Arrow and Python make their locks anew in a fork (but for
@@ -83,14 +83,14 @@ class Forked:
         return part, outcome, ""
 
     def _start(self, part: Part) -> None:
-        connection, process = self._idle.pop() if self._idle else self._hire()
+        connection, process = self._idle.pop() if self._idle else self._fork()
         self._busy[connection] = process, part
         try:
             connection.send(part)
         except ConnectionError:
             return  # it died in between; `next` finds the end of its pipe
 
-    def _hire(self) -> tuple[Connection, ForkProcess]:
+    def _fork(self) -> tuple[Connection, ForkProcess]:
         ours, theirs = Pipe()
         context = multiprocessing.get_context("fork")
         process = context.Process(target=_serve, args=(ours, theirs, self._task, os.getpid()), name="replaylab-batch")
@@ -104,7 +104,7 @@ class Forked:
 
 
 def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> None:
-    """Work on the parts that a leader sends, until it hangs up; dies with it."""
+    """Process the parts that the parent sends, until it closes the pipe; dies with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
@@ -120,14 +120,14 @@ def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> 
             return
         try:
             outcome = task(part)
-        except Exception as error:  # noqa: BLE001 nobody else can tell the leader
+        except Exception as error:  # noqa: BLE001 the parent must learn of it
             outcome = Outcome.failed(part, reason_of(error))
         _flush()
         leader.send(outcome)
 
 
 def _without_locks() -> None:
-    """Let cached properties do without the locks of Python 3.11: what a thread held at the fork is never released."""
+    """Replace cached properties of Python 3.11 by lock-free ones: a lock held at the fork is never released."""
     if sys.version_info < (3, 12):
         functools.cached_property.__get__ = _kept  # type: ignore[method-assign, assignment]
 
@@ -143,9 +143,9 @@ def _kept(prop: Any, instance: Any, owner: type | None = None) -> Any:
 
 
 def _flush() -> None:
-    """Hand on what a function printed: the process is killed at the end, and what it still holds is lost."""
+    """Flush what a function printed: the process is killed at the end, and its buffers are lost."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # none, or closed, or nobody reads it
+        with suppress(AttributeError, OSError, ValueError):  # none, closed, or without a reader
             stream.flush()
 
 

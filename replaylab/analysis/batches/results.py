@@ -1,4 +1,4 @@
-"""Results: the rows that a function gave for the games of a store, and the manifest of how they were made."""
+"""Results: the rows that a function returned for the games of a store, and the manifest of how they were made."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Manifest:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Give it as JSON; a parameter that JSON does not know is shown as Python shows it."""
+        """Return the manifest as JSON; a parameter that JSON cannot hold is written as its repr."""
         return json.dumps(dataclasses.asdict(self), default=_shown, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -134,16 +134,16 @@ class Results:
         return int(self.table.num_rows)
 
     def __repr__(self) -> str:
-        told = self.manifest
-        kinds = [f"{told.computed:,} computed", f"{told.cached:,} cached", f"{told.failed:,} failed"]
-        missing = told.games - told.computed - told.cached - told.failed
-        kinds += [f"{missing:,} not reached"] * bool(missing) + [f"{len(told.left_out)} segments left out"] * bool(
-            told.left_out
+        made = self.manifest
+        kinds = [f"{made.computed:,} computed", f"{made.cached:,} cached", f"{made.failed:,} failed"]
+        missing = made.games - made.computed - made.cached - made.failed
+        kinds += [f"{missing:,} not reached"] * bool(missing) + [f"{len(made.left_out)} segments left out"] * bool(
+            made.left_out
         )
-        return f"Results({len(self):,} rows of {told.games:,} games and {told.rows:,} ticks: {', '.join(kinds)})"
+        return f"Results({len(self):,} rows of {made.games:,} games and {made.rows:,} ticks: {', '.join(kinds)})"
 
     def frame(self) -> pd.DataFrame:
-        """Give the rows as a pandas frame: whole numbers and flags nullable, Decimals exact, NaN as it was given."""
+        """Return the rows as a pandas frame: whole numbers and flags nullable, Decimals exact, NaN as it was given."""
         import pandas as pd
 
         kinds: dict[pa.DataType, Any] = {pa.bool_(): pd.BooleanDtype(), pa.uint64(): pd.UInt64Dtype()}
@@ -206,13 +206,13 @@ class Results:
 
 
 def check_target(path: Path) -> None:
-    """Raise unless a path can be that of results: told before the work, not after it."""
+    """Raise unless results can be saved under a path: checked before the work, not after it."""
     if path.suffix.lower() != ".parquet":
-        raise AnalysisError(f"{str(path)!r}: results are written as Parquet; give a name that ends in .parquet")
+        raise AnalysisError(f"{str(path)!r}: results are written as Parquet; pass a name that ends in .parquet")
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a batch; `results` holds what was finished. It is no error, so that nobody swallows it as one."""
+    """Ctrl-C during a batch; `results` holds what was finished. Not an `Exception`, so no error handler catches it."""
 
     def __init__(self, message: str, results: Results) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Rows: what a function gave for each game, as one Arrow table whose columns have one type over all games. Pure."""
+"""Rows: the return values of a function for each game as one Arrow table, one type a column. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from replaylab.errors import AnalysisError
 GAME: Final = "game_id"
 REASON: Final = "error"
 _ABSENT: Final = {"NAType", "NaTType"}  # what pandas puts where a value is missing
-VALUE: Final = "value"  # column of a function that gives a plain value
+VALUE: Final = "value"  # column of a function that returns a plain value
 _PLAIN: Final = (bool, int, float, str, bytes, Decimal, date, datetime, timedelta, np.generic)
 _INT64_DIGITS: Final = 19
 _DECIMAL128_DIGITS: Final = 38
@@ -25,7 +25,7 @@ _DECIMAL256_DIGITS: Final = 76
 
 
 def rows_of(game_id: str, given: object) -> pa.Table:
-    """Give what a function returned for a game as a table whose first column is `game_id`.
+    """Return what a function returned for a game as a table whose first column is `game_id`.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def rows_of(game_id: str, given: object) -> pa.Table:
     if REASON in table.column_names:
         raise AnalysisError(f"a column {REASON!r} was returned, which holds the reasons of failures; call it otherwise")
     if len(set(table.column_names)) < table.num_columns:
-        raise AnalysisError(f"columns are named twice: {', '.join(table.column_names)}; give each a name of its own")
+        raise AnalysisError(f"columns are named twice: {', '.join(table.column_names)}; pass each a name of its own")
     if GAME in table.column_names:
         if set(table.column(GAME).to_pylist()) - {game_id, None}:
             raise AnalysisError(f"rows of another game were returned for {game_id}; leave out the column {GAME!r}")
@@ -79,7 +79,7 @@ def _table(given: object) -> pa.Table:  # noqa: PLR0911 one for each kind
         case _ if _is_series(given):
             return _records([given.to_dict()])  # type: ignore[attr-defined]
     raise AnalysisError(
-        f"a {type(given).__name__} was returned; give a dict (one row), a plain value, a list of dicts, an Arrow "
+        f"a {type(given).__name__} was returned; return a dict (one row), a plain value, a list of dicts, an Arrow "
         "table, a frame, a pandas Series (one row), or None for no row"
     )
 
@@ -94,7 +94,7 @@ def _records(rows: Sequence[Mapping[Any, Any]]) -> pa.Table:
 
 
 def _is_series(given: object) -> bool:
-    """Tell a labelled row, such as pandas gives for the mean of a frame, from a frame."""
+    """Return whether it is a labelled row, such as the mean of a pandas frame, and not a frame."""
     return all(hasattr(given, name) for name in ("index", "to_dict", "dtype")) and not hasattr(given, "columns")
 
 
@@ -106,7 +106,7 @@ def _column(name: str, values: list[object]) -> pa.Array:
 
 
 def _without_index(table: pa.Table) -> pa.Table:
-    """Give the table of a frame without the index that pandas hands over as columns."""
+    """Return the table of a frame without the index that pandas hands over as columns."""
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     return table.drop_columns(index).replace_schema_metadata(None)
 
@@ -133,7 +133,7 @@ def joined(parts: Iterable[pa.Table], order: Sequence[str] | None = None) -> tup
     Parameters
     ----------
     parts : iterable of Table
-        As `rows_of` gives; those of a game stand together.
+        As returned by `rows_of`; those of a game stand together.
     order : sequence of str, optional
         Ids of the games in the order wanted; that of the tables unless given.
 
@@ -146,7 +146,7 @@ def joined(parts: Iterable[pa.Table], order: Sequence[str] | None = None) -> tup
     --------
     >>> table, misfits = joined([rows_of("a", 1), rows_of("b", 2.5), rows_of("c", "x")])
     >>> table["value"].to_pylist(), misfits
-    ([1.0, 2.5], {'c': "column 'value' holds string here and double in the games before; give one kind of value"})
+    ([1.0, 2.5], {'c': "column 'value' holds string here and double in the games before; return one kind of value"})
     """
     tables = _ordered([table for table in parts if table.num_rows], order)
     types, misfits = _types(tables)
@@ -196,7 +196,7 @@ def _by_game(table: pa.Table) -> list[pa.Table]:
 
 
 def _types(tables: Sequence[pa.Table]) -> tuple[dict[str, pa.DataType], dict[str, str]]:
-    """Give the type of every column, and why some games do not fit those before them."""
+    """Return the type of every column, and why some games do not fit those before them."""
     types: dict[str, pa.DataType] = {}
     misfits: dict[str, str] = {}
     for table in tables:
@@ -210,7 +210,7 @@ def _types(tables: Sequence[pa.Table]) -> tuple[dict[str, pa.DataType], dict[str
                 game = table.column(GAME)[0].as_py()
                 misfits[game] = (
                     f"column {field.name!r} holds {field.type} here and {before} in the games before; "
-                    "give one kind of value"
+                    "return one kind of value"
                 )
                 break
             changed[field.name] = common
@@ -220,7 +220,7 @@ def _types(tables: Sequence[pa.Table]) -> tuple[dict[str, pa.DataType], dict[str
 
 
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Give the type that holds the values of both exactly; None when there is none."""
+    """Return the type that holds the values of both exactly; None when there is none."""
     if pa.types.is_null(one) or one == other:
         return other
     if pa.types.is_null(other):
@@ -246,7 +246,7 @@ def _kind(one: pa.DataType) -> str:
 
 
 def _common_decimal(*types: pa.DataType) -> pa.DataType | None:
-    """Give the decimal that holds all digits before and behind the point."""
+    """Return the decimal that holds all digits before and behind the point."""
     whole = max(one.precision - one.scale if pa.types.is_decimal(one) else _INT64_DIGITS for one in types)
     scale = max(one.scale if pa.types.is_decimal(one) else 0 for one in types)
     if whole + scale > _DECIMAL256_DIGITS:
@@ -256,7 +256,7 @@ def _common_decimal(*types: pa.DataType) -> pa.DataType | None:
 
 
 def _cast(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Give a table all columns, in order, each in its type; null where the game has none."""
+    """Return a table all columns, in order, each in its type; null where the game has none."""
     known = set(table.column_names)
     columns = [
         _as(table.column(name), kind) if name in known else pa.nulls(table.num_rows, kind)

@@ -1,4 +1,4 @@
-"""Run: a task over the games of a store, each exactly once, whatever dies, is damaged or is compacted meanwhile."""
+"""Run: a task over the games of a store, each exactly once, despite dead workers, damage and compaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from replaylab.analysis.batches.cache import Cache
-from replaylab.analysis.batches.executors import crew_for
+from replaylab.analysis.batches.executors import runner_for
 from replaylab.analysis.batches.parts import LEAST_ROWS, Part, parts_of
 from replaylab.analysis.batches.task import Outcome, Stopped, Task
 from replaylab.progress import bar
@@ -33,7 +33,7 @@ class Run:
     wanted : set of str, optional
         Only these games.
     executor, workers
-        Who does it; see `executors.crew_for`.
+        Who does it; see `executors.runner_for`.
     cache : Cache, optional
         Where finished games are looked for and kept.
     progress : bool
@@ -58,7 +58,7 @@ class Run:
     failures: dict[str, str] = field(default_factory=dict)
     cached: int = 0
     computed: int = 0
-    _alone: set[str] = field(default_factory=set)  # games that are done alone, since a worker died of them or beside
+    _singly: set[str] = field(default_factory=set)  # games that run alone, since a worker died while it had them
 
     def go(self) -> None:
         """Do the task; raises `WorkerFailed` when the executor ended, `KeyboardInterrupt` on Ctrl-C."""
@@ -79,20 +79,20 @@ class Run:
         self.failures |= dict.fromkeys(lost, f"it was compacted away {_COMPACTIONS} times while it was read; run again")
 
     def _work(self, parts: Sequence[Part]) -> set[str]:
-        """Do the task on parts; give the games whose segments were gone."""
+        """Run the task on parts; return the games whose segments were gone."""
         left = [part for part in map(self._less_known, parts) if part.games]
         lost: set[str] = set()
-        crew = crew_for(self.task, len(left), self.executor, self.workers, local=self.store.is_local)
+        runner = runner_for(self.task, len(left), self.executor, self.workers, local=self.store.is_local)
         total = sum(len(part.games) for part in left)
-        with bar(total, "map", "game", show=self.progress) as shown, crew:
+        with bar(total, "map", "game", show=self.progress) as shown, runner:
             for part in left:
-                crew.put(part)
-            while crew.pending:
-                part, outcome, death = self._next(crew)
-                if outcome is None and (len(part.games) > 1 or part.games[0] not in self._alone):
-                    self._alone.update(part.games)
+                runner.put(part)
+            while runner.pending:
+                part, outcome, death = self._next(runner)
+                if outcome is None and (len(part.games) > 1 or part.games[0] not in self._singly):
+                    self._singly.update(part.games)
                     for one in part.singles():  # so that only a game that kills its worker is a failure
-                        crew.put(one)
+                        runner.put(one)
                     continue
                 if outcome is None:
                     outcome = Outcome.failed(part, f"WorkerFailed: the process that worked on it died ({death})")
@@ -102,16 +102,16 @@ class Run:
                 shown.update(len(known))
         return lost
 
-    def _next(self, crew: Any) -> tuple[Part, Outcome | None, str]:
+    def _next(self, runner: Any) -> tuple[Part, Outcome | None, str]:
         try:
-            found: tuple[Part, Outcome | None, str] = crew.next()
+            found: tuple[Part, Outcome | None, str] = runner.next()
         except Stopped as stop:
             self._take(stop.part, stop.outcome)
             raise
         return found
 
     def _less_known(self, part: Part) -> Part:
-        """Take what the cache knows of a part; give the rest of it."""
+        """Take the cached results of a part; return the rest of the part."""
         if self.cache is None:
             return part
         known = self.cache.find(part)
@@ -130,7 +130,7 @@ class Run:
 
 
 def _by_start(segments: Sequence[Segment], parts: Sequence[Part]) -> list[str]:
-    """Give the ids of all games of parts, in order of their first known time, then of their id."""
+    """Return the ids of all games of parts, in order of their first known time, then of their id."""
     start: dict[str, int] = {}
     for segment in segments:
         for one in segment.footer.games:

@@ -1,4 +1,4 @@
-"""Task: what a worker does with a part, and the outcome that it hands back."""
+"""Task: the work on one part, and its outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from replaylab.storage.game_summary import summarise as summarise_rows
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the games of a part.
+    """Outcome of the games of a part.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Outcome:
 
     @classmethod
     def failed(cls, part: Part, reason: str) -> Outcome:
-        """Give the outcome of a part of which nothing could be done."""
+        """Return the outcome of a part whose games all failed."""
         return cls(failures=dict.fromkeys(part.games, reason))
 
     @classmethod
@@ -128,7 +128,7 @@ def _read(
 
 
 def reason_of(error: BaseException) -> str:
-    """Give what was raised, and where in the user's own code, as one line without folders."""
+    """Return what was raised, and where in the user's own code, as one line without folders."""
     said = " ".join(str(error).split())
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     package = str(Path(__file__).parents[2])

@@ -1,4 +1,4 @@
-"""Script: a Python file that says what to do with one game, and the parameters that it is called with."""
+"""User script: a Python file with a function of one game, and its parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUNCTION: Final = "analyse"
 
 
 def function_in(path: str | os.PathLike[str], name: str = FUNCTION) -> Callable[..., Any]:
-    r"""Load a script and give its function of a game; files beside the script can be imported by it.
+    r"""Return the function of a game in a script; files beside the script can be imported by it.
 
     Raises
     ------
@@ -35,26 +35,26 @@ def function_in(path: str | os.PathLike[str], name: str = FUNCTION) -> Callable[
     """
     file = Path(path)
     if not file.is_file():
-        raise AnalysisError(f"no script at {file}; give a Python file with a function {name}(game)")
+        raise AnalysisError(f"no script at {file}; pass a Python file with a function {name}(game)")
     loader = SourceFileLoader(file.stem, str(file))
     spec = spec_from_loader(loader.name, loader)
     if spec is None:
-        raise AnalysisError(f"{file} cannot be loaded; give a Python file with a function {name}(game)")
+        raise AnalysisError(f"{file} cannot be loaded; pass a Python file with a function {name}(game)")
     module = module_from_spec(spec)
     beside = str(file.resolve().parent)
     sys.path.insert(0, beside)
     try:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise AnalysisError(f"{file} cannot be loaded: {_told(error, file)}") from error
+        raise AnalysisError(f"{file} cannot be loaded: {_error_text(error, file)}") from error
     found = getattr(module, name, None)
     if not callable(found):
         raise AnalysisError(f"{file} has no function {name}(game); write one, or name another with --function")
     return found  # type: ignore[no-any-return]
 
 
-def _told(error: BaseException, file: Path) -> str:
-    """Give what went wrong in a script, and in which line of it."""
+def _error_text(error: BaseException, file: Path) -> str:
+    """Return the error of a script and its line."""
     lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == str(file)]
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
     said = error.msg if isinstance(error, SyntaxError) else error
@@ -62,7 +62,7 @@ def _told(error: BaseException, file: Path) -> str:
 
 
 def parameters_of(given: Iterable[str]) -> dict[str, Any]:
-    """Give parameters written as ``name=value``; a value that is no Python literal is a text.
+    """Return parameters written as ``name=value``; a value that is no Python literal is a text.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def parameters_of(given: Iterable[str]) -> dict[str, Any]:
         if not mark or not name.isidentifier():
             raise AnalysisError(f"{one!r} is no parameter; write name=value")
         if name in found:
-            raise AnalysisError(f"the parameter {name} is given twice")
+            raise AnalysisError(f"the parameter {name} appears twice")
         found[name] = _value(text)
     return found
 

@@ -1,4 +1,4 @@
-"""Equity: the chart of a bankroll over games, in a fan of what the same games give in other orders."""
+"""Equity curve over games, with a fan of the same games resampled."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from replaylab.analysis.backtests.backtest import Backtest
 from replaylab.analysis.backtests.ruin import Ruin
-from replaylab.analysis.charts.given import Drawn, column, counted, shown
-from replaylab.analysis.charts.marks import legend
+from replaylab.analysis.charts.elements import legend
+from replaylab.analysis.charts.frames import Drawn, column, counted, shown
 from replaylab.charts.style import BLUE, FAINT, PURPLE, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
 
@@ -17,15 +17,15 @@ from replaylab.errors import AnalysisError
 def backtest(found: Backtest, ruin: Ruin | None = None, ax: Axes | None = None) -> Drawn:
     """Chart of the balance after each game, and the Monte Carlo fan of a resampling beside it.
 
-    The fan tells how much of a curve is the order and choice of the games; a curve inside it proves nothing, and one
+    The fan shows how much of a curve is the order and choice of the games; a curve inside it proves nothing, and one
     strategy found among many tried has a good curve by choice.
 
     Parameters
     ----------
     found : Backtest
-        What `replaylab.analysis.backtest` gives.
+        Result of `replaylab.analysis.backtest`.
     ruin : Ruin, optional
-        What `Backtest.ruin` gives.
+        Result of `Backtest.ruin`.
     ax : Axes, optional
         Where to draw.
 
@@ -44,7 +44,7 @@ def backtest(found: Backtest, ruin: Ruin | None = None, ax: Axes | None = None) 
     <Picture size 900x430 with 1 Axes>
     """
     if not isinstance(found, Backtest):
-        raise AnalysisError(f"charts.backtest draws what analysis.backtest gives, not {type(found).__name__}")
+        raise AnalysisError(f"charts.backtest draws the result of analysis.backtest, not {type(found).__name__}")
     drawn = blank(9, 4.3)[0] if ax is None else ax
     head(drawn, "Balance after each game", " · ".join(_facts(found, ruin)))
     if not found.n_games:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from replaylab.analysis.charts.given import Drawn, behind, shown
+from replaylab.analysis.charts.frames import Drawn, behind, shown
 from replaylab.charts.style import BLUE, INK, PAPER, VERMILION, Floats, blank, head, ink, say
 from replaylab.errors import AnalysisError
 
@@ -42,7 +42,7 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.sidebet_heatmap` gives.
+        Result of `replaylab.analysis.sidebet_heatmap`.
     ax : Axes, optional
         Where to draw.
 
@@ -59,7 +59,7 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     """
     attrs = getattr(frame, "attrs", {})
     if attrs.get("value") not in _VALUES:
-        raise AnalysisError("charts.sidebet_heatmap draws what analysis.sidebet_heatmap gives, attrs included")
+        raise AnalysisError("charts.sidebet_heatmap draws the result of analysis.sidebet_heatmap, attrs included")
     drawn = blank(11.5, 4.8)[0] if ax is None else ax
     value, even = attrs["value"], attrs["break_even"]
     name, middle = _VALUES[value]
@@ -80,7 +80,7 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
 
 
 def _thinned(names: Sequence[Any]) -> tuple[list[int], list[str]]:
-    """Give at most about a quarter of a hundred places and their labels."""
+    """Return at most about a quarter of a hundred places and their labels."""
     places = list(range(0, len(names), -(-len(names) // _WRITTEN)))
     return places, [f"{names[place]:,}" for place in places]
 

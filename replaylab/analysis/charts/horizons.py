@@ -1,4 +1,4 @@
-"""Horizons: the chart of what holding for some ticks brings, the rug counted."""
+"""Chart of the mean result of holding for some ticks, the rug counted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from replaylab.analysis.charts.given import Drawn, behind, checked, column, intervals, shown
-from replaylab.analysis.charts.marks import estimates, label_below, legend, percent
+from replaylab.analysis.charts.elements import estimates, label_below, legend, percent
+from replaylab.analysis.charts.frames import Drawn, behind, checked, column, intervals, shown
 from replaylab.charts.style import FAINT, blank, head, say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def horizon_table(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.horizon_table` gives.
+        Result of `replaylab.analysis.horizon_table`.
     ax : Axes, optional
         Where to draw.
 

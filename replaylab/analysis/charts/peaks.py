@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from replaylab.analysis.charts.given import Drawn, behind, checked, column, intervals
-from replaylab.analysis.charts.marks import estimates, label_below, legend, percent, room_above, theory
+from replaylab.analysis.charts.elements import estimates, label_below, legend, percent, room_above, theory
+from replaylab.analysis.charts.frames import Drawn, behind, checked, column, intervals
 from replaylab.charts.style import BLUE, VERMILION, Floats, blank, head, say
 from replaylab.errors import AnalysisError
 
@@ -25,12 +25,12 @@ def peak_table(frame: pd.DataFrame, ax: Iterable[Axes] | None = None) -> Drawn:
     """Chart of peaks: a histogram between the multiples asked for, and the share of games that reach each of them.
 
     Where the table was made with `beside=` (simulated games, say), those are drawn beside. Shares of the right panel
-    hang together: a game that reaches 10x has reached 5x.
+    depend on each other: a game that reaches 10x has reached 5x.
 
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.peak_table` gives.
+        Result of `replaylab.analysis.peak_table`.
     ax : two Axes, optional
         Where to draw the two panels.
 
@@ -48,7 +48,7 @@ def peak_table(frame: pd.DataFrame, ax: Iterable[Axes] | None = None) -> Drawn:
     checked("peak_table", frame, ("at", "reached", "low", "high", "games", "n_games"))
     pair = blank(11.5, 4.3, (1, 1)) if ax is None else list(ax)
     if len(pair) != 2:
-        raise AnalysisError(f"peaks are two charts: give two Axes, not {len(pair)}")
+        raise AnalysisError(f"peaks are two charts: pass two Axes, not {len(pair)}")
     watched = int(frame["n_games"].max()) if len(frame) else 0
     for one, title in zip(pair, ("How high games go", "Share of games that reach a multiple"), strict=True):
         head(one, title, behind(frame, f"{watched:,} watched from tick 0"))
@@ -61,7 +61,7 @@ def peak_table(frame: pd.DataFrame, ax: Iterable[Axes] | None = None) -> Drawn:
 
 
 def _between(reached: Floats) -> Floats:
-    """Give the share of games whose peak lies below the first multiple, between two, and from the last one on."""
+    """Return the share of games whose peak lies below the first multiple, between two, and from the last one on."""
     return np.abs(np.diff(np.concatenate([[1.0], reached, [0.0]])))
 
 

@@ -1,4 +1,4 @@
-"""Rates: charts of how often a rug comes within a window, by the tick at which it is asked, and what a bet needs."""
+"""Charts of the chance of a rug within a window, by tick, beside the break-even of a side bet."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from replaylab.analysis.charts.given import Drawn, behind, checked, column, intervals, shown
-from replaylab.analysis.charts.marks import estimates, label_below, legend, percent, room_above, stretches
+from replaylab.analysis.charts.elements import estimates, label_below, legend, percent, room_above, stretches
+from replaylab.analysis.charts.frames import Drawn, behind, checked, column, intervals, shown
 from replaylab.analysis.questions.odds import break_even, theory_rate
 from replaylab.charts.style import FAINT, VERMILION, Floats, blank, head, say
 from replaylab.errors import AnalysisError
@@ -26,7 +26,7 @@ def sidebet_table(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.sidebet_table` gives for one window.
+        Result of `replaylab.analysis.sidebet_table` for one window.
     ax : Axes, optional
         Where to draw.
 
@@ -63,7 +63,7 @@ def sidebet_pooled(frame: pd.DataFrame, window: int = 40, ax: Axes | None = None
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.sidebet_pooled` gives.
+        Result of `replaylab.analysis.sidebet_pooled`.
     window : int
         The one it was asked for.
     ax : Axes, optional
@@ -99,7 +99,7 @@ def p_rug_within(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.p_rug_within` gives.
+        Result of `replaylab.analysis.p_rug_within`.
     ax : Axes, optional
         Where to draw.
 
@@ -137,7 +137,7 @@ def _titled(title: str, window: int) -> str:
 
 
 def _draw(ax: Axes, frame: pd.DataFrame, name: str, x: Floats, label: str, known: float | None) -> bool:
-    """Draw rates with intervals and the published one; say so, and give False, where there is none."""
+    """Draw rates with intervals and the published rate; returns False, and says so, where there is none."""
     rate = column(frame, name)
     if not np.isfinite(rate).any():
         say(ax, "No game was seen live at these ticks")

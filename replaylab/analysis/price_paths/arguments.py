@@ -1,4 +1,4 @@
-"""Arguments: what a question was asked with, checked; an error names the field, the value and the bound. Pure."""
+"""Checks of arguments; an error names the argument, its value and the bound. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from replaylab.tick import INT32_MAX
 
 
 def whole(name: str, value: object, *, least: int, most: int | None = INT32_MAX) -> int:
-    """Give a whole number within its bounds, which end with the greatest tick there can be; raises `AnalysisError`.
+    """Return a whole number within its bounds, which end with the greatest tick there can be; raises `AnalysisError`.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def whole(name: str, value: object, *, least: int, most: int | None = INT32_MAX)
     >>> whole("window", 0, least=1)
     Traceback (most recent call last):
     ...
-    replaylab.errors.AnalysisError: window=0: give a whole number from 1
+    replaylab.errors.AnalysisError: window=0: pass a whole number from 1
     """
     try:
         number = operator.index(value)  # type: ignore[arg-type]
@@ -35,12 +35,12 @@ def whole(name: str, value: object, *, least: int, most: int | None = INT32_MAX)
     if number is None or isinstance(value, bool) or number < least or (most is not None and number > most):
         above = most is not None and number is not None and number > most
         bound = f"from {least} to {most}" if above or most not in {None, INT32_MAX} else f"from {least}"
-        raise AnalysisError(f"{name}={value!r}: give a whole number {bound}")
+        raise AnalysisError(f"{name}={value!r}: pass a whole number {bound}")
     return number
 
 
 def wholes(name: str, values: object, *, least: int) -> NDArray[np.int64]:
-    """Give whole numbers, sorted, each once; raises `AnalysisError` when there is none or one is too small.
+    """Return whole numbers, sorted, each once; raises `AnalysisError` when there is none or one is too small.
 
     Examples
     --------
@@ -50,12 +50,12 @@ def wholes(name: str, values: object, *, least: int) -> NDArray[np.int64]:
     given = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
     found = sorted({whole(name, value, least=least) for value in given})
     if not found:
-        raise AnalysisError(f"{name}={values!r}: give at least one")
+        raise AnalysisError(f"{name}={values!r}: pass at least one")
     return np.array(found, np.int64)
 
 
 def number(name: str, value: object, *, above: float, below: float = math.inf) -> float:
-    """Give a finite number strictly between its bounds; raises `AnalysisError`.
+    """Return a finite number strictly between its bounds; raises `AnalysisError`.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def number(name: str, value: object, *, above: float, below: float = math.inf) -
     >>> number("target", float("nan"), above=0)
     Traceback (most recent call last):
     ...
-    replaylab.errors.AnalysisError: target=nan: give a number above 0
+    replaylab.errors.AnalysisError: target=nan: pass a number above 0
     """
     try:
         found = float(value)  # type: ignore[arg-type]
@@ -72,12 +72,12 @@ def number(name: str, value: object, *, above: float, below: float = math.inf) -
         found = math.nan
     if isinstance(value, bool) or not math.isfinite(found) or not above < found < below:
         bound = f"above {above:g}" if below == math.inf else f"between {above:g} and {below:g}"
-        raise AnalysisError(f"{name}={value!r}: give a number {bound}")
+        raise AnalysisError(f"{name}={value!r}: pass a number {bound}")
     return found
 
 
 def numbers(name: str, values: object, *, above: float, below: float = math.inf) -> list[float]:
-    """Give numbers as `number` does, in the order given; a lone one counts as a list; raises when there is none.
+    """Return numbers as `number` does, in the order given; a lone one counts as a list; raises when there is none.
 
     Examples
     --------
@@ -87,12 +87,12 @@ def numbers(name: str, values: object, *, above: float, below: float = math.inf)
     given = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
     found = [number(name, value, above=above, below=below) for value in given]
     if not found:
-        raise AnalysisError(f"{name}={values!r}: give at least one")
+        raise AnalysisError(f"{name}={values!r}: pass at least one")
     return found
 
 
 def money(name: str, value: object, *, above: int = 0) -> Decimal:
-    """Give an exact amount above a bound; a float is taken as the shortest text that it prints as.
+    """Return an exact amount above a bound; a float is taken as the shortest text that it prints as.
 
     Examples
     --------
@@ -101,19 +101,19 @@ def money(name: str, value: object, *, above: int = 0) -> Decimal:
     >>> money("stake", float("nan"))
     Traceback (most recent call last):
     ...
-    replaylab.errors.AnalysisError: stake=nan: give an amount above 0, as text or Decimal
+    replaylab.errors.AnalysisError: stake=nan: pass an amount above 0, as text or Decimal
     """
     try:
         found = Decimal(str(value))
     except InvalidOperation:
         found = Decimal("NaN")
     if isinstance(value, bool) or not found.is_finite() or found <= above:
-        raise AnalysisError(f"{name}={value!r}: give an amount above {above}, as text or Decimal")
+        raise AnalysisError(f"{name}={value!r}: pass an amount above {above}, as text or Decimal")
     return found
 
 
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
-    """Give a name that is among those known; raises `AnalysisError`.
+    """Return a name that is among those known; raises `AnalysisError`.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
 
 
 def some_games(paths: Paths) -> Paths:
-    """Give the games of paths that have a live tick; raises `AnalysisError` when there is none.
+    """Return the games of paths that have a live tick; raises `AnalysisError` when there is none.
 
     Examples
     --------

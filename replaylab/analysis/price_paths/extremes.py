@@ -46,7 +46,7 @@ class Extremes:
                 better(kept[level - 1, :size], kept[level - 1, half : half + size], out=kept[level, :size])
 
     def first_outside(self, first: Ints, last: Ints, low: Floats, high: Floats) -> Ints:
-        """Give the first row whose price is at most `low` or at least `high`; `last` + 1 where there is none."""
+        """Return the first row whose price is at most `low` or at least `high`; `last` + 1 where there is none."""
         row = first.copy()
         for level in range(self._levels - 1, -1, -1):
             inside = np.flatnonzero(row + (1 << level) - 1 <= last)
@@ -56,11 +56,11 @@ class Extremes:
         return row
 
     def highest(self, first: Ints, last: Ints) -> Floats:
-        """Give the highest price from `first` to `last`; -inf for a stretch without rows."""
+        """Return the highest price from `first` to `last`; -inf for a stretch without rows."""
         return self._over(self._highest, np.maximum, first, last, -np.inf)
 
     def lowest(self, first: Ints, last: Ints) -> Floats:
-        """Give the lowest price from `first` to `last`; inf for a stretch without rows."""
+        """Return the lowest price from `first` to `last`; inf for a stretch without rows."""
         return self._over(self._lowest, np.minimum, first, last, np.inf)
 
     @staticmethod

@@ -110,7 +110,7 @@ def games(source: Source, *, where: Selection | None = None, **conditions: Any) 
 
 
 def _table(source: Source) -> tuple[pa.Table, dict[str, str]]:
-    """Give the table of all games of a source, and what could not be read."""
+    """Return the table of all games of a source, and what could not be read."""
     if isinstance(source, Paths):
         return source.games, dict(source.left_out)
     if isinstance(source, list | tuple):
@@ -140,7 +140,8 @@ def split(
     by : {"game", "date"}
         ``game`` draws a part for each game, by its id and `seed`: a game stays in its part whatever else is recorded
         later, and the parts have about the shares asked for. ``date`` cuts in order of the start, earliest games first
-        into the first part: the way to see whether something lasts, and the only one when neighbours may hang together.
+        into the first part: the way to see whether something lasts, and the only one when consecutive games may depend
+        on each other.
     seed : int
         Another one draws other parts.
     where : Selection, optional
@@ -164,7 +165,7 @@ def split(
     [('train', 600), ('validation', 200), ('test', 200)]
     """
     if not isinstance(parts, Mapping):
-        raise AnalysisError(f"parts={parts!r}: give a mapping of names to shares, such as {dict(PARTS)}")
+        raise AnalysisError(f"parts={parts!r}: pass a mapping of names to shares, such as {dict(PARTS)}")
     shares = [number(f"parts[{name!r}]", share, above=0) for name, share in parts.items()]
     if not shares or abs(sum(shares) - 1) > 1e-9:
         raise AnalysisError(f"parts={dict(parts)}: the shares add up to {sum(shares):g}; they must add up to 1")
@@ -229,7 +230,7 @@ def bootstrap(
     half = number("confidence", confidence, above=0, below=1) / 2
     count = whole("resamples", resamples, least=2)
     if not callable(statistic):
-        raise AnalysisError(f"statistic={statistic!r} cannot be called; give a function of Paths")
+        raise AnalysisError(f"statistic={statistic!r} cannot be called; pass a function of Paths")
     found = some_games(paths(source, where=where))
     if found.n_games < 2:
         raise AnalysisError(f"games={found.n_games}: drawing games with replacement needs two of them")
@@ -252,9 +253,9 @@ def bootstrap(
 
 
 def _numbers(found: float | Mapping[str, float]) -> dict[str, float]:
-    """Give the numbers of a statistic by name."""
+    """Return the numbers of a statistic by name."""
     named = found if isinstance(found, Mapping) else {"value": found}
     try:
         return {str(name): float(value) for name, value in named.items()}
     except (TypeError, ValueError) as error:
-        raise AnalysisError(f"the statistic gave {found!r}; it must give a number, or numbers by name") from error
+        raise AnalysisError(f"the statistic returned {found!r}; it must return a number, or numbers by name") from error

@@ -1,4 +1,4 @@
-"""Live: the ticks of whole games that a question may see, as arrays, and decimals as their nearest doubles. Pure."""
+"""Live ticks of whole games as arrays, and decimals as their nearest doubles. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_RUG: Final = np.iinfo(np.int64).max
 
 
 def live_ticks(table: pa.Table, rug_tick: Ints) -> Ticks:
-    """Give where each game starts, and ticks and prices of its live rows before the rug: each tick once, in order.
+    """Return where each game starts, and ticks and prices of its live rows before the rug: each tick once, in order.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def live_ticks(table: pa.Table, rug_tick: Ints) -> Ticks:
 
 
 def no_ticks() -> Ticks:
-    """Give what `live_ticks` gives of no game."""
+    """Return the result of `live_ticks` for no game."""
     return np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0)
 
 
 def nearest_doubles(prices: pa.Array | pa.ChunkedArray) -> Floats:
-    """Give decimals as the doubles nearest to them, NaN for null; Arrow's own cast is often one bit off.
+    """Return decimals as the doubles nearest to them, NaN for null; Arrow's own cast is often one bit off.
 
     Examples
     --------

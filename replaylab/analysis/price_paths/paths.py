@@ -110,7 +110,7 @@ class Paths:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def of(self, game: int) -> tuple[NDArray[np.int32], Floats]:
-        """Give ticks and prices of one game, by its number from 0 (or from the end, below 0); both are views."""
+        """Return ticks and prices of one game, by its number from 0 (or from the end, below 0); both are views."""
         game = range(len(self))[game]
         first, last = self.start[game], self.start[game + 1]
         return self.tick[first:last], self.price[first:last]
@@ -119,13 +119,13 @@ class Paths:
         return (self.of(game) for game in range(len(self)))
 
     def select(self, mask: NDArray[np.bool_]) -> Paths:
-        """Give only the games where `mask` (one flag a game) is true."""
+        """Return only the games where `mask` (one flag a game) is true."""
         if len(mask) != len(self):
-            raise AnalysisError(f"{len(mask)} flags for {len(self)} games: give one flag a game")
+            raise AnalysisError(f"{len(mask)} flags for {len(self)} games: pass one flag a game")
         return self if mask.all() else self.take(np.flatnonzero(mask))
 
     def take(self, games: NDArray[np.integer[Any]]) -> Paths:
-        """Give games by their numbers from 0, in that order; a game may come more than once, as bootstraps need."""
+        """Return games by their numbers from 0, in that order; a game may come more than once, as bootstraps need."""
         lengths = self.lengths[games]
         start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         rows = np.arange(start[-1]) + np.repeat(self.start[:-1][games] - start[:-1], lengths)
@@ -141,7 +141,7 @@ class Paths:
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Paths:
-        """Give the paths of whole games out of their stored rows, in the order received; pure.
+        """Return the paths of whole games out of their stored rows, in the order received; pure.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class Paths:
 
     @classmethod
     def of_arrays(cls, prices: Floats, starts: Ints, rug_ticks: Ints) -> Paths:
-        """Give the paths of simulated complete games, as `replaylab.simulation.bulk.price_arrays` draws them.
+        """Return the paths of simulated complete games, as `replaylab.simulation.bulk.price_arrays` draws them.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ def paths(source: Source, *, where: Selection | None = None) -> Paths:
         return _of_store(source, where)
     listed: object = source
     if not isinstance(listed, list | tuple) or not all(isinstance(one, Segment) for one in listed):
-        raise AnalysisError(f"{source!r} cannot be analysed; give a Store, its path, Paths, or a list of its segments")
+        raise AnalysisError(f"{source!r} cannot be analysed; pass a Store, its path, Paths, or a list of its segments")
     return _of_segments(listed, where)
 
 

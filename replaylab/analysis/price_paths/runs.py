@@ -43,7 +43,7 @@ class Runs:
 
     @classmethod
     def of(cls, known: Paths) -> Runs:
-        """Give the runs of paths."""
+        """Return the runs of paths."""
         rows = np.arange(known.n_ticks)
         broken = np.ones(known.n_ticks, np.bool_)
         unpriced = np.isnan(known.price)

@@ -1,4 +1,4 @@
-"""Selection: which games a question is about; whole games only, never single ticks. Pure."""
+"""Selection of games by their summaries; whole games only, never single ticks. Pure."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Selection:
         object.__setattr__(self, "start", _moment("start", self.start))
         object.__setattr__(self, "end", _moment("end", self.end))
         if self.start is not None and self.end is not None and self.start >= self.end:  # type: ignore[operator]
-            raise AnalysisError(f"start={self.start}, end={self.end}: no game is between; give an end after the start")
+            raise AnalysisError(f"start={self.start}, end={self.end}: no game is between; pass an end after the start")
         object.__setattr__(self, "ids", _names(self.ids))
         for name in _FLAGS:
             if getattr(self, name) not in (None, True, False):
@@ -88,12 +88,12 @@ class Selection:
             object.__setattr__(self, name, _count(name, getattr(self, name)))
 
     def mask(self, games: pa.Table) -> NDArray[np.bool_]:
-        """Tell which games are in it.
+        """Return which games are in it, one flag a game.
 
         Parameters
         ----------
         games : Table
-            One row a game, as `Store.games_table` gives.
+            One row a game, as returned by `Store.games_table`.
 
         Returns
         -------
@@ -118,23 +118,23 @@ class Selection:
         return kept
 
     def of(self, games: pa.Table) -> pa.Table:
-        """Give the rows of the games that are in it."""
+        """Return the rows of the games that are in it."""
         return games.filter(column(self.mask(games)))
 
 
 def checked(where: object) -> Selection | None:
-    """Give what was handed over as `where`, when it is a `Selection` or None; raises `AnalysisError`.
+    """Return `where` if it is a `Selection` or None; raises `AnalysisError` otherwise.
 
     Examples
     --------
     >>> checked({"complete": True})
     Traceback (most recent call last):
     ...
-    replaylab.errors.AnalysisError: where={'complete': True}: give a Selection, such as Selection(complete=True)
+    replaylab.errors.AnalysisError: where={'complete': True}: pass a Selection, such as Selection(complete=True)
     """
     if where is None or isinstance(where, Selection):
         return where
-    raise AnalysisError(f"where={where!r}: give a Selection, such as Selection(complete=True)")
+    raise AnalysisError(f"where={where!r}: pass a Selection, such as Selection(complete=True)")
 
 
 def _names(ids: object) -> frozenset[str] | None:
@@ -143,7 +143,7 @@ def _names(ids: object) -> frozenset[str] | None:
     found: list[Any] = [ids] if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
     for one in found:
         if not isinstance(one, str):
-            raise AnalysisError(f"ids={ids!r}: {one!r} is no id; give texts")
+            raise AnalysisError(f"ids={ids!r}: {one!r} is no id; pass texts")
     return frozenset(found)
 
 
@@ -164,10 +164,10 @@ def _flags(found: NDArray[np.bool_], wanted: bool | None) -> NDArray[np.bool_]: 
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
-    """Give a bound as a time in UTC; a date alone is its midnight."""
+    """Return a bound as a time in UTC; a date alone is its midnight."""
     if value is None:
         return None
     try:
         return parse_time(f"{value}T00:00" if isinstance(value, str) and _DATE.fullmatch(value) else value, name)
     except TickError as error:
-        raise AnalysisError(f"{error}; give a date or a time such as 2031-01-02T03:04:05") from None
+        raise AnalysisError(f"{error}; pass a date or a time such as 2031-01-02T03:04:05") from None

@@ -1,4 +1,4 @@
-"""Spells: the stretches of each game that were watched without a break, which is all that says when games end. Pure.
+"""Spells: the intervals of each game that were watched without a break, and the Kaplan-Meier curve from them. Pure.
 
 A spell begins at a live tick and runs as long as every next tick was received; it ends in the rug, in a gap or at the
 end of the record. A game that is joined late, or that has a gap, enters late: what it did unseen says nothing, neither
@@ -36,7 +36,7 @@ class Spells:
 
     @classmethod
     def of(cls, paths: Paths) -> Spells:
-        """Give the spells of games; a live tick that nothing is known to follow is in none."""
+        """Return the spells of games; a live tick that nothing is known to follow is in none."""
         tick = paths.tick.astype(np.int64)
         first = np.ones(len(tick), np.bool_)
         first[1:] = np.diff(tick) != 1
@@ -50,7 +50,7 @@ class Spells:
         return cls(tick[begins][kept], ends[kept], rugged[kept], game[kept])
 
     def since(self, begin: int) -> Spells:
-        """Give what is left of the spells from a tick on."""
+        """Return what is left of the spells from a tick on."""
         kept = self.exit > begin
         return Spells(np.maximum(self.entry, begin)[kept], self.exit[kept], self.rugged[kept], self.game[kept])
 
@@ -77,7 +77,7 @@ class Curve(NamedTuple):
 
 
 def kaplan_meier(spells: Spells, begin: int = 0) -> Curve:
-    """Give the share of games alive at `begin` that are alive after each later tick, by the product-limit estimator.
+    """Return the share of games alive at `begin` that are alive after each later tick: the Kaplan-Meier estimate.
 
     NaN from the first tick on into which no game was watched. `trials` is the number of games, all watched from the
     beginning to the end, that would give the same standard error; where that is 0 or unknown, as before the first rug
@@ -92,7 +92,8 @@ def kaplan_meier(spells: Spells, begin: int = 0) -> Curve:
     left = spells.since(begin)
     at_risk, rugs = left.at_risk()[begin:], left.rugs()[begin:]
     at_risk, rugs = (at_risk, rugs) if len(at_risk) else (np.zeros(1, np.int64), np.zeros(1, np.int64))
-    survival, error = _product_limit(left, begin, len(at_risk))
+    survival, spread = product_limit(at_risk, rugs)
+    error = survival * np.sqrt(spread)
     seen = np.concatenate([[True], np.cumprod(at_risk[1:] > 0).astype(np.bool_)])
     survival, error = np.where(seen, survival, np.nan), np.where(seen, error, np.nan)
     least = np.minimum.accumulate(np.concatenate([at_risk[1:2], at_risk[1:]])) if len(at_risk) > 1 else at_risk
@@ -102,23 +103,26 @@ def kaplan_meier(spells: Spells, begin: int = 0) -> Curve:
     return Curve(begin + np.arange(len(at_risk)), at_risk, rugs, survival, error, trials)
 
 
-def _product_limit(spells: Spells, begin: int, size: int) -> tuple[Floats, Floats]:
-    """Give survival and standard error after each tick from `begin` on."""
-    survival, error = np.ones(size), np.zeros(size)
-    if not spells.rugged.any():
-        return survival, error
-    from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-untyped]
+def product_limit(at_risk: Ints, rugs: Ints) -> tuple[Floats, Floats]:
+    """Return survival and Greenwood's sum after each step, from the number at risk and the rugs at it; the last axis.
 
-    with np.errstate(divide="ignore", invalid="ignore"):  # of the last game at risk
-        found = SurvfuncRight(spells.exit, spells.rugged.astype(np.int64), entry=spells.entry)
-    place = np.searchsorted(found.surv_times, begin + np.arange(size), side="right") - 1
-    later = place >= 0
-    survival[later], error[later] = found.surv_prob[place[later]], found.surv_prob_se[place[later]]
-    return survival, error
+    Greenwood's sum is that of d / (n (n - d)); its product with the squared survival is the variance of the survival.
+    A step at which all that are left rug adds nothing to it, and one without a game at risk changes neither.
+
+    Examples
+    --------
+    >>> survival, spread = product_limit(np.array([4, 2]), np.array([2, 1]))
+    >>> survival.tolist(), spread.tolist()
+    ([0.5, 0.25], [0.25, 0.75])
+    """
+    died = np.divide(rugs, at_risk, out=np.zeros(at_risk.shape), where=at_risk > 0)
+    left = at_risk * (at_risk - rugs)
+    terms = np.divide(rugs, left, out=np.zeros(at_risk.shape), where=left > 0)
+    return np.cumprod(1 - died, axis=-1), np.cumsum(terms, axis=-1)
 
 
 def rugs_between(curve: Curve, begin: int, end: int | None = None) -> tuple[float, float]:
-    """Give the share of games that rug after tick `begin` and up to `end` (or ever), and the trials behind it.
+    """Return the share of games that rug after tick `begin` and up to `end` (or ever), and the trials behind it.
 
     NaN and 0 where the record does not reach so far.
 
@@ -143,7 +147,7 @@ def rugs_between(curve: Curve, begin: int, end: int | None = None) -> tuple[floa
 
 
 def _alive_after(curve: Curve, tick: int) -> tuple[float, float]:
-    """Give survival and standard error after a tick, also where nobody is left; NaN where nobody was watched."""
+    """Return survival and standard error after a tick, also where no game is left; NaN where none was watched."""
     place = tick - int(curve.tick[0])
     if place < len(curve.tick):
         return float(curve.survival[place]), float(curve.standard_error[place])

@@ -11,7 +11,7 @@ from replaylab.analysis.price_paths.arguments import some_games, wholes
 from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier, rugs_between
-from replaylab.analysis.questions.hazard import about
+from replaylab.analysis.questions.hazard import result_attrs
 from replaylab.analysis.questions.interval import wilson
 from replaylab.simulation.process import RUG_PROBABILITY
 
@@ -79,5 +79,5 @@ def duration_hist(
             "theory": alive - np.append(alive[1:], 0.0),
         }
     )
-    frame.attrs = about(found, confidence)
+    frame.attrs = result_attrs(found, confidence)
     return frame

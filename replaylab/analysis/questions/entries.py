@@ -1,6 +1,6 @@
-"""Entries: what became of buying at a tick or a price, and leaving at a target, a stop, after a time, or with the rug.
+"""Entries: outcomes of buying at a tick or a price and selling at a target, a stop, after a time, or at the rug.
 
-The rug counts: an entry that is still open when it comes is a loss. What a record does not tell is counted as `cut`.
+The rug counts: an entry that is still open when it comes is a loss. An outcome that was not recorded is `cut`.
 Shares and means are of the entries whose outcome is known, so a share may be off by at most cut / n_ticks; intervals
 draw whole games, as ticks of a game are no repetitions of each other. See `trades` for the rules of a sale.
 """
@@ -125,8 +125,8 @@ def entry_study(
 ) -> EntryStudy:
     """Outcomes of a plan over games, with the rug counted and the number of games behind the number of entries.
 
-    It tells what would have been paid for by the recorded prices, without fees, delay, or the effect of the purchase
-    itself. Many plans tried on the same games make the best of them look better than it is.
+    Results are at recorded prices, without fees, delay, or the effect of the purchase itself. Many plans tried on the
+    same games make the best of them look better than it is.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Features: what the path of a game looks like up to a tick; never the rug row, never the future.
+"""Features of the path of a game up to a tick; never of the rug row, never of later ticks.
 
 Each value at tick t is a function of live prices up to t, computed by the same arithmetic in the same order for one
 game as for many, so that a model trained on a store and asked in a replay, or on a live feed, sees equal numbers to the

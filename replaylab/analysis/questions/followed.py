@@ -1,4 +1,4 @@
-"""Followed: what became of games after a tick, where some records end too early to tell. Pure."""
+"""Outcomes of games 1, 2, ... ticks after a tick at which they were seen live; some records end before. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.paths import Paths
+from replaylab.analysis.price_paths.spells import product_limit
 from replaylab.analysis.questions.interval import wilson
 
 Ints = NDArray[np.int64]
 
 
 class Followed:
-    """Games seen live at each of some ticks, and what became of them 1, 2, ... ticks later.
+    """Games seen live at each of some ticks, with their rugs and cuts 1, 2, ... ticks later.
 
     Parameters
     ----------
@@ -49,14 +50,11 @@ class Followed:
         self.cut = ends.cumsum(axis=1)[:, :-1]  # ends after exactly d ticks: alive then, so not cut for a window of d
         at_risk = self.games[:, None] - self.wins[:, :-1] - self.cut[:, :-1]
         rugs = rugs[:, 1:-1]
-        share = np.divide(rugs, at_risk, out=np.zeros(rugs.shape), where=at_risk > 0)
-        self.alive = np.cumprod(1 - share, axis=1)
-        spread = at_risk * (at_risk - rugs)
-        self.greenwood = np.cumsum(np.divide(rugs, spread, out=np.zeros(rugs.shape), where=spread > 0), axis=1)
+        self.alive, self.greenwood = product_limit(at_risk, rugs)
         self.followed = at_risk > 0
 
     def columns(self, windows: Ints, confidence: float) -> dict[str, Any]:
-        """Give counts and rates, tick after tick, each for all windows."""
+        """Return counts and rates, tick after tick, each for all windows."""
         wins = self.wins[:, windows]
         cut = self.cut[:, windows - 1]
         games = np.repeat(self.games[:, None], len(windows), axis=1)

@@ -1,4 +1,4 @@
-"""Hazard: how dangerous the next ticks of a live game are, by its age; from all games, however they were watched."""
+"""Hazard of a rug at the next ticks of a live game, by age; from all games, also those watched in part."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def hazard(
             "theory": RUG_PROBABILITY,
         }
     )
-    frame.attrs = about(found, confidence)
+    frame.attrs = result_attrs(found, confidence)
     return frame
 
 
@@ -137,12 +137,12 @@ def p_rug_within(
     frame = pd.DataFrame(rows)
     low, high = wilson(frame["p"], frame.pop("trials"), confidence=confidence)
     frame = frame.assign(low=low, high=high, theory=1 - (1 - RUG_PROBABILITY) ** wide)
-    frame.attrs = about(found, confidence)
+    frame.attrs = result_attrs(found, confidence)
     return frame
 
 
 def _from_age(found: Paths, spells: Spells, age: int, window: int) -> dict[str, float]:
-    """Give one row of `p_rug_within`."""
+    """Return one row of `p_rug_within`."""
     curve = kaplan_meier(spells, age)
     dead, trials = rugs_between(curve, age, age + window)
     alive = np.unique(found.game_of_tick[found.tick == age])
@@ -154,8 +154,8 @@ def _from_age(found: Paths, spells: Spells, age: int, window: int) -> dict[str, 
     return {"tick": age, "window": window, **counts, "p": dead, "trials": trials}
 
 
-def about(found: Paths, confidence: float) -> dict[Hashable | None, Any]:
-    """Give what the attributes of every result say."""
+def result_attrs(found: Paths, confidence: float) -> dict[Hashable | None, Any]:
+    """Return the attributes of every result: games, ticks, confidence, unreadable segments."""
     return {
         "n_games": found.n_games,
         "n_ticks": found.n_ticks,

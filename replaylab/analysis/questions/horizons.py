@@ -1,4 +1,4 @@
-"""Horizons: the mean result of holding for some ticks from any live tick, and how far prices go meanwhile.
+"""Horizons: mean result of holding for some ticks from any live tick, and the excursions meanwhile.
 
 This is the honest base line of every plan: each window counts, also one that the rug ends, and windows of one game are
 no repetitions of each other, so intervals draw whole games. Leaving out windows that hit the rug turns a small loss
@@ -190,7 +190,7 @@ def _entered(known: Paths, between: tuple[float, float] | None) -> NDArray[np.in
     if between is None:
         return np.flatnonzero(known.price > 0)
     if len(between) != 2:
-        raise AnalysisError(f"between={between!r}: give two prices, the least and the one below which they are")
+        raise AnalysisError(f"between={between!r}: pass two prices, the least and the one below which they are")
     least = number("between[0]", between[0], above=-1)
     below = number("between[1]", between[1], above=max(least, 0))
     rows = np.flatnonzero((known.price >= least) & (known.price < below) & (known.price > 0))

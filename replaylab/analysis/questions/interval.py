@@ -1,4 +1,4 @@
-"""Interval: how far an estimate may be off; Wilson's for shares of games, the bootstrap by game for all else. Pure."""
+"""Confidence intervals: Wilson's for shares of games, the bootstrap by game for all else. Pure."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def ratio_by_game(
     if whole("resamples", resamples, least=0) == 0:
         return np.full(columns, np.nan), np.full(columns, np.nan)
     if games < 2:
-        raise AnalysisError(f"games={games}: an interval by drawing games needs two; give resamples=0 for none")
+        raise AnalysisError(f"games={games}: an interval by drawing games needs two; pass resamples=0 for none")
     rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     both = np.concatenate([above, below], axis=1)
     sums = np.empty((resamples, 2 * columns))

@@ -1,4 +1,4 @@
-"""Neighbours: whether a game says anything about the next one; only games between which no other can have been."""
+"""Dependence between consecutive games; only pairs with too little time between them for another game."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def sequence_study(
     confidence: float = 0.95,
     where: Selection | None = None,
 ) -> SequenceStudy:
-    """Whether lives and peaks of neighbouring games hang together, and what follows a high game.
+    """Correlation of lifetimes and peaks of neighbouring games, and what follows a high game.
 
     Neighbours are a game whose rug was seen and the next one that was recorded, when too little time lies between them
     for another game: its countdown alone takes 15 s. Games next to each other in a list are not neighbours: recorders
@@ -89,7 +89,7 @@ def sequence_study(
         Longest time between neighbours, below 15 s.
     confidence, where
         See `replaylab.analysis.survival`. A condition in `where` that takes games out leaves fewer pairs, never new
-        ones: time tells who is next to whom.
+        ones: neighbours are decided by time.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def sequence_study(
 
 
 def _neighbours(found: Paths, longest: float) -> tuple[Ints, Ints, Floats]:
-    """Give the numbers of games that follow each other, and the seconds between them."""
+    """Return the numbers of consecutive games, and the seconds between them."""
     start, end = (as_numpy(found.games.column(name).cast(pa.int64()), null=_UNKNOWN) for name in ("start", "end"))
     order = np.argsort(start, kind="stable")
     first, second = order[:-1], order[1:]

@@ -1,4 +1,4 @@
-"""Odds: what a bet is worth that pays a total return with some chance. Pure.
+"""Odds: expected value, break-even and Kelly share of a bet that pays a total return. Pure.
 
 A payout is a **total return**: a bet of 1 that pays 5 gives back 5 and the stake is among them, so that the profit is 4
 and a bet breaks even when one in five is won (20 %). Reading 5 as a profit gives 16.67 %: a losing bet looks good.

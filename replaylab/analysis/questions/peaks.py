@@ -1,4 +1,4 @@
-"""Peaks: how high games go before they rug, told from all games that were watched from their beginning."""
+"""Peaks: how high games go before they rug, from all games that were watched from tick 0."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from replaylab.analysis.price_paths.live import Floats, Ints
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells
-from replaylab.analysis.questions.hazard import about
+from replaylab.analysis.questions.hazard import result_attrs
 from replaylab.analysis.questions.interval import wilson
 from replaylab.columns import as_numpy
 
@@ -85,7 +85,7 @@ def peak_table(
     frame.insert(3, "high", high)
     if beside is not None:
         frame["beside"] = peak_table(beside, at=multiples, where=where)["reached"]
-    frame.attrs = about(found, confidence)
+    frame.attrs = result_attrs(found, confidence)
     return frame
 
 
@@ -133,12 +133,12 @@ def peak_quantiles(
             row[name] = _highest_reached(watched, prices, 1 - share, bound, confidence)
         rows.append({**row, "n_games": len(watched.exit)})
     frame = pd.DataFrame(rows)
-    frame.attrs = about(found, confidence)
+    frame.attrs = result_attrs(found, confidence)
     return frame
 
 
 def _highest_reached(watched: _Watched, prices: Floats, share: float, bound: int, confidence: float) -> float:
-    """Give the highest price that at least `share` of the games reach; by bisection, as fewer reach a higher one."""
+    """Return the highest price that at least `share` of the games reach; by bisection, as fewer reach a higher one."""
     first, last = 0, len(prices)
     while first < last:
         middle = (first + last) // 2
@@ -152,7 +152,7 @@ def _highest_reached(watched: _Watched, prices: Floats, share: float, bound: int
 
 
 def _highest(found: Paths) -> Floats:
-    """Give the highest live price of each game that has a tick."""
+    """Return the highest live price of each game that has a tick."""
     starts = found.start[:-1][found.lengths > 0]
     return np.asarray(np.fmax.reduceat(found.price, starts)) if len(starts) else np.zeros(0)
 
@@ -160,7 +160,7 @@ def _highest(found: Paths) -> Floats:
 class _Watched(NamedTuple):
     """Games watched from tick 0: to which tick without a gap, whether that was the rug, and each new high on the way.
 
-    `start` tells where the highs of each game begin, `tick` and `price` are those of all games, one after another.
+    `start` is where the highs of each game begin; `tick` and `price` are those of all games, one after another.
     """
 
     exit: Ints
@@ -192,7 +192,7 @@ class _Watched(NamedTuple):
         return self.price[self.start[1:] - 1]
 
     def _touch(self, multiple: float) -> Ints:
-        """Give the tick at which each game first has a price, `_NEVER` where it has not while watched."""
+        """Return the tick at which each game first has a price, `_NEVER` where it has not while watched."""
         places = np.flatnonzero(self.price >= multiple)
         first = np.append(places, len(self.price))[np.searchsorted(places, self.start[:-1])]
         return np.where(first < self.start[1:], np.append(self.tick, 0)[first], _NEVER)
@@ -202,7 +202,7 @@ class _Watched(NamedTuple):
         return int((self._touch(multiple) < _NEVER).sum())
 
     def share(self, multiple: float) -> tuple[float, float]:
-        """Give the chance to reach a multiple before the rug, and the trials behind it; Aalen-Johansen."""
+        """Return the chance to reach a multiple before the rug, and the trials behind it; Aalen-Johansen."""
         if not len(self.exit):
             return float("nan"), 0.0
         touch = self._touch(multiple)
@@ -216,7 +216,7 @@ class _Watched(NamedTuple):
 
 
 def _incidence(at_risk: Ints, reached: Ints, rugs: Ints) -> tuple[float, float]:
-    """Give the Aalen-Johansen estimate of one of two ways to end, and the trials of the same variance."""
+    """Return the Aalen-Johansen estimate of one of two ways to end, and the trials of the same variance."""
     out = reached + rugs
     alive = np.cumprod(1 - out / at_risk)
     before = np.concatenate([[1.0], alive[:-1]])

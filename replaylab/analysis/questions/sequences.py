@@ -93,7 +93,7 @@ def martingale(base: object, *, bets: int, factor: object = 2, max_stake: object
     return tuple(found)
 
 
-def bet_sequence(  # noqa: PLR0913 each is a choice of whoever asks
+def bet_sequence(  # noqa: PLR0913 each is a choice of the caller
     source: Source,
     *,
     stakes: object,

@@ -1,8 +1,8 @@
-"""Survival: how long games live, told from all games: those joined late, those with gaps, those cut off alive.
+"""Survival: how long games live, from all games: also those joined late, with gaps, or cut off alive.
 
 R is the tick of the rug. A mean over the games whose rug was seen is too small, since long games are cut more often;
 the share of games that live on is therefore estimated tick by tick, among the games that were being watched into it
-(Kaplan-Meier with late entry and right censoring). Unbiased as long as what cuts a record knows nothing of the rug.
+(Kaplan-Meier with late entry and right censoring). Unbiased as long as the cause of a cut is independent of the rug.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Survival:
         return pd.DataFrame({"share": asked, **found, "theory": theory, "n_games": self.n_games})
 
     def _first_below(self, column: str, share: float) -> float:
-        """Give the first tick at which a column of the curve is at most `share`."""
+        """Return the first tick at which a column of the curve is at most `share`."""
         below = np.flatnonzero(self.curve[column].to_numpy() <= share + 1e-12)
         return float(below[0]) if len(below) else math.nan
 
@@ -107,7 +107,7 @@ class Survival:
 
         asked = wholes("ticks", ticks, least=0)
         last = self.curve.iloc[-1]
-        reach = asked if last["survival"] > 0 else np.minimum(asked, int(last["tick"]))  # nobody is left to rug later
+        reach = asked if last["survival"] > 0 else np.minimum(asked, int(last["tick"]))  # no game is left to rug later
         rows = self.curve.set_index("tick").reindex(reach)
         columns = {"rugged": "survival", "low": "high", "high": "low"}
         found: dict[str, Any] = {name: 1 - rows[column].to_numpy() for name, column in columns.items()}
@@ -136,11 +136,11 @@ class Survival:
 
 
 def _restricted_mean(curve: pd.DataFrame, limit: int) -> tuple[float, float]:
-    """Give the area under the curve up to a tick, and its standard error by Greenwood's sum."""
+    """Return the area under the curve up to a tick, and its standard error by Greenwood's sum."""
     alive = curve["survival"].to_numpy()
     if len(alive) < limit and alive[-1] != 0:
         return math.nan, math.nan
-    alive = alive[:limit]  # beyond the end of the curve it is 0: nobody is left
+    alive = alive[:limit]  # beyond the end of the curve it is 0: no game is left
     rugs, at_risk = (curve[name].to_numpy()[:limit] for name in ("rugs", "at_risk"))
     after = np.cumsum(alive[::-1])[::-1][: len(rugs)]
     spread = rugs > 0

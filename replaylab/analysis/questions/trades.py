@@ -62,7 +62,7 @@ class EntryPlan:
     >>> EntryPlan(at_price=25, target=-0.1)
     Traceback (most recent call last):
     ...
-    replaylab.errors.AnalysisError: target=-0.1: give a number above 0
+    replaylab.errors.AnalysisError: target=-0.1: pass a number above 0
     """
 
     at_tick: int | None = None
@@ -76,13 +76,13 @@ class EntryPlan:
 
     def __post_init__(self) -> None:
         if self.at_tick is not None and self.at_price is not None:
-            raise AnalysisError(f"at_tick={self.at_tick}, at_price={self.at_price}: give one of them")
+            raise AnalysisError(f"at_tick={self.at_tick}, at_price={self.at_price}: pass one of them")
         if self.at_tick is None and self.at_price is None and one_of("per", self.per, ("game", "tick")) == "game":
             raise AnalysisError(
                 "at_tick=None, at_price=None: say where a game is entered, or per='tick' for every tick"
             )
         if self.target is None and self.stop is None and self.hold is None:
-            raise AnalysisError("target=None, stop=None, hold=None: give at least one way out but the rug")
+            raise AnalysisError("target=None, stop=None, hold=None: pass at least one way out but the rug")
         for name, least in (("at_tick", 0), ("hold", 1)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, whole(name, getattr(self, name), least=least))
@@ -94,7 +94,7 @@ class EntryPlan:
         one_of("rug", self.rug, ("recorded", "total"))
 
     def entries(self, known: Paths) -> Ints:
-        """Give the rows of `known` at which it buys, in order."""
+        """Return the rows of `known` at which it buys, in order."""
         priced = known.price > 0  # nothing can be bought for nothing
         if self.at_tick is not None:
             rows = np.flatnonzero(priced & (known.tick == self.at_tick))
@@ -145,7 +145,7 @@ def trades(known: Paths, plan: EntryPlan, *, empty: bool = False) -> Trades:
     [0, 0, 817, 183, 0]
     """
     if not isinstance(plan, EntryPlan):
-        raise AnalysisError(f"plan={plan!r}: give an EntryPlan, such as EntryPlan(at_tick=0, hold=40)")
+        raise AnalysisError(f"plan={plan!r}: pass an EntryPlan, such as EntryPlan(at_tick=0, hold=40)")
     rows, runs = plan.entries(known), Runs.of(known)
     if not len(rows) and not empty:
         asked = "at_price" if plan.at_price is not None else "at_tick"
@@ -157,7 +157,7 @@ def trades(known: Paths, plan: EntryPlan, *, empty: bool = False) -> Trades:
 
 
 def _chunks(known: Paths, rows: Ints) -> Iterator[tuple[slice, int, int]]:
-    """Give parts of the entries, and the rows of the whole games that they lie in."""
+    """Return parts of the entries, and the rows of the whole games that they lie in."""
     begin = 0
     while begin < known.n_ticks:
         game = int(np.searchsorted(known.start, begin + _CHUNK, side="right")) - 1

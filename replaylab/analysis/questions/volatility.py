@@ -70,7 +70,7 @@ def volatility_by_price(
     known = some_games(paths(source, where=where))
     begins = np.array(numbers("edges", edges, above=-1))
     if (np.diff(begins) <= 0).any():
-        raise AnalysisError(f"edges={edges!r}: give prices, each above the one before")
+        raise AnalysisError(f"edges={edges!r}: pass prices, each above the one before")
     before = lagged(known.price, 1, np.arange(known.n_ticks) - Runs.of(known).first)
     rows = np.flatnonzero(before > 0)
     size = np.abs(known.price[rows] / before[rows] - 1)

@@ -1,1 +1,1 @@
-"""Simulated games as price paths, watched whole or in part: what estimators are checked against."""
+"""Simulated games as price paths, whole or as a recorder sees them; estimators are checked against them."""

@@ -1,4 +1,4 @@
-"""Simulated: the games table of complete games that were drawn as arrays and never stored. Pure."""
+"""Games table of complete simulated games, which are arrays and never stored. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IDLE_US: Final = 15_000_000
 
 
 def games_of_arrays(live: NDArray[np.float64], start: NDArray[np.int64], rug_price: NDArray[np.float64]) -> pa.Table:
-    """Give one row a game: every tick from 0 to R-1 is there, and R is the number of them.
+    """Return one row a game: every tick from 0 to R-1 is there, and R is the number of them.
 
     Parameters
     ----------

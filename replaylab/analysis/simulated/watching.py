@@ -1,4 +1,4 @@
-"""Watching: simulated games as a recorder sees them, joined late, cut off, with gaps; to try estimators on. Pure."""
+"""Simulated games as a recorder sees them: joined late, cut off, with gaps; to test estimators. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def watched(
     """What is seen of complete games that are joined late, cut off alive and have gaps, as recorders leave them.
 
     By default every second game is joined at a tick up to 300, every second one watched for 300 ticks on average, and
-    one in five has a gap of ten ticks; all by dice that know nothing of the game. An estimator that gives the same for
-    what is left as for the whole games is not misled by how games are recorded.
+    one in five has a gap of ten ticks; all independent of the game. An estimator with the same
+    result for what is left as for the whole games is not biased by how games are recorded.
 
     Parameters
     ----------
     drawn : Paths
-        Complete games, as `Paths.of_arrays` gives them.
+        Complete games, as returned by `Paths.of_arrays`.
     seed : int
         The same seed cuts the same.
     entries, lengths : int64 arrays, one a game, optional

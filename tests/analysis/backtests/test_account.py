@@ -20,7 +20,7 @@ ONE = Decimal(1)
 
 
 def account(**rules: Any) -> Account:
-    """Give an account that has begun a game."""
+    """Return an account that has begun a game."""
     made = Account(Rules(**{**LIMITS, "balance": 1, **rules}))
     made.open("g")
     return made
@@ -370,5 +370,5 @@ def test_sums_are_exact_whatever_the_digits(stakes: list[Decimal], price: Decima
 @pytest.mark.parametrize("rules", [{"balance": 1}, 1, None])
 def test_rules_of_another_type_are_refused(rules: Any) -> None:
     """What is no `Rules` is an error that says what to give."""
-    with pytest.raises(AnalysisError, match="give `Rules`"):
+    with pytest.raises(AnalysisError, match="pass `Rules`"):
         Account(rules)

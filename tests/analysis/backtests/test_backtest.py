@@ -66,7 +66,7 @@ def buy_and_hold(tape: Tape, account: Account) -> Order | None:
 
 
 def at(orders: dict[int, Any]) -> Any:
-    """Give the strategy that has these orders at these ticks."""
+    """Return the strategy that has these orders at these ticks."""
     return lambda tape, _account: orders.get(tape.now)
 
 

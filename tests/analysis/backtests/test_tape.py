@@ -17,7 +17,7 @@ EXACT = Context(prec=60)
 
 
 def printed(count: int) -> Tape:
-    """Give a tape with that many ticks."""
+    """Return a tape with that many ticks."""
     tape = Tape("g")
     for number in range(count):
         tape.push(number, 1 + number / 8)

@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
 
 
 def ticks_of(game: rl.Game) -> list[Tick]:
-    """Give the rows of a game as they came from the server; rows without a price carried none."""
+    """Return the rows of a game as they came from the server; rows without a price carried none."""
     names = ("game_id", "tick", "timestamp", "price", "active", "rugged")
     rows = game.ticks().select([*names, "recorded_phase"]).to_pylist()
     return [
@@ -92,7 +92,7 @@ def test_live_stream_trades_as_the_backtest(store: rl.Store) -> None:
 
 
 def played(folder: Path, lines: list[bytes], strategy: Any, **options: Any) -> tuple[Trader, rl.ReplayEngine]:
-    """Give a trader that follows an engine with one stored game, and the engine."""
+    """Return a trader that follows an engine with one stored game, and the engine."""
     (folder / "game.jsonl").write_bytes(b"".join(lines))
     quiet(folder / "game.jsonl", folder / "store")
     trader = Trader(strategy, RULES, **options)
@@ -192,13 +192,13 @@ def test_looking_ahead_in_a_replay_is_told(tmp_path: Path) -> None:
         return None
 
     trader, engine = played(tmp_path, game_lines(GAME, 9), peek)
-    told: list[Any] = []
+    failures: list[Any] = []
     with engine:
-        engine.on("error", told.append)
+        engine.on("error", failures.append)
         engine.run()
     assert asked == [0]
-    assert len(told) == 1
-    assert isinstance(told[0].error, rl.errors.LookAhead)
+    assert len(failures) == 1
+    assert isinstance(failures[0].error, rl.errors.LookAhead)
     assert trader.played.ticks == [9]
 
 

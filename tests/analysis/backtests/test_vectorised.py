@@ -37,7 +37,7 @@ def run(source: Any, strategy: Any, **options: Any) -> Backtest:
 
 
 def first_of_game(paths: Paths, flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Give the first row of each game where a flag is set."""
+    """Return the first row of each game where a flag is set."""
     rows = np.flatnonzero(flags)
     _, first = np.unique(paths.game_of_tick[rows], return_index=True)
     return rows[first]
@@ -62,7 +62,7 @@ class ToTwice:
         self.sold = False
 
     def decide(self, tape: Tape, account: Account) -> list[Order]:
-        """Give the orders of this tick, in the same order of precedence."""
+        """Return the orders of this tick, in the same order of precedence."""
         del account
         orders: list[Order] = [Buy("0.1")] if tape.now == 0 else []
         if tape.now > 0 and tape.value >= 2 and not self.sold:
@@ -169,7 +169,7 @@ def test_rug_and_summary_are_hidden() -> None:
 )
 def test_what_is_no_order_is_refused(given_back: Any) -> None:
     """What is no mapping of orders to whole row numbers that there are is an error that says what to give."""
-    with pytest.raises(StrategyError, match=r"give|there are"):
+    with pytest.raises(StrategyError, match=r"return|there are"):
         run(drawn(3), Vectorised(lambda _paths: given_back))
 
 

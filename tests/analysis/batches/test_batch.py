@@ -50,16 +50,16 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shape(game: rl.Game, least: int = 0) -> dict[str, Any]:
     """A row of every kind of value."""
-    told = game.summary
+    summary = game.summary
     prices = game.prices()["price"].to_pylist()
     return {
         "rows": len(game),
-        "rug_tick": told["rug_tick"],
-        "long": told["ticks"] >= least,
-        "peak": told["peak"],
+        "rug_tick": summary["rug_tick"],
+        "long": summary["ticks"] >= least,
+        "peak": summary["peak"],
         "mean": float(np.mean([float(price) for price in prices])),
-        "start": told["start"],
-        "sources": told["sources"],
+        "start": summary["start"],
+        "sources": summary["sources"],
     }
 
 
@@ -164,7 +164,7 @@ def test_shapes_that_a_function_may_give(folder: Path, name: str) -> None:
 
 
 WRONG: dict[str, tuple[Callable[..., object], str]] = {
-    "object": (lambda _: object(), "a object was returned; give a dict"),
+    "object": (lambda _: object(), "a object was returned; return a dict"),
     "set": (lambda _: {1, 2}, "a set was returned"),
     "list of numbers": (lambda _: [1, 2], "a list was returned"),
     "column of objects": (lambda _: {"a": object()}, "column 'a' cannot be stored"),
@@ -211,7 +211,7 @@ def test_kinds_widen_and_never_lose(folder: Path) -> None:
     assert found.table["value"][1].as_py() == Decimal(0)
     mixed = map_games(folder, lambda game: 0.5 if game.id == second else exact)
     assert mixed.failed["game_id"].to_pylist() == [second]
-    assert "give one kind of value" in mixed.failed["error"][0].as_py()
+    assert "return one kind of value" in mixed.failed["error"][0].as_py()
     wide = map_games(folder, lambda game: 2**60 + 1 if game.id == first else 0.5)
     assert wide.failed["game_id"].to_pylist() == [first]
 
@@ -254,7 +254,7 @@ def test_an_executor_that_dies(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_function_that_cannot_travel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be pickled is told before the work; processes of this machine need no pickling at all."""
+    """What cannot be pickled is refused before the work; processes of this machine need no pickling at all."""
     held = io.FileIO(os.devnull)
 
     def reads(game: rl.Game) -> int:
@@ -278,7 +278,7 @@ def test_no_function(folder: Path, given: Any) -> None:
 
 
 def test_no_executor_and_no_store(folder: Path) -> None:
-    """An object without `submit` is no executor, one without games no store; each is told with what to give."""
+    """An object without `submit` is no executor, one without games no store; each is refused by name."""
     with pytest.raises(errors.AnalysisError, match="no submit"):
         map_games(folder, len, executor=object())
     with pytest.raises(errors.AnalysisError, match="no store"):
@@ -306,9 +306,9 @@ def test_a_damaged_page_fails_its_games_alone(folder: Path, tmp_path: Path) -> N
     assert set(found.failed["game_id"].to_pylist()) == lost
     assert all(reason.startswith("SegmentDamaged: ") for reason in found.failed["error"].to_pylist())
     assert found.manifest.computed == 13 - len(lost)
-    told = summarise(copy)
-    assert set(told.attrs["left_out"]) == lost
-    assert len(told) == 13 - len(lost)
+    found_again = summarise(copy)
+    assert set(found_again.attrs["left_out"]) == lost
+    assert len(found_again) == 13 - len(lost)
 
 
 def test_a_damaged_footer_is_named(folder: Path, tmp_path: Path) -> None:
@@ -347,13 +347,13 @@ def test_results_are_saved_with_their_manifest(folder: Path, tmp_path: Path) -> 
     assert again.table.equals(found.table)
     assert again.manifest == found.manifest
     assert pq.read_table(path)["peak"].to_pylist() == found.table["peak"].to_pylist()
-    told = json.loads((tmp_path / "new" / "results.manifest.json").read_text(encoding="utf-8"))
-    assert told["segments"] == [segment.name for segment in rl.Store(folder).segments()]
-    assert told["parameters"] == {"least": 150}
-    assert told["versions"]["replaylab"] == rl.__version__
-    assert "def shape" in told["source"]
-    assert (told["games"], told["rows"], told["complete"]) == (13, rl.Store(folder).rows, True)
-    assert len(told["function_digest"]) == 32
+    manifest = json.loads((tmp_path / "new" / "results.manifest.json").read_text(encoding="utf-8"))
+    assert manifest["segments"] == [segment.name for segment in rl.Store(folder).segments()]
+    assert manifest["parameters"] == {"least": 150}
+    assert manifest["versions"]["replaylab"] == rl.__version__
+    assert "def shape" in manifest["source"]
+    assert (manifest["games"], manifest["rows"], manifest["complete"]) == (13, rl.Store(folder).rows, True)
+    assert len(manifest["function_digest"]) == 32
     with pytest.raises(errors.AnalysisError, match="ends in"):
         found.save(tmp_path / "results.csv")
     with pytest.raises(errors.AnalysisError, match="no results"):

@@ -247,7 +247,7 @@ class Ratio:
         self.of = of
 
     def __call__(self, game: rl.Game) -> int:
-        """Give the share."""
+        """Return the share."""
         return len(game) // self.of
 
     def method(self, game: rl.Game) -> int:

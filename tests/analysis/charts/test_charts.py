@@ -95,8 +95,8 @@ def test_chart_says_what_stands_behind_it(name: str, games: int) -> None:
     picture = draw(found, None)
     assert isinstance(picture, Picture)
     picture.draw_without_rendering()
-    told = words(picture)
-    assert f"{games} games, {found.n_ticks:,} ticks" in told
+    text = words(picture)
+    assert f"{games} games, {found.n_ticks:,} ticks" in text
     for ax in picture.axes:
         if not name.startswith("paths"):
             assert ax.get_ylabel()
@@ -220,9 +220,9 @@ def test_equity_is_the_balance_in_its_fan() -> None:
     ax = charts.backtest(found, ruin).axes[0]
     assert points(ax, "as recorded")[1].tolist() == [float(one) for one in found.equity["balance"]]
     assert points(ax, "half of them")[1].tolist() == ruin.fan["p50"].tolist()
-    told = words(ax.figure)
-    assert f"{len(found.trades):,} trades" in told
-    assert "50 bankrolls" in told
+    text = words(ax.figure)
+    assert f"{len(found.trades):,} trades" in text
+    assert "50 bankrolls" in text
 
 
 def test_equity_tells_what_is_missing() -> None:
@@ -233,10 +233,10 @@ def test_equity_tells_what_is_missing() -> None:
         raise ValueError("no")
 
     found = a.backtest(made([whole(5), Made(range(9))]), raises, progress=False)
-    told = words(charts.backtest(found))
-    assert "1 games without a rug left out" not in told
-    assert "1 game without a rug left out" in told
-    assert "the strategy raised in 1" in told
+    text = words(charts.backtest(found))
+    assert "1 games without a rug left out" not in text
+    assert "1 game without a rug left out" in text
+    assert "the strategy raised in 1" in text
 
 
 def test_small_paths_are_coloured_by_their_results() -> None:
@@ -311,14 +311,14 @@ def test_no_transition_no_game_says_so() -> None:
 @pytest.mark.parametrize("name", FRAMES)
 def test_something_else_is_refused(name: str) -> None:
     """A frame of another function is refused with the name of the right one, not drawn wrong."""
-    with pytest.raises(errors.AnalysisError, match=f"analysis.{name} gives"):
+    with pytest.raises(errors.AnalysisError, match=f"result of analysis.{name}"):
         getattr(charts, name)(pd.DataFrame({"x": [1]}))
 
 
 @pytest.mark.parametrize("name", ["survival", "backtest"])
 def test_no_result_is_refused(name: str) -> None:
     """What is no result at all is refused too."""
-    with pytest.raises(errors.AnalysisError, match=f"analysis.{name} gives"):
+    with pytest.raises(errors.AnalysisError, match=f"result of analysis.{name}"):
         getattr(charts, name)(3)
 
 
@@ -326,7 +326,7 @@ def test_a_frame_that_forgot_its_games_says_so() -> None:
     """Frames lose their attributes on some ways through pandas; the chart then does not make numbers up."""
     frame = a.hazard(small())
     frame.attrs = {}
-    assert "not told" in words(charts.hazard(frame))
+    assert "not known" in words(charts.hazard(frame))
 
 
 def test_charts_need_no_pyplot() -> None:

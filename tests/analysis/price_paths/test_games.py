@@ -26,7 +26,7 @@ DAMAGE = ("double_rug", "cooldown_only", "never_rugged", "late_start", "missing_
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
-    """Give a store with complete games and every kind of other one."""
+    """Return a store with complete games and every kind of other one."""
     folder = tmp_path_factory.mktemp("games")
     quiet(simulated(folder / "recordings", games=20, seed=2, damage=DAMAGE), folder / "store")
     return rl.open_store(folder / "store")
@@ -192,7 +192,7 @@ def test_bootstrap_refuses(tmp_path: Path) -> None:
     quiet(tmp_path / "a.jsonl", tmp_path / "store")
     with pytest.raises(AnalysisError, match="games=1"):
         bootstrap(tmp_path / "store", mean_life)
-    with pytest.raises(AnalysisError, match="must give a number"):
+    with pytest.raises(AnalysisError, match="must return a number"):
         bootstrap(DRAWN, lambda found: found, resamples=2)  # type: ignore[arg-type, return-value]
     with pytest.raises(AnalysisError, match="confidence=1"):
         bootstrap(DRAWN, mean_life, confidence=1)

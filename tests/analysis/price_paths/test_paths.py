@@ -43,7 +43,7 @@ IDLE: dict[str, Any] = {"active": False, "cooldown_timer": 9900, "phase": "PRESA
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
-    """Give a store of forty damaged recordings: gaps, cut games, reconnects, games that came back."""
+    """Return a store of forty damaged recordings: gaps, cut games, reconnects, games that came back."""
     folder = tmp_path_factory.mktemp("paths")
     rl.simulate(folder / "recordings", games=40, seed=4, damage=DAMAGE)
     quiet(folder / "recordings", folder / "store")
@@ -58,7 +58,7 @@ def written(folder: Path, lines: list[bytes]) -> rl.Store:
 
 
 def same(one: Paths, other: Paths) -> bool:
-    """Tell whether two hold the same, to the last bit."""
+    """Return whether two hold the same, to the last bit."""
     arrays = ("start", "tick", "price", "rug_tick", "rug_price")
     return one.games.equals(other.games) and all(
         np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name.endswith("price")) for name in arrays
@@ -250,7 +250,7 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     """A folder without a store, and things that are no source, are errors that say what to give."""
     with pytest.raises(StoreNotFound):
         paths(tmp_path)
-    with pytest.raises(AnalysisError, match="give a Store"):
+    with pytest.raises(AnalysisError, match="pass a Store"):
         paths(17)  # type: ignore[arg-type]
     with pytest.raises(AnalysisError, match="one flag a game"):
         Paths.of_arrays(*price_arrays(3, seed=1)).select(np.ones(2, np.bool_))

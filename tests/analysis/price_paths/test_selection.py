@@ -26,7 +26,7 @@ GAMES = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
-    """Give a store with one game of each kind, each on a day of its own."""
+    """Return a store with one game of each kind, each on a day of its own."""
     folder = tmp_path_factory.mktemp("selection")
     for day, (name, lines) in enumerate(GAMES.items(), 1):
         (folder / f"{name}.jsonl").write_bytes(b"".join(lines).replace(b"2031-01-02", f"2031-01-{day:02}".encode()))
@@ -65,7 +65,7 @@ def test_selects(store: rl.Store, where: Selection, expected: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [({"start": "yesterday"}, "give a date"), ({"min_ticks": -1}, "min_ticks=-1")]
+    ("arguments", "said"), [({"start": "yesterday"}, "pass a date"), ({"min_ticks": -1}, "min_ticks=-1")]
 )
 def test_nonsense_is_refused(arguments: dict[str, object], said: str) -> None:
     """A bound that is no time and a number below zero are errors that name them."""

@@ -14,18 +14,22 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-untyped]
 
 import replaylab as rl
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier
 from replaylab.analysis.questions.durations import duration_hist
 from replaylab.analysis.questions.hazard import hazard, p_rug_within
+from replaylab.analysis.questions.interval import wilson
 from replaylab.analysis.questions.neighbours import sequence_study
 from replaylab.analysis.questions.peaks import peak_quantiles, peak_table
+from replaylab.analysis.questions.sidebets import sidebet_table
 from replaylab.analysis.questions.survival import survival
 from replaylab.analysis.simulated.watching import watched
 from replaylab.errors import AnalysisError
 from replaylab.simulation.bulk import price_arrays
+from tests.analysis.made import Made, made
 from tests.stores import RECORDINGS, game_lines, line, quiet
 
 TRUTH = RECORDINGS.parent / "recordings.truth.json"
@@ -47,13 +51,13 @@ pytestmark = pytest.mark.filterwarnings("default::UserWarning")
 
 @pytest.fixture(scope="module")
 def drawn() -> Paths:
-    """Give a hundred thousand games of the published process."""
+    """Return a hundred thousand games of the published process."""
     return Paths.of_arrays(*price_arrays(GAMES, seed=SEED))
 
 
 @pytest.fixture(scope="module")
 def cut(drawn: Paths) -> Paths:
-    """Give the same games as a bad recorder sees them: half joined late, half cut off, and some with a gap."""
+    """Return the same games as a bad recorder sees them: half joined late, half cut off, and some with a gap."""
     return watched(drawn, seed=5)
 
 
@@ -78,7 +82,7 @@ def by_hand(spells: Spells) -> list[float]:
 
 
 def inside(frame: pd.DataFrame, truth: Any) -> bool:
-    """Tell whether every interval holds its true value."""
+    """Return whether every interval holds its true value."""
     return bool(((frame["low"] <= truth) & (truth <= frame["high"])).all())
 
 
@@ -125,6 +129,58 @@ def test_standard_error_is_greenwoods() -> None:
     assert np.allclose(curve.survival, share)
     assert np.allclose(curve.standard_error[:9], np.sqrt(share * (1 - share) / 8)[:9])
     assert np.allclose(curve.trials[1:9], 8)
+
+
+def staggered() -> Paths:
+    """Return ten games: two rug at tick 1, three are cut off alive at 1, one rugs at 2, the others at 9."""
+    ends = [(1, True)] * 2 + [(1, False)] * 3 + [(2, True)] + [(9, True)] * 4
+    return made([Made(range(rug), rug) if rugged else Made(range(rug + 1)) for rug, rugged in ends])
+
+
+def test_greenwood_with_censoring_in_closed_form() -> None:
+    """Greenwood's sum is d / (n (n - d)), also where games were cut: 2/(10 x 8) + 1/(5 x 4) after two ticks."""
+    survival_2, spread = 0.8 * 0.8, 2 / (10 * 8) + 1 / (5 * 4)
+    curve = kaplan_meier(Spells.of(staggered()))
+    assert curve.at_risk[:3].tolist() == [0, 10, 5]
+    assert curve.survival[2] == pytest.approx(survival_2, rel=1e-12)
+    assert curve.standard_error[2] == pytest.approx(survival_2 * math.sqrt(spread), rel=1e-12)
+    trials = (1 - survival_2) / (survival_2 * spread)
+    assert curve.trials[2] == pytest.approx(trials, rel=1e-12)
+    low, high = wilson(1 - survival_2, trials)
+    for row in (
+        sidebet_table(staggered(), ticks=[0], window=2).iloc[0],
+        p_rug_within(staggered(), 2, by=[0]).iloc[0],
+        survival(staggered()).rugged_by([2]).iloc[0],
+    ):
+        assert (row["low"], row["high"]) == pytest.approx((float(low), float(high)), rel=1e-12)
+
+
+@given(st.lists(spell, min_size=1, max_size=40))
+def test_product_limit_is_that_of_statsmodels(found: list[tuple[int, int, bool]]) -> None:
+    """Law: survival and standard error equal those of statsmodels wherever it has them, late entry included."""
+    entry, length, rugged = (np.array(column) for column in zip(*found, strict=True))
+    if not rugged.any():
+        return
+    with np.errstate(all="ignore"):
+        peer = SurvfuncRight(entry + length, rugged.astype(int), entry=entry)
+    curve = kaplan_meier(Spells(entry, entry + length, rugged, np.arange(len(entry))))
+    for time, alive, error in zip(peer.surv_times, peer.surv_prob, peer.surv_prob_se, strict=True):
+        if np.isnan(curve.survival[time]):
+            continue
+        assert curve.survival[time] == pytest.approx(alive, abs=1e-12)
+        if np.isfinite(error):
+            assert curve.standard_error[time] == pytest.approx(error, abs=1e-12)
+
+
+def test_error_of_the_restricted_mean_in_closed_form() -> None:
+    """Without censoring the error of E[min(R, tick)] is that of a plain mean: its standard deviation over root n."""
+    rugs = np.array([1, 2, 2, 5, 7, 7, 7, 9])
+    row = survival(made([Made(range(rug), int(rug)) for rug in rugs])).mean_up_to(6).iloc[0]
+    lived = np.minimum(rugs, 6)
+    half = 1.959963984540054 * lived.std() / math.sqrt(len(lived))
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx(
+        (lived.mean(), lived.mean() - half, lived.mean() + half)
+    )
 
 
 def test_estimators_hold_the_truth(drawn: Paths) -> None:
@@ -362,7 +418,7 @@ def test_neighbours_of_independent_games() -> None:
     [
         (lambda drawn: p_rug_within(drawn, 0), "window=0"),
         (lambda drawn: p_rug_within(drawn, by=-1), "by=-1"),
-        (lambda drawn: hazard(drawn, bins=[]), "give at least one"),
+        (lambda drawn: hazard(drawn, bins=[]), "pass at least one"),
         (lambda drawn: hazard(drawn, confidence=1.0), "confidence=1.0"),
         (lambda drawn: duration_hist(drawn, bins=[0]), "bins=0"),
         (lambda drawn: peak_table(drawn, at=[0]), "at=0"),

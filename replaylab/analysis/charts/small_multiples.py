@@ -1,4 +1,4 @@
-"""Multiples: many small price paths of one scale, coloured by what came of them."""
+"""Small multiples: many price paths on one scale, coloured by their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from replaylab.analysis.charts.given import Drawn, checked, column, counted
+from replaylab.analysis.charts.frames import Drawn, checked, column, counted
 from replaylab.analysis.price_paths.arguments import whole
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.charts.style import BLUE, FAINT, VERMILION, Floats, blank, ink, say
@@ -40,7 +40,7 @@ def paths(
     found : Paths
         The games.
     results : DataFrame, optional
-        A row a game with `game_id` and `result` or `profit`: what `entry_trades` gives, `BetSequence.games`, or
+        A row a game with `game_id` and `result` or `profit`: `entry_trades`, `BetSequence.games`, or
         `Backtest.equity`. Only its games are drawn; entries and exits are marked where it has them.
     columns, most : int
         Charts in a row, and in all.
@@ -65,28 +65,28 @@ def paths(
     >>> paths(drawn, entered, most=10)
     <Picture size 1150x400 with 10 Axes>
     """
-    told = {} if results is None else _by_game(results)
+    outcomes = {} if results is None else _by_game(results)
     ids = found.game_ids
-    asked = [place for place, name in enumerate(ids) if results is None or name in told]
-    if results is not None and told and not asked:
-        raise AnalysisError(f"results of {len(told)} games, none of them among the {len(ids)} paths")
+    asked = [place for place, name in enumerate(ids) if results is None or name in outcomes]
+    if results is not None and outcomes and not asked:
+        raise AnalysisError(f"results of {len(outcomes)} games, none of them among the {len(ids)} paths")
     places = asked[: whole("most", most, least=1)]
     wide = max(min(whole("columns", columns, least=1), len(places)), 1)
     panels = _panels(wide, -(-max(len(places), 1) // wide), len(places)) if ax is None else list(ax)
     title = f"{min(len(places), len(panels)):,} of {counted(len(ids), found.n_ticks)}, in their order"
     if ax is None:
-        panels[0].figure.suptitle(_headed(title, told), x=0.01, ha="left", fontsize=10, color=ink(panels[0]))
+        panels[0].figure.suptitle(_headed(title, outcomes), x=0.01, ha="left", fontsize=10, color=ink(panels[0]))
     if not places:
         say(panels[0], "No game")
         return panels[0].figure if ax is None else panels
     scale = _scale(found, places)
     for panel, place in zip(panels, places, strict=False):
-        _draw_path(panel, found, place, told.get(ids[place], {}), scale)
+        _draw_path(panel, found, place, outcomes.get(ids[place], {}), scale)
     return panels[0].figure if ax is None else panels
 
 
-def _headed(title: str, told: dict[str, Any]) -> str:
-    named = "blue won, orange lost, grey not known" if told else "x is the rug; no x: its end was not seen"
+def _headed(title: str, outcomes: dict[str, Any]) -> str:
+    named = "blue won, orange lost, grey not known" if outcomes else "x is the rug; no x: its end was not seen"
     return f"Price paths: {title} · {named}\nacross: tick (one is 250 ms) · up: price (multiple of tick 0, log)"
 
 
@@ -97,7 +97,7 @@ def _by_game(results: pd.DataFrame) -> dict[str, dict[str, Any]]:
         raise AnalysisError(f"charts.paths: the results have neither of {', '.join(_RESULTS)}")
     kept = results[results["game_id"].notna()]
     if kept["game_id"].duplicated().any():
-        raise AnalysisError("charts.paths: a game has several results; give one row a game (per='game')")
+        raise AnalysisError("charts.paths: a game has several results; pass one row a game (per='game')")
     marks = [mark for mark in ("tick", "exit_tick") if mark in kept]
     values = zip(kept["game_id"], column(kept, name), kept[marks].to_numpy(), strict=True)
     share = name == "result" and "price" in kept  # of a position; that of a bet is money
@@ -114,18 +114,18 @@ def _panels(wide: int, rows: int, games: int) -> list[Axes]:
 
 
 def _scale(found: Paths, places: list[int]) -> tuple[int, float, float]:
-    """Give the last tick, and the lowest and highest price, of all games shown."""
+    """Return the last tick, and the lowest and highest price, of all games shown."""
     shown = found.take(np.array(places))
     price = shown.price[shown.price > 0]
     last = int(max(shown.tick.max(initial=1), shown.rug_tick.max(initial=1)))
     return last, float(price.min(initial=0.5)), float(price.max(initial=2.0))
 
 
-def _draw_path(ax: Axes, found: Paths, place: int, told: dict[str, Any], scale: tuple[int, float, float]) -> None:
+def _draw_path(ax: Axes, found: Paths, place: int, outcomes: dict[str, Any], scale: tuple[int, float, float]) -> None:
     last, low, high = scale
     tick, price = found.of(place)
-    result = told.get("result", np.nan)
-    color = (FAINT if np.isnan(result) else BLUE if result > 0 else VERMILION) if told else BLUE
+    result = outcomes.get("result", np.nan)
+    color = (FAINT if np.isnan(result) else BLUE if result > 0 else VERMILION) if outcomes else BLUE
     x, y = _broken(tick.astype(np.float64), price)
     ax.axhline(1, color=FAINT, linewidth=0.7, linestyle=":")
     ax.plot(x, y, color=color, linewidth=1.1)
@@ -133,26 +133,26 @@ def _draw_path(ax: Axes, found: Paths, place: int, told: dict[str, Any], scale: 
     if found.rug_tick[place] >= 0 and len(price):
         ax.plot([found.rug_tick[place]], [price[-1]], "x", color=color, markersize=5, clip_on=False)
     for name, marker in (("tick", "o"), ("exit_tick", "D")):
-        at = np.flatnonzero(tick == told.get(name, -1))
+        at = np.flatnonzero(tick == outcomes.get(name, -1))
         if len(at) and not np.isnan(result):
             ax.plot(
                 [tick[at[0]]], [price[at[0]]], marker, color=color, markersize=4.5, markeredgecolor="white", zorder=4
             )
     named = found.game_ids[place][-6:]
-    ax.set_title(f"{named}{_said(told)}", loc="left", fontsize=8.5, color=ink(ax), pad=3)
+    ax.set_title(f"{named}{_result_text(outcomes)}", loc="left", fontsize=8.5, color=ink(ax), pad=3)
     ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.tick_params(labelsize=7.5)
 
 
-def _said(told: dict[str, Any]) -> str:
-    if not told:
+def _result_text(outcomes: dict[str, Any]) -> str:
+    if not outcomes:
         return ""
-    result = told["result"]
+    result = outcomes["result"]
     if np.isnan(result):
         return "  not known"
-    return f"  {result * 100:+.0f} %" if told["is_share"] else f"  {result:+.4g}"
+    return f"  {result * 100:+.0f} %" if outcomes["is_share"] else f"  {result:+.4g}"
 
 
 def _broken(tick: Floats, price: Floats) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Given: what a chart was handed, checked, and the words about it that stand on the chart."""
+"""Checks of the frames that charts take, and the captions made from them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Drawn = Any  # a Picture where no axes were given, the axes where they were
 
 
 def checked(name: str, frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """Give a frame that has the columns of the function's result; raises `AnalysisError` where it has not."""
+    """Return the frame if it has the columns of the function's result; raises `AnalysisError` otherwise."""
     missing = [column for column in columns if column not in getattr(frame, "columns", ())]
     if missing:
         raise AnalysisError(
-            f"charts.{name} draws what analysis.{name} gives; {type(frame).__name__} without {', '.join(missing)}"
+            f"charts.{name} draws the result of analysis.{name}; {type(frame).__name__} without {', '.join(missing)}"
         )
     return frame
 
 
 def behind(frame: pd.DataFrame, *more: str) -> str:
-    """Say how many games and ticks stand behind a frame; pandas loses that on some of its own ways."""
+    """Return the caption with the number of games and ticks of a frame; some pandas operations drop them."""
     about = frame.attrs
     if "n_games" not in about or "n_ticks" not in about:
-        return " · ".join(["games and ticks behind it are not told", *more])
+        return " · ".join(["number of games and ticks not known", *more])
     return " · ".join([counted(about["n_games"], about["n_ticks"]), *more])
 
 
 def counted(games: int, ticks: int) -> str:
-    """Say numbers of games and ticks.
+    """Return the numbers of games and ticks as text.
 
     Examples
     --------
@@ -47,16 +47,16 @@ def counted(games: int, ticks: int) -> str:
 
 
 def intervals(frame: pd.DataFrame) -> str:
-    """Name the bars in a legend."""
+    """Return the legend label of the bars."""
     sure = frame.attrs.get("confidence")
     return "interval" if sure is None else f"{sure * 100:g} % interval"
 
 
 def column(frame: pd.DataFrame, name: str) -> Floats:
-    """Give a column as floats, NaN where it says nothing."""
+    """Return a column as floats, NaN where it is null."""
     return np.asarray(frame[name].to_numpy(np.float64, na_value=np.nan), np.float64)
 
 
 def shown(ax: Axes, own: object) -> Drawn:
-    """Give the picture, or the axes when they were somebody's own."""
+    """Return the figure, or the axes when the caller passed them."""
     return ax.figure if own is None else ax

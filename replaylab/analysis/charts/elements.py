@@ -1,4 +1,4 @@
-"""Marks: what the charts of answers are made of, points with intervals, named stretches and thinned labels."""
+"""Drawing elements of the charts: points with intervals, names of ranges, labels without overlap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BARS: Final = 40  # more points than that are a line in a band
 
 
 def stretches(begins: Whole, ends: Whole) -> list[str]:
-    """Name stretches of ticks by their first and last.
+    """Return names of ranges of ticks, by their first and last.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def stretches(begins: Whole, ends: Whole) -> list[str]:
 
 
 def spaced(places: Floats, room: float) -> list[int]:
-    """Tell which of the places, in rising order, can be labelled without one label running into the next.
+    """Return which of the places, in rising order, can be labelled without overlapping labels.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def estimates(ax: Axes, x: Floats, y: Floats, low: Floats, high: Floats, *, labe
 
 
 def theory(ax: Axes, x: Floats, y: Floats, label: str) -> None:
-    """Draw what the published process gives, as short strokes beside the estimates."""
+    """Draw the values of the published process as short strokes beside the estimates."""
     half = 0.3 if len(x) < 2 else 0.42 * float(np.diff(x).min())
     ax.hlines(y, x - half, x + half, color=VERMILION, linewidth=1.8, label=label, zorder=2.5)
 
@@ -91,5 +91,5 @@ def legend(ax: Axes, **where: Any) -> None:
 
 
 def room_above(ax: Axes, share: float = 0.18) -> None:
-    """Leave room above for a legend; nothing here is below zero."""
+    """Leave room above for a legend; no value is below zero."""
     ax.set_ylim(0, ax.get_ylim()[1] * (1 + share))

@@ -1,4 +1,4 @@
-"""Lives: charts of how long games live: survival, hazard, and the histogram of durations."""
+"""Charts of lifetimes: survival, hazard, histogram of durations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from replaylab.analysis.charts.given import Drawn, behind, checked, column, counted, intervals, shown
-from replaylab.analysis.charts.marks import estimates, label_below, legend, percent, room_above, stretches, theory
+from replaylab.analysis.charts.elements import estimates, label_below, legend, percent, room_above, stretches, theory
+from replaylab.analysis.charts.frames import Drawn, behind, checked, column, counted, intervals, shown
 from replaylab.analysis.questions.survival import Survival
 from replaylab.charts.style import BLUE, FAINT, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
@@ -30,9 +30,9 @@ def survival(found: Survival, hazard: pd.DataFrame | None = None, ax: Axes | Ite
     Parameters
     ----------
     found : Survival
-        What `replaylab.analysis.survival` gives.
+        Result of `replaylab.analysis.survival`.
     hazard : DataFrame, optional
-        What `replaylab.analysis.hazard` gives, for a second panel.
+        Result of `replaylab.analysis.hazard`, for a second panel.
     ax : Axes, or two of them, optional
         Where to draw.
 
@@ -50,16 +50,16 @@ def survival(found: Survival, hazard: pd.DataFrame | None = None, ax: Axes | Ite
     <Picture size 1200x430 with 2 Axes>
     """
     if not isinstance(found, Survival):
-        raise AnalysisError(f"charts.survival draws what analysis.survival gives, not {type(found).__name__}")
+        raise AnalysisError(f"charts.survival draws the result of analysis.survival, not {type(found).__name__}")
     if hazard is None:
         one = blank(9, 4.3)[0] if ax is None else ax
         if not isinstance(one, Axes):
-            raise AnalysisError("survival without a hazard is one chart: give one Axes")
+            raise AnalysisError("survival without a hazard is one chart: pass one Axes")
         _draw_survival(one, found)
         return shown(one, ax)
     pair = blank(12, 4.3, (1, 1.2)) if ax is None else [ax] if isinstance(ax, Axes) else list(ax)
     if len(pair) != 2:
-        raise AnalysisError(f"survival beside its hazard are two charts: give two Axes, not {len(pair)}")
+        raise AnalysisError(f"survival beside its hazard are two charts: pass two Axes, not {len(pair)}")
     _draw_survival(pair[0], found)
     _draw_hazard(pair[1], hazard)
     return pair[0].figure if ax is None else pair
@@ -111,7 +111,7 @@ def hazard(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.hazard` gives.
+        Result of `replaylab.analysis.hazard`.
     ax : Axes, optional
         Where to draw.
 
@@ -158,7 +158,7 @@ def duration_hist(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     Parameters
     ----------
     frame : DataFrame
-        What `replaylab.analysis.duration_hist` gives.
+        Result of `replaylab.analysis.duration_hist`.
     ax : Axes, optional
         Where to draw.
 
