@@ -22,7 +22,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from replaylab.clock import MAX_SPEED, MIN_SPEED
 from replaylab.errors import SettingsError
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.settings")
+_RETIRED = frozenset({"auto_recording", "chart_points", "history_ticks", "retries"})  # saved by earlier releases
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Speed = Annotated[float, Field(gt=0, le=MAX_SPEED, allow_inf_nan=False)]
@@ -41,12 +42,12 @@ class Settings(BaseSettings):
     --------
     >>> Settings(ring_ticks=20_000).ring_ticks
     20000
-    >>> Settings(ring_ticks=7, retries=-1)
+    >>> Settings(ring_ticks=7, heartbeat_seconds=-1)
     Traceback (most recent call last):
     ...
     replaylab.errors.SettingsError: 2 settings are out of bounds
     - ring_ticks=7: Input should be greater than or equal to 100
-    - retries=-1: Input should be greater than or equal to 0
+    - heartbeat_seconds=-1: Input should be greater than 0
     """
 
     model_config = SettingsConfigDict(
@@ -55,8 +56,10 @@ class Settings(BaseSettings):
 
     source_tz: str = Field("UTC", description="zone of recorded times that carry none")
     workers: int | None = Field(None, ge=1, le=256, description="processes that convert at once; unset: one a core")
-    progress: bool = Field(default=True, description="show progress bars where somebody can see them")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    progress: bool = Field(default=True, description="show progress bars in terminals and notebooks")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="least level of the lines that the commands log"
+    )
 
     ring_ticks: int = Field(5_000, ge=100, le=100_000, description="ticks kept of a live game")
     buffer_ticks: int = Field(100, ge=10, le=1_000, description="ticks between two syncs of a recording")
@@ -68,15 +71,11 @@ class Settings(BaseSettings):
     seal_ticks: int = Field(200_000, ge=100, le=10_000_000, description="ticks of a journal that are made a segment")
     seal_game_ticks: int = Field(50_000, ge=1, le=10_000_000, description="as many are made one when their game ends")
     seal_seconds: Seconds = Field(3_600.0, description="age at which a journal is made a segment")
-    auto_recording: bool = Field(default=False, description="record a live game without being asked")
     max_file_bytes: int = Field(100 * 1024**2, ge=1 << 20, description="size at which a segment is sealed")
-    chart_points: int = Field(500, ge=10, le=1_000_000, description="points a live chart shows")
-    history_ticks: int = Field(1_000, ge=10, le=1_000_000, description="positions kept for looking back")
 
-    network_timeout_seconds: Seconds = 30.0
-    retries: int = Field(3, ge=0, le=1_000)
-    retry_delay_seconds: Seconds = 1.0
-    heartbeat_seconds: Seconds = 30.0
+    network_timeout_seconds: Seconds = Field(10.0, description="longest wait for a feed to answer a connection")
+    retry_delay_seconds: Seconds = Field(0.5, description="delay before a feed is connected again; doubles each time")
+    heartbeat_seconds: Seconds = Field(5.0, description="time between two pings of a feed")
 
     min_speed: Speed = Field(MIN_SPEED, description="least speed of a replay, in seconds of the game a second")
     max_speed: Speed = Field(MAX_SPEED, description="greatest speed of a replay; as fast as possible is beside it")
@@ -141,7 +140,7 @@ class Settings(BaseSettings):
         return self
 
     def changed(self, **values: Any) -> Settings:
-        """Give settings with other values, validated like new ones."""
+        """Return settings with other values, validated like new ones."""
         return type(self)(**{**self.model_dump(), **values})
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -152,28 +151,32 @@ class Settings(BaseSettings):
     def load(cls, path: str | os.PathLike[str], **values: Any) -> Settings:
         """Read a settings file; the environment wins over it, `values` win over both.
 
-        A file that is not there gives the defaults and a warning in the log; a malformed one is a `SettingsError`.
+        Without the file the defaults hold and a warning is logged; settings that earlier releases had are ignored with
+        a warning; a malformed file is a `SettingsError`.
         """
         try:
             found = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            _log.warning("no settings file at %s: defaults are used", path)
+            _log.warning("no settings file at %s: defaults are used", path, extra={"event": "no_settings_file"})
             found = {}
         except (ValueError, OSError) as error:
             raise SettingsError(f"{path}: not a settings file ({error})") from error
         if not isinstance(found, dict):
             raise SettingsError(f"{path}: not a settings file (a JSON object is needed)")
+        for name in sorted(_RETIRED & found.keys()):
+            _log.warning("%s: %s is no longer a setting and is ignored", path, name, extra={"event": "setting_ignored"})
+            del found[name]
         prefix = cls.model_config["env_prefix"]
         set_outside = {name.lower().removeprefix(prefix.lower()) for name in os.environ}
         return cls(**{name: value for name, value in found.items() if name not in set_outside} | values)
 
 
 def checked_zone(name: str) -> str:
-    """Give the name of a time zone when it is known here; raises `ValueError`."""
+    """Return the name of a time zone; raise `ValueError` when this machine does not know it."""
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no known time zone; give a name such as America/New_York") from None
+        raise ValueError(f"{name!r} is not a known time zone; use a name such as America/New_York") from None
     return name
 
 
@@ -185,14 +188,14 @@ def checked_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 @cache
 def current() -> Settings:
-    """Give the settings of this process, built from the environment when first asked for."""
+    """Return the settings of this process, read from the environment once."""
     return Settings()
 
 
 def _all_problems(error: ValidationError) -> str:
     lines = []
     for one in error.errors():
-        name, told = ".".join(str(part) for part in one["loc"]), one["msg"].removeprefix("Value error, ")
-        lines.append(f"- {name}={one['input']!r}: {told}" if name else f"- {told}")
+        name, problem = ".".join(str(part) for part in one["loc"]), one["msg"].removeprefix("Value error, ")
+        lines.append(f"- {name}={one['input']!r}: {problem}" if name else f"- {problem}")
     many = len(lines)
     return "\n".join([f"{many} setting{'s are' if many > 1 else ' is'} out of bounds", *lines])

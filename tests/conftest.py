@@ -1,9 +1,10 @@
-"""What every test stands on: no settings from outside, no window, and the same hypothesis examples on every machine."""
+"""What all tests stand on: signals as in a shell, no settings from outside, the same hypothesis examples everywhere."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,14 @@ from hypothesis import HealthCheck, settings
 
 # Read once by matplotlib and by the child processes that tests start.
 os.environ["MPLBACKEND"] = "Agg"
+
+# Under `nohup make test &` SIGINT, SIGQUIT and SIGHUP are ignored, and children inherit that; with a handler here they
+# start with the default actions, which their tests rely on. A hangup of the terminal still ends no test run.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _ignored in (signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(_ignored) is signal.SIG_IGN:
+        signal.signal(_ignored, lambda *_: None)
 
 # A shared machine is slow at odd moments, so an example has no deadline; derandomised, a red run is red for everyone.
 settings.register_profile(

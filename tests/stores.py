@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -95,7 +96,7 @@ def state(store: Path) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
     return check.rows_digest, opened.games_table().to_pylist(), opened.remarks().sort_by(order).to_pylist()
 
 
-def run_child(code: str, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run_child(code: str, *arguments: object, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run Python code in another process, with the package on its path and `arguments` in `sys.argv`."""
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -107,9 +108,20 @@ def run_child(code: str, *arguments: object, timeout: float = 60) -> subprocess.
     )
 
 
-def start_child(code: str, *arguments: object) -> subprocess.Popen[str]:
+class Child(subprocess.Popen[str]):
+    """A process that is killed when its `with` block ends by an error, a time-out too: no test waits for ever."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, error, trace)
+
+
+def start_child(code: str, *arguments: object) -> Child:
     """Start Python code in another process."""
-    return subprocess.Popen(
+    return Child(
         [sys.executable, "-c", code, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

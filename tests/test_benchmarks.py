@@ -27,7 +27,7 @@ def printed(script: str, folder: Path) -> str:
     command = [sys.executable, "-m", f"benchmarks.{script}", "--quick", "--recordings", str(folder)]
     path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

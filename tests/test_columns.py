@@ -76,5 +76,5 @@ def test_conversion_loads_no_pandas(tmp_path: Path) -> None:
     rl.simulate(tmp_path / "in", games=4, seed=3, damage=["comments", "two_writers", "torn_end"])
     code = "import sys, replaylab as rl; rl.convert(*sys.argv[1:3], progress=False); print('pandas' in sys.modules)"
     command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "store")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "False"

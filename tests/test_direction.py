@@ -26,6 +26,7 @@ LAYERS: list[list[str]] = [
     ["recording"],
     ["analysis", "widgets"],
     ["export"],
+    ["logs"],
     ["cli"],
     ["__main__"],
 ]

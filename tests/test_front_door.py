@@ -79,7 +79,7 @@ def test_a_function_and_its_module(name: str) -> None:
         f"import types, {home} as module\nimport replaylab as rl\n"
         f"assert isinstance(module, types.ModuleType)\nassert callable(rl.{name}) and rl.{name} is module.{name}"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -25,8 +26,6 @@ NUMBERS = [
     "seal_game_ticks",
     "seal_seconds",
     "max_file_bytes",
-    "chart_points",
-    "history_ticks",
     "network_timeout_seconds",
     "retry_delay_seconds",
     "heartbeat_seconds",
@@ -40,7 +39,7 @@ NUMBERS = [
 def test_defaults_are_those_of_the_audit() -> None:
     """Without anything set, the numbers are those that the audit names; the greatest speed is that of the engine."""
     found = Settings()
-    assert (found.ring_ticks, found.buffer_ticks, found.retries, found.auto_recording) == (5000, 100, 3, False)
+    assert (found.ring_ticks, found.buffer_ticks, found.progress) == (5000, 100, True)
     assert (found.min_speed, found.max_speed, found.speed, found.max_file_bytes) == (0.1, 100.0, 1.0, 100 * 1024**2)
 
 
@@ -86,7 +85,7 @@ def test_a_bad_number_is_refused_through_every_door(
 
 def test_a_problem_is_told_in_our_words() -> None:
     """What a check of our own says stands behind the value, with nothing of the library before it."""
-    with pytest.raises(SettingsError, match=r"source_tz='Foo/Bar': 'Foo/Bar' is no known time zone"):
+    with pytest.raises(SettingsError, match=r"source_tz='Foo/Bar': 'Foo/Bar' is not a known time zone"):
         Settings(source_tz="Foo/Bar")
 
 
@@ -130,19 +129,19 @@ def test_an_unknown_zone_is_refused() -> None:
 def test_code_wins_over_environment_over_file_over_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The documented precedence holds for one name set in all places."""
     file = tmp_path / "settings.json"
-    file.write_text('{"ring_ticks": 300, "retries": 7}')
+    file.write_text('{"ring_ticks": 300, "workers": 7}')
     assert Settings.load(file).ring_ticks == 300
     monkeypatch.setenv("REPLAYLAB_RING_TICKS", "400")
     assert Settings.load(file).ring_ticks == 400
-    assert Settings.load(file).retries == 7
+    assert Settings.load(file).workers == 7
     assert Settings.load(file, ring_ticks=500).ring_ticks == 500
 
 
 @pytest.mark.parametrize(("text", "value"), [("yes", True), ("1", True), ("On", True), ("FALSE", False), ("no", False)])
 def test_booleans_are_read_in_every_common_form(text: str, *, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Yes, 1 and on are true; no and false are false, in any case."""
-    monkeypatch.setenv("REPLAYLAB_AUTO_RECORDING", text)
-    assert Settings().auto_recording is value
+    monkeypatch.setenv("REPLAYLAB_PROGRESS", text)
+    assert Settings().progress is value
 
 
 def test_settings_come_back_from_a_file_exactly(tmp_path: Path) -> None:
@@ -171,3 +170,27 @@ def test_settings_do_not_change() -> None:
     """Settings are frozen; assignment is an error, not a silent change."""
     with pytest.raises(ValueError, match="frozen"):
         Settings().ring_ticks = 200  # type: ignore[misc]
+
+
+def test_settings_of_earlier_releases_are_ignored_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file saved by an earlier release still loads; each setting that is gone is named in the log."""
+    file = tmp_path / "settings.json"
+    file.write_text('{"retries": 3, "auto_recording": false, "chart_points": 500, "history_ticks": 9, "workers": 2}')
+    with caplog.at_level(logging.WARNING, "replaylab.settings"):
+        assert Settings.load(file) == Settings(workers=2)
+    assert [one.getMessage().split(": ")[1].split()[0] for one in caplog.records] == [
+        "auto_recording",
+        "chart_points",
+        "history_ticks",
+        "retries",
+    ]
+
+
+def test_every_setting_is_read() -> None:
+    """A setting that no module reads would promise what nothing does; four are there for the feeds and the player."""
+    package = Path(__file__).resolve().parent.parent / "replaylab"
+    text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "settings.py")
+    unread = {name for name in Settings.model_fields if not re.search(rf"\b{name}\b", text)}
+    assert unread <= {"network_timeout_seconds", "retry_delay_seconds", "heartbeat_seconds", "price_decimals"}

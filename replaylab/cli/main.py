@@ -13,11 +13,12 @@ from typer.core import TyperGroup
 
 from replaylab.cli import convert, export, play, record, run, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
+from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.errors import ReplayLabError, SegmentDamaged, SourceDamaged
 
 
 class _Commands(TyperGroup):
-    """Turns what goes wrong in a command into one line on standard error and an exit code."""
+    """The commands; an error in one becomes one line on standard error and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -51,7 +52,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process."""
-    logging.getLogger("replaylab").addHandler(logging.NullHandler())  # the commands say themselves what is left out
+    logging.getLogger("replaylab").addHandler(logging.NullHandler())  # the commands print what is left out
     try:
         app(prog_name="replaylab")
     finally:
@@ -60,10 +61,10 @@ def main() -> None:
 
 
 def _leave_pipe() -> None:
-    """Give standard output to nobody, so that leaving does not fail on the closed pipe again."""
-    nobody = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nobody, sys.stdout.fileno())
-    os.close(nobody)
+    """Point standard output at /dev/null, so that the flush at the exit does not fail on the closed pipe again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 typer calls it so
@@ -77,11 +78,14 @@ def _print_version(asked: bool) -> None:  # noqa: FBT001 typer calls it so
 @app.callback()
 def _replaylab(
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 its callback prints it
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    log_to: LogTo = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Flight recorder and replay lab for tick streams: exact, crash-safe, every byte accounted for."""
+    before_the_command.set((log_to, log_format or "text"))
 
 
 # in the order in which --help lists them
@@ -100,4 +104,4 @@ _COMMANDS: Final = (
     play.play,
 )
 for _command in _COMMANDS:
-    app.command(epilog=EXIT_CODES)(_command)
+    app.command(epilog=EXIT_CODES)(with_log(_command))

@@ -243,7 +243,7 @@ def test_plots_need_no_pyplot(tmp_path: Path) -> None:
         "store.plot()._repr_png_(); next(iter(store)).plot()._repr_png_()\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=240)
 
 
 def test_own_axes_are_drawn_on_and_keep_their_style(store: Store) -> None:

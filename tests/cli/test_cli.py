@@ -39,7 +39,9 @@ def told(*words: object, code: int = 0) -> Any:
 
 def shell(*words: object, **wishes: Any) -> subprocess.CompletedProcess[str]:
     """Run a command as a user would."""
-    return subprocess.run([*SHELL, *map(str, words)], capture_output=True, text=True, check=False, timeout=60, **wishes)
+    return subprocess.run(
+        [*SHELL, *map(str, words)], capture_output=True, text=True, check=False, timeout=240, **wishes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_help_is_quick() -> None:
     """Asking for help loads neither numpy nor Arrow nor anything that draws."""
     code = f"import sys; sys.argv = ['replaylab', '--help']; {SHELL[2].split('; ', 2)[2]}"
     code = code.replace("main()", "\ntry:\n    main()\nexcept SystemExit:\n    print(*sys.modules, file=sys.stderr)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert "simulate" in done.stdout
     assert not {"numpy", "pyarrow", "pandas", "pydantic", "matplotlib"} & set(done.stderr.split())
 
@@ -398,7 +400,7 @@ def test_real_process(tmp_path: Path) -> None:
 def test_python_m_runs_the_commands(tmp_path: Path, module: str) -> None:
     """`python -m replaylab` is the command, where its script is not on the path."""
     command = [sys.executable, "-m", module, "info", str(tmp_path / "none")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 2
     assert done.stderr.startswith(f"replaylab: no store at {tmp_path / 'none'}")
 
@@ -413,7 +415,7 @@ def test_closed_pipe_is_quiet(folder: Path) -> None:
     process.stdout.close()
     said = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(60), said) == (141, b"")
+    assert (process.wait(240), said) == (141, b"")
 
 
 def test_interrupt_ends_with_130(tmp_path: Path) -> None:
@@ -437,7 +439,7 @@ def test_interrupt_ends_with_130(tmp_path: Path) -> None:
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     assert (process.returncode, said) == (130, "replaylab: interrupted\n")
     assert not list((tmp_path / "store").rglob("*.aside"))
     assert run("convert", tmp_path / "recordings", "--to", tmp_path / "store").exit_code == 0

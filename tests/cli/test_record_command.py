@@ -60,7 +60,7 @@ def lines_of(given: list[Tick]) -> bytes:
 def record(store: Path, data: bytes, *options: object, code: int = 0) -> tuple[dict[str, Any], str]:
     """Pipe bytes into the command; give its JSON report and what it said on standard error."""
     command = [*COMMAND, "record", str(store), "--json", *map(str, options)]
-    done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=240)
     assert done.returncode == code, done.stderr.decode()
     report = json.loads(done.stdout)
     others = report["control"] + report["annotation"] + report["blank"] + sum(report["refused"].values())
@@ -79,7 +79,7 @@ def recording(store: Path, *options: object, **wishes: Any) -> Iterator[subproce
         yield child
     finally:
         child.kill()
-        child.wait(timeout=30)
+        child.wait(timeout=240)
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None and not pipe.closed:
                 pipe.close()
@@ -233,7 +233,7 @@ def test_receipts_are_given_at_once(tmp_path: Path) -> None:
             assert len(stored(rl.Store(tmp_path))) == number + 1
         while told["durable_seq"] < 2:
             told = hear(child)
-        out, _ = child.communicate(timeout=30)
+        out, _ = child.communicate(timeout=240)
     assert child.returncode == 0
     assert out == b""
 
@@ -248,7 +248,7 @@ def test_whoever_waits_for_receipts_may_leave(tmp_path: Path) -> None:
         say(child, lines_of(ticks(9)))
         assert child.stdin is not None
         child.stdin.close()
-        child.wait(timeout=30)
+        child.wait(timeout=240)
         assert child.stderr is not None
         assert b"receipts are no longer read" in child.stderr.read()
     assert child.returncode == 0
@@ -263,7 +263,7 @@ def test_a_signal_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
         while hear(child)["accepted"] < 30:
             pass
         child.send_signal(number)
-        out, said = child.communicate(timeout=30)
+        out, said = child.communicate(timeout=240)
     assert child.returncode == 130
     assert f"interrupted by {number.name}".encode() in said
     report = json.loads(out.splitlines()[-1])["report"]
@@ -280,7 +280,7 @@ def test_sigkill_loses_nothing_acknowledged(tmp_path: Path) -> None:
         while hear(child)["accepted"] < 57:
             pass
         child.kill()
-        child.wait(timeout=30)
+        child.wait(timeout=240)
     before = sorted(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     done = subprocess.run([*COMMAND, "verify", tmp_path, "--json"], capture_output=True, check=True)
     found = json.loads(done.stdout)
@@ -327,7 +327,7 @@ def test_verify_finds_damage_in_an_unsealed_journal(tmp_path: Path) -> None:
         while hear(child)["accepted"] < 9:
             pass
         child.kill()
-        child.wait(timeout=30)
+        child.wait(timeout=240)
     path = next(one for one in journals(tmp_path) if one.stat().st_size)
     path.write_bytes(path.read_bytes().replace(b'"tick": 4', b'"tick": 5', 1))
     done = subprocess.run([*COMMAND, "verify", tmp_path], capture_output=True, text=True, check=False)
@@ -344,11 +344,11 @@ def test_a_terminal_shows_a_live_line(tmp_path: Path) -> None:
     with recording(tmp_path, "--ack", stderr=follower, env=os.environ | {"COLUMNS": "200"}) as child:
         os.close(follower)
         seen = b""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         say(child, lines_of(ticks(3)))
         while b"3 accepted" not in seen and time.monotonic() < deadline:
             seen += os.read(leader, 4096)
-        child.communicate(timeout=30)
+        child.communicate(timeout=240)
     os.close(leader)
     line = seen.decode().rpartition("\x1b[2K")[2]
     assert "recording | 3 accepted | " in line
@@ -359,7 +359,7 @@ def test_writes_that_fail_cost_nothing(tmp_path: Path) -> None:
     """Where no file may grow beyond 300 KiB every tick is recorded all the same, once, and that is told."""
     given = ticks(2_500)
     limited = ["bash", "-c", 'ulimit -f 300; exec "$@"', "bash", *COMMAND, "record", str(tmp_path), "--json"]
-    done = subprocess.run(limited, input=lines_of(given), capture_output=True, check=True, timeout=60)
+    done = subprocess.run(limited, input=lines_of(given), capture_output=True, check=True, timeout=240)
     report = json.loads(done.stdout)
     assert report["accepted"] == len(given)
     assert report["refused"] == {}

@@ -41,7 +41,7 @@ def run(folder: Path, *options: object, script: str = "script.py") -> subprocess
     """Run the command."""
     command = [str(Path(sys.executable).parent / "replaylab")]
     arguments = ["run", str(folder / script), str(folder / "store"), *map(str, options)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_results_in_a_file(folder: Path) -> None:
@@ -124,11 +124,11 @@ def test_interrupt_keeps_what_was_finished(folder: Path) -> None:
     command = [str(Path(sys.executable).parent / "replaylab"), "run", str(folder / "slow.py"), str(folder / "store")]
     options = ["--set", f"mark={folder / 'mark'}", "--to", str(folder / "results.parquet"), "--workers", "1"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while not (folder / "mark.second").exists() and time.monotonic() < until:
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
-        _, problems = child.communicate(timeout=60)
+        _, problems = child.communicate(timeout=240)
     assert child.returncode == 130
     assert b"interrupted" in problems
     found = Results.load(folder / "results.parquet")

@@ -210,5 +210,5 @@ def test_interrupt_ends_it(store: Store) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("tick ")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     assert (process.returncode, said) == (130, "replaylab: interrupted\n")

@@ -168,7 +168,7 @@ def test_a_helper_without_its_parent_does_nothing(tmp_path: Path, big: Path) -> 
         [sys.executable, "-m", "replaylab.conversion.pool", str(theirs.fileno()), "1"],
         pass_fds=[theirs.fileno()],
         check=False,
-        timeout=30,
+        timeout=240,
     )
     assert child.returncode == 0
     assert not folders.segments.exists()
@@ -183,7 +183,7 @@ def test_interrupted(tmp_path: Path, big: Path) -> None:
         while not list(tmp_path.glob("store/segments/*.parquet")) and child.poll() is None:
             time.sleep(0.005)
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=30)
+        _, errors = child.communicate(timeout=240)
     assert child.returncode == 0 or "KeyboardInterrupt" in errors
     assert leftovers(tmp_path / "store") == []
     quiet(big, tmp_path / "store", workers=2)
@@ -212,5 +212,5 @@ def test_working_folder_is_not_searched(big: Path, tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(planning.__file__).parents[2])}
     command = [sys.executable, "-P", "-c", LONG, str(big), "store"]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=240, capture_output=True)
     assert leftovers(tmp_path / "store") == []

@@ -19,7 +19,7 @@ from replaylab.tick import Tick
 
 GAME: Final = "20310102-0123456789ab4cde"
 BOUND: Final = 20  # ticks accepted and not yet durable, under the settings of `small`
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 120.0
 _START: Final = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 _PLAIN: Final = ("game_id", "tick", "timestamp", "price", "active", "rugged", "cooldown_timer", "trade_count")
 _COLUMNS: Final = {"phase": "recorded_phase"} | {name: name for name in _PLAIN}

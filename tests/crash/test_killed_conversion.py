@@ -142,7 +142,7 @@ def test_two_converters_at_once(tmp_path: Path) -> None:
     quiet(sources, tmp_path / "whole")
     store = tmp_path / "store"
     children = [start_child(CONVERTER, sources, store) for _ in range(3)]
-    answers = [child.communicate(timeout=60) for child in children]
+    answers = [child.communicate(timeout=240) for child in children]
     for child, (_, errors) in zip(children, answers, strict=True):
         assert child.returncode == 0 or "StoreBusy" in errors, errors
     assert any(child.returncode == 0 for child in children)

@@ -158,7 +158,7 @@ def test_a_recovery_killed_at_every_point(tmp_path: Path, work: str) -> None:
 
 def test_a_recorder_killed_at_random(tmp_path: Path) -> None:
     """Killed at random moments while it records and syncs, a recorder loses no acknowledged tick."""
-    child = run_child(RANDOM, tmp_path, 25 * SCALE, timeout=100 * SCALE)
+    child = run_child(RANDOM, tmp_path, 25 * SCALE, timeout=240 * SCALE)
     assert child.returncode == 0, child.stderr
     answers = json.loads(child.stdout)
     assert sum(accepted for _, accepted, _ in answers) > 1_000
@@ -197,7 +197,7 @@ def test_work_killed_beside_a_live_recorder(tmp_path: Path, work: str) -> None:
             lawful([tick for tick in found if tick.game_id == "live"], made(50, "live"), safe=50)
             lawful([tick for tick in found if tick.game_id != "live"], made(TICKS), safe=TICKS)
             (tmp_path / f"go{point}").touch()
-            output, errors = live.communicate(timeout=60)
+            output, errors = live.communicate(timeout=240)
         assert int(output) == 100, errors
         found = stored(store)
         lawful([tick for tick in found if tick.game_id == "live"], made(100, "live"), safe=100)

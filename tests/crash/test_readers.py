@@ -66,7 +66,7 @@ def test_readers_beside_a_recorder(tmp_path: Path) -> None:
             looks += 1
     finally:
         end.touch()
-        answers = [child.communicate(timeout=60) for child in (recorder, *others)]
+        answers = [child.communicate(timeout=240) for child in (recorder, *others)]
     assert int(answers[0][0]) == len(given), answers
     assert all(int(output) > 0 for output, _ in answers), answers
     assert looks > 3

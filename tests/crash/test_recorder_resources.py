@@ -110,7 +110,7 @@ def test_two_hundred_recordings(tmp_path: Path) -> None:
 def test_a_day_of_one_feed(tmp_path: Path) -> None:
     """350,000 ticks, a day at four a second: memory, files and threads are flat, few files are left, all is there."""
     total = 352_000
-    child = run_child(DAY, tmp_path / "store", total, timeout=110)
+    child = run_child(DAY, tmp_path / "store", total, timeout=240)
     assert child.returncode == 0, child.stderr
     accepted, reported, files, looks = json.loads(child.stdout)
     assert accepted == reported == total
@@ -130,7 +130,7 @@ def test_many_started_together(tmp_path: Path) -> None:
         start_child(MANY, tmp_path / "store", process, RECORDERS if process == 0 else 3, EACH, tmp_path / "ready", 5)
         for process in range(processes)
     ]
-    answers = [child.communicate(timeout=100) for child in children]
+    answers = [child.communicate(timeout=240) for child in children]
     assert all(child.returncode == 0 for child in children), answers
     found = stored(tmp_path / "store")
     by_game: dict[str, list[rl.Tick]] = {}
@@ -161,7 +161,7 @@ def test_a_stopped_process_beside_another(tmp_path: Path) -> None:
         lawful([tick for tick in found if tick.game_id == "awake"], made(100, "awake"), safe=100)
         lawful([tick for tick in found if tick.game_id == "frozen"], made(40_050, "frozen"), safe=50)
         os.kill(child.pid, signal.SIGCONT)
-        output, errors = child.communicate(timeout=60)
+        output, errors = child.communicate(timeout=240)
     assert int(output) == 40_050, errors
     found = stored(store)
     lawful([tick for tick in found if tick.game_id == "frozen"], made(40_050, "frozen"), safe=40_050)

@@ -114,7 +114,7 @@ def test_many_open_one_store_at_once(tmp_path: Path) -> None:
             assert child.stdout is not None
             child.stdout.readline()
         (tmp_path / f"go{turn}").touch()
-        answers = [child.communicate(timeout=60) for child in children]
+        answers = [child.communicate(timeout=240) for child in children]
         assert [int(output) for output, _ in answers] == [36] * 4, answers
         lawful(stored(store), made(36), safe=36)
         assert rl.open_store(store).verify().ok

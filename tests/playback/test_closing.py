@@ -239,7 +239,7 @@ def test_a_process_with_a_playing_engine_ends(tmp_path: Path) -> None:
         "engine.play()\nprint('over')\n",
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
 
 

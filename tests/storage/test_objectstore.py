@@ -50,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         address = f"127.0.0.1:{port}"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while not _answers(address) and time.monotonic() < until:
             time.sleep(0.05)
         yield address

@@ -412,7 +412,7 @@ class Slow:
     def value(self):
         if self.wait:
             begun.set()
-            ended.wait(60)
+            ended.wait(240)
         return 1
 
 thread = threading.Thread(target=lambda: Slow(True).value)
@@ -426,7 +426,7 @@ ended.set()
 def test_a_thread_that_computes_does_not_stop_the_workers(folder: Path) -> None:
     """A thread that is inside a cached property when workers are forked, as a recorder's may be, keeps none waiting."""
     command = [sys.executable, "-c", BESIDE_A_THREAD, str(folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     assert said.stdout.split() == ["True"]
 
 

@@ -173,13 +173,13 @@ except Interrupted as stop:
 def test_interrupt_and_go_on(tmp_path: Path) -> None:
     """Ctrl-C in the middle ends the workers and keeps what was finished; the next run computes only the rest."""
     quiet(simulated(tmp_path / "recordings", games=12, seed=1), tmp_path / "store")
-    arguments = (tmp_path / "store", tmp_path / "cache", tmp_path / "started", 0.2)
+    arguments = (tmp_path / "store", tmp_path / "cache", tmp_path / "started", 0.6)
     child = start_child(INTERRUPTED, *arguments)
-    waited = time.monotonic() + 30
+    waited = time.monotonic() + 240
     while not list(tmp_path.glob("cache/*/*.arrows")) and time.monotonic() < waited:
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
-    said, problems = child.communicate(timeout=30)
+    said, problems = child.communicate(timeout=240)
     assert said.startswith("interrupted"), problems
     assert "run again to go on" in said
     done = int(said.split()[1])
@@ -194,13 +194,13 @@ def test_workers_die_with_their_leader(tmp_path: Path) -> None:
     """A run that is killed leaves no process behind."""
     quiet(simulated(tmp_path / "recordings", games=4, seed=1), tmp_path / "store")
     child = start_child(INTERRUPTED, tmp_path / "store", tmp_path / "cache", tmp_path / "started", 60)
-    waited = time.monotonic() + 30
+    waited = time.monotonic() + 240
     while not (tmp_path / "started").exists() and time.monotonic() < waited:
         time.sleep(0.02)
     workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text(encoding="utf-8").split()
     assert workers
     child.kill()
-    child.communicate(timeout=30)
+    child.communicate(timeout=240)
     while any(Path("/proc", one).exists() for one in workers) and time.monotonic() < waited:
         time.sleep(0.02)
     assert not any(Path("/proc", one).exists() for one in workers)

@@ -1,0 +1,139 @@
+"""Logs: where the commands write them, in which form, at which level; and that they cost no command its work."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from replaylab.cli.main import app
+from replaylab.errors import SettingsError
+from replaylab.logs import JsonFormat, TextFormat, logging_to
+from replaylab.simulation.simulate import simulate
+
+
+def run(*words: object) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="replaylab")
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the command", "after it"])
+def test_log_goes_to_a_file(tmp_path: Path, before: bool) -> None:  # noqa: FBT001 a parameter
+    """`--log FILE` stands before or after the command, and the file is appended to; the command prints as without."""
+    options = ["--log", tmp_path / "log", "--log-format", "json"]
+    for _ in range(2):
+        words = ["info", tmp_path / "none"]
+        result = run(*options, *words) if before else run(*words, *options)
+        assert result.exit_code == 2
+        assert result.stderr == run(*words).stderr
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [(one["level"], one["logger"], one["event"], one["command"]) for one in lines] == [
+        ("ERROR", "replaylab.cli", "failed", "info")
+    ] * 2
+
+
+def test_log_goes_to_standard_error(tmp_path: Path) -> None:
+    """`--log -` is standard error: what a command prints on standard output stays for programs."""
+    simulate(tmp_path / "recordings", games=1)
+    result = run("--log", "-", "convert", tmp_path / "recordings", "--to", tmp_path / "store", "--json")
+    assert json.loads(result.stdout)["ticks_stored"]
+    assert " INFO replaylab." in result.stderr
+
+
+def test_plot_keeps_its_own_log(tmp_path: Path) -> None:
+    """`plot --log` draws on a log scale, as before; a log of `plot` is asked for before its name."""
+    simulate(tmp_path / "recordings", games=1)
+    run("convert", tmp_path / "recordings", "--to", tmp_path / "store")
+    game = json.loads(run("info", tmp_path / "store", "--json").stdout)["table"][0]["game_id"]
+    words = ["plot", tmp_path / "store", game, "--log", "--to", tmp_path / "game.svg"]
+    assert run("--log", tmp_path / "log", *words).exit_code == 0
+    assert (tmp_path / "log").read_text().count("opened") == 1
+
+
+@pytest.mark.parametrize(("level", "count"), [("INFO", 1), ("error", 0), ("", 0)])
+def test_level_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, count: int) -> None:
+    """REPLAYLAB_LOG_LEVEL alone logs on standard error from that level on; unset, a command logs nothing."""
+    run("simulate", tmp_path / "recordings", "--games", 1)
+    run("convert", tmp_path / "recordings", "--to", tmp_path / "store")
+    monkeypatch.setenv("REPLAYLAB_LOG_LEVEL", level)
+    assert run("verify", tmp_path / "store").stderr.count("replaylab.verification") == count
+
+
+def test_a_level_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level that does not exist ends a command with 2 and the ones that do."""
+    monkeypatch.setenv("REPLAYLAB_LOG_LEVEL", "loud")
+    result = run("info", tmp_path)
+    assert result.exit_code == 2
+    assert "log_level='LOUD'" in result.stderr
+    assert "'WARNING'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--log", "none/log"], "--log none/log: cannot be opened for writing (No such file or directory)"),
+        (["--log-format", "xml"], "--log-format 'xml': must be one of text, json"),
+    ],
+)
+def test_a_log_that_cannot_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    """A file that cannot be opened and an unknown form end a command with 2 before it does anything."""
+    monkeypatch.chdir(tmp_path)
+    result = run("simulate", "recordings", *options)
+    assert (result.exit_code, result.stderr) == (2, f"replaylab: {said}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_fails_costs_nothing(tmp_path: Path) -> None:
+    """A log on a full disk is lost; the command does its work and ends with 0."""
+    simulate(tmp_path / "recordings", games=1)
+    result = run("convert", tmp_path / "recordings", "--to", tmp_path / "store", "--log", "/dev/full")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_line_is_one_line() -> None:
+    """Control characters of names do not break or colour a log; in JSON the fields keep their types."""
+    record = logging.makeLogRecord(
+        {"name": "replaylab.store", "levelname": "INFO", "msg": "%s opened", "args": ("\x1b[31m\n",), "rows": 7}
+    )
+    assert TextFormat().format(record).endswith(r"Z INFO replaylab.store: \x1b[31m\n opened")
+    assert json.loads(JsonFormat().format(record))["rows"] == 7
+    assert "\n" not in JsonFormat().format(record)
+
+
+def test_an_error_is_logged_with_its_trace() -> None:
+    """A record with an exception carries the traceback, in text on the same line."""
+    try:
+        raise ValueError("no")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "failed", "exc_info": sys.exc_info()})
+    assert json.loads(JsonFormat().format(record))["error"].endswith("ValueError: no")
+    assert TextFormat().format(record).endswith("ValueError: no")
+
+
+def test_log_is_as_before_afterwards(tmp_path: Path) -> None:
+    """The set-up ends with its block, also by an error: nothing of it stays on the logger."""
+    logger = logging.getLogger("replaylab")
+    before = logger.level, list(logger.handlers)
+    for form in ("json", "neither"):
+        try:
+            with logging_to(str(tmp_path / "log"), form, "DEBUG"):
+                logger.debug("shown")
+                raise KeyboardInterrupt
+        except (KeyboardInterrupt, SettingsError):
+            pass
+        assert (logger.level, list(logger.handlers)) == before
+    assert json.loads((tmp_path / "log").read_text())["message"] == "shown"
+
+
+def test_import_sets_up_no_log() -> None:
+    """`import replaylab` adds no handler and sets no level: the log of a library belongs to its caller."""
+    code = "import logging, replaylab; one = logging.getLogger('replaylab'); print(one.handlers, one.level)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
+    assert shown.stdout == "[] 0\n"
