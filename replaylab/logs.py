@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -86,7 +87,13 @@ class _StandardError(logging.StreamHandler[TextIO]):
         """Ignore a log that cannot be written: what is logged goes on."""
 
 
-class _File(logging.FileHandler):
+class _File(logging.handlers.WatchedFileHandler):
+    """Appends to a file, opened anew when it was moved away, as logrotate does."""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 the name in logging
         """Ignore a log that cannot be written: what is logged goes on."""
 

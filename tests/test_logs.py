@@ -6,15 +6,25 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import replaylab as rl
 from replaylab.cli.main import app
 from replaylab.errors import SettingsError
-from replaylab.logs import JsonFormat, TextFormat, logging_to
+from replaylab.export.export import export
+from replaylab.export.pages import export_pages
+from replaylab.logs import JsonFormat, TextFormat, fields_of, logging_to
 from replaylab.simulation.simulate import simulate
+from tests.crash.recordings import made
+from tests.stores import run_child
+
+Events = Callable[[], list[tuple[str, Any]]]
 
 
 def run(*words: object) -> Result:
@@ -109,10 +119,8 @@ def test_a_line_is_one_line() -> None:
 
 def test_an_error_is_logged_with_its_trace() -> None:
     """A record with an exception carries the traceback, in text on the same line."""
-    try:
-        raise ValueError("no")
-    except ValueError:
-        record = logging.makeLogRecord({"msg": "failed", "exc_info": sys.exc_info()})
+    error = ValueError("no")
+    record = logging.makeLogRecord({"msg": "failed", "exc_info": (ValueError, error, None)})
     assert json.loads(JsonFormat().format(record))["error"].endswith("ValueError: no")
     assert TextFormat().format(record).endswith("ValueError: no")
 
@@ -122,12 +130,9 @@ def test_log_is_as_before_afterwards(tmp_path: Path) -> None:
     logger = logging.getLogger("replaylab")
     before = logger.level, list(logger.handlers)
     for form in ("json", "neither"):
-        try:
-            with logging_to(str(tmp_path / "log"), form, "DEBUG"):
-                logger.debug("shown")
-                raise KeyboardInterrupt
-        except (KeyboardInterrupt, SettingsError):
-            pass
+        with suppress(ZeroDivisionError, SettingsError), logging_to(str(tmp_path / "log"), form, "DEBUG"):
+            logger.debug("shown")
+            1 / 0  # noqa: B018 any error
         assert (logger.level, list(logger.handlers)) == before
     assert json.loads((tmp_path / "log").read_text())["message"] == "shown"
 
@@ -137,3 +142,89 @@ def test_import_sets_up_no_log() -> None:
     code = "import logging, replaylab; one = logging.getLogger('replaylab'); print(one.handlers, one.level)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert shown.stdout == "[] 0\n"
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Events:
+    """What was logged, as pairs of logger and event, in order."""
+    caplog.set_level(logging.DEBUG, "replaylab")
+    return lambda: [(one.name.removeprefix("replaylab."), fields_of(one).get("event")) for one in caplog.records]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store of three games."""
+    simulate(tmp_path / "recordings", games=3)
+    return Path(rl.convert(tmp_path / "recordings", tmp_path / "store", progress=False).store)
+
+
+def test_a_conversion_is_one_line(tmp_path: Path, events: Events, caplog: pytest.LogCaptureFixture) -> None:
+    """A conversion logs its account once, whatever it converts."""
+    simulate(tmp_path / "recordings", games=3)
+    done = rl.convert(tmp_path / "recordings", tmp_path / "store", progress=False)
+    assert events() == [("conversion", "converted")]
+    fields = fields_of(caplog.records[0])
+    assert (fields["ticks_stored"], fields["bytes_in"], fields["sources"]) == (done.ticks_stored, done.bytes_in, 3)
+    simulate(tmp_path / "more", games=3, seed=2, damage="all")
+    again = rl.convert(tmp_path / "more", tmp_path / "store", progress=False)
+    assert fields_of(caplog.records[1])["ticks_quarantined"] == again.ticks_quarantined > 0
+
+
+def test_opening_is_one_line(store: Path, events: Events) -> None:
+    """`open_store` logs that a store was opened; reading it logs nothing."""
+    for game in rl.open_store(store):
+        assert game.live().num_rows
+    assert events() == [("store", "opened")]
+
+
+def test_a_verification_is_one_line(store: Path, events: Events, caplog: pytest.LogCaptureFixture) -> None:
+    """`verify` logs what it found once; a problem makes it a warning."""
+    opened = rl.Store(store)
+    assert opened.verify().ok
+    data = bytearray(opened.segments()[0].path.read_bytes())
+    data[100] ^= 1
+    opened.segments()[0].path.write_bytes(data)
+    assert not rl.Store(store).verify().ok
+    assert events() == [("verification", "verified")] * 2
+    assert [(one.levelname, fields_of(one)["problems"]) for one in caplog.records] == [("INFO", 0), ("WARNING", 1)]
+
+
+def test_a_compaction_is_one_line(store: Path, tmp_path: Path, events: Events) -> None:
+    """`compact` logs what it joined."""
+    simulate(tmp_path / "more", games=2, seed=2)
+    rl.convert(tmp_path / "more", store, progress=False)
+    rl.compact(store, progress=False)
+    assert events() == [("conversion", "converted"), ("compaction", "compacted")]
+
+
+def test_an_export_is_one_line(store: Path, tmp_path: Path, events: Events) -> None:
+    """An export logs the file, its rows and bytes, also of a folder of pages."""
+    export(store, tmp_path / "all.csv")
+    export_pages(store, tmp_path / "pages")
+    assert events() == [("export", "exported")] * 2
+
+
+def recorded(folder: Path, count: int) -> rl.Recorder:
+    """A recorder that was given so many ticks of a game."""
+    recorder = rl.Recorder(folder)
+    for tick in made(count):
+        recorder.record(tick)
+    return recorder
+
+
+@pytest.mark.parametrize("count", [10, 1_000])
+def test_recording_logs_no_tick(tmp_path: Path, events: Events, count: int) -> None:
+    """Start, game, seal and stop are logged, each once, however many ticks there are."""
+    recorded(tmp_path, count).stop()
+    logged = [event for _, event in events()]
+    assert sorted(filter(None, logged)) == ["game_ended", "game_started", "sealed", "started", "stopped"]
+
+
+def test_a_recovery_is_one_line_a_journal_and_one_in_all(tmp_path: Path, events: Events) -> None:
+    """What a killed recorder left is logged as it is sealed; a recovery that finds nothing logs nothing."""
+    code = "import sys, os; import replaylab as rl; from tests.crash.recordings import made\n"
+    code += "one = rl.Recorder(sys.argv[1]); [one.record(tick) for tick in made(20)]; os._exit(0)"
+    assert run_child(code, tmp_path).returncode == 0
+    rl.recover(tmp_path)
+    rl.recover(tmp_path)
+    assert events() == [("recovery", "sealed"), ("recovery", "recovered")]

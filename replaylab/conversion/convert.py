@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from replaylab.storage.store import REMARKS, SEGMENTS, Store
 if TYPE_CHECKING:
     from replaylab.conversion.report import ConversionReport
 
+_log = logging.getLogger("replaylab.conversion")
 HELPED_BYTES: Final = 96 << 20  # below this a helper process costs more than it brings
 
 
@@ -99,7 +101,17 @@ def convert(
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(held)
                 raise
-    return report(str(root), zone, made, extents)
+    done = report(str(root), zone, made, extents)
+    fields = done.model_dump(mode="json", exclude={"sources", "reasons"}) | {
+        "sources": len(found),
+        "event": "converted",
+    }
+    _log.log(logging.INFO if done.ok else logging.WARNING, "converted into %s: %s", root, _in_short(done), extra=fields)
+    return done
+
+
+def _in_short(done: ConversionReport) -> str:
+    return f"{done.ticks_stored:,} ticks stored, {done.ticks_known:,} known, {done.ticks_quarantined:,} quarantined"
 
 
 def _hands(size: int, workers: int | None, *, strict: bool) -> tuple[int, int]:

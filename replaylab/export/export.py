@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -24,6 +25,8 @@ from replaylab.table import NAME_TYPE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_log = logging.getLogger("replaylab.export")
 
 Write = Callable[[pa.Table], Any]
 
@@ -138,7 +141,15 @@ def export(
         except CompactedAwayError:
             continue  # the rows are in other segments now: begin again with those
         name = target.suffix.removeprefix(".").lower()
-        return ExportReport(str(target), name, what, seen.games, seen.rows, size, tuple(opened.damaged.values()))
+        report = ExportReport(str(target), name, what, seen.games, seen.rows, size, tuple(opened.damaged.values()))
+        log_export(report)
+        return report
+
+
+def log_export(report: ExportReport) -> None:
+    """Log what was exported; a warning when a damaged segment was left out."""
+    level = logging.WARNING if report.damaged else logging.INFO
+    _log.log(level, "exported: %s", report, extra={"event": "exported", **asdict(report)})
 
 
 class _Seen:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import SettingsError
-from replaylab.export.export import ExportReport, refuse_inside
+from replaylab.export.export import ExportReport, log_export, refuse_inside
 from replaylab.export.selection import known_games
 from replaylab.playback.timeline import Timeline
 from replaylab.progress import bar
@@ -86,7 +86,9 @@ def export_pages(
     wanted = known_games(opened, games)
     chosen = [game for game in opened.game_ids() if wanted is None or game in wanted]
     rows, size = _page(opened, chosen, target) if is_page(target) else _folder(opened, chosen, target, show=progress)
-    return ExportReport(str(target), "html", "ticks", len(chosen), rows, size, tuple(opened.damaged.values()))
+    report = ExportReport(str(target), "html", "ticks", len(chosen), rows, size, tuple(opened.damaged.values()))
+    log_export(report)
+    return report
 
 
 def _page(store: Store, games: list[str], path: Path) -> tuple[int, int]:

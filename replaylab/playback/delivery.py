@@ -21,7 +21,7 @@ from replaylab.playback.transport import Transport
 Result = TypeVar("Result")
 PATIENCE: Final = 0.04  # seconds that pause and close wait for a callback that is running
 _NOTED: Final = frozenset({"closed", "end"})  # changes of state that the engine itself reacts to
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.engine")
 
 
 class Delivery:

@@ -164,6 +164,7 @@ class State:
         """Log a change of state, and have it told to whoever listens."""
         shown = " ".join(f"{name}={value}" for name, value in details.items())
         extra = {
+            "event": kind.value,
             "recorder_run": self.run,
             "recorder_event": kind.value,
             **{f"recorder_{k}": v for k, v in details.items()},

@@ -7,11 +7,12 @@ force, and the next conversion or compaction removes what is left over.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from replaylab.storage.store import REMARKS, SEGMENTS, Store
 TARGET_ROWS: Final = 4 << 20
 REMARKS_LEVEL: Final = 19
 REMARKS_AT_ONCE: Final = 1 << 12
+_log = logging.getLogger("replaylab.compaction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(opened)
                 raise
-        return CompactionReport(
+        report = CompactionReport(
             store=str(opened.path),
             rows=opened.rows,
             segments_before=len(before),
@@ -108,6 +110,8 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
             bytes_before=bytes_before,
             bytes_after=disk_bytes(opened.path),
         )
+    _log.info("%s compacted: %s", opened.path, report, extra={"event": "compacted", **asdict(report)})
+    return report
 
 
 def disk_bytes(store: Path) -> int:

@@ -10,7 +10,7 @@ from replaylab.storage.objectstore import is_uri, opened
 from replaylab.storage.recovery import LATER, LIVE, recover
 from replaylab.storage.store import Store
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.store")
 
 
 def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store:
@@ -48,5 +48,8 @@ def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store
     store = Store(path)
     for one in recover(store).journals:
         if one.problem not in {None, LIVE, LATER}:
-            _log.info("%s is read as it is: %s", one.journal, one.problem)
+            _log.info("%s is read as it is: %s", one.journal, one.problem, extra={"event": "unsealed"})
+    _log.info(
+        "%s opened: %d segments", store.path, len(store.sealed()), extra={"event": "opened", "store": str(store.path)}
+    )
     return store

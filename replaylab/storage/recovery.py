@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +41,7 @@ from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
 RESERVE: Final = ".reserve"  # ending of the room that a recorder keeps for closing
 LIVE: Final = "somebody else has it open"  # its recorder, or another recovery
 LATER: Final = "the journal before it comes first"
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.recovery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,7 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
             sealed = _recover_one(opened, folder / name) if run not in waiting else Sealed(name, OPEN, problem=LATER)
             if sealed is not None:
                 found.append(sealed)
+                _log_sealed(sealed)
                 if sealed.problem:
                     waiting.add(run)  # what the next one holds, or cuts, of this one is settled in their order
             shown.update()
@@ -147,7 +148,18 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
         with suppress(StoreError):  # a store that may only be read
             sweep(opened.path / SEGMENTS)
             sweep(opened.path / REMARKS)
-    return RecoveryReport(str(opened.path), tuple(found))
+    report = RecoveryReport(str(opened.path), tuple(found))
+    fields = {"event": "recovered", "store": report.store, "journals": len(found), "ticks": report.ticks}
+    _log.info("%s recovered: %d ticks", report.store, report.ticks, extra=fields) if found else None
+    return report
+
+
+def _log_sealed(sealed: Sealed) -> None:
+    """Log what became of a journal; a warning when it is left though no recorder is writing it."""
+    level = logging.INFO if sealed.problem in {None, LIVE, LATER} else logging.WARNING
+    event = "unsealed" if sealed.problem else "sealed"
+    said = sealed.problem or f"{sealed.state}, {sealed.ticks:,} ticks"
+    _log.log(level, "%s %s: %s", sealed.journal, event, said, extra={"event": event, **asdict(sealed)})
 
 
 def _recover_one(store: Store, path: Path) -> Sealed | None:  # noqa: PLR0911 one way out for each thing that may be
@@ -167,7 +179,6 @@ def _recover_one(store: Store, path: Path) -> Sealed | None:  # noqa: PLR0911 on
     except StoreBusy:
         return Sealed(path.name, OPEN, problem="a conversion or compaction is running; recover again when it has ended")
     except (ReplayLabError, OSError) as error:
-        _log.warning("%s stays as it is: %s", path.name, error)
         return Sealed(path.name, OPEN, problem=str(error))
     finally:
         os.close(lock)
@@ -214,7 +225,6 @@ def seal(
     if not table.num_rows and not remarks:
         return None
     quarantined = extent.bytes.get("quarantined", 0)
-    _log.info("%s sealed: %s, %d ticks, %d bytes set aside", path.name, contents.state, table.num_rows, quarantined)
     return Sealed(path.name, contents.state, table.num_rows, quarantined)
 
 

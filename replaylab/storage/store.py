@@ -33,7 +33,7 @@ REMARKS: Final = "remarks"
 JOURNALS: Final = "journals"
 Result = TypeVar("Result")
 _COMPACTIONS: Final = 10  # that may get in the way of one reading
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.store")
 
 
 class Store(Interchange):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from replaylab.progress import bar
 from replaylab.segments.digest import file_digest, name_digest, sum_digests
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment
+
+_log = logging.getLogger("replaylab.verification")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,17 @@ def check(
                 found.update(extent.bytes)
             shown.update()
     problems.extend(_overlaps([extent for segment in segments for extent in segment.footer.extents]))
-    return Verification(
+    verified = Verification(
         segments=len(segments),
         rows=sum(segment.footer.rows for segment in segments),
         rows_digest=sum_digests([segment.footer.rows_digest for segment in segments]),
         bytes={kind: found[kind] for kind in BYTE_KINDS},
         problems=problems,
     )
+    fields = {"event": "verified", "segments": len(segments), "rows": verified.rows, "problems": len(problems)}
+    level = logging.WARNING if problems else logging.INFO
+    _log.log(level, "%s: %d rows, %d problems", remarks_folder.parent, verified.rows, len(problems), extra=fields)
+    return verified
 
 
 def _account_problems(segment: Segment) -> list[str]:

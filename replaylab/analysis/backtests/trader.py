@@ -16,7 +16,7 @@ from replaylab.playback.event import Event, Mode, Step
 from replaylab.tick import Phase
 
 _ORDERS: Final = (Buy, Sell, Bet)
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.backtest")
 
 
 class Failure(NamedTuple):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Source = Store | str | os.PathLike[str]
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.batch")
 
 
 def map_games(

@@ -17,7 +17,7 @@ from replaylab.segments.segment import Segment
 from replaylab.storage.store import Store
 
 _COMPACTIONS: Final = 10  # that may get in the way of one run
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.batch")
 
 
 @dataclass

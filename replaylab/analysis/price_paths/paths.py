@@ -30,7 +30,7 @@ from replaylab.storage.store import Store
 
 _READ: Final = [*COLUMNS, "seq"]
 _COMPACTIONS: Final = 10  # that may get in the way of one reading
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("replaylab.paths")
 
 
 @dataclass(frozen=True, eq=False)
