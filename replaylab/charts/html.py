@@ -36,10 +36,6 @@ _BYTES: Final = {
     "blank": "#9e9e9e",
     "known": "#CC79A7",
 }
-_REPAIRED: Final = {
-    "merged_line": "repaired: whole ticks taken out",
-    "torn_object": "repaired: what was cut off is null",
-}
 _SHOWN: Final = 20  # rows of a table; the rest is counted
 
 
@@ -138,22 +134,11 @@ def report_card(report: Any) -> str:
     True
     """
     words = "Every byte is accounted for" if report.balanced else "The bytes do not add up"
-    status = dict.fromkeys(("converted", "grown", "known", "unreadable"), 0)
-    for one in report.sources:
-        status[one.status] += 1
-    facts = [
-        *((f"sources {name}", _whole(count)) for name, count in status.items() if count),
-        ("ticks stored", _whole(report.ticks_stored)),
-        *([("known before", _whole(report.ticks_known))] if report.ticks_known else []),
-        *([("quarantined", _whole(report.ticks_quarantined))] if report.ticks_quarantined else []),
-        *([("prices filled in, now null", _whole(report.price_filled))] if report.price_filled else []),
-        ("new segments", _whole(report.segments)),
-    ]
-    body = _facts(facts) + _account(report, words) + _reasons(report.reasons) + _attention(report.sources)
-    if report.zoneless_times:
-        zone = f"{_plural(report.zoneless_times, 'time')} without a zone, read as {report.source_tz}"
-        doubt = f"; {report.doubtful_times:,} shown twice or never by that clock" if report.doubtful_times else ""
-        body += f'<div style="{_DIM}">{escape(zone + doubt)}</div>'
+    facts = {name: text for name, text in report.described().items() if name != "bytes"}  # the bar shows them
+    body = "".join(_facts([fact]) for fact in facts.items()) + _account(report, words)
+    damage = [(reason, f"{count:,}", done) for reason, count, done in report.damage()]
+    body += _table(("damage", "count", "what was done"), damage, numbers={1}) if damage else ""
+    body += _attention(report.sources)
     return _card(_GOOD if report.ok else _BAD, f"Conversion into {report.store}", body)
 
 
@@ -173,15 +158,6 @@ def _account(report: Any, words: str) -> str:
     verdict = f'<b style="{"" if report.balanced else _ALARM}">{words}</b>'
     bar = f'<div style="display:flex;gap:1px;height:10px;margin:.5em 0 .3em">{parts}</div>' if parts else ""
     return f"{bar}<div>{verdict}: {report.bytes_in:,} in = {terms}</div>"
-
-
-def _reasons(reasons: Mapping[str, int]) -> str:
-    """Give the reasons for repairs and quarantines as a table, the most frequent first."""
-    if not reasons:
-        return ""
-    rows = sorted(reasons.items(), key=lambda item: (item[0] not in _REPAIRED, -item[1], item[0]))
-    cells = [(reason, f"{count:,}", _REPAIRED.get(reason, "quarantined")) for reason, count in rows]
-    return _table(("damage", "count", "what was done"), cells, numbers={1})
 
 
 def _attention(sources: Sequence[Any]) -> str:

@@ -60,33 +60,13 @@ def complain(*problems: str) -> None:
 
 def show_conversion(report: ConversionReport) -> None:
     """Print what a conversion did."""
-    status: dict[str, int] = {}
-    for one in report.sources:
-        status[one.status] = status.get(one.status, 0) + 1
-    recordings = ", ".join(f"{count:,} {name}" for name, count in sorted(status.items()))
-    times = f"{report.zoneless_times:,} without a zone, read as {report.source_tz}"
-    doubt = f"; {report.doubtful_times:,} that this clock showed twice or never" if report.doubtful_times else ""
-    show_pairs(
-        {
-            "recordings": f"{recordings} -> {report.store}",
-            "ticks": f"{report.ticks_seen:,} seen = {report.ticks_stored:,} stored + {report.ticks_known:,} known"
-            f" + {report.ticks_quarantined:,} quarantined",
-            "bytes": f"{report.bytes_in:,} in = {report.bytes_kept:,} kept + {report.bytes_repaired:,} repaired + "
-            f"{report.bytes_quarantined:,} quarantined + {report.bytes_blank:,} blank + {report.bytes_known:,} known",
-            "repaired": _repairs(report),
-            "times": times + doubt if report.zoneless_times else "",
-        }
-    )
-    show_reasons(report.reasons)
-
-
-def _repairs(report: ConversionReport) -> str:
-    if not report.ticks_merged + report.ticks_torn:
-        return ""
-    return (
-        f"{report.ticks_merged:,} ticks whole out of damaged lines, "
-        f"{report.ticks_torn:,} as far as they were intact (what was cut off is null)"
-    )
+    show_pairs(report.described())
+    damage = report.damage()
+    if damage:
+        table = _table("reason", ">times", "what was done")
+        for reason, count, done in damage:
+            table.add_row(reason, f"{count:,}", done)
+        _show_under("damage", table)
 
 
 def show_overview(found: Overview) -> None:

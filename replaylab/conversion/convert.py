@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from replaylab.conversion.job import Folders
 from replaylab.conversion.plan import plan
-from replaylab.conversion.pool import Team
+from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import find_sources
 from replaylab.durable import make_folders, sole_writer
 from replaylab.errors import SourceUnreadable, StoreError
@@ -39,8 +39,8 @@ def convert(
 ) -> ConversionReport:
     """Convert recordings into a store, which is made when it is not there.
 
-    What is already in the store, told by its content, is skipped; a recording that has grown is converted from where
-    it ended. Sources are only read. Damage is repaired where that is certain and quarantined where it is not.
+    What is already in the store, recognised by its content, is skipped; a recording that has grown is converted from
+    where it ended. Sources are only read. Damage is repaired where that is certain and quarantined where it is not.
 
     Parameters
     ----------
@@ -93,10 +93,10 @@ def convert(
         made = plan(found, held.extents(), zone=zone, strict=strict)
         if len(made.unreadable) == len(found):
             raise SourceUnreadable("; ".join(made.unreadable.values()))
-        team = Team(made.jobs, folders, zone=zone, strict=strict, lock=lock)
+        pool = Pool(made.jobs, folders, zone=zone, strict=strict, lock=lock)
         with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
             try:
-                extents = team.run(*_hands(made.bytes, settings.workers, strict=strict), shown.update)
+                extents = pool.run(*_hands(made.bytes, settings.workers, strict=strict), shown.update)
             except BaseException:
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(held)

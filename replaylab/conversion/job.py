@@ -65,9 +65,9 @@ class Job:
     strict : bool
         Whether the first damage is an error.
     ask_base : callable
-        Gives the base of a piece that follows another one; waits until that one has been read.
+        Returns the base of a piece that follows another one; waits until that one has been read.
     tell_end : callable
-        Told the base of whatever follows a piece, as soon as it is known.
+        Called with the base of whatever follows a piece, as soon as it is known.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Job:
         self._read_of_row: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
 
     def run(self) -> list[Extent]:
-        """Convert; give the extents that are now in the store."""
+        """Convert; return the extents that are now in the store."""
         pieces = [read.piece for read in self._reads]
         label = f"remarks-{xxhash.xxh3_64_hexdigest(repr(pieces).encode())}"
         with written_aside(self.folders.remarks, label) as aside:
@@ -174,7 +174,7 @@ class Job:
         return name
 
     def _table(self) -> tuple[pa.Table, list[Extent]]:
-        """Give the rows in the order read, and the extents that they are accounted for in."""
+        """Return the rows in the order read, and the extents that they are accounted for in."""
         batch = Batch.join(self._batches)
         self._batches.clear()
         of_row = np.concatenate(self._read_of_row) if self._read_of_row else np.zeros(0, np.int32)

@@ -1,7 +1,7 @@
 """The plan of a conversion: which bytes of which sources are new to the store, cut into jobs of bounded size.
 
-What is already there is told by content: the digest of every extent stands in the footer of the segment that holds
-its ticks. A source that has grown is converted from where it ended; one of the same name and other content gets a
+What is already stored is recognised by content: the digest of every extent stands in the footer of the segment that
+holds its ticks. A source that has grown is converted from where it ended; one of the same name and other content gets a
 name of its own.
 """
 
@@ -110,7 +110,7 @@ class _Stored:
                 self._close[chain[0].head].append(name)
 
     def take(self, source: Source, file: BinaryIO) -> list[Extent]:
-        """Give the extents of which a source is made as far as they go, none when it is new.
+        """Return the extents of which a source is made as far as they go, none when it is new.
 
         Looked for under its name, among those of its size, and among those that begin with the same bytes.
         """
@@ -129,7 +129,7 @@ class _Stored:
 
 
 def _own_name(name: str) -> str:
-    """Give the name of a source without what tells it from earlier ones of that name."""
+    """Return the name of a source without the suffix that sets it apart from earlier ones of that name."""
     return re.sub(r"@[0-9a-f]{8}$", "", name)
 
 
@@ -138,7 +138,7 @@ def _holds(file: BinaryIO, extent: Extent) -> bool:
 
 
 def digest_between(file: BinaryIO, start: int, end: int) -> str:
-    """Give the XXH3 128-bit digest of bytes `start` to `end`, as hex."""
+    """Return the XXH3 128-bit digest of bytes `start` to `end`, as hex."""
     digest = xxhash.xxh3_128()
     file.seek(start)
     while start < end and (block := file.read(min(1 << 20, end - start))):
@@ -159,7 +159,7 @@ class _Planner:
         self.met: dict[str, str] = {}
 
     def pieces(self, source: Source) -> list[Piece]:
-        """Give the pieces of a source that are to be converted."""
+        """Return the pieces of a source that are to be converted."""
         with reading(source.path) as file:
             whole = ""
             if source.size and self.sizes[source.size] > 1:
@@ -185,7 +185,7 @@ class _Planner:
 
 
 def _missing(file: BinaryIO, source: Source, chain: list[Extent]) -> Iterator[Piece]:
-    """Give pieces of a source between and behind the extents that are there, cut to size."""
+    """Return pieces of a source between and behind the extents that are there, cut to size."""
     begin = line = seq = 0
     for extent in chain:
         yield from _cut(file, source, (begin, extent.start), (line, seq))

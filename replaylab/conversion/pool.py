@@ -56,14 +56,14 @@ class Bases:
             future.set_result(base)
 
     def give_up(self) -> None:
-        """Let nobody wait any longer, now or later."""
+        """Raise `WorkerFailed` in every waiting thread, now or later."""
         with self._lock:
             self._given_up = True
             for future in self._found.values():
                 self._fail(future)
 
 
-class Team:
+class Pool:
     """A process and its helpers, working through a queue of jobs in order."""
 
     def __init__(self, jobs: list[list[Piece]], folders: Folders, *, zone: str, strict: bool, lock: int) -> None:
@@ -125,7 +125,7 @@ class Team:
     def _assist(self, done: Any) -> None:
         try:
             self._work(done)
-        except BaseException as error:  # noqa: BLE001 a thread has nobody to raise to; `run` raises it
+        except BaseException as error:  # noqa: BLE001 `run` raises it in the caller's thread
             self.failures.append(error)
             self.bases.give_up()
 
@@ -167,7 +167,7 @@ class Team:
         thread.start()
 
     def _lead(self, helper: Connection, done: Any) -> None:
-        """Give a helper jobs and answer its questions, until there are none left."""
+        """Return a helper jobs and answer its questions, until there are none left."""
         try:
             with helper:
                 while (job := self._next()) is not None:
@@ -177,7 +177,7 @@ class Team:
         except (EOFError, ConnectionError):
             self.failures.append(WorkerFailed("a helper process died; run the conversion again to finish it"))
             self.bases.give_up()
-        except BaseException as error:  # noqa: BLE001 a thread has nobody to raise to; `run` raises it
+        except BaseException as error:  # noqa: BLE001 `run` raises it in the caller's thread
             self.failures.append(error)
             self.bases.give_up()
 

@@ -1,15 +1,21 @@
-"""ConversionReport: what a conversion did with every byte it was given."""
+"""ConversionReport: what a conversion did with every byte."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from replaylab.conversion.plan import Known, Plan
 from replaylab.parsing.scan import BYTE_KINDS
 from replaylab.segments.extent import Extent
+
+REPAIRS: Final = {
+    "merged_line": "repaired: whole ticks taken out",
+    "torn_object": "repaired: what was cut off is null",
+}
 
 
 class SourceReport(BaseModel):
@@ -89,27 +95,38 @@ class ConversionReport(BaseModel):
         """Whether everything could be read and every byte is accounted for; repaired damage is no failure."""
         return self.balanced and not self.unreadable
 
-    def __str__(self) -> str:
+    def described(self) -> dict[str, str]:
+        """Return the report in words, by name; text, page and terminal show the same, and leave out what is empty."""
         status = Counter(one.status for one in self.sources)
-        shown = ", ".join(f"{count} {name}" for name, count in sorted(status.items()))
-        lines = [
-            f"{len(self.sources)} sources ({shown}) -> {self.ticks_stored:,} ticks in {self.segments} new segments",
-            (
-                f"bytes: {self.bytes_in:,} in = {self.bytes_kept:,} kept + {self.bytes_repaired:,} repaired"
-                f" + {self.bytes_quarantined:,} quarantined + {self.bytes_blank:,} blank + {self.bytes_known:,} known"
-            ),
-            (
-                f"ticks: {self.ticks_seen:,} seen = {self.ticks_stored:,} stored + {self.ticks_known:,} known"
-                f" + {self.ticks_quarantined:,} quarantined; {self.ticks_merged:,} taken out of merged lines,"
-                f" {self.ticks_torn:,} torn"
-            ),
-        ]
-        lines += [f"  {reason}: {count:,}" for reason, count in sorted(self.reasons.items())]
-        if self.zoneless_times:
-            doubt = (
-                f", {self.doubtful_times:,} of them shown twice or never by that clock" if self.doubtful_times else ""
-            )
-            lines.append(f"{self.zoneless_times:,} times carry no zone and were read as {self.source_tz}{doubt}")
+        states = ", ".join(f"{count:,} {name}" for name, count in sorted(status.items()))
+        repaired = (
+            f"{self.ticks_merged:,} ticks whole out of damaged lines, "
+            f"{self.ticks_torn:,} as far as they were intact (what was cut off is null)"
+        )
+        doubt = f"; {self.doubtful_times:,} shown twice or never by that clock" if self.doubtful_times else ""
+        words = {
+            "recordings": f"{_count(len(self.sources), 'source')} ({states}) -> {_count(self.ticks_stored, 'tick')} "
+            f"in {_count(self.segments, 'new segment')}",
+            "bytes": f"{self.bytes_in:,} in = "
+            + " + ".join(f"{getattr(self, f'bytes_{kind}'):,} {kind}" for kind in (*BYTE_KINDS, "known")),
+            "ticks": f"{self.ticks_seen:,} seen = {self.ticks_stored:,} stored + {self.ticks_known:,} known"
+            f" + {self.ticks_quarantined:,} quarantined",
+            "repaired": repaired if self.ticks_merged + self.ticks_torn else "",
+            "prices": f"{self.price_filled:,} filled in by the recorder, stored as null" if self.price_filled else "",
+            "times": f"{_count(self.zoneless_times, 'time')} without a zone, read as {self.source_tz}{doubt}"
+            if self.zoneless_times
+            else "",
+        }
+        return {name: text for name, text in words.items() if text}
+
+    def damage(self) -> list[tuple[str, int, str]]:
+        """Return (reason, count, what was done) of all damage: repairs first, then the most frequent."""
+        order = sorted(self.reasons.items(), key=lambda item: (item[0] not in REPAIRS, -item[1], item[0]))
+        return [(reason, count, REPAIRS.get(reason, "quarantined")) for reason, count in order]
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {text}" for name, text in self.described().items()]
+        lines += [f"  {reason}: {count:,}, {done}" for reason, count, done in self.damage()]
         return "\n".join([*lines, *self.unreadable])
 
     def _repr_html_(self) -> str:
@@ -119,7 +136,7 @@ class ConversionReport(BaseModel):
 
 
 def report(store: str, zone: str, made: Plan, extents: Iterable[Extent]) -> ConversionReport:
-    """Give the report of a conversion from its plan and from the extents that it stored."""
+    """Return the report of a conversion from its plan and from the extents that it stored."""
     stored = list(extents)
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("bytes", "lines", "ticks", "reasons")}
     for extent in stored:
@@ -148,11 +165,12 @@ def report(store: str, zone: str, made: Plan, extents: Iterable[Extent]) -> Conv
     )
 
 
-REPAIRS = frozenset({"merged_line", "torn_object"})
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _known(made: Plan, stored: list[Extent]) -> list[Known]:
-    """Give what was known before and, with the ticks that are known by now, the twins of what was converted."""
+    """Return what was known before and, with the ticks that are known by now, the twins of what was converted."""
     ticks = Counter[str]()
     for extent in [*made.held, *stored]:
         ticks[extent.source] += extent.tick_count

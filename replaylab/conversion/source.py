@@ -71,8 +71,8 @@ class Block(NamedTuple):
 def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
     """Find the recordings that paths, folders (searched in depth) and patterns mean, each once, sorted by name.
 
-    A recording is named by its path below the folder or pattern's folder; recordings that would share a name are told
-    apart by as many parent folders as it takes.
+    A recording is named by its path below the folder or pattern's folder; recordings that would share a name are named
+    by as many parent folders as it takes.
 
     Raises
     ------
@@ -89,19 +89,19 @@ def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
     if not found:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
         raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
-    names = {path: _as_text(name) for path, name in _told_apart(found).items()}
+    names = {path: _as_text(name) for path, name in _distinct_names(found).items()}
     return sorted((Source(Path(path), names[path], _size(path)) for path in found), key=lambda one: one.name)
 
 
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError:  # the plan tells what cannot be read, and why
+    except OSError:  # the plan lists what cannot be read, and why
         return 0
 
 
 def _matches(argument: str) -> Iterator[tuple[str, str]]:
-    """Give (real path, name) of every recording that an argument means."""
+    """Return (real path, name) of every recording that an argument means."""
     if os.path.isdir(argument):
         root = os.path.realpath(argument)
         closed: list[str] = []
@@ -122,8 +122,8 @@ def _matches(argument: str) -> Iterator[tuple[str, str]]:
             yield from _matches(one)
 
 
-def _told_apart(found: dict[str, str]) -> dict[str, str]:
-    """Give every path a name of its own: as many parent folders in front as it takes."""
+def _distinct_names(found: dict[str, str]) -> dict[str, str]:
+    """Return every path a name of its own: as many parent folders in front as it takes."""
     names = dict(found)
     while doubled := {name for name, count in Counter(names.values()).items() if count > 1}:
         for path, name in names.items():
@@ -134,7 +134,7 @@ def _told_apart(found: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[BufferedReader]:
-    """Give a recording, open; whatever the system says against reading it becomes `SourceUnreadable`."""
+    """Return a recording, open; whatever the system says against reading it becomes `SourceUnreadable`."""
     try:
         _check_regular(path)
         with path.open("rb") as file:
@@ -155,12 +155,12 @@ def _check_regular(path: Path) -> None:
 
 
 def _as_text(name: str) -> str:
-    """Give a file name as valid text; bytes that are none are written as escapes."""
+    """Return a file name as valid text; bytes that are none are written as escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def line_end(file: BinaryIO, position: int, size: int) -> int:
-    """Give where the line that holds byte `position - 1` ends, at most `size`."""
+    """Return where the line that holds byte `position - 1` ends, at most `size`."""
     file.seek(position - 1)
     while position < size:
         piece = file.read(min(1 << 16, size - position + 1))
@@ -186,15 +186,15 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
         with reading(piece.source.path) as file:
             file.seek(piece.start)
             if piece.source.is_document and size <= MAX_LINE_BYTES:
-                yield from held.let_go()
+                yield from held.flush()
                 data = file.read(size)
                 yield Block(bytearray(data) + bytes(PADDING), len(data), [Part(number, len(data))], document=True)
             elif size > BLOCK_BYTES:
-                yield from held.let_go()
+                yield from held.flush()
                 yield from _read_lines(file, number, size)
             else:
                 yield from held.take(number, file.read(size))
-    yield from held.let_go()
+    yield from held.flush()
 
 
 class _Held:
@@ -206,12 +206,12 @@ class _Held:
         self.lines = 0
 
     def take(self, number: int, data: bytes) -> Iterator[Block]:
-        """Add a piece; give the block of those before it when there is no room for it."""
+        """Add a piece; yield the block of those before it when there is no room for it."""
         unended = bool(data) and not data.endswith(b"\n")
         data += b"\n" if unended else b""
         lines = data.count(b"\n")
         if len(self.data) + len(data) > BLOCK_BYTES or self.lines + lines > MAX_BLOCK_LINES:
-            yield from self.let_go()
+            yield from self.flush()
         if lines > MAX_BLOCK_LINES:
             yield from _stretches(bytearray(data) + bytes(PADDING), number, len(data), unended=unended)
             return
@@ -219,15 +219,15 @@ class _Held:
         self.lines += lines
         self.parts.append(Part(number, len(self.data), unended))
 
-    def let_go(self) -> Iterator[Block]:
-        """Give the block of all pieces held, if there are any."""
+    def flush(self) -> Iterator[Block]:
+        """Return the block of all pieces held, if there are any."""
         if self.parts:
             yield Block(self.data + bytes(PADDING), len(self.data), self.parts)
         self.data, self.parts, self.lines = bytearray(), [], 0
 
 
 def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Iterator[Block]:
-    """Give whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
+    """Yield whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
     if data.count(b"\n", 0, size) <= MAX_BLOCK_LINES:
         yield Block(data, size, [Part(number, size, unended)])
         return

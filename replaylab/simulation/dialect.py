@@ -1,4 +1,4 @@
-"""Dialect: how the rows of one game are written down by the recorders that are known; each gives a `Recording`."""
+"""Dialect: how the rows of one game are written down by the recorders that are known; each returns a `Recording`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def planned(sources: Path | list[Path], store: Path) -> Plan:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Give a recording of 40 lines, nothing of it stored yet."""
+    """Return a recording of 40 lines, nothing of it stored yet."""
     path = tmp_path / "r" / "x.jsonl"
     path.parent.mkdir()
     path.write_bytes(b"".join(game_lines(GAME, 39)))
@@ -41,7 +41,7 @@ def cut(path: Path, size: int) -> bytes:
 
 
 def lines_of(store: Path) -> list[int]:
-    """Give the line number of every row of the one game."""
+    """Return the line number of every row of the one game."""
     found: list[int] = open_store(store)[GAME].ticks().column("line").to_pylist()
     return found
 
@@ -264,3 +264,24 @@ def test_extents_that_overlap_are_counted_once() -> None:
     one = Extent("a", 0, 10, "x", 0, 0, "UTC", lines={"tick": 1}, ticks={"clean": 1})
     two = Extent("a", 5, 15, "y", 0, 0, "UTC")
     assert plan([], [one, two]).bytes == 0
+
+
+@pytest.mark.parametrize("name", ["y.jsonl", "x.jsonl"])
+def test_a_truncated_copy_of_a_known_recording(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A copy that ends earlier is a source of its own: it is no growth of the known one, and no byte counts twice."""
+    monkeypatch.setattr(planning, "JOB_BYTES", 1_000)
+    store = tmp_path / "store"
+    quiet(recording, store)
+    known = {(extent.source, extent.start, extent.end) for extent in open_store(store).extents()}
+    assert len(known) > 5
+    data = recording.read_bytes()
+    copied = tmp_path / "copy" / name
+    copied.parent.mkdir()
+    copied.write_bytes(data[: data.index(b"\n", 3_300) + 1])
+    report = quiet(copied, store)
+    assert (report.ticks_stored, report.bytes_known, report.balanced) == (copied.read_bytes().count(b"\n"), 0, True)
+    assert known < {(extent.source, extent.start, extent.end) for extent in open_store(store).extents()}
+    assert open_store(store).verify().ok
+    assert quiet([recording, copied], store).ticks_stored == 0

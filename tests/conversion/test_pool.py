@@ -15,7 +15,7 @@ import pytest
 
 from replaylab.conversion import plan as planning
 from replaylab.conversion.job import Folders, Job
-from replaylab.conversion.pool import Bases, Team
+from replaylab.conversion.pool import Bases, Pool
 from replaylab.conversion.source import Piece, Source
 from replaylab.durable import sole_writer
 from replaylab.errors import SourceDamaged, WorkerFailed
@@ -40,7 +40,7 @@ def _small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def big(tmp_path: Path) -> Path:
-    """Give one recording of many parts."""
+    """Return one recording of many parts."""
     folder = simulated(tmp_path / "r", games=6, damage="two_writers")
     path = tmp_path / "big.jsonl"
     path.write_bytes(b"".join(one.read_bytes() for one in sorted(folder.glob("*.jsonl"))))
@@ -48,7 +48,7 @@ def big(tmp_path: Path) -> Path:
 
 
 def running() -> set[int]:
-    """Give the child processes that this one has."""
+    """Return the child processes that this one has."""
     return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
@@ -59,7 +59,7 @@ def before() -> set[int]:
 
 
 def hired(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """Give a list that every helper process started from now on joins."""
+    """Return a list that every helper process started from now on joins."""
     found: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
@@ -135,9 +135,9 @@ def test_an_error_in_a_helper_is_raised_as_it_was(tmp_path: Path, big: Path) -> 
     big.write_bytes(b"[1]\n" * 30_000)
     pieces = planning.plan([Source(big, "big", 120_000)], []).jobs
     with sole_writer(tmp_path) as lock:
-        team = Team(pieces, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
+        pool = Pool(pieces, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
         with pytest.raises(SourceDamaged) as caught:
-            team.run(1, 0, lambda _: None)
+            pool.run(1, 0, lambda _: None)
     assert caught.value.source == "big"
     assert f"line {caught.value.line}, byte {caught.value.start}" in str(caught.value)
     assert names(tmp_path) == [".lock", "big.jsonl", "r"]
@@ -151,9 +151,9 @@ def test_an_error_in_a_mate_is_raised_as_it_was(tmp_path: Path) -> None:
         path.write_bytes(b"[1]\n" * 30_000)
         jobs += planning.plan([Source(path, name, 120_000)], []).jobs
     with sole_writer(tmp_path) as lock:
-        team = Team(jobs, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
+        pool = Pool(jobs, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
         with pytest.raises(SourceDamaged):
-            team.run(0, 1, lambda _: None)
+            pool.run(0, 1, lambda _: None)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("replaylab")]
     assert names(tmp_path) == [".lock", "bad.jsonl", "good.jsonl", "worse.jsonl"]
 

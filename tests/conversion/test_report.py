@@ -16,7 +16,7 @@ from tests.stores import game_lines, line, quiet
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with a whole recording, a damaged one and a link to nowhere."""
+    """Return a folder with a whole recording, a damaged one and a link to nowhere."""
     made = tmp_path / "r"
     made.mkdir()
     (made / "a.jsonl").write_bytes(b"".join(game_lines("a", 9)))

@@ -38,7 +38,7 @@ def limits(block: int, line: int) -> Iterator[None]:
 
 @contextmanager
 def pieces_of(files: list[bytes], ending: str = ".jsonl") -> Iterator[list[Piece]]:
-    """Give files as pieces, one each."""
+    """Return files as pieces, one each."""
     with tempfile.TemporaryDirectory() as folder:
         pieces = []
         for number, data in enumerate(files):
@@ -49,7 +49,7 @@ def pieces_of(files: list[bytes], ending: str = ".jsonl") -> Iterator[list[Piece
 
 
 def put_together(blocks: list[Block], count: int) -> list[bytes]:
-    """Give the bytes of every piece back, added newlines taken off."""
+    """Return the bytes of every piece back, added newlines taken off."""
     found = [b""] * count
     for block in blocks:
         at = 0
