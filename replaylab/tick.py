@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ PRICE_WHOLE_DIGITS: Final = PRICE_PRECISION - PRICE_SCALE
 MAX_TICK_BYTES: Final = 1 << 20
 INT32_MAX: Final = 2**31 - 1
 _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
+_EXACT: Final = Context(prec=60)  # more digits than a price can have: nothing is rounded
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?[0-5]\d)?)?\Z", re.ASCII
@@ -213,6 +214,19 @@ def price_text(price: Decimal) -> str:
         return "0"
     text = format(price, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def trimmed(price: Decimal) -> Decimal:
+    """Return a price without trailing zeros and without a positive exponent; its value is the same.
+
+    Examples
+    --------
+    >>> trimmed(Decimal("1.020000000000000000000000")), trimmed(Decimal("100.00"))
+    (Decimal('1.02'), Decimal('100'))
+    """
+    short = price.normalize(_EXACT)
+    exponent = short.as_tuple().exponent
+    return short.quantize(Decimal(1), context=_EXACT) if isinstance(exponent, int) and exponent > 0 else short
 
 
 def checked_int(field: str, value: object, least: int) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from replaylab.columns import column
 from replaylab.errors import SettingsError
 from replaylab.table import PRICE_TYPE, TIME_TYPE
-from replaylab.tick import PRICE_SCALE, Tick
+from replaylab.tick import PRICE_SCALE, Tick, trimmed
 
 RING_TICKS: Final = 5_000
 _SPARE: Final = 256  # rows beyond the size, so that a reader of all of them is not overtaken at once
@@ -284,16 +284,3 @@ def price_of(low: int, high: int) -> Decimal:
     """
     value = (high - (1 << _WORD) if high >> 63 else high) << _WORD | low
     return trimmed(_EXACT.scaleb(Decimal(value), -PRICE_SCALE))
-
-
-def trimmed(price: Decimal) -> Decimal:
-    """Give a price without trailing zeros and without a positive exponent: the same value, as it is best read.
-
-    Examples
-    --------
-    >>> trimmed(Decimal("1.020000000000000000000000")), trimmed(Decimal("100.00"))
-    (Decimal('1.02'), Decimal('100'))
-    """
-    short = price.normalize(_EXACT)
-    exponent = short.as_tuple().exponent
-    return short.quantize(Decimal(1), context=_EXACT) if isinstance(exponent, int) and exponent > 0 else short

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -18,10 +19,9 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.continuity import missing_runs
 from replaylab.errors import Unplayable
 from replaylab.playback.event import Gap, Mode
-from replaylab.playback.playable import table_of
-from replaylab.playback.ring import trimmed
-from replaylab.table import TIME_TYPE
-from replaylab.tick import Phase
+from replaylab.storage.game import Game
+from replaylab.table import PRICE_TYPE, TIME_TYPE
+from replaylab.tick import Phase, Tick, trimmed
 
 Pacing = Literal["recorded", "nominal"]
 STALL_SECONDS: Final = 2.0  # eight nominal ticks: one receive interval in three thousand is above 1 s
@@ -80,11 +80,11 @@ class Timeline:
 
     @classmethod
     def of(cls, source: object, *, pacing: Pacing = "recorded", skip_gaps: bool = False) -> Timeline:
-        """Give the timeline of a game of a store, of a table, or of ticks; raises `Unplayable`."""
+        """Return the timeline of a game of a store, of a table, or of ticks; raise `Unplayable` for anything else."""
         if isinstance(source, Timeline):
             return source
         try:
-            table = table_of(source)
+            table = _table_of(source)
         except (OSError, pa.ArrowException) as error:
             name = getattr(source, "id", type(source).__name__)
             raise Unplayable(f"game {name!r} cannot be read ({error}); is its store still there?") from error
@@ -301,3 +301,23 @@ def _due_seconds(at_us: NDArray[np.int64], pacing: Pacing, *, skip_gaps: bool) -
 
 def _first(rows: NDArray[np.intp]) -> int | None:
     return int(rows[0]) if len(rows) else None
+
+
+def _table_of(source: object) -> pa.Table:
+    """Return the rows of a game in the order to play them."""
+    if isinstance(source, Game):
+        return source.ticks()
+    if isinstance(source, pa.Table):
+        return source
+    if isinstance(source, Sequence) and source and all(isinstance(one, Tick) for one in source):
+        return _table_of_ticks(source)
+    raise Unplayable(f"{type(source).__name__} is no game: give a Game, a table of ticks, or a list of Tick")
+
+
+def _table_of_ticks(ticks: Sequence[Tick]) -> pa.Table:
+    names = ("game_id", "tick", "active", "rugged", "cooldown_timer", "trade_count")
+    columns = {name: pa.array([getattr(tick, name) for tick in ticks]) for name in names}
+    columns["timestamp"] = pa.array([tick.at_us for tick in ticks], pa.int64()).cast(TIME_TYPE)
+    columns["price"] = pa.array([tick.price for tick in ticks], PRICE_TYPE)
+    columns["recorded_phase"] = pa.array([str(tick.phase) for tick in ticks], pa.string())
+    return pa.table(columns)

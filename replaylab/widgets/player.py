@@ -13,7 +13,7 @@ from replaylab.errors import TickError, Unplayable
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
-from replaylab.playback.programme import Programme
+from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.bundle import module
 from replaylab.widgets.controls import Controls
@@ -96,10 +96,10 @@ class ReplayPlayer(anywidget.AnyWidget):
         if speed is not None:
             self.engine.speed = speed
         look = Look(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
-        programme = None if given else Programme(source)
+        playlist = None if given else Playlist.of(source)
         super().__init__()
         self._first_layout = self.layout
-        self._desk = Controls(self.engine, programme, self.send, self._tell, look, height)
+        self._desk = Controls(self.engine, playlist, self.send, self._tell, look, height)
         self._tell()
         self.observe(self._speed_set, "speed")
         self.on_msg(self._heard)

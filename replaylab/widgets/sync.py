@@ -11,7 +11,7 @@ from typing import Any, Final
 from replaylab.errors import Unplayable
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Callback, Event, Step
-from replaylab.playback.programme import Programme
+from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.channel import Link, from_page, to_page
 from replaylab.widgets.live_payload import Tail
@@ -39,7 +39,7 @@ class Desk:
     ----------
     engine : ReplayEngine
         The engine; its cursor is where callbacks are.
-    programme : Programme, optional
+    playlist : Playlist, optional
         The games that can be picked.
     send : callable
         Sends content and buffers to every page.
@@ -50,14 +50,14 @@ class Desk:
     def __init__(
         self,
         engine: ReplayEngine,
-        programme: Programme | None,
+        playlist: Playlist | None,
         send: Callable[[Any, Sequence[Any]], Any],
         told: Callable[[], None],
         look: Look,
         height: int,
     ) -> None:
         self.engine = engine
-        self.programme = programme
+        self.playlist = playlist
         self.look = look
         self.notes: dict[str, list[dict[str, Any]]] = {}
         self.runs = False  # whether a page plays
@@ -70,8 +70,8 @@ class Desk:
         self._owing = False  # whether observers will hear a little later
         self._number = 0
         self.link = Link(send, self)
-        if programme is not None:
-            self._number, line = programme.first()
+        if playlist is not None:
+            self._number, line = playlist.first()
             engine.load(line, show=False)
         self.film = self._filmed()
         heard: dict[str, Callback] = {"tick": self._ticked, "push": self._pushed, "state": self._changed}
@@ -117,7 +117,7 @@ class Desk:
                 "playing": self.engine.playing if live else self.runs,
                 "speed": to_page(self.engine.speed),
             },
-            "games": [] if self.programme is None else list(self.programme.names),
+            "games": [] if self.playlist is None else list(self.playlist.names),
             "notes": self.notes.get(self.engine.game_id or "", []),
         }, buffers
 
@@ -156,10 +156,10 @@ class Desk:
 
     def pick(self, number: int) -> bool:
         """Show another game; False when it cannot be played."""
-        if self.programme is None:
+        if self.playlist is None:
             return False
         try:
-            line = self.programme.open(number)
+            line = self.playlist.open(number)
         except Unplayable as error:
             self.link.post("trouble", text=f"cannot be played: {error}")
             return False

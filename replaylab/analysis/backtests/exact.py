@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from replaylab.analysis.backtests.tape import Word
 from replaylab.analysis.price_paths.paths import Paths, Source
 from replaylab.columns import as_numpy, column
-from replaylab.playback.ring import trimmed
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
-from replaylab.tick import PRICE_SCALE
+from replaylab.tick import PRICE_SCALE, trimmed
 
 _READ: Final = ["game_id", "tick", "timestamp", "price", "active", "rugged", "source", "seq"]
 _EXACT: Final = Context(prec=60)

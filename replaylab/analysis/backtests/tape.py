@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.errors import LookAhead
-from replaylab.playback.ring import trimmed
-from replaylab.tick import PRICE_SCALE
+from replaylab.tick import PRICE_SCALE, trimmed
 
 _ROOM: Final = 256  # ticks at first, whatever the length of the game: not even that can be seen
 _EXACT: Final = Context(prec=60)
