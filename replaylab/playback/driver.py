@@ -184,14 +184,22 @@ class Iteration:
     """Drives an engine from an ``async for``: each tick comes to the loop body after it came to the callbacks.
 
     When the loop is left early, the engine pauses.
+
+    Parameters
+    ----------
+    engine : ReplayEngine
+        Kept alive as long as the iteration.
+    pacer : Pacer
+        Its pacer.
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, pacer: Any) -> None:
         self._engine = engine
+        self._pacer = pacer
         self._feed = _Feed(engine)
         self._given = 0
-        engine.drive(self._feed)
-        left = weakref.finalize(self, _abandon, engine, self._feed)
+        pacer.drive(self._feed)
+        left = weakref.finalize(self, _abandon, pacer, self._feed)
         left.atexit = False
 
     def __aiter__(self) -> Self:
@@ -203,7 +211,7 @@ class Iteration:
             await asyncio.sleep(0)
         feed = self._feed
         while not feed.steps:
-            seconds = self._engine.turn(feed, 1)
+            seconds = self._pacer.turn(feed, 1)
             if not feed.steps:
                 if seconds is None:
                     feed.subscription.cancel()
@@ -214,11 +222,11 @@ class Iteration:
     async def aclose(self) -> None:
         """Stop driving; the engine pauses."""
         self._feed.subscription.cancel()
-        self._engine.lose(self._feed)
+        self._pacer.lose(self._feed)
 
 
-def _abandon(engine: Any, feed: _Feed) -> None:
+def _abandon(pacer: Any, feed: _Feed) -> None:
     """An iteration was dropped: let the loop stop what it drove, as a finaliser may run while any lock is held."""
     feed.subscription.cancel()
     with contextlib.suppress(RuntimeError):
-        feed.loop.call_soon_threadsafe(engine.lose, feed)
+        feed.loop.call_soon_threadsafe(pacer.lose, feed)

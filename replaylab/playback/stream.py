@@ -30,7 +30,7 @@ class Stream:
     >>> for number in (0, 1, 1, 4):
     ...     tick = Tick(game_id="g", tick=number, timestamp="2031-01-02T03:04:05", price=1, active=True)
     ...     index = stream.push(tick)
-    >>> index, stream.odd[1].missing, stream.duplicates, stream.regressions, stream.gaps
+    >>> index, stream.mark[1].missing, stream.duplicates, stream.regressions, stream.gaps
     (3, 2, 1, 0, 1)
     """
 
@@ -41,7 +41,7 @@ class Stream:
         self.ring = RingBuffer(size)
         self.order = Continuity()
         self.rug: int | None = None
-        self.odd: tuple[int, Gap | None, bool] | None = None  # the last row at which something happened
+        self.mark: tuple[int, Gap | None, bool] | None = None  # the last row at which something happened
         self._gaps: dict[int, Gap] = {}
         self._older_gaps = 0
         self._at_us = 0
@@ -85,7 +85,7 @@ class Stream:
         return None if tick is None else Step(index, Received(tick, self.stop))
 
     def push(self, tick: Tick) -> int:
-        """Keep a tick and return its row; `odd` says whether it is the rug (once a game) or has a gap before it."""
+        """Keep a tick and return its row; `mark` says whether it is the rug (once a game) or has a gap before it."""
         ring = self.ring
         index = ring.push(tick)
         pause = ring.newest_us - self._at_us
@@ -128,4 +128,4 @@ class Stream:
                 del self._gaps[next(iter(self._gaps))]
                 self._older_gaps += 1
         if rug or gap is not None:
-            self.odd = (index, gap, rug)
+            self.mark = (index, gap, rug)

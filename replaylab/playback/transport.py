@@ -1,27 +1,39 @@
-"""Transport: what play, pause, step, seek, loop and push do. No thread, no lock, no clock, no callback."""
+"""Transport: what is held and where its cursor stands; what play, pause, step, seek, loop and push do to it.
+
+No thread, no lock, no clock and no callback: times come as arguments, and every change puts what there is to tell into
+the outbox, in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import pyarrow as pa
 
 from replaylab.clock import FASTEST, NOMINAL_SECONDS, Playhead, checked_rate
-from replaylab.playback.event import Step
-from replaylab.playback.receiver import Receiver
+from replaylab.playback.event import KINDS, Callback, Event, Gap, Mode, Step, received_step
+from replaylab.playback.outbox import Outbox
+from replaylab.playback.ring import RING_TICKS, checked_size
 from replaylab.playback.stream import Stream
 from replaylab.playback.timeline import Timeline
+from replaylab.tick import Tick
+
+_NO_LISTENERS: Final[Mapping[str, tuple[Callback, ...]]] = dict.fromkeys(KINDS, ())
 
 
-class Transport(Receiver):
-    """The controls of a stage. Methods take the time as `now` and say whether they did something.
+class Transport:
+    """A stored or a live game with a cursor (the row shown last) and a playhead (which says what is due).
+
+    Methods that need the time take it as `now`, in seconds; controls return whether they did something.
 
     Parameters
     ----------
     ring_ticks : int
         Ticks kept of a live game.
-    heard : mapping, optional
-        The listeners of each kind.
+    listeners : mapping, optional
+        The callbacks of each kind; events that nobody listens to are not made.
 
     Examples
     --------
@@ -33,6 +45,82 @@ class Transport(Receiver):
     >>> transport.play(now=0.0), transport.take(lambda: 0.0), transport.take(lambda: 0.25), transport.cursor
     (True, 0.0, 0.75, 0)
     """
+
+    def __init__(
+        self, ring_ticks: int = RING_TICKS, listeners: Mapping[str, tuple[Callback, ...]] = _NO_LISTENERS
+    ) -> None:
+        self.ring_ticks: Final = checked_size(ring_ticks)
+        self.track: Timeline | Stream | None = None
+        self.cursor = -1
+        self.head = Playhead()
+        self.following = False
+        self.loop: tuple[int, int] | None = None
+        self.outbox: Final = Outbox(ring_ticks)
+        self.lag = self.max_lag = 0.0
+        self.shown = self.pushed = 0
+        self._listeners = listeners
+        self._unopened = self._started = self._ended = self._rugged = False
+
+    @property
+    def mode(self) -> Mode:
+        """What is held."""
+        track = self.track
+        return Mode.EMPTY if track is None else track.mode
+
+    @property
+    def game_id(self) -> str | None:
+        """The game held."""
+        track = self.track
+        return None if track is None else track.game_id
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The stored game, or None."""
+        track = self.track
+        return track if isinstance(track, Timeline) else None
+
+    @property
+    def stream(self) -> Stream | None:
+        """The live game, or None."""
+        track = self.track
+        return track if isinstance(track, Stream) else None
+
+    @property
+    def total(self) -> int:
+        """Rows of the game; of a live one, received so far."""
+        track = self.track
+        return 0 if track is None else track.stop
+
+    @property
+    def progress(self) -> float:
+        """Share of the rows up to the cursor; 0.0 when empty."""
+        return (self.cursor + 1) / self.total if self.total else 0.0
+
+    @property
+    def playing(self) -> bool:
+        """Whether ticks come by themselves."""
+        return self.head.playing or self.following
+
+    @property
+    def at_end(self) -> bool:
+        """Whether there is no later row; True when empty."""
+        track = self.track
+        return track is None or self.cursor >= track.stop - 1
+
+    @property
+    def at_start(self) -> bool:
+        """Whether there is no earlier row; True when empty."""
+        return self.track is None or self.cursor <= self.track.first
+
+    @property
+    def seen(self) -> int:
+        """Rows up to the cursor that were shown."""
+        return 0 if self._unopened else self.cursor + 1
+
+    @property
+    def current(self) -> Step | None:
+        """The row at the cursor."""
+        return None if self.cursor < 0 else self._step(self.cursor)
 
     def load(self, timeline: Timeline, now: float, *, show: bool = False) -> bool:
         """Hold a stored game, paused at its first row, which is shown now or when something else is; ends another."""
@@ -46,7 +134,7 @@ class Transport(Receiver):
     def close(self, now: float) -> None:
         """Hold nothing any more."""
         self._halt(now)
-        self.following = self._fresh = False
+        self.following = self._unopened = False
         self.track, self.cursor, self.loop = None, -1, None
         self._tell("closed")
 
@@ -54,7 +142,7 @@ class Transport(Receiver):
         """Let it run from the cursor; whether it runs now."""
         if self.track is None or self.playing:
             return self.playing
-        if self._fresh:
+        if self._unopened:
             self.open(now, show=False)
             self.cursor = -1  # the first row is shown like all others, by whoever plays
         if self.at_end and isinstance(self.track, Stream):
@@ -74,11 +162,7 @@ class Transport(Receiver):
         self._halt(now)
         if self.following:
             self.following = False
-            waiting = [value.index for kind, value in self.outbox if kind == "tick"]
-            kept = [told for told in self.outbox if told[0] != "tick"]
-            self.outbox.clear()
-            self.outbox.extend(kept)
-            self.cursor = min([self.cursor, *(row - 1 for row in waiting)])
+            self.cursor = min([self.cursor, *(row - 1 for row in self.outbox.withdraw_ticks())])
         self._tell(reason)
         return True
 
@@ -101,7 +185,7 @@ class Transport(Receiver):
                 self._finish(clock())
             return 0.0
         if row < track.first:
-            self.missed += track.first - row
+            self.outbox.missed += track.first - row
             row = track.first
         if head.rate != FASTEST:
             late = clock() - head.when(track.due(row))
@@ -178,7 +262,7 @@ class Transport(Receiver):
         track = self.track
         if not isinstance(track, Timeline):
             return None
-        first = 0 if self._fresh else self.cursor + 1
+        first = 0 if self._unopened else self.cursor + 1
         self.open(now, show=False)
         stop = min(first + rows, track.stop)
         for row in [row for row in sorted(track.marks) if first <= row < stop]:
@@ -209,6 +293,158 @@ class Transport(Receiver):
         if found:
             self._tell("loop")
         return found
+
+    def go_live(self, now: float) -> bool:
+        """Return to the newest tick of a live game and follow it; False when there is no live game."""
+        if not isinstance(self.track, Stream):
+            return False
+        if not self.following:
+            self._halt(now)
+            if not self.at_end:
+                self._jump(self.track.stop - 1, now, "live")
+            self.following = True
+            self._tell("live")
+        return True
+
+    def push(self, tick: Tick, clock: Callable[[], float]) -> None:
+        """Take a live tick: a stored game, or a live one of another id, ends before it."""
+        stream = self.track
+        if type(stream) is not Stream or stream.game_id != tick.game_id:
+            stream = self._begin_live(tick.game_id, clock())
+        index = stream.push(tick)
+        self.pushed += 1
+        listeners = self._listeners
+        if self.following:
+            self.cursor = index
+            if listeners["tick"]:
+                self.outbox.offer("tick", received_step(tick, index), tick.game_id)
+        elif self.cursor < stream.first:
+            self.cursor = stream.first
+        if listeners["push"]:
+            self.outbox.offer("push", received_step(tick, index), tick.game_id)
+        mark = stream.mark
+        if mark is not None and mark[0] == index:
+            self._tell_mark(stream, received_step(tick, index), *mark[1:])
+
+    def _tell_mark(self, stream: Stream, step: Step, gap: Gap | None, rug: bool) -> None:  # noqa: FBT001
+        if gap is not None:
+            self.outbox.offer("gap", Event("gap", stream.game_id, step, gap.reason, gap), stream.game_id)
+        if rug:
+            self.outbox.append(("rug", Event("rug", stream.game_id, step)))
+
+    def _begin_live(self, game_id: str, now: float) -> Stream:
+        """End what was held and follow a new live game, unless somebody paused the one before it."""
+        follow = self.playing or not isinstance(self.track, Stream)
+        self._leave("superseded" if isinstance(self.track, Stream) else "replaced", now)
+        stream = Stream(game_id, self.ring_ticks)
+        self._enter(stream, now)
+        self.following = follow
+        self._start()
+        self._tell("live")
+        return stream
+
+    def open(self, now: float, *, show: bool = True) -> None:
+        """Announce a game that was loaded, and show its first row; later calls change nothing."""
+        if not self._unopened:
+            return
+        self._unopened = False
+        self._start()
+        if show:
+            self._arrive(self.cursor, now)
+
+    def _enter(self, track: Timeline | Stream, now: float) -> None:
+        self.track, self.cursor, self.loop = track, -1, None
+        self.head = Playhead(0.0, now, self.head.rate, playing=False)
+        self.lag = self.max_lag = 0.0
+        self._unopened = self._started = self._ended = self._rugged = False
+        if isinstance(track, Timeline):
+            self.cursor, self._unopened = 0, True
+
+    def _leave(self, reason: str, now: float) -> None:
+        self._halt(now)
+        self.following = False
+        if self._started:
+            self._end(reason)
+
+    def _start(self) -> None:
+        self._started = True
+        self.outbox.append(("game_start", Event("game_start", self.game_id)))
+
+    def _end(self, reason: str) -> None:
+        """Tell the end of a game, once."""
+        if not self._ended:
+            self._ended = True
+            self.outbox.append(("game_end", Event("game_end", self.game_id, reason=reason)))
+
+    def _tell(self, reason: str) -> None:
+        """Tell a change of state; the status is taken when it is delivered."""
+        self.outbox.append(("state", reason))
+
+    def _place(self, now: float, *, shown: bool) -> float:
+        """Position of the playhead; with `shown`, not beyond the next row to show."""
+        track, row = self.track, self.cursor
+        if track is None or not track.first <= row < track.stop:
+            return 0.0
+        place = self.head.at(now)
+        if place == math.inf:
+            return track.due(row)
+        if shown:
+            place = min(place, track.due(row + 1) if row + 1 < track.stop else track.due(row))
+        return max(place, track.due(row))
+
+    def _halt(self, now: float) -> None:
+        """Stop the playhead before the next row: what was due and not shown stays to be shown."""
+        if self.head.playing:
+            self.head = Playhead(self._place(now, shown=True), now, self.head.rate, playing=False)
+
+    def _finish(self, now: float) -> None:
+        """The last row of a stored game was shown."""
+        self._halt(now)
+        self._end("end")
+        self._tell("end")
+
+    def _jump(self, row: int, now: float | None, reason: str) -> None:
+        """Arrive at a row from somewhere else."""
+        if self._listeners["seek"]:
+            self.outbox.append(("seek", Event("seek", self.game_id, self._step(row), reason)))
+        self._arrive(row, now, passing=False)
+
+    def _arrive(self, row: int, now: float | None, *, passing: bool = True) -> None:
+        """Put the cursor on a row and show it; with a time, the playhead goes there too."""
+        track = self.track
+        self.cursor = row
+        self.shown += 1
+        if now is not None and track is not None:
+            self.head = Playhead(track.due(row), now, self.head.rate, self.head.playing)
+        step = Step(row, track) if type(track) is Timeline else self._step(row)
+        if step is not None:
+            self.outbox.append(("tick", step))
+        if passing and type(track) is Timeline and step is not None:
+            if row in track.marks:
+                self._mark(track, row, step)
+            if row == track.stop - 1 and self.loop is None:
+                self._last(track, row, now)
+
+    def _last(self, track: Timeline, row: int, now: float | None) -> None:
+        if self.head.playing:
+            when = self.head.when(track.due(row)) if self.head.rate != FASTEST else self.head.since
+            self._finish(when if now is None else now)
+        else:
+            self._end("end")
+
+    def _mark(self, track: Timeline, row: int, step: Step) -> None:
+        """Tell what happened at a row: a gap each time it is passed, the rug once a game."""
+        gap = track.marks[row]
+        if gap is not None:
+            self.outbox.append(("gap", Event("gap", track.game_id, step, gap.reason, gap)))
+        if row == track.rug and not self._rugged:
+            self._rugged = True
+            self.outbox.append(("rug", Event("rug", track.game_id, step)))
+
+    def _step(self, row: int) -> Step | None:
+        if isinstance(self.track, Stream):
+            return self.track.step(row)
+        return None if self.track is None else Step(row, self.track)
 
 
 def _length(track: Timeline | Stream, row: int) -> float:

@@ -17,6 +17,7 @@ from replaylab.clock import FASTEST
 from replaylab.playback.driver import TaskDriver
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Mode
+from replaylab.playback.pacer import Pacer
 from replaylab.playback.transport import Transport
 from tests.playing import Log, engine_threads, game, tick, until
 
@@ -133,12 +134,12 @@ def _crowds(seeds: range) -> None:
 def _no_single_deliverer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two threads deliver at once."""
 
-    def drain(engine: Any) -> None:
-        engine._deliverer = None
-        whole(engine)
+    def drain(pacer: Pacer) -> None:
+        pacer._deliverer = None
+        whole(pacer)
 
-    whole = ReplayEngine._drain
-    monkeypatch.setattr(ReplayEngine, "_drain", drain)
+    whole = Pacer._drain
+    monkeypatch.setattr(Pacer, "_drain", drain)
 
 
 def _rows_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,13 +166,13 @@ def _ends_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _threads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a thread that is not needed any more wait for ever."""
-    whole = ReplayEngine.turn
+    whole = Pacer.turn
 
-    def turn(engine: ReplayEngine, driver: Any, *most: int) -> float | None:
-        seconds = whole(engine, driver, *most)
+    def turn(pacer: Pacer, driver: Any, *most: int) -> float | None:
+        seconds = whole(pacer, driver, *most)
         return 0.05 if seconds is None and not isinstance(driver, TaskDriver) else seconds
 
-    monkeypatch.setattr(ReplayEngine, "turn", turn)
+    monkeypatch.setattr(Pacer, "turn", turn)
 
 
 @pytest.mark.parametrize("fault", [_no_single_deliverer, _rows_left_out, _ends_again, _threads_stay])
