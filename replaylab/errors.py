@@ -28,6 +28,10 @@
     |   |-- SpeedError (ValueError)              a speed that is no number within its bounds
     |   |-- LookAhead (IndexError)               a strategy reads past the cursor
     |   `-- Unplayable (ValueError)              what was given to an engine is no game that can be played
+    |-- FeedError
+    |   |-- FeedLost (ConnectionError)           a connection to a live feed that was lost, or could not be made
+    |   |-- FeedRefused (PermissionError)        a feed that does not let in: no token, or not the right one
+    |   `-- FeedMalformed (ValueError)           what a feed sent cannot be read; has .reason
     |-- AnalysisError (ValueError)         a question that cannot be answered as it was asked
     |-- StrategyError (RuntimeError)       a strategy raised, or gave what is no order; has .game_id, .tick
     |-- OrderRefused (ValueError)          an order that the rules or the balance do not allow
@@ -193,6 +197,50 @@ class LookAhead(PlaybackError, IndexError):
 
 class Unplayable(PlaybackError, ValueError):
     """What was given to an engine is no game that can be played; what it held before is still there."""
+
+
+class FeedError(ReplayLabError):
+    """Base of what can be wrong with a live feed."""
+
+    retry = True  # whether connecting again may help
+
+
+class FeedLost(FeedError, ConnectionError):
+    """A connection to a live feed was lost, or could not be made; a session connects again.
+
+    `cause` is a short word (`disconnect`, `refused`, `timeout`, `dns`, `tls`, `too_big`, `server_restart`, ...),
+    `retry` says whether connecting again may help, and `answered` whether an endpoint that can be reached is ill.
+    """
+
+    def __init__(self, cause: str, problem: str, *, retry: bool = True, answered: bool = False) -> None:
+        self.cause = cause
+        self.retry = retry
+        self.answered = answered
+        self._given = (cause, problem)
+        super().__init__(problem)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _feed_lost, (*self._given, self.retry, self.answered)
+
+
+def _feed_lost(cause: str, problem: str, retry: bool, answered: bool) -> FeedLost:  # noqa: FBT001 unpickled by place
+    return FeedLost(cause, problem, retry=retry, answered=answered)
+
+
+class FeedRefused(FeedError, PermissionError):
+    """A live feed does not let in: it wants a token, or another one; the message never holds the token."""
+
+
+class FeedMalformed(FeedError, ValueError):
+    """What a live feed sent cannot be read; `reason` is the code under which it is counted."""
+
+    def __init__(self, reason: str, problem: str) -> None:
+        self.reason = reason
+        self._given = (reason, problem)
+        super().__init__(problem)
+
+    def __reduce__(self) -> tuple[type[FeedMalformed], tuple[str, str]]:
+        return type(self), self._given
 
 
 class AnalysisError(ReplayLabError, ValueError):

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 LAYERS: list[list[str]] = [
     ["errors", "progress"],
     ["clock", "columns", "continuity", "durable", "kernel", "tick"],
+    ["mark"],
     ["settings", "simulation", "table"],
     ["charts"],
     ["parsing"],
@@ -23,7 +24,8 @@ LAYERS: list[list[str]] = [
     ["journals"],
     ["storage"],
     ["conversion", "fair", "playback"],
-    ["recording"],
+    ["feeds", "recording"],
+    ["testing"],
     ["analysis", "widgets"],
     ["export"],
     ["logs"],

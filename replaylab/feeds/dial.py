@@ -1,0 +1,154 @@
+"""Dial: open one WebSocket, and name what went wrong in the words of this package."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from replaylab.errors import FeedError, FeedLost, FeedRefused, MissingExtra
+from replaylab.feeds.base import HANDSHAKE_SECONDS, MAX_FRAME_BYTES, bare_url
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+PING_SECONDS: Final = 5.0
+_TOO_MANY: Final = 429
+_TOKEN: Final = 4401
+_UNKNOWN_ID: Final = 4410
+_SLOW: Final = 4409
+_TOO_BIG: Final = 1009
+_RESTARTS: Final = frozenset({1001, 1012})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def needed(*packages: str) -> None:
+    """Raise `MissingExtra` unless the packages of live feeds are installed."""
+    import importlib.util
+
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"live feeds need {', '.join(missing)}: pip install 'replaylab[live]'")
+
+
+async def dial(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    token: str | None = None,
+    ca: str | Path | None = None,
+    subprotocols: Sequence[str] = (),
+) -> ClientConnection:
+    """Return an open WebSocket; raises `FeedLost` or `FeedRefused`, whose messages hold no token.
+
+    Parameters
+    ----------
+    url : str
+        ``ws://`` or ``wss://``.
+    headers : mapping, optional
+        Sent with the handshake.
+    token : str, optional
+        Sent as ``Authorization: Bearer``.
+    ca : path, optional
+        Certificates (PEM) that are trusted beside those of the system.
+    subprotocols : sequence of str
+        Offered; a server need not choose one.
+    """
+    needed("websockets")
+    from websockets.asyncio.client import connect
+    from websockets.typing import Subprotocol
+
+    name = bare_url(url)
+    sent = dict(headers or {})
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token}"
+    loopback = (urlsplit(url).hostname or "") in _LOOPBACK
+    options: dict[str, Any] = {"proxy": None if loopback else True}
+    try:
+        if url.startswith("wss://"):
+            options["ssl"] = _trust(ca)
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            return await connect(
+                url,
+                additional_headers=sent,
+                subprotocols=[Subprotocol(one) for one in subprotocols] or None,
+                compression=None,
+                max_size=MAX_FRAME_BYTES,
+                open_timeout=None,
+                ping_interval=PING_SECONDS,
+                ping_timeout=PING_SECONDS,
+                close_timeout=1.0,
+                user_agent_header="replaylab",
+                process_exception=lambda error: error,  # redirects and retries are not for a feed to decide
+                **options,
+            )
+    except Exception as error:  # noqa: BLE001 every way in which a handshake can fail
+        problem = _of_handshake(name, error)
+    raise problem  # outside, so that no traceback shows the headers that were sent
+
+
+def _trust(ca: str | Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(str(ca))
+    return context
+
+
+def _of_handshake(name: str, error: Exception) -> FeedError:  # noqa: C901, PLR0911 one way out for each cause
+    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
+
+    match error:
+        case TimeoutError():
+            return FeedLost("timeout", f"{name}: no answer within {HANDSHAKE_SECONDS:g} s")
+        case ssl.SSLCertVerificationError():
+            trust = f"{name}: the certificate is not trusted ({error.verify_message}); see ca="
+            return FeedLost("tls", trust, retry=False)
+        case ssl.SSLError():
+            return FeedLost("tls", f"{name}: no TLS connection ({error.reason})", answered=True)
+        case socket.gaierror():
+            return FeedLost("dns", f"{name}: no such host")
+        case InvalidStatus():
+            return _of_status(name, error.response.status_code)
+        case InvalidURI():
+            return FeedLost("address", f"{name}: not an address of a WebSocket", retry=False)
+        case InvalidMessage() if isinstance(error.__cause__, EOFError | OSError):
+            return FeedLost("disconnect", f"{name}: the connection was closed before the handshake was over")
+        case InvalidHandshake() | WebSocketException():
+            return FeedLost("protocol", f"{name}: no WebSocket there ({type(error).__name__})", answered=True)
+        case FileNotFoundError() | IsADirectoryError() | PermissionError():
+            return FeedLost("ca", f"the certificates of ca= cannot be read: {error.strerror}", retry=False)
+        case OSError():
+            return FeedLost("refused", f"{name}: cannot connect ({error.strerror or type(error).__name__})")
+        case _:
+            return FeedLost("address", f"{name}: cannot connect ({type(error).__name__})", retry=False)
+
+
+def _of_status(name: str, status: int) -> FeedError:
+    if status in {401, 403}:
+        return FeedRefused(f"{name}: refused with HTTP {status}; it wants a token, or another one (token=)")
+    passing = status == _TOO_MANY or status >= 500
+    return FeedLost(f"http_{status}", f"{name}: answered with HTTP {status}", retry=passing, answered=True)
+
+
+def of_close(name: str, error: Exception) -> FeedError:  # noqa: PLR0911 one way out for each cause
+    """Return what the end of a WebSocket means, from the exception that `recv` raised."""
+    received = getattr(error, "rcvd", None)
+    sent = getattr(error, "sent", None)
+    code = received.code if received is not None else None
+    if code == _TOKEN:
+        return FeedRefused(f"{name}: closed with {_TOKEN}: the token is not accepted, or has expired")
+    if code == _UNKNOWN_ID:
+        return FeedLost("server_restart", f"{name}: the server does not know the place to resume from", answered=True)
+    if _TOO_BIG in {code, sent.code if sent is not None else None}:
+        return FeedLost("too_big", f"{name}: a frame above {MAX_FRAME_BYTES} bytes", answered=True)
+    if code == _SLOW:
+        return FeedLost("slow_reader", f"{name}: closed because it was read too slowly")
+    if code in _RESTARTS:
+        return FeedLost("server_restart", f"{name}: the server shuts down ({code})")
+    if code is not None:
+        return FeedLost("closed", f"{name}: the server closed the connection ({code})", answered=True)
+    return FeedLost("disconnect", f"{name}: the connection broke off")

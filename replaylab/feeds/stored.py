@@ -1,0 +1,169 @@
+"""Recordings as a source of live ticks: the games of a store, in the order in which they began."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replaylab.errors import GameNotFound, ReplayLabError, StoreNotFound
+from replaylab.feeds.base import Message
+from replaylab.feeds.paced import PacedFeed
+from replaylab.feeds.programme import Listed, Pacing, Programme
+from replaylab.mark import Mark, MarkKind
+from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
+from replaylab.storage.store import Store
+from replaylab.tick import Phase, Tick, microseconds
+
+_log = logging.getLogger(__name__)
+_COUNTED: Final = ("rows", "ticks", "rug_tick", "rug_price", "peak", "peak_tick")
+_PHASES: Final = {Phase.COOLDOWN: "cooldown", Phase.PRESALE: "presale"}
+_KEPT: Final = frozenset({"gap", "heal", "trade", "history"})  # marks of a recording that are sent again
+_GAMES: Final = 16
+
+
+class StoredGames:
+    """The games of a store as the source of a programme: every priced row as it was received.
+
+    A row that has a price is a tick; of rows without one, such as those of a countdown, only the phases are told, as
+    marks. Rows without a time cannot be sent and are counted in `untimed`.
+
+    Parameters
+    ----------
+    store : Store
+        Read once for the list of games, then game by game.
+    games : sequence of str, optional
+        Only these, by id.
+
+    Raises
+    ------
+    GameNotFound
+        When one of them is not in the store.
+    """
+
+    def __init__(self, store: Store, games: Sequence[str] | None = None) -> None:
+        self.store = store
+        self.untimed = 0
+        table = store.games_table()
+        rows: list[dict[str, Any]] = table.to_pylist()
+        if games is not None:
+            unknown = sorted(set(games) - {row["game_id"] for row in rows})
+            if unknown:
+                raise GameNotFound(f"no game {unknown[0]!r} in {store.path}; see Store.game_ids()")
+            rows = [row for row in rows if row["game_id"] in set(games)]
+        timed = [row for row in rows if row["start"] is not None]
+        self.untimed += sum(row["rows"] for row in rows if row["start"] is None)
+        if self.untimed:
+            _log.warning("%s: %d rows without a time are not served", store.path, self.untimed)
+        self.games = sorted((_listed(row) for row in timed), key=lambda game: (game.start_us, game.game_id))
+        self._marks: dict[str, list[Mark]] | None = None
+        self.read = lru_cache(_GAMES)(self._read)
+
+    def _read(self, number: int) -> Sequence[Message]:
+        game_id = self.games[number].game_id
+        messages = list(_messages(self.store.game(game_id).ticks().to_pylist()))
+        marks = self._marks_of(game_id)
+        if marks:
+            messages = sorted([*messages, *marks], key=lambda one: one.timestamp) if _ordered(messages) else messages
+        return messages
+
+    def _marks_of(self, game_id: str) -> list[Mark]:
+        """Return the marks that a recorder has kept beside a game."""
+        if self._marks is None:
+            self._marks = {}
+            for mark in marks_of(self.store):
+                if mark.game_id is not None and mark.kind in _KEPT:
+                    self._marks.setdefault(mark.game_id, []).append(mark)
+        return self._marks.get(game_id, [])
+
+
+def marks_of(store: Store) -> Iterator[Mark]:
+    """Yield the marks that are kept beside the ticks of a store; a line that is none is left out."""
+    table = store.remarks()
+    if table.schema.names != REMARKS_SCHEMA.names or not table.num_rows:
+        return
+    kinds = pa.array([str(kind) for kind in MarkKind], pa.string())
+    named = table.filter(pc.or_(pc.is_in(table["kind"], kinds), pc.is_in(table["reason"], kinds)))
+    for raw in named["raw"].to_pylist():
+        try:
+            yield Mark.of_line(raw)
+        except (ReplayLabError, TypeError, AttributeError):
+            continue
+
+
+def stored_feed(
+    store: Store | str | os.PathLike[str],
+    *,
+    speed: float = 1.0,
+    pacing: Pacing = "recorded",
+    games: Sequence[str] | None = None,
+    loop: bool = False,
+) -> PacedFeed:
+    """Return the games of a store as a feed of this process.
+
+    Raises
+    ------
+    StoreNotFound, GameNotFound, SpeedError
+        When there is no such store, game or speed.
+
+    Examples
+    --------
+    >>> import asyncio, tempfile
+    >>> import replaylab as rl
+    >>> folder = tempfile.mkdtemp()
+    >>> with rl.Recorder(folder) as recorder:
+    ...     _ = recorder.record(rl.Tick("g", 1, "2031-01-02T03:04:05", "1.02", active=True))
+    >>> async def first():
+    ...     async with stored_feed(folder) as feed:
+    ...         async for message in feed:
+    ...             return message.tick, float(message.price)
+    >>> asyncio.run(first())
+    (1, 1.02)
+    """
+    opened = store if isinstance(store, Store) else Store(store)
+    programme = Programme(StoredGames(opened, games), pacing, loop=loop)
+    if not len(programme):
+        raise StoreNotFound(f"{opened.path}: no game that could be served")
+    return PacedFeed(programme, f"store:{opened.path.name}", speed)
+
+
+def _listed(row: dict[str, Any]) -> Listed:
+    content = json.dumps([str(row[name]) for name in _COUNTED])
+    return Listed(row["game_id"], microseconds(row["start"]), microseconds(row["end"] or row["start"]), content)
+
+
+def _messages(rows: list[dict[str, Any]]) -> Iterator[Message]:
+    phase: str | None = None
+    for row in rows:
+        if row["timestamp"] is None:
+            continue
+        cooldown, trades = row["cooldown_timer"] or 0, row["trade_count"] or 0
+        derived = Phase.of(active=row["active"], rugged=row["rugged"], tick=row["tick"], cooldown_timer=cooldown)
+        if row["price"] is not None:
+            name = row["recorded_phase"] or derived
+            yield Tick(
+                row["game_id"],
+                row["tick"],
+                row["timestamp"],
+                row["price"],
+                name,
+                row["active"],
+                row["rugged"],
+                cooldown,
+                trades,
+            )
+        elif _PHASES.get(derived, phase) != phase:
+            phase = _PHASES[derived]
+            yield Mark(MarkKind.PHASE, row["timestamp"], row["game_id"], detail={"phase": phase, "tick": 0})
+
+
+def _ordered(messages: Sequence[Message]) -> bool:
+    """Whether times never go back, so that marks can be put between them by their time."""
+    return all(one.timestamp <= two.timestamp for one, two in pairwise(messages))
