@@ -16,6 +16,7 @@ from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import find_sources
 from replaylab.durable import make_folders, sole_writer
 from replaylab.errors import SourceUnreadable, StoreError
+from replaylab.kernel.library import load
 from replaylab.progress import bar
 from replaylab.storage.compact import remove_leftovers
 from replaylab.storage.objectstore import refuse_uri
@@ -119,4 +120,6 @@ def _hands(size: int, workers: int | None, *, strict: bool) -> tuple[int, int]:
     more = (len(os.sched_getaffinity(0)) if workers is None else workers) - 1
     if strict or not more:
         return 0, 0
+    if load() is not None:  # the kernel reads without the interpreter's lock, so threads bring what processes would
+        return 0, more
     return (more, 0) if size >= HELPED_BYTES and sys.executable else (0, 1)

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, NamedTuple
 import numpy as np
 
 from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, SourceUnreadable
+from replaylab.kernel.library import count_newlines
 from replaylab.parsing.fields import NEWLINE, PADDING
 
 ENDINGS: Final = (".jsonl", ".game.json")
@@ -209,7 +210,7 @@ class _Held:
         """Add a piece; yield the block of those before it when there is no room for it."""
         unended = bool(data) and not data.endswith(b"\n")
         data += b"\n" if unended else b""
-        lines = data.count(b"\n")
+        lines = count_newlines(data)
         if len(self.data) + len(data) > BLOCK_BYTES or self.lines + lines > MAX_BLOCK_LINES:
             yield from self.flush()
         if lines > MAX_BLOCK_LINES:
@@ -228,7 +229,7 @@ class _Held:
 
 def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Iterator[Block]:
     """Yield whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
-    if data.count(b"\n", 0, size) <= MAX_BLOCK_LINES:
+    if count_newlines(data, size) <= MAX_BLOCK_LINES:
         yield Block(data, size, [Part(number, size, unended)])
         return
     newlines = np.frombuffer(data, np.uint8, size) == NEWLINE

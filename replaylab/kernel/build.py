@@ -13,7 +13,7 @@ from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
 SOURCES: Final = ("lines.c", "digest.c")
-FLAGS: Final = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=default")
+FLAGS: Final = ("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=default")
 SECONDS: Final = 120
 
 

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 1,
+    KERNEL_VERSION = 2,
     PADDING = 128,
     LONGEST_FRAME = 64,
     LONGEST_LINE = 4096,
@@ -96,6 +96,7 @@ struct word_column {
 };
 
 int32_t replaylab_kernel_version(void);
+int64_t replaylab_count_newlines(const uint8_t *data, int64_t size);
 void replaylab_read_lines(const uint8_t *data, int64_t size, const struct layout *layouts, int32_t layout_count,
                           struct columns *columns);
 uint64_t replaylab_rows_digest(int64_t rows, const struct word_column *columns, int32_t column_count,

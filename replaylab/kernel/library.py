@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 1  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+VERSION: Final = 2  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
 LONGEST_FRAME: Final = 64
 MOST_PIECES: Final = 16
 MOST_PHASES: Final = 64
@@ -93,6 +93,8 @@ def load() -> ctypes.CDLL | None:
         library.replaylab_kernel_version.restype = ctypes.c_int32
         if library.replaylab_kernel_version() != VERSION:
             return None
+        library.replaylab_count_newlines.argtypes = (_POINTER, ctypes.c_int64)
+        library.replaylab_count_newlines.restype = ctypes.c_int64
         library.replaylab_read_lines.argtypes = (_POINTER, ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
         library.replaylab_read_lines.restype = None
         library.replaylab_rows_digest.argtypes = (ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
@@ -100,3 +102,23 @@ def load() -> ctypes.CDLL | None:
     except (OSError, AttributeError):
         return None
     return library
+
+
+def count_newlines(data: bytes | bytearray, size: int | None = None) -> int:
+    r"""Return how many newlines the first `size` bytes hold, by default all of them.
+
+    Examples
+    --------
+    >>> count_newlines(b"a\n\nb\n", 4)
+    2
+    """
+    size = len(data) if size is None else min(size, len(data))
+    library = load()
+    if library is None or isinstance(data, bytes):
+        return data.count(b"\n", 0, size)
+    return int(library.replaylab_count_newlines(address_of(data), size)) if size else 0
+
+
+def address_of(data: bytearray) -> int:
+    """Return where the bytes of a bytearray stand, as long as nothing resizes it; it must not be empty."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(data))

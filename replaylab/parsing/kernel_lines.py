@@ -21,6 +21,8 @@ from replaylab.kernel.library import (
     MOST_PIECES,
     ColumnsStruct,
     LayoutStruct,
+    address_of,
+    count_newlines,
 )
 from replaylab.parsing.fields import COMMA, Positions
 from replaylab.parsing.line_layout import LEAST_PIECES, ZONES, Shape
@@ -82,7 +84,7 @@ class KernelLines:
         self.block = block
         self.size = size
         self._library = library
-        count = block.count(b"\n", 0, size)
+        count = count_newlines(block, size)
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(count, kind) for name, kind in _DTYPES.items()}
         self._columns["price"] = np.empty((count, 2), np.uint64)
         self._texts = {name: np.empty(length, np.int32) for name, length in _TEXTS.items()}
@@ -121,9 +123,8 @@ class KernelLines:
         columns = ColumnsStruct(lines=len(self.done))
         for name, array in (self._columns | self._texts).items():
             setattr(columns, name, array.ctypes.data)
-        data = (ctypes.c_char * len(self.block)).from_buffer(self.block)
         self._library.replaylab_read_lines(
-            ctypes.addressof(data), self.size, ctypes.addressof(layouts), len(shapes), ctypes.addressof(columns)
+            address_of(self.block), self.size, ctypes.addressof(layouts), len(shapes), ctypes.addressof(columns)
         )
         self.done = self._columns["layout_of"] >= 0
         self._counts = columns.games, columns.phases

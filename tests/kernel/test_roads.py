@@ -6,6 +6,7 @@ import ctypes
 import random
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replaylab.kernel.library import count_newlines
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.kernel_lines import KernelLines
 from replaylab.segments.digest import rows_digest
@@ -208,3 +210,11 @@ def test_a_scan_becomes_the_same_table(library: ctypes.CDLL) -> None:
         source = Names(np.zeros(count, np.int32), ("s",))
         tables.append(to_table(batch, source=source, seq=np.arange(count), line=batch.line, zone="UTC"))
     assert tables[0].to_pylist() == tables[1].to_pylist()
+
+
+@given(st.binary(max_size=2000).map(lambda data: data.replace(b"a", b"\n")), st.integers(0, 2000))
+def test_newlines_are_counted(library: ctypes.CDLL, data: bytes, size: int) -> None:
+    """The kernel counts as many newlines as Python, in any bytes and up to any place."""
+    with mock.patch("replaylab.kernel.library.load", return_value=library):
+        assert count_newlines(bytearray(data), size) == data[:size].count(b"\n")
+        assert count_newlines(bytearray(data)) == data.count(b"\n")
