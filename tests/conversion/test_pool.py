@@ -25,6 +25,7 @@ LONG = """
 import importlib, sys
 import replaylab as rl
 importlib.import_module("replaylab.conversion.convert").HELPED_BYTES = 1
+importlib.import_module("replaylab.conversion.convert").load = lambda: None
 importlib.import_module("replaylab.conversion.plan").JOB_BYTES = 40_000
 print("started", flush=True)
 rl.convert(sys.argv[1], sys.argv[2], progress=False, workers=2)
@@ -35,6 +36,7 @@ rl.convert(sys.argv[1], sys.argv[2], progress=False, workers=2)
 def _small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make helpers worth their start on small inputs."""
     monkeypatch.setattr("replaylab.conversion.convert.HELPED_BYTES", 1)
+    monkeypatch.setattr("replaylab.conversion.convert.load", lambda: None)  # processes work where there is no kernel
     monkeypatch.setattr(planning, "JOB_BYTES", 40_000)
 
 

@@ -49,6 +49,7 @@ CONVERTER = """
 import importlib, sys
 import replaylab as rl
 importlib.import_module("replaylab.conversion.convert").HELPED_BYTES = 1
+importlib.import_module("replaylab.conversion.convert").load = lambda: None
 importlib.import_module("replaylab.conversion.plan").JOB_BYTES = 300_000
 print("started", flush=True)
 rl.convert(sys.argv[1], sys.argv[2], progress=False, workers=2)
