@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,37 +14,56 @@ from numpy.typing import NDArray
 from replaylab.columns import column, decimals, texts
 from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase, Row
 
-SCHEMA_VERSION: Final = 1
 PRICE_TYPE: Final = pa.decimal128(PRICE_PRECISION, PRICE_SCALE)
 TIME_TYPE: Final = pa.timestamp("us", "UTC")
 NAME_TYPE: Final = pa.dictionary(pa.int32(), pa.string())
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("game_id", NAME_TYPE, nullable=False),
-        pa.field("seq", pa.int64(), nullable=False),
-        pa.field("tick", pa.int32(), nullable=False),
-        pa.field("timestamp", TIME_TYPE),
-        pa.field("price", PRICE_TYPE),
-        pa.field("price_filled", pa.bool_(), nullable=False),
-        pa.field("phase", NAME_TYPE, nullable=False),
-        pa.field("recorded_phase", NAME_TYPE),
-        pa.field("active", pa.bool_(), nullable=False),
-        pa.field("rugged", pa.bool_(), nullable=False),
-        pa.field("cooldown_timer", pa.int32()),
-        pa.field("trade_count", pa.int32()),
-        pa.field("source", NAME_TYPE, nullable=False),
-        pa.field("line", pa.int64(), nullable=False),
-        pa.field("repaired", pa.bool_(), nullable=False),
-    ]
+
+
+class Column(NamedTuple):
+    """One column of a stored tick: its name and type, how a segment writes it, and the schema version that added it.
+
+    `stated` columns are what a line says and nothing more: `parsing.json_line.FURTHER_FIELDS` names each of them as the
+    dialects do, and that entry and this one are all that a new column needs. They are nullable, as older segments and
+    other dialects lack them.
+    """
+
+    name: str
+    type: pa.DataType
+    nullable: bool = False
+    encoding: Literal["plain", "delta", "dictionary"] = "plain"
+    since: int = 1
+    stated: bool = False
+
+
+COLUMNS: Final = (
+    Column("game_id", NAME_TYPE, encoding="dictionary"),
+    Column("seq", pa.int64(), encoding="delta"),
+    Column("tick", pa.int32(), encoding="delta"),
+    Column("timestamp", TIME_TYPE, nullable=True, encoding="delta"),
+    Column("price", PRICE_TYPE, nullable=True),  # plain: DuckDB and Polars read no other encoding of decimals
+    Column("price_filled", pa.bool_()),
+    Column("phase", NAME_TYPE, encoding="dictionary"),
+    Column("recorded_phase", NAME_TYPE, nullable=True, encoding="dictionary"),
+    Column("active", pa.bool_()),
+    Column("rugged", pa.bool_()),
+    Column("cooldown_timer", pa.int32(), nullable=True, encoding="dictionary"),
+    Column("trade_count", pa.int32(), nullable=True, encoding="delta"),
+    Column("source", NAME_TYPE, encoding="dictionary"),
+    Column("line", pa.int64(), encoding="delta"),
+    Column("repaired", pa.bool_()),
 )
-_PHASES: Final = [
+SCHEMA_VERSION: Final = max(one.since for one in COLUMNS)
+SCHEMA: Final = pa.schema([pa.field(one.name, one.type, nullable=one.nullable) for one in COLUMNS])
+FURTHER: Final = tuple(one for one in COLUMNS if one.stated)
+PHASES: Final = (
     Phase.UNKNOWN,
     Phase.COOLDOWN,
     Phase.PRESALE,
     Phase.GAME_ACTIVATION,
     Phase.ACTIVE_GAMEPLAY,
     Phase.RUGGED,
-]
+)
+"""The phases that `phase_codes` codes, in the order of the codes."""
 _MISSING: Final = np.iinfo(np.int64).min
 Whole = NDArray[np.int64]
 
@@ -87,7 +106,7 @@ class Batch:
     """Ticks in columns, as the lines tell them; every array has one entry a tick.
 
     `line` counts from 0 within what was scanned; `wall_us`, `cooldown_timer` and `trade_count` are int64 with the
-    least value for null.
+    least value for null; `further` holds the columns of FURTHER by name.
     """
 
     line: NDArray[np.int64]
@@ -103,6 +122,7 @@ class Batch:
     cooldown_timer: NDArray[np.int64]
     trade_count: NDArray[np.int64]
     repaired: NDArray[np.bool_]
+    further: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -124,6 +144,10 @@ class Batch:
             cooldown_timer=_whole(row.cooldown_timer for row in rows),
             trade_count=_whole(row.trade_count for row in rows),
             repaired=np.array([row.repaired for row in rows], np.bool_),
+            further={
+                one.name: _further([row.further[at] if row.further else None for row in rows], one)
+                for at, one in enumerate(FURTHER)
+            },
         )
 
     @classmethod
@@ -140,6 +164,8 @@ class Batch:
                 columns[name] = Names.join(pieces)
             elif name == "price":
                 columns[name] = pa.concat_arrays(pieces)
+            elif name == "further":
+                columns[name] = {one.name: _joined([piece[one.name] for piece in pieces]) for one in FURTHER}
             else:
                 columns[name] = np.concatenate(pieces)
         return cls(**columns)
@@ -153,10 +179,9 @@ class Batch:
         if len(self) < 2 or (self.line[1:] >= self.line[:-1]).all():
             return self
         rows = np.argsort(self.line, kind="stable")
-        columns = {name: getattr(self, name) for name in self.__slots__}
-        return Batch(
-            **{name: values.take(column(rows) if name == "price" else rows) for name, values in columns.items()}
-        )
+        columns = {name: getattr(self, name) for name in self.__slots__ if name != "further"}
+        taken = {name: values.take(column(rows) if name == "price" else rows) for name, values in columns.items()}
+        return Batch(**taken, further={name: values.take(column(rows)) for name, values in self.further.items()})
 
 
 def _whole(values: Iterable[int | None]) -> NDArray[np.int64]:
@@ -176,24 +201,60 @@ def to_table(batch: Batch, *, source: Names, seq: NDArray[np.int64], line: NDArr
         Zone of times that carry none.
     """
     phases = phase_codes(batch.active, batch.rugged, batch.tick, batch.cooldown_timer)
+    columns = {
+        "game_id": batch.game.to_arrow(),
+        "seq": column(seq),
+        "tick": column(batch.tick),
+        "timestamp": to_utc(batch.wall_us, batch.zoned, zone),
+        "price": batch.price,
+        "price_filled": column(batch.price_filled),
+        "phase": Names(phases, tuple(str(phase) for phase in PHASES)).to_arrow(),
+        "recorded_phase": batch.recorded_phase.to_arrow(),
+        "active": column(batch.active),
+        "rugged": column(batch.rugged),
+        "cooldown_timer": _nullable(batch.cooldown_timer),
+        "trade_count": _nullable(batch.trade_count),
+        "source": source.to_arrow(),
+        "line": column(line),
+        "repaired": column(batch.repaired),
+        **batch.further,
+    }
+    return pa.Table.from_arrays([columns[one.name] for one in COLUMNS], schema=SCHEMA)
+
+
+def widened(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return a table with the columns `names` in that order; those that a later schema added are null in it."""
+    there = set(table.column_names)
     columns = [
-        batch.game.to_arrow(),
-        column(seq),
-        column(batch.tick),
-        to_utc(batch.wall_us, batch.zoned, zone),
-        batch.price,
-        column(batch.price_filled),
-        Names(phases, tuple(str(phase) for phase in _PHASES)).to_arrow(),
-        batch.recorded_phase.to_arrow(),
-        column(batch.active),
-        column(batch.rugged),
-        _nullable(batch.cooldown_timer),
-        _nullable(batch.trade_count),
-        source.to_arrow(),
-        column(line),
-        column(batch.repaired),
+        table.column(name) if name in there else nulls(table.num_rows, SCHEMA.field(name).type) for name in names
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=pa.schema([SCHEMA.field(name) for name in names]))
+
+
+def nulls(rows: int, kind: pa.DataType) -> pa.Array:
+    """Return a column of nulls."""
+    if kind == NAME_TYPE:
+        return Names(np.full(rows, -1, np.int32), ()).to_arrow()
+    return pa.nulls(rows, kind)
+
+
+def whole_column(values: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+    """Return whole numbers as a column of the schema."""
+    return column(values.astype(kind.to_pandas_dtype()))
+
+
+def _further(values: Sequence[Any], one: Column) -> pa.Array:
+    """Return the column of a field that lines state."""
+    if one.type == NAME_TYPE:
+        return Names.of(values).to_arrow()
+    if one.type == PRICE_TYPE:
+        return decimals(values, PRICE_TYPE)
+    known = [0 if value is None else value for value in values]
+    return column(np.array(known, one.type.to_pandas_dtype()), np.array([value is None for value in values], np.bool_))
+
+
+def _joined(parts: Sequence[pa.Array]) -> pa.Array:
+    return pa.chunked_array(parts).unify_dictionaries().combine_chunks() if len(parts) > 1 else parts[0]
 
 
 def _nullable(values: NDArray[np.int64]) -> pa.Array:

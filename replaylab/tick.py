@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from replaylab.errors import TickError
 
@@ -174,6 +174,7 @@ class Row(NamedTuple):
     cooldown_timer: int | None
     trade_count: int | None
     repaired: bool = False
+    further: tuple[Any, ...] = ()  # what it states of the columns of `table.FURTHER`
 
 
 def checked_price(value: object, field: str = "price") -> Decimal:

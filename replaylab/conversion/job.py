@@ -11,14 +11,13 @@ import pyarrow as pa
 import xxhash
 
 from replaylab.conversion.source import Block, Piece, read_pieces
-from replaylab.durable import publish, written_aside
+from replaylab.durable import written_aside
 from replaylab.errors import SourceDamaged
 from replaylab.parsing.line_layout import Shape
 from replaylab.parsing.scan import Account, Remark, Scan, scan_block, scan_document, too_long
-from replaylab.segments.digest import file_digest
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.segments.order import sorted_by_game
-from replaylab.segments.remarks import Placed, RemarkWriter
+from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
 from replaylab.table import Batch, Names, doubtful_times, to_table
 
@@ -103,7 +102,7 @@ class Job:
                     self.tell_end(read.piece, (line + read.lines, seq + read.ticks))
                     self._place(read, writer)
             table, extents = self._table()
-            remarks = (self._publish_remarks(aside, writer.count), writer.count)
+            remarks = (publish_remarks(aside, self.folders.remarks, writer.count), writer.count)
         table = sorted_by_game(table)  # what has no name any more is free before the writer asks for memory
         write_segment(self.folders.segments, [table], origin="convert", extents=extents, remarks=remarks)
         return extents
@@ -165,13 +164,6 @@ class Job:
             Placed(name, first + one.line, one.start, one.end, one.kind, one.reason, one.raw) for one in read.remarks
         )
         read.remarks = []
-
-    def _publish_remarks(self, aside: Path, count: int) -> str | None:
-        if not count:
-            return None
-        name = f"remarks_{count}_{file_digest(aside)}.parquet"
-        publish(aside, self.folders.remarks / name)
-        return name
 
     def _table(self) -> tuple[pa.Table, list[Extent]]:
         """Return the rows in the order read, and the extents that they are accounted for in."""

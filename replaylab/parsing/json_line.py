@@ -8,11 +8,13 @@ of `gameStateUpdate`. Unknown fields of a tick are accepted and dropped.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from replaylab.errors import TickError
+from replaylab.table import FURTHER
 from replaylab.tick import (
     INT32_MAX,
     MAX_TICK_BYTES,
@@ -27,6 +29,18 @@ from replaylab.tick import (
 
 FILLED_TEXT: Final = "1.0"  # what the old recorder wrote for a price that the server had not sent
 CAPTURED_TICK: Final = "gameStateUpdate"
+
+
+class FurtherField(NamedTuple):
+    """How the dialects name a column of `table.FURTHER`, and the function that checks its value or raises."""
+
+    recorded: str
+    captured: str
+    check: Callable[[str, Any], Any]
+
+
+FURTHER_FIELDS: Final[dict[str, FurtherField]] = {}
+"""By column, what a line may state beyond the fields that every tick has; one entry for each of `table.FURTHER`."""
 _CLAIMS: Final = frozenset({"_metadata", "_header", "_footer", "server_seed"})
 
 
@@ -150,7 +164,14 @@ def tick_row(found: dict[str, Any]) -> Row:
         cooldown_timer=_optional("cooldown_timer", found.get("cooldown_timer"), -INT32_MAX),
         trade_count=_optional("trade_count", found.get("trade_count"), 0),
         repaired=found.get("repaired") is True,
+        further=tuple(_stated(found, FURTHER_FIELDS[one.name].recorded, one.name) for one in FURTHER),
     )
+
+
+def _stated(found: dict[str, Any], key: str, column: str) -> object:
+    """Return what a line states of a further column; None when it states nothing."""
+    value = found.get(key)
+    return None if value is None else FURTHER_FIELDS[column].check(key, value)
 
 
 def read_price(value: object, *, active: bool, declared: bool = False) -> tuple[Decimal | None, bool]:
@@ -193,6 +214,7 @@ def _captured(found: dict[str, Any], name: str) -> Line:
         rugged=not counting_down and checked_bool("rugged", data.get("rugged")),
         cooldown_timer=_optional("cooldownTimer", data.get("cooldownTimer"), -INT32_MAX),
         trade_count=_optional("tradeCount", data.get("tradeCount"), 0),
+        further=tuple(_stated(data, FURTHER_FIELDS[one.name].captured, one.name) for one in FURTHER),
     )
     return Line(Kind.TICK, (row,))
 

@@ -19,10 +19,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy
+from replaylab.errors import TickError
 from replaylab.parsing.digits import read_times
 from replaylab.parsing.fields import LONGEST_FRAME, Cut, Positions
-from replaylab.parsing.json_line import DECODER, Kind, parse_line
-from replaylab.table import PRICE_TYPE, Batch, Names
+from replaylab.parsing.json_line import DECODER, FURTHER_FIELDS, Kind, parse_line
+from replaylab.table import FURTHER, PRICE_TYPE, Batch, Names, nulls, whole_column
 from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_text
 
 LEAST_PIECES: Final = 9  # a tick without `type`
@@ -34,6 +35,7 @@ ZONES: Final = {26: b"", 27: b"Z", 32: b"+00:00"}  # length of a time -> how it 
 _ENUMERATED: Final = ("game_id", "phase", "active", "rugged", "cooldown_timer")
 _KNOWN: Final = frozenset({"type", "timestamp", "tick", "price", "trade_count", *_ENUMERATED})
 _CARRIED: Final = frozenset({"seq", "crc"})  # what a journal adds to a tick, for a reader of its own
+_WHOLE_FURTHER: Final = {FURTHER_FIELDS[one.name].recorded: one for one in FURTHER if pa.types.is_integer(one.type)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,13 @@ class Shape:
             pieces.append(Piece(pair[1].decode(), text[: pair.end()], b'"' if pair[2] else b""))
         keys = [piece.key for piece in pieces]
         time = DECODER.decode(stripped.decode()).get("timestamp")
-        plain = _KNOWN - {"type"} <= set(keys) <= _KNOWN | _CARRIED and isinstance(time, str)
+        plain = _KNOWN - {"type"} <= set(keys) <= _KNOWN | _CARRIED | _WHOLE_FURTHER.keys() and isinstance(time, str)
         quoted = {piece.key for piece in pieces if piece.after}
         if (
             not plain
             or len(time) not in ZONES
             or not time.endswith(ZONES[len(time)].decode())
-            or quoted & {"tick", "trade_count", "seq"}
+            or quoted & {"tick", "trade_count", "seq", *_WHOLE_FURTHER}
             or "crc" in set(keys) - quoted
             or max(len(piece.before) for piece in pieces) > LONGEST_FRAME
         ):
@@ -150,6 +152,11 @@ def _columns(shape: Shape, found: Cut) -> Batch | None:
     filled = found.filled(*span("price")) & ~few.active
     price, price_good = _prices(found, *span("price"), filled)
     found.good &= few.good & tick_good & trades_good & times_good & price_good
+    further: dict[str, pa.Array] = {one.name: nulls(len(found.lines), one.type) for one in FURTHER}
+    for key in _WHOLE_FURTHER.keys() & numbers.keys():
+        values, good = found.whole(*span(key))
+        found.good &= good & _in_range(key, values, good)
+        further[_WHOLE_FURTHER[key].name] = whole_column(values, _WHOLE_FURTHER[key].type)
     if not found.good.all():
         return _columns(shape, found.kept()) if found.good.any() else None
     return Batch(
@@ -166,7 +173,21 @@ def _columns(shape: Shape, found: Cut) -> Batch | None:
         cooldown_timer=few.timer,
         trade_count=trades,
         repaired=np.zeros(len(found.lines), np.bool_),
+        further=further,
     )
+
+
+def _in_range(key: str, values: Positions, good: NDArray[np.bool_]) -> bool:
+    """Whether the least and the greatest value of a further field pass its check, which is one of range."""
+    if not good.any():
+        return True
+    field = FURTHER_FIELDS[_WHOLE_FURTHER[key].name]
+    try:
+        for edge in (values[good].min(), values[good].max()):
+            field.check(key, int(edge))
+    except TickError:
+        return False
+    return True
 
 
 def _prices(

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy, present
 from replaylab.kernel.library import WordColumnStruct, load
-from replaylab.table import PRICE_TYPE, SCHEMA
+from replaylab.table import COLUMNS, PRICE_TYPE, SCHEMA
 
 ENDING: Final = ".parquet"
+_FIRST: Final = [one.name for one in COLUMNS if one.since == 1]
+_LATER: Final = [one.name for one in COLUMNS if one.since > 1]
 _MIX: Final = [np.uint64(0x9E3779B97F4A7C15 * (2 * number + 1) & (2**64 - 1)) for number in range(32)]
 
 
@@ -49,20 +51,25 @@ def rows_digest(table: pa.Table) -> str:
     """Return a digest of the rows that does not depend on their order: equal sums of it mean equal rows.
 
     Every value is one or two 64-bit words, null a word of its own; the words of a row are multiplied by odd constants,
-    added and mixed, and the rows are added up modulo 2 ** 64.
+    added and mixed, and the rows are added up modulo 2 ** 64. Where a column that a later schema added is null it counts
+    nothing, so that rows have the digest that they had before it was there.
     """
     library = load()
-    batches = table.select(SCHEMA.names).to_batches(max_chunksize=1 << 16)
-    total = sum(_total(batch) if library is None else _total_by_kernel(batch, library) for batch in batches)
+    total = 0
+    for batch in table.select(SCHEMA.names).to_batches(max_chunksize=1 << 16):
+        if library is None or any(batch.column(name).null_count < batch.num_rows for name in _LATER):
+            total += _total(batch)
+        else:
+            total += _total_by_kernel(batch.select(_FIRST), library)
     return f"{total & (2**64 - 1):016x}"
 
 
 def _total(batch: pa.RecordBatch) -> int:
     mixed = np.zeros(batch.num_rows, np.uint64)
     number = 0
-    for column in batch.columns:
+    for column, one in zip(batch.columns, COLUMNS, strict=True):
         for part in _words(column):
-            mixed += part * _MIX[number]
+            mixed += (np.where(present(column), part + np.uint64(1), 0) if one.since > 1 else part) * _MIX[number]
             number += 1
     mixed ^= mixed >> np.uint64(32)
     mixed *= _MIX[30]

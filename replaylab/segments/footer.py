@@ -16,6 +16,8 @@ from replaylab.table import SCHEMA_VERSION
 FOOTER_KEY: Final = b"replaylab"
 GAMES_KEY: Final = b"replaylab.games"
 EXTENTS_KEY: Final = b"replaylab.extents"
+MOST_FOOTER_BYTES: Final = 64 << 20  # of an unpacked list: about half a million games in one segment
+_MOST_UNPACKER_BYTES: Final = 128 << 20  # memory that xz may ask for
 _RECORDING: Final = "recording"  # of an extent: only journals have one
 
 
@@ -83,5 +85,10 @@ def _packed(columns: dict[str, list[Any]], effort: int) -> bytes:
 
 
 def _unpacked(text: bytes) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = json.loads(lzma.decompress(base64.b64decode(text, validate=True)))
+    unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MOST_UNPACKER_BYTES)
+    found = unpacker.decompress(base64.b64decode(text, validate=True), MOST_FOOTER_BYTES)
+    if not unpacker.eof:
+        more = len(found) >= MOST_FOOTER_BYTES
+        raise ValueError(f"it unpacks to more than {MOST_FOOTER_BYTES:,} bytes" if more else "it is cut short")
+    columns: dict[str, list[Any]] = json.loads(found)
     return columns

@@ -6,7 +6,8 @@ are kept whole, with their place and the reason. One remarks file (Parquet) belo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +16,16 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from replaylab.columns import column, texts
+from replaylab.durable import publish
+from replaylab.errors import SegmentDamaged, StoreTooNew
+from replaylab.segments.digest import ENDING, file_digest, name_digest
 
+VERSION: Final = 1
+_VERSION_KEY: Final = b"replaylab.remarks"
+_NAME: Final = re.compile(r"remarks_\d+_[0-9a-f]{32}\.parquet\Z", re.ASCII)
 SCHEMA: Final = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
@@ -51,6 +59,7 @@ def opened_writer(path: Path, compression_level: int = 1) -> Iterator[pq.Parquet
         pa.OSFile(str(path), "wb") as file,
         pq.ParquetWriter(file, SCHEMA, compression_level=compression_level, **_WRITING) as writer,
     ):
+        writer.add_key_value_metadata({_VERSION_KEY: str(VERSION).encode()})
         yield writer
 
 
@@ -102,6 +111,58 @@ class RemarkWriter:
         with self._opened:
             if self._held and error is None:
                 self._flush()
+
+
+def publish_remarks(aside: Path, folder: Path, count: int) -> str | None:
+    """Make remarks that were written aside permanent and return their name; None, and no file, when there are none."""
+    if not count:
+        return None
+    final = folder / f"remarks_{count}_{file_digest(aside)}{ENDING}"
+    publish(aside, final)
+    return final.name
+
+
+def is_remarks_name(name: str) -> bool:
+    """Whether a file has the name of remarks.
+
+    Examples
+    --------
+    >>> is_remarks_name("remarks_3_" + 32 * "0" + ".parquet"), is_remarks_name("notes.parquet")
+    (True, False)
+    """
+    return _NAME.match(name) is not None
+
+
+def read_remarks(name: str, content: bytes) -> pa.Table:
+    """Return the remarks in the bytes of a file.
+
+    Raises
+    ------
+    SegmentDamaged
+        When the bytes are not those that were written, or have other columns.
+    StoreTooNew
+        When a newer release wrote them in a format that this one does not know.
+    """
+    if xxhash.xxh3_128_hexdigest(content) != name_digest(name):
+        raise SegmentDamaged(f"{name}: remarks cannot be read (its bytes are not those that were written)")
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        check_version(name, table.schema.metadata)
+        return table.replace_schema_metadata(None).cast(SCHEMA)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, StoreTooNew):
+            raise
+        raise SegmentDamaged(f"{name}: remarks cannot be read ({error})") from error
+
+
+def check_version(name: str, metadata: Mapping[bytes, bytes] | None) -> None:
+    """Raise `StoreTooNew` for remarks of a newer format; those without a version are of the first."""
+    version = (metadata or {}).get(_VERSION_KEY, b"1")
+    if not version.isdigit() or int(version) > VERSION:
+        shown = version.decode(errors="replace")
+        raise StoreTooNew(
+            f"{name}: remarks of format {shown}; this release reads up to {VERSION}: upgrade replaylab to read them"
+        )
 
 
 def to_table(remarks: list[Placed]) -> pa.Table:

@@ -28,19 +28,18 @@ from replaylab.segments.digest import ENDING, file_digest, footer_digest, name_d
 from replaylab.segments.extent import Extent
 from replaylab.segments.footer import FOOTER_KEY, Footer, GameRange
 from replaylab.segments.order import first_times
-from replaylab.table import SCHEMA
+from replaylab.table import COLUMNS, NAME_TYPE, SCHEMA, widened
 
 ROW_GROUP_ROWS: Final = 1 << 17
 _LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little smaller, as compacted segments stay
 _LASTING_EFFORT: Final = 6  # of xz
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
-_DELTA: Final = ("seq", "tick", "timestamp", "trade_count", "line")
-_READ_WHEN_ASKED: Final = {"metadata", "footer", "rows_of"}
-_NAMES: Final = ["game_id", "phase", "recorded_phase", "source"]
-_ENCODINGS: Final = dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED")  # prices plain: DuckDB and Polars read no other
+_READ_WHEN_ASKED: Final = {"metadata", "footer", "rows_of", "_column_names"}
+_NAMES: Final = frozenset(one.name for one in COLUMNS if one.type == NAME_TYPE)
+_ENCODINGS: Final = {one.name: "DELTA_BINARY_PACKED" for one in COLUMNS if one.encoding == "delta"}
 _WRITING: Final[dict[str, Any]] = {
     "compression": "zstd",
-    "use_dictionary": [*_NAMES, "cooldown_timer"],
+    "use_dictionary": [one.name for one in COLUMNS if one.encoding == "dictionary"],
     "column_encoding": _ENCODINGS,
     "write_statistics": ["game_id", "tick", "timestamp"],
     "write_page_checksum": True,
@@ -102,11 +101,20 @@ class Segment:
         if FOOTER_KEY not in found:
             raise SegmentDamaged(f"{self.name}: no replaylab footer; this file is not a segment")
         try:
-            return Footer.from_metadata(found)
+            footer = Footer.from_metadata(found)
         except StoreTooNew as error:
             raise StoreTooNew(f"{self.name}: {error}") from None
         except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
+        wrong = _wrong_columns(self.metadata, footer.schema_version)
+        if wrong:
+            raise SegmentDamaged(f"{self.name}: its columns are not those of a segment ({', '.join(wrong)})")
+        return footer
+
+    @cached_property
+    def _column_names(self) -> frozenset[str]:
+        """The columns that are in the file; those that a later schema added may not be."""
+        return frozenset(self.metadata.schema.to_arrow_schema().names)
 
     @property
     def row_count(self) -> int:
@@ -142,12 +150,13 @@ class Segment:
         try:
             source = self._rows_source()
             with pq.ParquetFile(source, metadata=self.metadata, page_checksum_verification=True) as file:
-                wanted = None if columns is None else list(columns)
-                table = file.read(wanted) if groups is None else file.read_row_groups(groups, wanted)
-                for name in set(_NAMES).intersection(table.column_names):
+                wanted = SCHEMA.names if columns is None else list(columns)
+                there = [name for name in wanted if name in self._column_names]
+                table = file.read(there) if groups is None else file.read_row_groups(groups, there)
+                for name in _NAMES.intersection(there):
                     table.column(name).validate(full=True)  # page headers have no checksum: a code may lead nowhere
                 table.validate()
-                return table
+                return table if there == wanted == table.column_names else widened(table, wanted)
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError | StoreUnreachable):
                 raise
@@ -225,6 +234,21 @@ def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:
 def _name(origin: str, games: list[GameRange], rows: int, digests: str) -> str:
     first, last = (_plain(games[0].game), _plain(games[-1].game)) if games else ("none", "none")
     return f"{origin}_{first}_{last}_{rows}rows_{digests}{ENDING}"
+
+
+def _wrong_columns(metadata: pq.FileMetaData, version: int) -> list[str]:
+    """Return what is wrong with the columns of a file, given the version of its schema."""
+    there = metadata.schema.to_arrow_schema()
+    wrong = []
+    for one in COLUMNS:
+        places = there.get_all_field_indices(one.name)
+        if not places and one.since <= version:
+            wrong.append(f"no {one.name}")
+        elif len(places) > 1:
+            wrong.append(f"{len(places)} times {one.name}")
+        elif places and there.field(places[0]).type != one.type:
+            wrong.append(f"{one.name} is {there.field(places[0]).type}, not {one.type}")
+    return wrong
 
 
 def _plain(game_id: str) -> str:

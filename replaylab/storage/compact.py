@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from replaylab.durable import publish, remove, sole_writer, sweep, written_aside
+from replaylab.durable import remove, sole_writer, sweep, written_aside
 from replaylab.errors import SegmentDamaged, StoreError
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
 from replaylab.segments.order import in_order_received, sorted_by_game
-from replaylab.segments.remarks import opened_writer
+from replaylab.segments.remarks import check_version, opened_writer, publish_remarks
 from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, write_segment
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
@@ -211,9 +211,8 @@ def _merged_remarks(folder: Path, group: list[Segment]) -> tuple[str | None, int
                 if not (folder / name).is_file() or file_digest(folder / name) != name_digest(name):
                     raise SegmentDamaged(f"{name}: these remarks are not what was written; nothing was changed")
                 with pq.ParquetFile(folder / name) as file:
+                    check_version(name, file.metadata.metadata)
                     for part in file.iter_batches(REMARKS_AT_ONCE):
                         writer.write_batch(part, row_group_size=REMARKS_AT_ONCE)
                         count += part.num_rows
-        final = folder / f"remarks_{count}_{file_digest(aside)}{ENDING}"
-        publish(aside, final)
-    return final.name, count
+        return publish_remarks(aside, folder, count), count

@@ -18,7 +18,6 @@ from replaylab.durable import (
     PATIENCE_SECONDS,
     leads_to,
     make_folders,
-    publish,
     remove,
     sole_writer,
     sweep,
@@ -30,10 +29,8 @@ from replaylab.journals.format import place_of
 from replaylab.journals.reader import OPEN, JournalReader
 from replaylab.journals.unsealed import elsewhere, journal_names
 from replaylab.progress import bar
-from replaylab.segments.digest import ENDING as SEGMENT_ENDING
-from replaylab.segments.digest import file_digest
 from replaylab.segments.extent import Extent
-from replaylab.segments.remarks import Placed, RemarkWriter
+from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
@@ -219,7 +216,7 @@ def seal(
         segments = root / SEGMENTS
         make_folders(segments, root / REMARKS)
         with sole_writer(root, patience_seconds) if remarks else nullcontext():
-            named = _publish_remarks(root / REMARKS, path.name, remarks)
+            named = _write_remarks(root / REMARKS, path.name, remarks)
             write_segment(segments, [table], origin=path.stem, extents=[extent], remarks=named)
     remove([path])
     if not table.num_rows and not remarks:
@@ -228,15 +225,11 @@ def seal(
     return Sealed(path.name, contents.state, table.num_rows, quarantined)
 
 
-def _publish_remarks(folder: Path, name: str, remarks: list[Placed]) -> tuple[str | None, int]:
-    if not remarks:
-        return None, 0
+def _write_remarks(folder: Path, name: str, remarks: list[Placed]) -> tuple[str | None, int]:
     with written_aside(folder, f"remarks-{name}") as aside:
         with RemarkWriter(aside) as writer:
             writer.write(remarks)
-        final = folder / f"remarks_{len(remarks)}_{file_digest(aside)}{SEGMENT_ENDING}"
-        publish(aside, final)
-    return final.name, len(remarks)
+        return publish_remarks(aside, folder, len(remarks)), len(remarks)
 
 
 def _sweep_reserves(folder: Path) -> None:

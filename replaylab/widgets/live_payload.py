@@ -11,8 +11,9 @@ import pyarrow as pa
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.event import Gap
 from replaylab.playback.stream import Stream
+from replaylab.table import PHASES
 from replaylab.widgets.channel import Link
-from replaylab.widgets.payload import CHUNK, PHASES, Columns, one
+from replaylab.widgets.payload import CHUNK, Columns, one
 
 EVERY_SECONDS: Final = 0.05
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.event import Gap
 from replaylab.playback.timeline import Timeline
-from replaylab.table import PRICE_TYPE, TIME_TYPE, phase_codes
-from replaylab.tick import Phase, price_text
+from replaylab.table import PHASES, PRICE_TYPE, TIME_TYPE, phase_codes
+from replaylab.tick import price_text
 
 CHUNK: Final = 65_536  # rows in one message; 37 bytes a row make 2.4 MB
 BUCKETS: Final = 8_192  # of an overview
@@ -24,14 +24,6 @@ MARKS: Final = 2_000  # gaps drawn at most, the longest
 NO_PRICE: Final = 8
 LIVE: Final = 16
 GAP: Final = 32
-PHASES: Final = [
-    Phase.UNKNOWN,
-    Phase.COOLDOWN,
-    Phase.PRESALE,
-    Phase.GAME_ACTIVATION,
-    Phase.ACTIVE_GAMEPLAY,
-    Phase.RUGGED,
-]
 _NO_TIME: Final = np.iinfo(np.int64).min
 _NO_TIMER: Final = np.iinfo(np.int64).min
 
