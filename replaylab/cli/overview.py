@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 from replaylab.analysis.batches.batch import summary_table
 from replaylab.journals.unsealed import journal_names
 from replaylab.parsing.scan import BYTE_KINDS
-from replaylab.storage.compact import disk_bytes
-from replaylab.storage.objectstore import ObjectStore
+from replaylab.storage.files import JOURNALS
 from replaylab.storage.objectstore import opened as opened_for_reading
-from replaylab.storage.store import JOURNALS, Store
+from replaylab.storage.store import Store
 
 QUANTILES: Final = (Decimal("0.05"), Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), Decimal("0.95"))
 Value = TypeVar("Value", int, Decimal)
@@ -124,11 +123,11 @@ def overview(store: str | os.PathLike[str] | Store) -> Overview:
     """
     opened = opened_for_reading(store)
     sources = {extent.source for extent in opened.extents()}
-    size = opened.bytes if isinstance(opened, ObjectStore) else disk_bytes(opened.path) + _journal_bytes(opened.path)
+    size = opened.size_bytes + (_journal_bytes(opened.path) if opened.is_local else 0)
     segments, rows = len(opened.segments()), opened.rows
     table = opened.games_table()  # last, as it may find more damage
     return Overview(
-        path=opened.uri if isinstance(opened, ObjectStore) else str(opened.path),
+        path=opened.place,
         segments=segments,
         games=table.num_rows,
         rows=rows,

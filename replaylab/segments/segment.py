@@ -47,6 +47,17 @@ _WRITING: Final[dict[str, Any]] = {
 }
 
 
+def is_segment_name(name: str) -> bool:
+    """Whether a file has the name of a segment, which ends in the digests of its footer and of its bytes.
+
+    Examples
+    --------
+    >>> is_segment_name("foreign.parquet")
+    False
+    """
+    return _FOOTER_DIGEST.search(name) is not None
+
+
 class Segment:
     """An opened segment: its footer is read when asked for, its rows never kept."""
 

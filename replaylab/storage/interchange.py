@@ -1,31 +1,31 @@
-"""Interchange: the rows of a store for other programs: Arrow datasets, SQL, pandas and Polars frames; all exact."""
+"""Interchange: the rows of segments for other programs: Arrow tables, SQL, pandas and Polars frames; all exact."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replaylab.errors import AnalysisError, MissingExtra
-from replaylab.segments.digest import ENDING
+from replaylab.errors import AnalysisError, MissingExtra, SegmentDamaged
 from replaylab.segments.order import in_order_received, sorted_by_game
+from replaylab.segments.segment import Segment
 from replaylab.table import NAME_TYPE, SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-    import pyarrow.dataset as ds
-
-    from replaylab.segments.segment import Segment
 
 What = Literal["ticks", "games"]
-Answer = TypeVar("Answer")
+Damaged = Literal["raise", "skip"]
+LEFT_OUT: Final = b"replaylab.left_out"
+"""Key of the metadata of a table that lacks something: what was left out and why, as JSON by the name of its file."""
 _GONE: Final = "[errno 2]"  # what DuckDB says of a file that Arrow did not find
-_COMPACTIONS: Final = 10  # that may get in the way of one reading
+_SCAN_FAILED: Final = "get_next failed"  # what DuckDB says when Arrow could not read rows
 _ORDER: Final = ["game_id", "seq", "timestamp", "source"]
 _NO_SURPRISES: Final = {
     "python_enable_replacements": False,  # a name in a query is a view, never a variable of a caller
@@ -33,157 +33,126 @@ _NO_SURPRISES: Final = {
 }
 
 
-class Interchange:
-    """What a store gives to other programs, whatever it lies in."""
+def checked_damaged(damaged: str) -> Damaged:
+    """Return `damaged` when it is ``raise`` or ``skip``, or raise `AnalysisError`."""
+    if damaged not in {"raise", "skip"}:
+        raise AnalysisError(f"damaged={damaged!r} is not known; take 'raise' or 'skip'")
+    return "skip" if damaged == "skip" else "raise"
 
-    def segments(self) -> list[Segment]:
-        """Give the segments that count."""
-        raise NotImplementedError
 
-    def games_table(self) -> pa.Table:
-        """Give one row a game."""
-        raise NotImplementedError
+def read_rows(
+    segments: Sequence[Segment], columns: Sequence[str], games: pa.Array | None, left_out: dict[str, str] | None
+) -> pa.Table:
+    """Return the rows of segments, game after game in order of their start, each in the order received.
 
-    def dataset(self) -> ds.Dataset:
-        """Give the rows as a pyarrow dataset, to be read in pieces, filtered, or handed to another engine.
+    Parameters
+    ----------
+    segments, columns : list of Segment, list of str
+        Which to read, and what of them.
+    games : string array, optional
+        Ids; all unless set.
+    left_out : dict, optional
+        What cannot be read is left out and added to it; without one it raises `SegmentDamaged`.
+    """
+    from replaylab.storage.dataset import damage_in, dataset_of
 
-        Returns
-        -------
-        pyarrow.dataset.Dataset
-            The stored columns of every row, once: segments that a compaction has replaced are not in it, what a
-            recorder has not sealed yet is, as of now. Pages are compared with their checksums as they are read.
+    only = None
+    if games is not None:
+        wanted = set(games.to_pylist())
+        segments = [segment for segment in segments if not wanted.isdisjoint(segment.rows_of)]
+        only = pc.field("game_id").cast(pa.string()).isin(games)
+    names = [*dict.fromkeys([*columns, *_ORDER])]
+    try:
+        table = _validated(dataset_of(segments).to_table(names, filter=only), segments)
+    except SegmentDamaged:
+        if left_out is None:
+            raise
+        left_out.update(damage_in(segments, names))
+        good = [segment for segment in segments if segment.name not in left_out]
+        if len(good) == len(segments):
+            raise
+        table = dataset_of(good).to_table(names, filter=only)
+    return in_order_received(sorted_by_game(table)).select(columns)
 
-        Examples
-        --------
-        >>> import replaylab as rl, tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
-        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
-        >>> store = rl.open_store(folder + "/store")
-        >>> store.dataset().count_rows() == store.rows
-        True
-        """
-        return self._steadily(lambda: dataset_of(self.segments()))
 
-    def _steadily(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask again when a compaction has removed a segment between listing it and reading it."""
-        for _ in range(_COMPACTIONS):
-            try:
-                return ask()
-            except FileNotFoundError:
-                continue
-        return ask()
+def _validated(table: pa.Table, segments: Sequence[Segment]) -> pa.Table:
+    """Return a table whose dictionary codes all lead to a text: the headers of pages have no checksum."""
+    from replaylab.storage.dataset import raise_named
 
-    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
-        """Answer a query by DuckDB, over the views `ticks` (every stored row) and `games` (one row a game).
+    try:
+        for column in table.columns:
+            if column.type == NAME_TYPE:
+                column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise_named(segments, error)
+    return table
 
-        Parameters
-        ----------
-        query : str
-            SQL as DuckDB speaks it; prices are DECIMAL(38,24), times TIMESTAMP WITH TIME ZONE in UTC.
-        params : sequence or mapping, optional
-            Values for ``?`` or ``$name`` in the query.
 
-        Returns
-        -------
-        Table
-            Arrow, in which Decimals stay Decimals; DuckDB's own frames would make floats of them.
+def marked(table: pa.Table, left_out: Mapping[str, str]) -> pa.Table:
+    """Return a table that says in its metadata what it lacks; as it is when it lacks nothing."""
+    if not left_out:
+        return table
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), LEFT_OUT: json.dumps(dict(left_out))})
 
-        Raises
-        ------
-        MissingExtra
-            When DuckDB is not installed.
-        AnalysisError
-            When DuckDB cannot answer; the message is its own.
 
-        Examples
-        --------
-        >>> import replaylab as rl, tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
-        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
-        >>> found = rl.open_store(folder + "/store").sql("SELECT max(price) AS peak, count(*) AS n FROM ticks")
-        >>> found.schema.field("peak").type
-        Decimal128Type(decimal128(38, 24))
-        """
-        duckdb = extra("duckdb", "sql")
-        if not isinstance(query, str):
-            raise AnalysisError(f"query={query!r}: give SQL as text")
-        return self._steadily(lambda: self._answer(duckdb, query, params))
+def answered(
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None,
+    segments: Sequence[Segment],
+    games_table: Callable[[], pa.Table],
+    left_out: dict[str, str] | None,
+) -> pa.Table:
+    """Return the answer of DuckDB to a query over the views `ticks` and `games`; see `Store.sql`."""
+    from replaylab.storage.dataset import damage_in, raise_named
 
-    def _answer(self, duckdb: Any, query: str, params: Sequence[Any] | Mapping[str, Any] | None) -> pa.Table:
-        with duckdb.connect(config=_NO_SURPRISES) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.register("ticks", self.dataset())
-            if re.search(r"\b(games|show)\b", query, re.IGNORECASE):
-                connection.register("games", self.games_table())
-            try:
-                kinds = [statement.type for statement in connection.extract_statements(query)]
-                if kinds != [duckdb.StatementType.SELECT]:
-                    raise AnalysisError(f"{query!r} is not one SELECT; the views of a store are read, one query a call")
-                found: pa.Table = connection.sql(query, params=params).to_arrow_table()
-            except duckdb.Error as error:
-                if _GONE in str(error):
-                    raise FileNotFoundError(str(error)) from error
-                raise AnalysisError(f"DuckDB cannot answer: {error}") from error
-            return found
+    duckdb = extra("duckdb", "sql")
+    if not isinstance(query, str):
+        raise AnalysisError(f"query={query!r}: give SQL as text")
+    try:
+        return _asked(duckdb, query, params, segments, games_table)
+    except duckdb.Error as error:
+        if _GONE in str(error):
+            raise FileNotFoundError(str(error)) from error
+        if _SCAN_FAILED not in str(error):
+            raise AnalysisError(f"DuckDB cannot answer: {error}") from error
+        if left_out is None:
+            raise_named(segments, error)
+        left_out.update(damage_in(segments))
+    return answered(query, params, [one for one in segments if one.name not in left_out], games_table, None)
 
-    def to_arrow(self, columns: Sequence[str] | None = None, games: str | Iterable[str] | None = None) -> pa.Table:
-        """Give every row as stored, game after game in order of their start, each in the order received.
 
-        Parameters
-        ----------
-        columns : sequence of str, optional
-            Which, in which order; all unless given.
-        games : str or iterable of str, optional
-            Ids; all unless given.
-        """
-        wanted = _columns("ticks", columns, SCHEMA.names)
-        only = None if games is None else pc.field("game_id").cast(pa.string()).isin(_ids(games))
-        names = [*dict.fromkeys([*wanted, *_ORDER])]
-        table = self._steadily(lambda: self.dataset().to_table(names, filter=only))
-        return in_order_received(sorted_by_game(table)).select(wanted)
+def _asked(
+    duckdb: Any,
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None,
+    segments: Sequence[Segment],
+    games_table: Callable[[], pa.Table],
+) -> pa.Table:
+    from replaylab.storage.dataset import dataset_of
 
-    def to_pandas(
-        self,
-        what: What = "ticks",
-        *,
-        columns: Sequence[str] | None = None,
-        games: str | Iterable[str] | None = None,
-    ) -> pd.DataFrame:
-        """Give every row, or one row a game (``what="games"``), as a pandas frame.
+    with duckdb.connect(config=_NO_SURPRISES) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("ticks", dataset_of(segments))
+        if re.search(r"\b(games|show)\b", query, re.IGNORECASE):
+            connection.register("games", games_table())
+        kinds = [statement.type for statement in connection.extract_statements(query)]
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise AnalysisError(f"{query!r} is not one SELECT; the views of a store are read, one query a call")
+        found: pa.Table = connection.sql(query, params=params).to_arrow_table()
+        return found
 
-        Prices are Decimals (`object`), whole numbers that may be missing are nullable, names are categories. A
-        Decimal takes a hundred bytes: for more than some million rows use `dataset` or `to_polars`.
-        """
-        return pandas_frame(self._asked(what, columns, games))
 
-    def to_polars(
-        self,
-        what: What = "ticks",
-        *,
-        columns: Sequence[str] | None = None,
-        games: str | Iterable[str] | None = None,
-    ) -> pl.DataFrame:
-        """Give every row, or one row a game (``what="games"``), as a Polars frame; prices are Decimal(38, 24).
+def asked_columns(what: What, asked: Sequence[str] | None) -> list[str]:
+    """Return the columns of ticks that were asked for; raises `AnalysisError` for one that is not there."""
+    return _columns(what, asked, SCHEMA.names)
 
-        Raises
-        ------
-        MissingExtra
-            When Polars is not installed.
-        """
-        return polars_frame(self._asked(what, columns, games))
 
-    def _asked(self, what: str, columns: Sequence[str] | None, games: str | Iterable[str] | None) -> pa.Table:
-        if what == "ticks":
-            return self.to_arrow(columns, games)
-        if what != "games":
-            raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
-        table = self.games_table()
-        wanted = _columns("games", columns, table.column_names)
-        if games is not None:
-            table = table.filter(pc.is_in(table.column("game_id"), _ids(games)))
-        return table.select(wanted)
+def chosen_games(table: pa.Table, columns: Sequence[str] | None, games: str | Iterable[str] | None) -> pa.Table:
+    """Return the rows and columns of a table of games that were asked for."""
+    wanted = _columns("games", columns, table.column_names)
+    if games is not None:
+        table = table.filter(pc.is_in(table.column("game_id"), asked_ids(games)))
+    return table.select(wanted)
 
 
 def _columns(what: str, asked: Sequence[str] | None, known: list[str]) -> list[str]:
@@ -197,7 +166,7 @@ def _columns(what: str, asked: Sequence[str] | None, known: list[str]) -> list[s
     return wanted
 
 
-def _ids(games: str | Iterable[str]) -> pa.Array:
+def asked_ids(games: str | Iterable[str]) -> pa.Array:
     """Give the ids that were asked for; raises `AnalysisError` for one that is no text."""
     given: object = games
     found = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
@@ -207,30 +176,15 @@ def _ids(games: str | Iterable[str]) -> pa.Array:
     return pa.array(dict.fromkeys(found), pa.string())
 
 
-def dataset_of(segments: Sequence[Segment]) -> ds.Dataset:
-    """Give the rows of segments as a dataset; those of a journal, which is no Parquet, from memory."""
-    import pyarrow.dataset as ds  # loads pandas, so it loads late
-
-    files = [segment for segment in segments if segment.name.endswith(ENDING)]
-    held = [segment.read() for segment in segments if not segment.name.endswith(ENDING)]
-    form = ds.ParquetFileFormat(
-        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    )
-    parts = []
-    if files:
-        places = [segment.place for segment in files]
-        parts.append(ds.dataset(places, schema=SCHEMA, format=form, filesystem=files[0].filesystem))
-    if held or not files:
-        parts.append(ds.dataset(pa.concat_tables([SCHEMA.empty_table(), *held]).cast(SCHEMA)))
-    return parts[0] if len(parts) == 1 else ds.dataset(parts)
-
-
 def pandas_frame(table: pa.Table) -> pd.DataFrame:
     """Give a table as a pandas frame: Decimals exact, whole numbers nullable, names as categories."""
     import pandas as pd
 
     whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
-    found: pd.DataFrame = table.to_pandas(types_mapper=whole.get)
+    found: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(types_mapper=whole.get)
+    left_out = (table.schema.metadata or {}).get(LEFT_OUT)
+    if left_out:
+        found.attrs["left_out"] = json.loads(left_out)
     return found
 
 

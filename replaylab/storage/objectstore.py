@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from replaylab.errors import SegmentDamaged, StoreNotFound, StoreUnreachable, StoreUnwritable
-from replaylab.segments.digest import ENDING, name_digest
-from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
+from replaylab.segments.digest import ENDING
 from replaylab.segments.segment import Segment
-from replaylab.storage.store import REMARKS, SEGMENTS, Store
-from replaylab.storage.summary_cache import Summaries
-from replaylab.storage.verify import Verification
+from replaylab.storage.files import REMARKS, SEGMENTS
+from replaylab.storage.store import Store
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -48,10 +45,11 @@ def is_uri(path: object) -> bool:
 
 def refuse_uri(path: object) -> None:
     """Raise `StoreUnwritable` when a path that is to be written names an object store."""
-    if is_uri(path) or isinstance(path, ObjectStore):
+    if is_uri(path) or (isinstance(path, Store) and not path.is_local):
+        place = path.place if isinstance(path, Store) else path
         raise StoreUnwritable(
-            f"{getattr(path, 'uri', path)}: object stores are read, not written; write to a folder and copy it there "
-            "(segments first, as they name what they replace)"
+            f"{place}: object stores are read, not written; write to a folder and copy it there (segments first, as "
+            "they name what they replace)"
         )
 
 
@@ -75,94 +73,83 @@ def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None) -> Stor
     if isinstance(path, Store):
         return path
     if filesystem is not None:
-        return ObjectStore(str(path), _arrow_filesystem(filesystem), str(path))
+        return Store.over(ObjectFiles(str(path), _arrow_filesystem(filesystem), str(path)))
     if not is_uri(path):
         return Store(path)
     found, place = _from_uri(str(path))
     from pyarrow.fs import LocalFileSystem
 
-    return Store(place) if isinstance(found, LocalFileSystem) else ObjectStore(_bare(str(path)), found, place)
+    if isinstance(found, LocalFileSystem):
+        return Store(place)
+    return Store.over(ObjectFiles(_bare(str(path)), found, place))
 
 
-class ObjectStore(Store):
-    """A store in an object store: what `Store` reads, it reads; what is recorded live is not there yet.
+class ObjectFiles:
+    """The files of a store in an object store; what is recorded live is not there yet.
 
     Parameters
     ----------
     uri : str
-        What it is called in messages.
+        What it is called in messages, without credentials.
     filesystem : pyarrow.fs.FileSystem
         Where it lies.
-    place : str
+    folder : str
         The folder in it.
+
+    Raises
+    ------
+    StoreNotFound
+        When no segment is there.
+    StoreUnreachable
+        When it does not answer.
     """
 
     is_local = False
 
-    def __init__(self, uri: str, filesystem: FileSystem, place: str) -> None:
-        self.uri = uri
+    def __init__(self, uri: str, filesystem: FileSystem, folder: str) -> None:
+        self.place = uri
+        self.path = Path(uri)
         self.filesystem = filesystem
-        self.place = place.rstrip("/")
-        self.path = Path(uri)  # what messages show; it leads nowhere here
-        self.damaged: dict[str, str] = {}
-        self._opened: dict[str, Segment] = {}
-        self._summaries = Summaries()
+        self.folder = folder.rstrip("/")
         self._sizes: dict[str, int] = {}
-        if not self._listing():
+        if not self.segment_names():
             raise StoreNotFound(f"no store at {uri}; copy one there, its folders {SEGMENTS} and {REMARKS}")
-        self.segments()
 
-    def __repr__(self) -> str:
-        return f"ObjectStore({self.uri!r}, {len(self.game_ids())} games, {self.rows} rows)"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.uri, self.filesystem, self.place)
-
-    @property
-    def bytes(self) -> int:
-        """Size of the segments and remarks that are there."""
-        return sum(info.size for folder in (SEGMENTS, REMARKS) for info in self._files(folder))
-
-    def _files(self, folder: str) -> list[Any]:
+    def _listed(self, folder: str) -> list[Any]:
         from pyarrow.fs import FileSelector
 
-        with reaching(self.uri):
-            found = self.filesystem.get_file_info(FileSelector(f"{self.place}/{folder}", allow_not_found=True))
+        with reaching(self.place):
+            found = self.filesystem.get_file_info(FileSelector(f"{self.folder}/{folder}", allow_not_found=True))
         return [info for info in found if info.base_name.endswith(ENDING)]
 
-    def _listing(self) -> list[str]:
-        self._sizes = {info.base_name: info.size for info in self._files(SEGMENTS)}
+    def segment_names(self) -> list[str]:
+        """List the segments."""
+        self._sizes = {info.base_name: info.size for info in self._listed(SEGMENTS)}
         return sorted(self._sizes)
 
-    def _segment(self, name: str) -> Segment:
-        return ObjectSegment(self.filesystem, f"{self.place}/{SEGMENTS}/{name}", self._sizes[name])
+    def segment(self, name: str) -> Segment:
+        """Return one of them."""
+        return ObjectSegment(self.filesystem, f"{self.folder}/{SEGMENTS}/{name}", self._sizes.get(name, 0))
 
-    def _segments(self) -> list[Segment]:
+    def prefetch(self, segments: Sequence[Segment]) -> None:
+        """Fetch the footers of segments, several at a time."""
         with ThreadPoolExecutor(_CONNECTIONS) as crew:
-            new = [self._segment(name) for name in self._listing() if name not in self._opened]
-            for segment, _ in zip(new, crew.map(_look, new), strict=True):
-                self._opened[segment.name] = segment
-        return self._sealed()
+            list(crew.map(_look, segments))
 
-    def _remarks(self) -> pa.Table:
-        parts = [REMARKS_SCHEMA.empty_table()]
-        for segment in self.segments():
-            name = segment.footer.remarks
-            if name:
-                file = ObjectSegment(self.filesystem, f"{self.place}/{REMARKS}/{name}", 0)
-                try:
-                    content = file.content()
-                    if xxhash.xxh3_128_hexdigest(content) != name_digest(name):
-                        raise pa.ArrowInvalid("its bytes are not those that were written")
-                    parts.append(pq.read_table(pa.BufferReader(content)))
-                except (pa.ArrowException, FileNotFoundError) as error:
-                    self._leave_out(segment, SegmentDamaged(f"{name}: remarks cannot be read ({error})"))
-        return pa.concat_tables(parts)
+    def remarks_names(self) -> list[str]:
+        """List the files of remarks."""
+        return sorted(info.base_name for info in self._listed(REMARKS))
 
-    def verify(self, *, progress: bool = False) -> Verification:
-        """Refuse: every byte would have to be fetched; verify the folder that was copied, or a copy of this."""
-        del progress
-        raise StoreUnwritable(f"{self.uri}: only a folder is verified; copy it to one and verify that")
+    def remarks(self, name: str) -> bytes:
+        """Fetch a file of remarks."""
+        return ObjectSegment(self.filesystem, f"{self.folder}/{REMARKS}/{name}", 0).content()
+
+    def journals(self) -> None:
+        """Return None: journals are not copied into an object store."""
+
+    def size_bytes(self) -> int:
+        """Return the bytes of all segments and remarks."""
+        return sum(info.size for folder in (SEGMENTS, REMARKS) for info in self._listed(folder))
 
 
 class ObjectSegment(Segment):

@@ -4,40 +4,55 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from replaylab.errors import GameNotFound, SegmentDamaged, StoreNotFound
+from replaylab.errors import AnalysisError, GameNotFound, SegmentDamaged, StoreUnwritable
 from replaylab.journals.reader import Recording
-from replaylab.journals.unsealed import UnsealedJournal, UnsealedJournals
-from replaylab.segments.digest import ENDING, file_digest, name_digest
+from replaylab.journals.unsealed import UnsealedJournal
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received
 from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
-from replaylab.segments.segment import Segment
+from replaylab.segments.remarks import read_remarks
+from replaylab.segments.segment import Segment, is_segment_name
+from replaylab.storage.files import COMPACTIONS, JOURNALS, REMARKS, SEGMENTS, FolderFiles, StoreFiles, reread
 from replaylab.storage.game import Game
-from replaylab.storage.interchange import Interchange
+from replaylab.storage.interchange import (
+    Damaged,
+    What,
+    answered,
+    asked_columns,
+    asked_ids,
+    checked_damaged,
+    chosen_games,
+    marked,
+    pandas_frame,
+    polars_frame,
+    read_rows,
+)
 from replaylab.storage.summary_cache import Summaries
 from replaylab.storage.verify import Verification, check
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
-SEGMENTS: Final = "segments"
-REMARKS: Final = "remarks"
-JOURNALS: Final = "journals"
-Result = TypeVar("Result")
-_COMPACTIONS: Final = 10  # that may get in the way of one reading
+    from replaylab.storage.dataset import StoreDataset
+
+__all__ = ["JOURNALS", "REMARKS", "SEGMENTS", "Store"]
+
 _log = logging.getLogger("replaylab.store")
 
 
-class Store(Interchange):
+class Store:
     """A folder of segments, read as it is now: what another process adds is seen at the next call.
+
+    `path` is the folder. `damaged` names the files that could not be read at the last call, with the reason; questions
+    about single games are answered from the others, and reading many rows at once raises `SegmentDamaged`.
 
     Examples
     --------
@@ -52,20 +67,44 @@ class Store(Interchange):
     True
     """
 
-    is_local = True  # a folder of this machine, and no object store
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not (self.path / SEGMENTS).is_dir():
-            raise StoreNotFound(f"no store at {self.path}; make one with `replaylab convert SOURCE --to ...`")
+    def __init__(self, path: str | os.PathLike[str], *, files: StoreFiles | None = None) -> None:
+        self.files = files = FolderFiles(Path(path)) if files is None else files
         self.damaged: dict[str, str] = {}
         self._opened: dict[str, Segment] = {}
-        self._tails = UnsealedJournals(self.path / JOURNALS)
+        self._journals = files.journals()
         self._summaries = Summaries()
         self.sealed()  # journals are read when they are asked for
 
+    @classmethod
+    def over(cls, files: StoreFiles) -> Self:
+        """Return the store whose files lie in `files`: a folder, or a place in an object store."""
+        return cls(files.place, files=files)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).over, (self.files,)  # what was read is read anew elsewhere
+
+    @property
+    def path(self) -> Path:
+        """The folder; of an object store its name alone."""
+        return self.files.path
+
+    @property
+    def place(self) -> str:
+        """What messages call it: the folder, or the URI without credentials."""
+        return self.files.place
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine, and no object store."""
+        return self.files.is_local
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all segments and remarks."""
+        return self.files.size_bytes()
+
     def __repr__(self) -> str:
-        return f"Store({str(self.path)!r}, {len(self.game_ids())} games, {self.rows} rows)"
+        return f"Store({self.place!r}, {len(self.game_ids())} games, {self.rows} rows)"
 
     def _repr_html_(self) -> str:
         from replaylab.charts.html import store_card
@@ -78,62 +117,57 @@ class Store(Interchange):
         return sum(segment.footer.rows for segment in self.segments())
 
     def segments(self) -> list[Segment]:
-        """Give the segments that count: readable ones, less those that another replaces, and journals not yet sealed.
+        """Return the segments that count: readable ones, less those another replaces, and journals not yet sealed.
 
         A segment that cannot be read is named in `damaged` and logged; the others stay usable.
         """
-        return self._steady(self._segments)
+        return reread(self._segments)
 
     def _segments(self) -> list[Segment]:
-        journals = self._tails.names()  # first: one that is sealed meanwhile is then seen as its segment, or asked anew
-        for _ in range(_COMPACTIONS):
+        if self._journals is None:
+            return self._sealed()
+        names = self._journals.names()  # first: one that is sealed meanwhile is then seen as its segment, or asked anew
+        for _ in range(COMPACTIONS):
             sealed = self._sealed()
-            extents = [extent for segment in sealed for extent in segment.footer.extents] if journals else []
-            found = [*sealed, *self._tails.read(journals, extents)]
-            listed, journals = journals, self._tails.names()
-            if set(journals) <= set(listed):
+            extents = [extent for segment in sealed for extent in segment.footer.extents] if names else []
+            found = [*sealed, *self._journals.read(names, extents)]
+            listed, names = names, self._journals.names()
+            if set(names) <= set(listed):
                 break  # else lines may have been written again to a journal that was not there yet
         return found
 
     def sealed(self) -> list[Segment]:
-        """Give the segments that are files of their own: `segments` without the journals."""
-        return self._steady(self._sealed)
+        """Return the segments that are files of their own: `segments` without the journals."""
+        return reread(self._sealed)
 
     def _sealed(self) -> list[Segment]:
-        names = self._listing()
         damaged: dict[str, str] = {}
         opened: dict[str, Segment] = {}
-        for name in names:
-            segment = self._opened.get(name) or self._segment(name)
+        listed = [self._opened.get(name) or self.files.segment(name) for name in self.files.segment_names()]
+        self.files.prefetch([segment for segment in listed if segment.name not in self._opened])
+        for segment in listed:
             try:
                 segment.footer  # noqa: B018 read now, so that damage is found here
             except SegmentDamaged as error:
-                damaged[name] = str(error)
+                damaged[segment.name] = str(error)
             except FileNotFoundError:
-                if not os.path.lexists(segment.path):
+                if segment.name not in self.files.segment_names():
                     raise  # compacted away since the listing
-                damaged[name] = f"{name}: a link that leads nowhere"
+                damaged[segment.name] = f"{segment.name}: a link that leads nowhere"
             else:
-                opened[name] = segment
+                opened[segment.name] = segment
         for name in damaged.keys() - self.damaged.keys():
             _log.warning("segment left out: %s", damaged[name])
         self._opened, self.damaged = opened, damaged
         replaced = {name for segment in opened.values() for name in segment.footer.replaces}
         return [segment for name, segment in opened.items() if name not in replaced]
 
-    def _listing(self) -> list[str]:
-        """Names of the files in the folder of segments."""
-        return _stable_listing(self.path / SEGMENTS)
-
-    def _segment(self, name: str) -> Segment:
-        return Segment(self.path / SEGMENTS / name)
-
     def extents(self) -> list[Extent]:
-        """Give the parts of sources that were converted, each with the account of its bytes."""
+        """Return the parts of sources that were converted, each with the account of its bytes."""
         return [extent for segment in self.segments() for extent in segment.footer.extents]
 
     def recordings(self) -> list[Recording]:
-        """Give the journals that were recorded into this store, sealed or not, in order of their names."""
+        """Return the journals that were recorded into this store, sealed or not, in order of their names."""
         segments = self.segments()
         found = [
             Recording.of(extent, live=isinstance(segment, UnsealedJournal))
@@ -144,7 +178,7 @@ class Store(Interchange):
         return sorted(found, key=lambda one: one.journal)
 
     def game_ids(self) -> list[str]:
-        """Give the ids of all games, sorted."""
+        """Return the ids of all games, sorted."""
         return sorted({game for segment in self.segments() for game in segment.rows_of})
 
     def _ipython_key_completions_(self) -> list[str]:
@@ -163,28 +197,19 @@ class Store(Interchange):
         return len(self.game_ids())
 
     def game(self, game_id: str) -> Game:
-        """Give one game; raises `GameNotFound`. ``store["<TAB>`` completes ids."""
+        """Return one game; raises `GameNotFound`. ``store["<TAB>`` completes ids."""
         if game_id not in self:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
-            raise GameNotFound(f"no game {game_id!r} in {self.path}{hint}")
-        return Game(game_id, lambda: self._steady(lambda: self._read_game(game_id)))
+            raise GameNotFound(f"no game {game_id!r} in {self.place}{hint}")
+        return Game(game_id, lambda: reread(lambda: self._read_game(game_id)))
 
     def _read_game(self, game_id: str) -> pa.Table:
         holders = [segment for segment in self.segments() if game_id in segment.rows_of]
         return in_order_received(pa.concat_tables([segment.read_game(game_id) for segment in holders]))
 
-    def _steady(self, read: Callable[[], Result]) -> Result:
-        """Read again when a compaction has removed a segment between listing it and reading it."""
-        for _ in range(_COMPACTIONS):
-            try:
-                return read()
-            except FileNotFoundError:
-                _log.debug("a segment was compacted away while it was read: reading again")
-        return read()
-
     def games(self) -> pd.DataFrame:
-        """Give one row a game, in order of their start.
+        """Return one row a game, in order of their start.
 
         Returns
         -------
@@ -201,8 +226,8 @@ class Store(Interchange):
         return frame
 
     def games_table(self) -> pa.Table:
-        """Give the table of `games()` in Arrow."""
-        return self._steady(lambda: self._summaries.table(self.segments(), self._leave_out))
+        """Return the table of `games()` in Arrow."""
+        return reread(lambda: self._summaries.table(self.segments(), self._leave_out))
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
         if segment.name not in self.damaged:
@@ -210,7 +235,7 @@ class Store(Interchange):
         self.damaged[segment.name] = str(error)
 
     def remarks(self, kind: str | None = None) -> pa.Table:
-        """Give what is no clean tick: control lines, annotations, repairs, quarantined bytes, with their places.
+        """Return what is no clean tick: control lines, annotations, repairs, quarantined bytes, with their places.
 
         Parameters
         ----------
@@ -222,7 +247,7 @@ class Store(Interchange):
         Table
             `source`, `line` (from 1), `start`, `end` (bytes of the source), `kind`, `reason`, `raw`.
         """
-        table = self._steady(self._remarks)
+        table = reread(self._remarks)
         return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
 
     def _remarks(self) -> pa.Table:
@@ -231,25 +256,221 @@ class Store(Interchange):
             if isinstance(segment, UnsealedJournal):
                 parts.append(segment.remarks_table())
             elif segment.footer.remarks:
-                path = self.path / REMARKS / segment.footer.remarks
+                name = segment.footer.remarks
                 try:
-                    if file_digest(path) != name_digest(path.name):
-                        raise pa.ArrowInvalid("its bytes are not those that were written")
-                    parts.append(pq.read_table(path))
-                except (pa.ArrowException, OSError) as error:
-                    if isinstance(error, FileNotFoundError) and not (self.path / SEGMENTS / segment.name).exists():
+                    parts.append(read_remarks(name, self.files.remarks(name)))
+                except SegmentDamaged as error:
+                    self._leave_out(segment, error)
+                except OSError as error:
+                    if isinstance(error, FileNotFoundError) and segment.name not in self.files.segment_names():
                         raise  # compacted away, both of them
-                    self._leave_out(segment, SegmentDamaged(f"{path.name}: remarks cannot be read ({error})"))
+                    self._leave_out(segment, SegmentDamaged(f"{name}: remarks cannot be read ({error})"))
         return pa.concat_tables(parts)
 
     def quarantine(self) -> pd.DataFrame:
-        """Give the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`."""
+        """Return the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`."""
         frame: pd.DataFrame = self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
         return frame
 
+    def readable(self, damaged: Damaged = "raise") -> tuple[list[Segment], dict[str, str]]:
+        """Return the segments to read many rows from, and what cannot be: the reasons by the name of the file.
+
+        Raises
+        ------
+        SegmentDamaged
+            With ``damaged="raise"``, when a segment cannot be opened.
+        """
+        skip = checked_damaged(damaged) == "skip"
+        segments = self.segments()
+        left_out = {name: reason for name, reason in self.damaged.items() if is_segment_name(name)}
+        if left_out and not skip:
+            more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+            raise SegmentDamaged(
+                f"{next(iter(left_out.values()))}{more}; restore it from a backup or convert its sources again, or "
+                'read the rest with damaged="skip"'
+            )
+        return segments, left_out
+
+    def dataset(self, *, damaged: Damaged = "raise") -> StoreDataset:
+        """Return the rows as a pyarrow dataset, to be read in pieces, filtered, or handed to another engine.
+
+        Parameters
+        ----------
+        damaged : {"raise", "skip"}
+            Whether a segment that cannot be opened raises `SegmentDamaged` or is left out; `Store.damaged` names it
+            then. Pages are compared with their checksums as they are read, and a damaged one raises whatever is set.
+
+        Returns
+        -------
+        pyarrow.dataset.Dataset
+            The stored columns of every row, once: segments that a compaction has replaced are not in it, what a
+            recorder has not sealed yet is, as of now.
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+        >>> store = rl.open_store(folder + "/store")
+        >>> store.dataset().count_rows() == store.rows
+        True
+        """
+        from replaylab.storage.dataset import dataset_of
+
+        return reread(lambda: dataset_of(self.readable(damaged)[0]))
+
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        damaged: Damaged = "raise",
+    ) -> pa.Table:
+        """Return the answer of DuckDB to a query over the views `ticks` (every stored row) and `games`.
+
+        Parameters
+        ----------
+        query : str
+            SQL as DuckDB speaks it; prices are DECIMAL(38,24), times TIMESTAMP WITH TIME ZONE in UTC.
+        params : sequence or mapping, optional
+            Values for ``?`` or ``$name`` in the query.
+        damaged : {"raise", "skip"}
+            As for `to_arrow`.
+
+        Returns
+        -------
+        Table
+            Arrow, in which Decimals stay Decimals; DuckDB's own frames would make floats of them.
+
+        Raises
+        ------
+        MissingExtra
+            When DuckDB is not installed.
+        AnalysisError
+            When DuckDB cannot answer; the message is its own.
+        SegmentDamaged
+            When a segment is damaged.
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+        >>> found = rl.open_store(folder + "/store").sql("SELECT max(price) AS peak, count(*) AS n FROM ticks")
+        >>> found.schema.field("peak").type
+        Decimal128Type(decimal128(38, 24))
+        """
+
+        def ask() -> pa.Table:
+            segments, left_out = self.readable(damaged)
+            found = answered(query, params, segments, self.games_table, left_out if damaged == "skip" else None)
+            return marked(found, self._noted(left_out))
+
+        return reread(ask)
+
+    def to_arrow(
+        self,
+        columns: Sequence[str] | None = None,
+        games: str | Iterable[str] | None = None,
+        *,
+        damaged: Damaged = "raise",
+    ) -> pa.Table:
+        """Return every row as stored, game after game in order of their start, each in the order received.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Which, in which order; all unless given.
+        games : str or iterable of str, optional
+            Ids; all unless given.
+        damaged : {"raise", "skip"}
+            What to do with a segment that cannot be read: raise `SegmentDamaged`, or leave it out. The table then
+            names what it lacks in its metadata, under ``replaylab.left_out``; so does `Store.damaged`.
+
+        Raises
+        ------
+        SegmentDamaged
+            When a segment is damaged, by its name.
+        """
+        wanted = asked_columns("ticks", columns)
+        ids = None if games is None else asked_ids(games)
+
+        def ask() -> pa.Table:
+            segments, left_out = self.readable(damaged)
+            found = read_rows(segments, wanted, ids, left_out if damaged == "skip" else None)
+            return marked(found, self._noted(left_out))
+
+        return reread(ask)
+
+    def _noted(self, left_out: dict[str, str]) -> dict[str, str]:
+        """Add what a reading left out to `damaged`, and return it."""
+        for name in left_out.keys() - self.damaged.keys():
+            _log.warning("segment left out: %s", left_out[name])
+        self.damaged |= left_out
+        return left_out
+
+    def to_pandas(
+        self,
+        what: What = "ticks",
+        *,
+        columns: Sequence[str] | None = None,
+        games: str | Iterable[str] | None = None,
+        damaged: Damaged = "raise",
+    ) -> pd.DataFrame:
+        """Return every row, or one row a game (``what="games"``), as a pandas frame.
+
+        Prices are Decimals (`object`), whole numbers that may be missing are nullable, names are categories. A
+        Decimal takes a hundred bytes: for more than some million rows use `dataset` or `to_polars`. With
+        ``damaged="skip"`` what cannot be read is left out and named in ``frame.attrs["left_out"]``.
+        """
+        return pandas_frame(self._asked(what, columns, games, damaged))
+
+    def to_polars(
+        self,
+        what: What = "ticks",
+        *,
+        columns: Sequence[str] | None = None,
+        games: str | Iterable[str] | None = None,
+        damaged: Damaged = "raise",
+    ) -> pl.DataFrame:
+        """Return every row, or one row a game (``what="games"``), as a Polars frame; prices are Decimal(38, 24).
+
+        With ``damaged="skip"`` what cannot be read is left out and named in `Store.damaged`.
+
+        Raises
+        ------
+        MissingExtra
+            When Polars is not installed.
+        """
+        return polars_frame(self._asked(what, columns, games, damaged))
+
+    def _asked(
+        self, what: What, columns: Sequence[str] | None, games: str | Iterable[str] | None, damaged: Damaged
+    ) -> pa.Table:
+        if what == "ticks":
+            return self.to_arrow(columns, games, damaged=damaged)
+        if what != "games":
+            raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
+        left_out = self.readable(damaged)[1]
+        table = self.games_table()
+        unread = {name: reason for name, reason in self.damaged.items() if is_segment_name(name)}
+        if unread and damaged == "raise":
+            raise SegmentDamaged(next(iter(unread.values())))
+        return marked(chosen_games(table, columns, games), left_out | unread)
+
     def verify(self, *, progress: bool = False) -> Verification:
-        """Check every byte and every row against the digests and the accounts written with them; changes nothing."""
-        return self._steady(lambda: check(self.path / REMARKS, self.segments(), dict(self.damaged), progress=progress))
+        """Check every byte and every row against the digests and the accounts written with them; changes nothing.
+
+        Raises
+        ------
+        StoreUnwritable
+            For an object store: every byte would have to be fetched.
+        """
+        if not self.is_local:
+            raise StoreUnwritable(f"{self.place}: only a folder is verified; copy it to one and verify that")
+        return reread(lambda: check(self.path / REMARKS, self.segments(), dict(self.damaged), progress=progress))
 
     def plot(self, axes: Any = None) -> Any:
         """Draw when games end and how high they go; give a figure that a cell shows, or `axes` when they are given."""
@@ -257,14 +478,3 @@ class Store(Interchange):
 
         drawn = draw_store(self.games_table(), axes=axes)
         return drawn[0].figure if axes is None else drawn
-
-
-def _stable_listing(folder: Path) -> list[str]:
-    """List the segments of a folder twice alike, so that a compaction in between cannot hide both old and new."""
-    before: list[str] | None = None
-    while True:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(ENDING))
-        if names == before:
-            return names
-        before = names

@@ -58,6 +58,7 @@ class Told(NamedTuple):
     cooldown_timer: int | None
     trade_count: int | None
     repaired: bool = False
+    further: tuple[object, ...] = ()
 
 
 class Number(str):

@@ -193,14 +193,14 @@ def test_a_compaction_in_between_is_read_again(
     for place, ask in enumerate(asked):
         shutil.copytree(store.path, tmp_path / str(place))
         copy = rl.Store(tmp_path / str(place))
-        listed = copy.dataset
+        listed = copy.readable
 
-        def dataset(copy: rl.Store = copy, listed: Callable[[], Any] = listed) -> Any:
-            found = listed()
+        def readable(copy: rl.Store = copy, listed: Callable[..., Any] = listed, **how: Any) -> Any:
+            found = listed(**how)
             rl.compact(copy.path, progress=False)
             return found
 
-        monkeypatch.setattr(copy, "dataset", dataset)
+        monkeypatch.setattr(copy, "readable", lambda damaged, readable=readable: readable(damaged=damaged))
         assert ask(copy) == (store.rows, expected)[place]
 
 

@@ -27,7 +27,7 @@ from replaylab import errors
 from replaylab.analysis import map_games, summarise
 from replaylab.export.export import export
 from replaylab.export.pages import export_pages
-from replaylab.storage.objectstore import ObjectStore, is_uri, opened
+from replaylab.storage.objectstore import ObjectFiles, is_uri, opened
 from tests.stores import quiet, simulated
 
 
@@ -90,7 +90,7 @@ def uri(bucket: S3FileSystem, server: str) -> str:
 def test_everything_is_read(uri: str, folder: Path) -> None:
     """Games, rows, remarks, one game and SQL over a bucket are those of the folder that was copied to it."""
     there, here = rl.open_store(uri), rl.Store(folder)
-    assert isinstance(there, ObjectStore)
+    assert isinstance(there.files, ObjectFiles)
     assert there.games_table().equals(here.games_table())
     assert there.rows == here.rows
     assert (
@@ -107,7 +107,7 @@ def test_everything_is_read(uri: str, folder: Path) -> None:
 
 def test_credentials_are_not_shown(uri: str) -> None:
     """What a store shows of itself names the bucket, and no secret."""
-    assert repr(opened(uri)).startswith("ObjectStore('s3://bucket/prefix', 6 games")
+    assert repr(opened(uri)).startswith("Store('s3://bucket/prefix', 6 games")
     assert "testing" not in repr(opened(uri))
 
 

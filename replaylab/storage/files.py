@@ -1,0 +1,166 @@
+"""Where the files of a store lie: the contract that a folder and an object store keep, and the folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from replaylab.errors import StoreBusy, StoreNotFound
+from replaylab.journals.unsealed import UnsealedJournals
+from replaylab.segments.digest import ENDING
+from replaylab.segments.segment import Segment
+
+SEGMENTS: Final = "segments"
+REMARKS: Final = "remarks"
+JOURNALS: Final = "journals"
+COMPACTIONS: Final = 10  # that may remove a file between listing and reading it before a reader gives up
+Result = TypeVar("Result")
+
+
+def reread(read: Callable[[], Result]) -> Result:
+    """Return the result of `read`, called again when a compaction removed a file between listing and reading it.
+
+    Raises
+    ------
+    StoreNotFound
+        When the store itself is gone.
+    StoreBusy
+        When files went away `COMPACTIONS` times.
+
+    Examples
+    --------
+    >>> answers = iter([FileNotFoundError("gone"), 3])
+    >>> def read():
+    ...     answer = next(answers)
+    ...     if isinstance(answer, Exception):
+    ...         raise answer
+    ...     return answer
+    >>> reread(read)
+    3
+    """
+    for _ in range(COMPACTIONS):
+        try:
+            return read()
+        except StoreNotFound:
+            raise
+        except FileNotFoundError as error:
+            gone = error
+    name = Path(str(gone.filename)).name if gone.filename else str(gone)
+    raise StoreBusy(
+        f"{name}: files were removed {COMPACTIONS} times while they were read; read again when the compaction has ended"
+    ) from gone
+
+
+class StoreFiles(Protocol):
+    """Where the files of a store lie. `Store` reads through this alone; tests/storage/test_files.py is the contract.
+
+    Attributes
+    ----------
+    is_local : bool
+        Whether it is a folder of this machine: others are read and never written to.
+    place : str
+        What messages call it, without credentials.
+    path : Path
+        The folder; of an object store its name alone, which leads nowhere here.
+    """
+
+    is_local: bool
+    place: str
+    path: Path
+
+    def segment_names(self) -> list[str]:
+        """Return the names of the files of segments, sorted; raises `StoreNotFound` when the store is gone."""
+        ...
+
+    def segment(self, name: str) -> Segment:
+        """Return one of them, to be read when it is asked."""
+        ...
+
+    def prefetch(self, segments: Sequence[Segment]) -> None:
+        """Read the footers of segments where several at once are faster; what is wrong with one is met again later."""
+        ...
+
+    def remarks_names(self) -> list[str]:
+        """Return the names of the files of remarks, sorted."""
+        ...
+
+    def remarks(self, name: str) -> bytes:
+        """Return the bytes of a file of remarks; raises `FileNotFoundError` when it is gone."""
+        ...
+
+    def journals(self) -> UnsealedJournals | None:
+        """Return the reader of journals that are not sealed; None where there are none."""
+        ...
+
+    def size_bytes(self) -> int:
+        """Return the bytes of all segments and remarks."""
+        ...
+
+
+class FolderFiles:
+    """The files of a store in a folder of this machine.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Raises
+    ------
+    StoreNotFound
+        When there is no store.
+    """
+
+    is_local = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.place = str(path)
+        if not (path / SEGMENTS).is_dir():
+            raise StoreNotFound(f"no store at {path}; make one with `replaylab convert SOURCE --to ...`")
+
+    def segment_names(self) -> list[str]:
+        """List the files twice alike, so that a compaction in between cannot hide both old and new."""
+        before: list[str] | None = None
+        while (names := self._listed(SEGMENTS)) != before:
+            before = names
+        return names
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self.path / folder) as entries:
+                return sorted(entry.name for entry in entries if entry.name.endswith(ENDING))
+        except FileNotFoundError:
+            if folder == SEGMENTS:
+                raise StoreNotFound(f"no store at {self.path} any more: it was moved or removed") from None
+            return []
+
+    def segment(self, name: str) -> Segment:
+        """Return one of them."""
+        return Segment(self.path / SEGMENTS / name)
+
+    def prefetch(self, segments: Sequence[Segment]) -> None:
+        """Do nothing: a disk of this machine is quick enough one by one."""
+
+    def remarks_names(self) -> list[str]:
+        """List the files of remarks."""
+        return self._listed(REMARKS)
+
+    def remarks(self, name: str) -> bytes:
+        """Read a file of remarks."""
+        return (self.path / REMARKS / name).read_bytes()
+
+    def journals(self) -> UnsealedJournals | None:
+        """Return the reader of its journals."""
+        return UnsealedJournals(self.path / JOURNALS)
+
+    def size_bytes(self) -> int:
+        """Return the bytes of all segments and remarks; what a compaction removes meanwhile counts nothing."""
+        total = 0
+        for folder in (SEGMENTS, REMARKS):
+            for name in self._listed(folder):
+                path = self.path / folder / name
+                total += path.stat().st_size if path.is_file() else 0
+        return total
