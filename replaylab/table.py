@@ -106,7 +106,7 @@ class Batch:
     """Ticks in columns, as the lines tell them; every array has one entry a tick.
 
     `line` counts from 0 within what was scanned; `wall_us`, `cooldown_timer` and `trade_count` are int64 with the
-    least value for null; `further` holds the columns of FURTHER by name.
+    least value for null; `further` holds columns of FURTHER by name, those that are not there are null.
     """
 
     line: NDArray[np.int64]
@@ -165,10 +165,14 @@ class Batch:
             elif name == "price":
                 columns[name] = pa.concat_arrays(pieces)
             elif name == "further":
-                columns[name] = {one.name: _joined([piece[one.name] for piece in pieces]) for one in FURTHER}
+                columns[name] = {one.name: _joined([part.stated(one) for part in parts]) for one in FURTHER}
             else:
                 columns[name] = np.concatenate(pieces)
         return cls(**columns)
+
+    def stated(self, one: Column) -> pa.Array:
+        """Return a column of FURTHER; nulls where no line states it."""
+        return self.further[one.name] if one.name in self.further else nulls(len(self), one.type)
 
     def moved(self, lines: Whole) -> Batch:
         """Give the batch with `lines` added to the line of every tick."""
@@ -217,7 +221,7 @@ def to_table(batch: Batch, *, source: Names, seq: NDArray[np.int64], line: NDArr
         "source": source.to_arrow(),
         "line": column(line),
         "repaired": column(batch.repaired),
-        **batch.further,
+        **{one.name: batch.stated(one) for one in FURTHER},
     }
     return pa.Table.from_arrays([columns[one.name] for one in COLUMNS], schema=SCHEMA)
 

@@ -12,6 +12,7 @@ from matplotlib import transforms
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from replaylab.charts.lacks import lacks
 from replaylab.charts.style import (
     BLUE,
     GREEN,
@@ -91,14 +92,7 @@ def _facts(summary: Mapping[str, Any]) -> list[str]:
     facts = [_count(summary["ticks"] or 0, "live tick")]
     if summary["complete"]:
         facts.append("complete")
-    if summary["late_start"]:
-        facts.append(f"first seen at tick {summary['first_tick']:,}")
-    if summary["gaps"]:
-        facts.append(f"{summary['missing_ticks']:,} missing in {_count(summary['gaps'], 'gap')}")
-    if summary["censored"]:
-        facts.append("its end was not seen")
-    if summary["double_rug"]:
-        facts.append("double rug")
+    facts += lacks(summary)
     if summary["repaired"]:
         facts.append(f"{_count(summary['repaired'], 'row')} repaired")
     start = summary["start"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from replaylab.charts.lacks import lacks
 from replaylab.tick import price_text
 
 _BORDER: Final = "1px solid var(--jp-border-color2,#bdbdbd)"
@@ -55,9 +56,9 @@ def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
         ("rug", _at(summary["rug_price"], summary["rug_tick"])),
         ("time", _span(summary["start"], summary["end"])),
     ]
-    lacks = _lacks(summary)
-    badges = lacks or [("complete", _GOOD)]
-    shown = "".join(f'<span style="{_BADGE};border-color:{color}">{escape(text)}</span>' for text, color in badges)
+    shown = "".join(
+        f'<span style="{_BADGE};border-color:{color}">{escape(text)}</span>' for text, color in _badges(summary)
+    )
     sources = ", ".join(summary["sources"] or [])
     return _card(
         _GOOD if summary["complete"] else _BAD,
@@ -68,28 +69,10 @@ def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
     )
 
 
-def _lacks(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Give what a game lacks, and its colour; nothing for a complete game."""
-    found: list[tuple[str, str]] = []
-    if not summary["ticks"]:
-        found.append(("never live", _BAD))
-    if summary["late_start"]:
-        found.append((f"first seen at tick {summary['first_tick']:,}", _BAD))
-    if summary["gaps"]:
-        missing, gaps = summary["missing_ticks"], summary["gaps"]
-        found.append(
-            (f"{missing:,} ticks missing in {gaps:,} gaps" if gaps > 1 else f"{missing:,} missing in 1 gap", _BAD)
-        )
-    if summary["censored"]:
-        found.append(("end not seen", _BAD))
-    if summary["double_rug"]:
-        found.append(("double rug", _BAD))
-    if summary["ticks"] and not found and not summary["complete"]:
-        found.append(("not complete", _BAD))
-    if summary["repaired"]:
-        found += [] if found else [("complete", _GOOD)]
-        found.append((f"{summary['repaired']:,} rows repaired", _PLAIN))
-    return found
+def _badges(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a game lacks, or that it is complete, and how many of its rows were repaired, each with a colour."""
+    found = [(text, _BAD) for text in lacks(summary)] or [("complete", _GOOD)]
+    return [*found, *([(f"{summary['repaired']:,} rows repaired", _PLAIN)] if summary["repaired"] else [])]
 
 
 def store_card(store: Any) -> str:

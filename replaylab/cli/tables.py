@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from replaylab.charts.lacks import lacks
 from replaylab.tick import price_text
 
 if TYPE_CHECKING:
@@ -111,20 +112,10 @@ def state(game: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> state({"complete": False, "ticks": 9, "late_start": True, "censored": True, "double_rug": False, "gaps": 0})
-    'late start, end not seen'
+    >>> state({"complete": True, "ticks": 9, "late_start": False, "censored": False, "double_rug": False, "gaps": 0})
+    'complete'
     """
-    if game["complete"]:
-        return "complete"
-    if not game["ticks"]:
-        return "never live"
-    found = [
-        "late start" if game["late_start"] else "",
-        "end not seen" if game["censored"] else "",
-        "double rug" if game["double_rug"] else "",
-        f"missing {game['missing_ticks']:,}" if game["gaps"] else "",
-    ]
-    return ", ".join(part for part in found if part) or "incomplete"
+    return ", ".join(lacks(game)) or "complete"
 
 
 def show_game(game_id: str, summary: Mapping[str, Any]) -> None:

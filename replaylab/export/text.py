@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from replaylab.parsing.json_line import FILLED_TEXT
-from replaylab.table import PRICE_TYPE
+from replaylab.parsing.json_line import FILLED_TEXT, FURTHER_FIELDS
+from replaylab.table import FURTHER, PRICE_TYPE
 from replaylab.tick import PRICE_PRECISION, PRICE_SCALE
 
 _DIGITS: Final = pa.decimal128(PRICE_PRECISION, 0)  # the same 128 bits without the point
@@ -143,8 +143,16 @@ def _recording_fragments(chunk: pa.Table) -> list[Fragment]:
         value("cooldown_timer"),
         ', "trade_count": ',
         value("trade_count"),
+        *(_stated(chunk, one.name) for one in FURTHER),
         pc.if_else(_whole(chunk, "repaired"), ', "repaired": true}\n', "}\n"),
     ]
+
+
+def _stated(chunk: pa.Table, name: str) -> pa.Array:
+    """Return a column of `table.FURTHER` as recordings name it; nothing where a row states nothing of it."""
+    values = _whole(chunk, name)
+    named = pc.binary_join_element_wise(f", {json.dumps(FURTHER_FIELDS[name].recorded)}: ", json_texts(values), "")
+    return pc.if_else(pc.is_valid(values), named, "")
 
 
 def _recorded_prices(prices: pa.Array, filled: pa.Array, active: pa.Array) -> pa.Array:

@@ -96,10 +96,10 @@ class KernelLines:
     def read_shaped(self, shapes: list[Shape]) -> list[Batch]:
         """Return the lines of known layouts; the layouts of the first other ticks are added to `shapes`, up to four."""
         while True:
-            self._read([shape for shape in shapes if len(shape.pieces) <= MOST_PIECES])
+            self._read([shape for shape in shapes if _is_known(shape)])
             found = self._next_shape(shapes) if len(shapes) < LAYOUTS else None
             if found is None:
-                return self._batches([shape for shape in shapes if len(shape.pieces) <= MOST_PIECES])
+                return self._batches([shape for shape in shapes if _is_known(shape)])
             shapes.append(found)
 
     def _next_shape(self, shapes: list[Shape]) -> Shape | None:
@@ -186,6 +186,11 @@ def _used(codes: NDArray[np.int32], found: tuple[str, ...]) -> Names:
         return Names(codes, found)
     renumbered = (np.cumsum(used) - 1).astype(np.int32)
     return Names(renumbered[codes], tuple(text for text, there in zip(found, used.tolist(), strict=True) if there))
+
+
+def _is_known(shape: Shape) -> bool:
+    """Whether the kernel knows every piece of a layout; a field of `table.FURTHER` is left to the general parser."""
+    return len(shape.pieces) <= MOST_PIECES and all(piece.key in _KEYS for piece in shape.pieces)
 
 
 def _struct(shape: Shape) -> LayoutStruct:

@@ -23,7 +23,7 @@ from replaylab.errors import TickError
 from replaylab.parsing.digits import read_times
 from replaylab.parsing.fields import LONGEST_FRAME, Cut, Positions
 from replaylab.parsing.json_line import DECODER, FURTHER_FIELDS, Kind, parse_line
-from replaylab.table import FURTHER, PRICE_TYPE, Batch, Names, nulls, whole_column
+from replaylab.table import FURTHER, PRICE_TYPE, Batch, Names, whole_column
 from replaylab.tick import INT32_MAX, checked_bool, checked_int, checked_text
 
 LEAST_PIECES: Final = 9  # a tick without `type`
@@ -152,7 +152,7 @@ def _columns(shape: Shape, found: Cut) -> Batch | None:
     filled = found.filled(*span("price")) & ~few.active
     price, price_good = _prices(found, *span("price"), filled)
     found.good &= few.good & tick_good & trades_good & times_good & price_good
-    further: dict[str, pa.Array] = {one.name: nulls(len(found.lines), one.type) for one in FURTHER}
+    further: dict[str, pa.Array] = {}
     for key in _WHOLE_FURTHER.keys() & numbers.keys():
         values, good = found.whole(*span(key))
         found.good &= good & _in_range(key, values, good)

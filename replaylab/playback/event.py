@@ -132,6 +132,10 @@ class Step(NamedTuple):
         count: int | None = self.track.value("trade_count", self.index)
         return count
 
+    def value(self, column: str) -> Any:
+        """Return any column of the row, such as ``step.value("line")``; None where it is null or not there."""
+        return self.track.value(column, self.index)
+
 
 _IN_TICK: Final = {"recorded_phase": "phase"}
 new_step: Final[Callable[[type[Step], tuple[int, Track]], Step]] = tuple.__new__  # a third of the time of Step(...)
@@ -151,7 +155,7 @@ class Received(NamedTuple):
     def value(self, name: str, index: int) -> Any:
         """Give a value of the tick."""
         del index
-        return getattr(self.received, _IN_TICK.get(name, name))
+        return getattr(self.received, _IN_TICK.get(name, name), None)
 
 
 _new_received: Final[Callable[[type[Received], tuple[Tick, int]], Received]] = tuple.__new__

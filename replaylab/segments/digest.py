@@ -51,8 +51,8 @@ def rows_digest(table: pa.Table) -> str:
     """Return a digest of the rows that does not depend on their order: equal sums of it mean equal rows.
 
     Every value is one or two 64-bit words, null a word of its own; the words of a row are multiplied by odd constants,
-    added and mixed, and the rows are added up modulo 2 ** 64. Where a column that a later schema added is null it counts
-    nothing, so that rows have the digest that they had before it was there.
+    added and mixed, and the rows are added up modulo 2 ** 64. A column that a later schema added counts nothing where
+    it is null, so that rows keep the digest that they had before it was there.
     """
     library = load()
     total = 0

@@ -25,7 +25,6 @@ Damaged = Literal["raise", "skip"]
 LEFT_OUT: Final = b"replaylab.left_out"
 """Key of the metadata of a table that lacks something: what was left out and why, as JSON by the name of its file."""
 _GONE: Final = "[errno 2]"  # what DuckDB says of a file that Arrow did not find
-_SCAN_FAILED: Final = "get_next failed"  # what DuckDB says when Arrow could not read rows
 _ORDER: Final = ["game_id", "seq", "timestamp", "source"]
 _NO_SURPRISES: Final = {
     "python_enable_replacements": False,  # a name in a query is a view, never a variable of a caller
@@ -103,7 +102,7 @@ def answered(
     left_out: dict[str, str] | None,
 ) -> pa.Table:
     """Return the answer of DuckDB to a query over the views `ticks` and `games`; see `Store.sql`."""
-    from replaylab.storage.dataset import damage_in, raise_named
+    from replaylab.storage.dataset import damage_in
 
     duckdb = extra("duckdb", "sql")
     if not isinstance(query, str):
@@ -113,11 +112,13 @@ def answered(
     except duckdb.Error as error:
         if _GONE in str(error):
             raise FileNotFoundError(str(error)) from error
-        if _SCAN_FAILED not in str(error):
+        scanning = isinstance(error, duckdb.InvalidInputException | duckdb.IOException)  # or the query is at fault
+        lost = damage_in(segments) if scanning else {}
+        if not lost:
             raise AnalysisError(f"DuckDB cannot answer: {error}") from error
         if left_out is None:
-            raise_named(segments, error)
-        left_out.update(damage_in(segments))
+            raise SegmentDamaged(next(iter(lost.values()))) from error
+        left_out.update(lost)
     return answered(query, params, [one for one in segments if one.name not in left_out], games_table, None)
 
 

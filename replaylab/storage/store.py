@@ -217,12 +217,15 @@ class Store:
             `game_id`, `rows`, `ticks` (distinct live ones), `rug_tick`, `rug_price`, `peak`, `peak_tick`, `start`,
             `end` (UTC), `first_tick`, `last_tick` (live), `complete`, `late_start`, `censored`, `gaps`,
             `missing_ticks`, `double_rug`, `repaired` (rows), `sources`. Prices are Decimals, whole numbers are
-            nullable integers; see `replaylab.storage.game_summary` for the definitions.
+            nullable integers; see `replaylab.storage.game_summary` for the definitions. Segments that cannot be read
+            are left out and named in ``attrs["left_out"]``.
         """
         import pandas as pd
 
         whole = {pa.int64(): pd.Int64Dtype()}
         frame: pd.DataFrame = self.games_table().to_pandas(types_mapper=whole.get)
+        if self.damaged:
+            frame.attrs["left_out"] = dict(self.damaged)
         return frame
 
     def games_table(self) -> pa.Table:

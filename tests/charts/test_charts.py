@@ -129,7 +129,7 @@ def test_missing_ticks_are_hatched_not_drawn_over(store: Store) -> None:
 def test_facts_tell_what_a_game_lacks(store: Store) -> None:
     """The line below the title tells complete games from those that lack something, and what."""
     assert "41 live ticks · complete · 2031-01-02 04:04:05 UTC" in texts(drawn(store.game(HEALTHY)))
-    assert any("3 missing in 1 gap" in text for text in texts(drawn(store.game(HOLED))))
+    assert any("3 ticks missing in 1 gap" in text for text in texts(drawn(store.game(HOLED))))
     assert any("89 rows repaired" in text for text in texts(drawn(store.game(REPAIRED))))
     assert any("times not recorded" in text for text in texts(drawn(store.game(TIMELESS))))
 
@@ -138,7 +138,7 @@ def test_late_start_and_unseen_end_are_said(store: Store) -> None:
     """A game that was joined late and left early shows what was not recorded, and marks no rug."""
     ax = drawn(store.game(LATE))
     assert "ticks 0 to 65\nnot recorded" in texts(ax)
-    assert any("first seen at tick 66" in text and "its end was not seen" in text for text in texts(ax))
+    assert any("late start at tick 66" in text and "end not seen" in text for text in texts(ax))
     assert not any(text.startswith("rug ") for text in texts(ax))
     assert ax.get_xlim()[0] > 55  # most of the width belongs to what was recorded
 

@@ -85,9 +85,9 @@ def test_game_card_is_exact(store: Store) -> None:
 @pytest.mark.parametrize(
     ("game_id", "lack"),
     [
-        ("20310102-f46334b882744799", "3 missing in 1 gap"),
+        ("20310102-f46334b882744799", "3 ticks missing in 1 gap"),
         ("20310102-bc345de5e95f4ffd", "10 ticks missing in 9 gaps"),
-        ("20310102-9829cbc62d87440c", "first seen at tick 66"),
+        ("20310102-9829cbc62d87440c", "late start at tick 66"),
         ("20310102-fe82ee7191234df1", "end not seen"),
         ("20310102-8b4ae5f1a9414956", "double rug"),
         ("20310102-38cfd99c1c084a89", "never live"),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unittest import mock
 
 from replaylab.parsing.scan import Scan, scan
-from replaylab.table import Names
+from replaylab.table import FURTHER, Names
 
 TYPED: Final = (
     '{{"type": "tick", "timestamp": "{time}", "game_id": "{game}", "tick": {tick}, "price": {price},'
@@ -56,7 +56,9 @@ def rows_of(found: Scan) -> list[tuple[Any, ...]]:
     columns = []
     for name in batch.__slots__:
         values = getattr(batch, name)
-        if isinstance(values, Names):
+        if name == "further":
+            columns += [batch.stated(one).to_pylist() for one in FURTHER]
+        elif isinstance(values, Names):
             columns.append([None if code < 0 else values.texts[code] for code in values.codes.tolist()])
         else:
             columns.append(values.to_pylist() if name == "price" else values.tolist())

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from replaylab.analysis.batches.cache import Cache
 from replaylab.analysis.batches.executors import runner_for
@@ -14,9 +14,9 @@ from replaylab.analysis.batches.parts import LEAST_ROWS, Part, parts_of
 from replaylab.analysis.batches.task import Outcome, Stopped, Task
 from replaylab.progress import bar
 from replaylab.segments.segment import Segment
+from replaylab.storage.files import COMPACTIONS
 from replaylab.storage.store import Store
 
-_COMPACTIONS: Final = 10  # that may get in the way of one run
 _log = logging.getLogger("replaylab.batch")
 
 
@@ -68,7 +68,7 @@ class Run:
         self.order = _by_start(segments, parts)
         self.rows = sum(part.rows for part in parts)
         lost: set[str] = set()
-        for _ in range(_COMPACTIONS):
+        for _ in range(COMPACTIONS):
             lost = self._work(parts)
             if not lost:
                 return
@@ -76,7 +76,7 @@ class Run:
             parts = parts_of(self.store.segments(), lost, self.least_rows)
             removed = lost.difference(game for part in parts for game in part.games)
             self.failures |= dict.fromkeys(removed, "GameNotFound: it was removed from the store while this ran")
-        self.failures |= dict.fromkeys(lost, f"it was compacted away {_COMPACTIONS} times while it was read; run again")
+        self.failures |= dict.fromkeys(lost, f"it was compacted away {COMPACTIONS} times while it was read; run again")
 
     def _work(self, parts: Sequence[Part]) -> set[str]:
         """Run the task on parts; return the games whose segments were gone."""

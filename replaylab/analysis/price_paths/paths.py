@@ -24,12 +24,12 @@ from replaylab.columns import as_numpy, column
 from replaylab.errors import AnalysisError, SegmentDamaged
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
+from replaylab.storage.files import reread
 from replaylab.storage.game_summary import COLUMNS, SCHEMA, summarise
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
 _READ: Final = [*COLUMNS, "seq"]
-_COMPACTIONS: Final = 10  # that may get in the way of one reading
 _log = logging.getLogger("replaylab.paths")
 
 
@@ -240,14 +240,8 @@ def paths(source: Source, *, where: Selection | None = None) -> Paths:
 
 def _of_store(store: Store, where: Selection) -> Paths:
     """Read a store; again when a compaction has removed a segment between listing it and reading it."""
-    for _ in range(_COMPACTIONS):
-        try:
-            found = _of_segments(store.segments(), where)
-        except FileNotFoundError:
-            _log.debug("a segment was compacted away while it was read: reading again")
-        else:
-            return replace(found, left_out={**store.damaged, **found.left_out})
-    return _of_segments(store.segments(), where)
+    found = reread(lambda: _of_segments(store.segments(), where))
+    return replace(found, left_out={**store.damaged, **found.left_out})
 
 
 def _of_segments(segments: Sequence[Segment], where: Selection) -> Paths:
