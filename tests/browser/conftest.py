@@ -1,4 +1,4 @@
-"""Fixtures for tests in a real JupyterLab: one server and one Chromium a session, one page a test."""
+"""Fixtures for tests in a real JupyterLab: one server and one Chromium a session; a known state and one page a test."""
 
 from __future__ import annotations
 
@@ -26,21 +26,25 @@ _FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab on copies of the notebooks and the samples: saving a notebook there changes nothing here."""
-    root = tmp_path_factory.mktemp("lab")
-    shutil.copytree(REPOSITORY / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    shutil.copytree(REPOSITORY / "data" / "samples", root / "data" / "samples")
-    with running_lab(root, tmp_path_factory.mktemp("home")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab for the whole session; tests take `lab`, which puts it into a known state."""
+    with running_lab(tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")) as running:
         yield running
+
+
+@pytest.fixture
+def lab(server: Lab) -> Lab:
+    """JupyterLab as it is on a first visit: default settings, light theme, fresh notebooks and samples, no kernel."""
+    server.reset()
+    return server
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window; a machine without it fails, because a skipped test promises nothing."""
+    """Chromium without a window; without Chromium the tests fail, because a skipped test proves nothing."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.fail("chromium is not installed, so nobody looked at the notebooks: `make browser` installs it")
+        pytest.fail("chromium is not installed: `make browser` installs it")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         yield running

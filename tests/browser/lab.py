@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Response
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 60
@@ -26,6 +28,7 @@ _SETTINGS: Final = {
     # Every cell stands in the page, not only those in sight: a screenshot and a locator see them all.
     "notebook-extension/tracker": '{"windowingMode": "none"}',
     "apputils-extension/notification": '{"fetchNews": "false"}',
+    "docmanager-extension/plugin": '{"autosave": false}',  # a notebook is saved when a test saves it
 }
 _IDLE: Final = """() => {
     const panel = window.jupyterapp?.shell.currentWidget;
@@ -40,11 +43,39 @@ _CELLS: Final = """() => window.jupyterapp.shell.currentWidget.content.widgets
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A running JupyterLab: its address, its secret, and the folder that it serves."""
+    """A running JupyterLab: its address, its secret, the folder that it serves, and the one that it writes into."""
 
     url: str
     token: str
     root: Path
+    home: Path
+
+    def reset(self) -> None:
+        """Stop every kernel; put settings, workspaces, notebooks and samples back to what a first visit finds."""
+        for session in self._api("GET", "sessions"):
+            self._api("DELETE", f"sessions/{session['id']}")
+        for folder in ("jupyterlab_settings_dir", "jupyterlab_workspaces_dir"):
+            shutil.rmtree(self.home / folder, ignore_errors=True)
+            (self.home / folder).mkdir(parents=True)
+        for name, text in _SETTINGS.items():
+            path = self.home / "jupyterlab_settings_dir" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        for left in self.root.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        without = shutil.ignore_patterns(".ipynb_checkpoints")
+        shutil.copytree(REPOSITORY / "notebooks", self.root / "notebooks", ignore=without)
+        shutil.copytree(REPOSITORY / "data" / "samples", self.root / "data" / "samples")
+
+    def kernels(self) -> list[str]:
+        """Ids of the kernels that run."""
+        return [kernel["id"] for kernel in self._api("GET", "kernels")]
+
+    def _api(self, method: str, path: str) -> Any:
+        request = urllib.request.Request(f"{self.url}/api/{path}?token={self.token}", method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            said = response.read()
+        return json.loads(said) if said else None
 
     def address(self, notebook: str) -> str:
         """Give the address that opens a notebook in a fresh workspace."""
@@ -68,10 +99,6 @@ def running_lab(root: Path, home: Path) -> Iterator[Lab]:
     environment = kept | {name: str(home / name.lower()) for name in folders} | {"PYTHONPATH": str(REPOSITORY)}
     for name in folders:
         (home / name.lower()).mkdir(parents=True)
-    for name, text in _SETTINGS.items():
-        path = home / "jupyterlab_settings_dir" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
     log = home / "lab.log"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser"),
@@ -83,7 +110,7 @@ def running_lab(root: Path, home: Path) -> Iterator[Lab]:
     with log.open("wb") as written:
         server = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
         try:
-            lab = Lab(f"http://127.0.0.1:{port}", token, root)
+            lab = Lab(f"http://127.0.0.1:{port}", token, root, home)
             _wait_until_up(lab, server, log)
             yield lab
         finally:
@@ -112,6 +139,10 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait(5)
+
+
+def _saves_theme(response: Response) -> bool:
+    return response.request.method == "PUT" and "apputils-extension" in response.url
 
 
 class Notebook:
@@ -148,8 +179,11 @@ class Notebook:
         )
 
     def theme(self, name: str) -> None:
-        """Change the theme: `JupyterLab Light` or `JupyterLab Dark`; done when the curtain over the change is gone."""
-        self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+        """Change the theme: `JupyterLab Light` or `JupyterLab Dark`; done when it is saved and the splash is gone."""
+        change = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
+        if self.page.evaluate("() => document.body.dataset.jpThemeName") != name:
+            with self.page.expect_response(_saves_theme):
+                self.page.evaluate(change, name)
         self.page.wait_for_function("(theme) => document.body.dataset.jpThemeName === theme", arg=name)
         self.page.wait_for_function("() => !document.querySelector('#jupyterlab-splash')")
         self.page.evaluate("() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")

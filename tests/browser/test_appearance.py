@@ -67,7 +67,6 @@ def test_themes_and_narrow_areas(start: Start, screenshots: Path) -> None:
     playing.page.wait_for_timeout(300)
     assert playing.page.evaluate(CUT_OFF) == []
     player.root.screenshot(path=screenshots / "player_narrow.png")
-    playing.notebook.theme("JupyterLab Light")
 
 
 def test_what_happened_is_drawn_on_chart_and_seek_bar(start: Start, screenshots: Path) -> None:

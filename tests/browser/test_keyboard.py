@@ -120,4 +120,3 @@ def test_nothing_for_axe_to_find(start: Start) -> None:
         playing.notebook.theme(f"JupyterLab {theme}")
         found = playing.page.evaluate("async () => (await axe.run('.rlab')).violations.map((one) => one.id + one.help)")
         assert found == []
-    playing.notebook.theme("JupyterLab Light")

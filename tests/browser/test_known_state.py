@@ -1,0 +1,40 @@
+"""The state that every browser test begins from, whatever the test before it has left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.lab import Lab, Notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+
+STATE = """() => [document.body.dataset.jpThemeName, window.innerWidth, devicePixelRatio, visualViewport.scale,
+    getComputedStyle(document.documentElement).getPropertyValue('--jp-code-font-size').trim()]"""
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
+ZOOM = "() => { document.body.style.zoom = '1.5'; localStorage.setItem('left', 'behind'); }"
+
+
+def test_nothing_is_left_for_the_next_test(lab: Lab, open_notebook: Callable[[str], Notebook]) -> None:
+    """Theme, zoom, settings, notebooks, files and kernels that a test changed are as on a first visit after a reset."""
+    notebook = open_notebook("notebooks/04_events.ipynb")
+    page = notebook.page
+    first = page.evaluate(STATE)
+    assert first[0] == "JupyterLab Light"
+    written = (lab.root / "notebooks" / "04_events.ipynb").read_bytes()
+    notebook.theme("JupyterLab Dark")
+    notebook.clear()
+    page.evaluate(SAVE)
+    page.evaluate(ZOOM)
+    (lab.root / "left.ipynb").write_text("{}")
+    assert (lab.root / "notebooks" / "04_events.ipynb").read_bytes() != written
+
+    page.goto("about:blank")
+    lab.reset()
+    assert lab.kernels() == []
+    assert sorted(path.name for path in lab.root.iterdir()) == ["data", "notebooks"]
+    assert (lab.root / "notebooks" / "04_events.ipynb").read_bytes() == written
+    again = open_notebook("notebooks/04_events.ipynb")
+    assert again.page.evaluate(STATE) == first
+    assert any(cell["outputs"] for cell in again.cells())
