@@ -115,15 +115,25 @@ browser: ## install Chromium, a font and axe-core for the browser tests, when mi
 	[ -e build/axe/node_modules/axe-core/axe.min.js ] ||
 	  npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 
+# What checks the player's JavaScript; using the package, or installing it, needs neither.
+build/js/.installed: Makefile
+	@$(PACKAGES)
+	command -v npm >/dev/null || packages npm
+	npm install --silent --no-audit --no-fund --prefix build/js typescript@7.0.2 @biomejs/biome@2.6.8
+	touch $@
+
 .PHONY: lint
-lint: $(VENV)/.test ## ruff, its formatter, and mypy
+lint: $(VENV)/.test build/js/.installed ## ruff, its formatter and mypy; for JavaScript biome and tsc
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	build/js/node_modules/.bin/biome check --error-on-warnings
+	build/js/node_modules/.bin/tsc -p tsconfig.json
 
 .PHONY: format
-format: $(VENV)/.test ## let ruff format the code
+format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 	@$(BIN)/ruff format .
+	build/js/node_modules/.bin/biome format --write
 
 .PHONY: test
 test: browser lint ## everything CI checks: lint, types, tests, doctests, notebooks

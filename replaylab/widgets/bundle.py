@@ -1,4 +1,4 @@
-"""Script: the player's own JavaScript and style, put together from the files beside this one; nothing is fetched."""
+"""The player's JavaScript and style sheet as one script: the modules in `front/`, joined; nothing is fetched."""
 
 from __future__ import annotations
 
@@ -6,29 +6,18 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-# In the order in which one needs another.
-PARTS: Final = (
-    "digits",
-    "reel",
-    "playhead",
-    "report",
-    "pace",
-    "transport",
-    "session",
-    "theme",
-    "paint",
-    "chart",
-    "seekbar",
-    "panel",
-    "keys",
-    "view",
-    "player",
-)
-_FOLDER: Final = Path(__file__).parent
+_FRONT: Final = Path(__file__).parent / "front"
+_ENTRY: Final = "player"
+_STYLE: Final = "style"  # the module whose constant becomes the style sheet
+_IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export (?!default )", re.MULTILINE)
+_DECLARED: Final = re.compile(r"^(export )?(?:class|const|let|function|async function) (\w+)", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^\s*/\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
 _UNPACK: Final = """\
 const unpacked = async () => {{
   const packed = "{packed}";
@@ -48,32 +37,92 @@ export default player.default;
 
 @cache
 def source() -> str:
-    """Give the player as one JavaScript module, readable, with its style sheet.
+    """Return the player as one readable JavaScript module, with its style sheet.
 
     Examples
     --------
     >>> "export default" in source(), source().isascii()
     (True, True)
     """
-    parts = [(_FOLDER / "front" / f"{name}.js").read_text(encoding="ascii") for name in PARTS]
-    look = (_FOLDER / "front" / "player.css").read_text(encoding="ascii")
-    return "\n".join([f"const STYLE = {json.dumps(_lean(look))};", *parts, "//# sourceURL=replaylab/player.js\n"])
+    modules = {path.stem: path.read_text(encoding="ascii") for path in sorted(_FRONT.glob("*.js"))}
+    look = (_FRONT / "player.css").read_text(encoding="ascii")
+    modules[_STYLE] = f"export const STYLE = {json.dumps(_lean(look))};\n"
+    return join(modules) + "//# sourceURL=replaylab/player.js\n"
+
+
+def join(modules: dict[str, str]) -> str:
+    r"""Return modules as one script: each after those that it imports from, without its imports and exports.
+
+    The script has one scope, so what a name means must not depend on the module: imports keep their names, no two
+    modules declare the same one, and no module imports from itself in a circle.
+
+    Parameters
+    ----------
+    modules : dict
+        Source text by name; the one called ``player`` is the entry.
+
+    Raises
+    ------
+    ValueError
+        When a module or a name that is imported does not exist, or the modules do not fit into one scope.
+
+    Examples
+    --------
+    >>> two = "export const two = 2;\\n"
+    >>> print(join({"player": 'import { two } from "./two.js";\\nexport default two;\\n', "two": two}))
+    const two = 2;
+    <BLANKLINE>
+    export default two;
+    <BLANKLINE>
+    """
+    order: list[str] = []
+    _visit(_ENTRY, modules, order, ())
+    owners: dict[str, str] = {}
+    for name in order:
+        for _, declared in _DECLARED.findall(modules[name]):
+            if declared in owners:
+                raise ValueError(f"{name}.js and {owners[declared]}.js both declare {declared}; rename one of them")
+            owners[declared] = name
+    left_out = sorted(set(modules) - set(order))
+    if left_out:
+        raise ValueError(f"{left_out[0]}.js is imported by no module")
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", modules[name]).lstrip("\n")) for name in order)
+
+
+def _visit(name: str, modules: dict[str, str], order: list[str], path: tuple[str, ...]) -> None:
+    """Append a module after all that it imports from."""
+    if name in path:
+        raise ValueError(f"modules import each other in a circle: {' -> '.join([*path, name])}")
+    if name in order:
+        return
+    text = modules[name]
+    for names, other in _IMPORT.findall(text):
+        if other not in modules:
+            raise ValueError(f"{name}.js imports from {other}.js, which does not exist")
+        exported = {declared for export, declared in _DECLARED.findall(modules[other]) if export}
+        for imported in filter(None, map(str.strip, names.split(","))):
+            if imported not in exported:
+                raise ValueError(f"{name}.js imports {imported}, which {other}.js does not export")
+        _visit(other, modules, order, (*path, name))
+    if re.search(r"^import ", _IMPORT.sub("", text), re.MULTILINE):
+        raise ValueError(f'{name}.js: an import must have the form: import {{ name }} from "./module.js";')
+    order.append(name)
 
 
 def packed(text: str | bytes) -> str:
-    """Give text or bytes as base64 of gzip, the same for the same input."""
+    """Return text or bytes as base64 of gzip, the same for the same input."""
     data = text.encode() if isinstance(text, str) else text
     return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
 
 
 @cache
 def module() -> str:
-    """Give the player as a small module that unpacks itself: a saved notebook holds it once for each player."""
+    """Return the player as a small module that unpacks itself: a saved notebook holds it once for each player."""
     text = packed(_lean(source()))
     return _UNPACK.format(packed=text, name=hashlib.blake2b(text.encode(), digest_size=6).hexdigest())
 
 
 def _lean(text: str) -> str:
-    """Leave out indentation and the lines that are comments; line breaks stay, so that an error still has a place."""
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join("" if line.startswith("// ") else line for line in lines)
+    """Leave out indentation, comments that have lines of their own, and empty lines."""
+    lines = (line.strip() for line in _COMMENT.sub("", text).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("// "))

@@ -1,4 +1,4 @@
-"""Still: a picture, a line of words and a script that stand in for the player where no kernel answers."""
+"""What stands in for the player where no kernel answers: a picture, a line of text, a page that plays by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from replaylab.playback.timeline import Timeline
 from replaylab.widgets.bundle import module, packed
-from replaylab.widgets.payload import GAP, Reel
+from replaylab.widgets.payload import GAP, StoredPayload
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ const show = async (id, opening, pieces) => {
 
 
 def page(game: object, *, title: str | None = None, height: int = 420) -> str:
-    """Give a whole HTML page that plays a game with no kernel and no network.
+    """Return a whole HTML page that plays a game with no kernel and no network.
 
     Parameters
     ----------
@@ -99,39 +99,39 @@ def page(game: object, *, title: str | None = None, height: int = 420) -> str:
     >>> text.startswith("<!DOCTYPE html>"), "https:" in text
     (True, False)
     """
-    reel = Reel(Timeline.of(game))
-    words = html.escape(title or reel.timeline.game_id or "game")
+    payload = StoredPayload(Timeline.of(game))
+    words = html.escape(title or payload.timeline.game_id or "game")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{words}</title>\n'
         "<style>html{color-scheme:light dark}body{margin:16px;font-family:system-ui,sans-serif}</style>\n</head>\n"
-        f"<body>\n<main>\n{_player(reel, height)}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{_player(payload, height)}</main>\n</body>\n</html>\n"
     )
 
 
-def cell(reel: Reel, *, log: bool = False, **state: Any) -> dict[str, str]:
-    """Give what a notebook keeps of a player, by media type: picture, and a page that plays where scripts may run."""
-    drawn = picture(reel, log=log)
-    return {"image/png": base64.b64encode(drawn).decode(), "text/html": fragment(reel, drawn, log=log, **state)}
+def cell(payload: StoredPayload, *, log: bool = False, **state: Any) -> dict[str, str]:
+    """Return what a notebook keeps of a player, by media type: picture, and a page that plays where scripts may run."""
+    drawn = picture(payload, log=log)
+    return {"image/png": base64.b64encode(drawn).decode(), "text/html": fragment(payload, drawn, log=log, **state)}
 
 
-def fragment(reel: Reel, picture: bytes, *, height: int = 300, **state: Any) -> str:
-    """Give HTML for a cell: picture and words, which the script replaces by a player where scripts may run."""
+def fragment(payload: StoredPayload, picture: bytes, *, height: int = 300, **state: Any) -> str:
+    """Return HTML for a cell: picture and words, which the script replaces by a player where scripts may run."""
     inside = (
-        f'<img alt="{html.escape(f"Price chart of {reel.summary}")}" style="max-width:100%;background:#fff" '
+        f'<img alt="{html.escape(f"Price chart of {payload.summary}")}" style="max-width:100%;background:#fff" '
         f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-        f"<div>{html.escape(reel.summary)}</div>"
+        f"<div>{html.escape(payload.summary)}</div>"
     )
-    if len(reel) > INLINE_ROWS:
+    if len(payload) > INLINE_ROWS:
         return f"<div>{inside}</div>"
-    return _player(reel, height, inside, **state)
+    return _player(payload, height, inside, **state)
 
 
-def _player(reel: Reel, height: int, inside: str = "", **state: Any) -> str:
-    facts, first = reel.opening()
+def _player(payload: StoredPayload, height: int, inside: str = "", **state: Any) -> str:
+    facts, first = payload.opening()
     pieces = [first]
-    if reel.pieces > 1:
-        pieces += [reel.chunk(number) for number in range(reel.pieces)]
+    if payload.pieces > 1:
+        pieces += [payload.chunk(number) for number in range(payload.pieces)]
         data = [[_turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
     else:
         pieces[0][2] = memoryview(b"")  # when rows are due follows from their times
@@ -141,14 +141,14 @@ def _player(reel: Reel, height: int, inside: str = "", **state: Any) -> str:
     ]
     opening = {
         "kind": "open",
-        "reel": {**facts, "height": height, "game": 0},
+        "facts": {**facts, "height": height, "game": 0},
         "state": {**_STATE, **state},
         "games": [],
-        "notes": [],
+        "marks": [],
         "offline": True,
     }
-    name = reel.id
-    inside = inside or f"<div>{html.escape(reel.summary)}</div>"
+    name = payload.id
+    inside = inside or f"<div>{html.escape(payload.summary)}</div>"
     made = module().replace("export default player.default;", "const make = player.default;")
     call = f"show({json.dumps(name)}, {_json(opening)}, {_json(data)});"
     return (
@@ -158,24 +158,24 @@ def _player(reel: Reel, height: int, inside: str = "", **state: Any) -> str:
 
 
 def _turned(column: memoryview, width: int) -> tuple[int, str]:
-    """Give the bytes of a column packed with those of the same place side by side: half the size, the same bytes."""
+    """Return the bytes of a column packed with those of the same place side by side: half the size, the same bytes."""
     rows = np.frombuffer(column, np.uint8).reshape(-1, width)
     return width, packed(np.ascontiguousarray(rows.T).tobytes())
 
 
 def _json(value: Any) -> str:
-    """Give JSON that cannot end the script that it stands in."""
+    """Return JSON that cannot end the script that it stands in."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def picture(reel: Reel, *, log: bool = False) -> bytes:
-    r"""Give the chart of a game as a small PNG, in few colours.
+def picture(payload: StoredPayload, *, log: bool = False) -> bytes:
+    r"""Return the chart of a game as a small PNG, in few colours.
 
     Examples
     --------
     >>> from replaylab.tick import Tick
     >>> ticks = [Tick(game_id="g", tick=n, timestamp="2031-01-02T03:04:05", price=1 + n, active=True) for n in range(3)]
-    >>> picture(Reel(Timeline.of(ticks)))[:4]
+    >>> picture(StoredPayload(Timeline.of(ticks)))[:4]
     b'\x89PNG'
     """
     from PIL import Image
@@ -183,7 +183,7 @@ def picture(reel: Reel, *, log: bool = False) -> bytes:
     from replaylab.charts.style import blank
 
     ax = blank(*_INCHES)[0]
-    _draw(ax, reel, log=log)
+    _draw(ax, payload, log=log)
     figure = ax.get_figure(root=True)
     assert figure is not None  # noqa: S101  axes of a new picture
     drawn = io.BytesIO()
@@ -194,11 +194,11 @@ def picture(reel: Reel, *, log: bool = False) -> bytes:
     return small.getvalue()
 
 
-def _draw(ax: Axes, reel: Reel, *, log: bool) -> None:
+def _draw(ax: Axes, payload: StoredPayload, *, log: bool) -> None:
     from replaylab.charts.style import BLUE, GREEN, VERMILION, head, say
 
-    head(ax, reel.timeline.game_id or "game", reel.summary.partition(": ")[2])
-    rows, prices = _thin(reel)
+    head(ax, payload.timeline.game_id or "game", payload.summary.partition(": ")[2])
+    rows, prices = _thin(payload)
     shown = np.isfinite(prices) & (prices > 0) if log else np.isfinite(prices)
     if not shown.any():
         say(ax, "No price above zero was recorded" if log else "No price was recorded")
@@ -207,9 +207,9 @@ def _draw(ax: Axes, reel: Reel, *, log: bool) -> None:
     ax.plot(rows, prices, color=BLUE, linewidth=1.3)
     lone = np.isnan(np.append(np.nan, prices[:-1])) & np.isnan(np.append(prices[1:], np.nan))
     ax.plot(rows[lone], prices[lone], ".", color=BLUE)
-    for row, marker, colour in ((reel.timeline.peak, "^", GREEN), (reel.timeline.rug, "X", VERMILION)):
-        if row is not None and np.isfinite(reel.timeline.floats[row]):
-            ax.plot([row], [reel.timeline.floats[row]], marker, color=colour, markersize=7, clip_on=False)
+    for row, marker, colour in ((payload.timeline.peak, "^", GREEN), (payload.timeline.rug, "X", VERMILION)):
+        if row is not None and np.isfinite(payload.timeline.floats[row]):
+            ax.plot([row], [payload.timeline.floats[row]], marker, color=colour, markersize=7, clip_on=False)
     ax.set(xlabel="row received", ylabel="price (log)" if log else "price")
     if log:
         least, greatest = prices[shown].min(), prices[shown].max()
@@ -218,13 +218,13 @@ def _draw(ax: Axes, reel: Reel, *, log: bool) -> None:
         ax.set_yscale("log", nonpositive="mask")
 
 
-def _thin(reel: Reel) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Give rows and prices to draw: the least and greatest of each stretch, broken where something is missing."""
-    prices, rows = reel.timeline.floats, np.arange(len(reel), dtype=np.float64)
-    if len(reel) > _POINTS:
-        starts = np.arange(0, len(reel), -(-2 * len(reel) // _POINTS))
+def _thin(payload: StoredPayload) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return rows and prices to draw: the least and greatest of each stretch, broken where something is missing."""
+    prices, rows = payload.timeline.floats, np.arange(len(payload), dtype=np.float64)
+    if len(payload) > _POINTS:
+        starts = np.arange(0, len(payload), -(-2 * len(payload) // _POINTS))
         low = np.fmin.reduceat(prices, starts)
         high = np.fmax.reduceat(prices, starts)
         return np.repeat(starts.astype(np.float64), 2), np.stack([low, high], 1).ravel()
-    breaks = np.flatnonzero(reel.columns.flags & GAP)
+    breaks = np.flatnonzero(payload.columns.flags & GAP)
     return np.insert(rows, breaks, np.nan), np.insert(prices, breaks, np.nan)

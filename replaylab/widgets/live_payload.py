@@ -1,4 +1,4 @@
-"""Tail: the newest rows of a live game on their way to the page, in batches, at most twenty a second."""
+"""LivePayload: the rows of a live game and the batches of new ones that a page gets, at most twenty a second."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.event import Gap
 from replaylab.playback.stream import Stream
 from replaylab.table import PHASES
-from replaylab.widgets.channel import Link
+from replaylab.widgets.channel import Channel
 from replaylab.widgets.payload import CHUNK, Columns, one
 
 EVERY_SECONDS: Final = 0.05
 
 
-class Tail:
-    """What a page knows of a live game, and the way it learns of the rest.
+class LivePayload:
+    """What a page knows of a live game, and how it gets the rest.
 
     Parameters
     ----------
     stream : Stream
         The live game.
-    link : Link
-        The way to the pages.
+    channel : Channel
+        Sends to the pages.
     """
 
-    def __init__(self, stream: Stream, link: Link) -> None:
+    def __init__(self, stream: Stream, channel: Channel) -> None:
         self.track = stream
         self.id = f"live-{stream.game_id}"
-        self._link = link
+        self._channel = channel
         self._sent = -1  # next row to send; below 0 while no page is open
         self._latest_us = 0
         self._planned = False
 
     def opening(self) -> tuple[dict[str, Any], list[memoryview]]:
-        """Give the facts and the rows that open the game in a page."""
+        """Return the facts and the rows that open the game in a page."""
         self._latest_us = 0
         first, columns = self._rows(self.track.ring.first)
         facts = {
@@ -59,10 +59,10 @@ class Tail:
         return facts, columns.buffers(0, len(columns))
 
     def nudge(self) -> None:
-        """Say that there is a new row; costs next to nothing, from any thread."""
+        """Schedule sending what is new; cheap, and may be called from any thread."""
         if not self._planned and self._sent >= 0:
             self._planned = True
-            self._link.courier.later(EVERY_SECONDS, self.flush)
+            self._channel.delivery.later(EVERY_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Send what is new."""
@@ -71,10 +71,10 @@ class Tail:
             return
         at, columns = self._rows(self._sent)
         if len(columns):
-            self._link.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns))
+            self._channel.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns))
 
     def _rows(self, start: int) -> tuple[int, Columns]:
-        """Give the rows from `start` (or the oldest kept) to the newest; the next call goes on from there."""
+        """Return the rows from `start` (or the oldest kept) to the newest; the next call goes on from there."""
         ring = self.track.ring
         stop = ring.stop
         table = ring.to_table(stop - max(start, ring.first), stop=stop)

@@ -1,4 +1,4 @@
-"""Reel: the rows of a game as the player's page wants them; columns of bytes, an overview, and words about them."""
+"""StoredPayload: the rows of a stored game as the player's page reads them: columns of bytes, an overview, facts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Columns:
 
     @classmethod
     def of(cls, table: pa.Table, due_ms: NDArray[np.float64], gaps: tuple[Gap, ...] = ()) -> Columns:
-        """Give the columns of a table that names its columns as a store does."""
+        """Return the columns of a table that names its columns as a store does."""
         price = one(table, "price").cast(PRICE_TYPE)
         time = one(table, "timestamp").cast(TIME_TYPE).cast(pa.int64())
         tick = one(table, "tick").cast(pa.int32()).to_numpy()
@@ -67,24 +67,24 @@ class Columns:
         return len(self.tick)
 
     def buffers(self, start: int, stop: int) -> list[memoryview]:
-        """Give the bytes of some rows, as the page reads them."""
+        """Return the bytes of some rows, as the page reads them."""
         columns = (self.words, self.at_us, self.due_ms, self.tick, self.flags)
         return [as_bytes(column[start:stop]) for column in columns]
 
 
 def as_bytes(values: NDArray[Any]) -> memoryview:
-    """Give the bytes of an array; they are shared, not copied, where that is possible."""
+    """Return the bytes of an array; they are shared, not copied, where that is possible."""
     return np.ascontiguousarray(values).view(np.uint8).reshape(-1).data
 
 
 def one(table: pa.Table, name: str) -> pa.Array:
-    """Give a column in one piece."""
+    """Return a column in one piece."""
     column = table.column(name).combine_chunks()
     return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
 
 def flag(table: pa.Table, name: str, *, absent: bool) -> NDArray[np.bool_]:
-    """Give a column of flags; where there is none, every row is `absent`."""
+    """Return a column of flags; where there is none, every row is `absent`."""
     if name not in table.column_names:
         return np.full(table.num_rows, absent)
     return np.asarray(pc.fill_null(table.column(name), False).to_numpy(), np.bool_)
@@ -96,8 +96,8 @@ def _timer(table: pa.Table) -> NDArray[np.int64]:
     return np.asarray(pc.fill_null(table.column("cooldown_timer").cast(pa.int64()), _NO_TIMER).to_numpy(), np.int64)
 
 
-class Reel:
-    """A stored game as the player's page wants it.
+class StoredPayload:
+    """A stored game as the player's page reads it.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ class Reel:
     >>> from replaylab.tick import Tick
     >>> ticks = [Tick(game_id="g", tick=n, timestamp=f"2031-01-02T03:04:05.{n}", price=f"1.{n}", active=True)
     ...          for n in (0, 1, 2, 5)]
-    >>> reel = Reel(Timeline.of(ticks))
-    >>> reel.facts["gaps"], reel.summary
+    >>> payload = StoredPayload(Timeline.of(ticks))
+    >>> payload.facts["gaps"], payload.summary
     ([{'row': 3, 'label': '2 missing'}], 'g: 4 rows, 0.5 s, peak 1.5 at tick 5, no rug')
     """
 
@@ -124,7 +124,7 @@ class Reel:
 
     @cached_property
     def id(self) -> str:
-        """What names the rows: the same rows always have the same id."""
+        """Digest of the rows: the same rows always have the same id."""
         digest = hashlib.blake2b(self.timeline.game_id.encode(), digest_size=6)
         for buffer in self.columns.buffers(0, len(self)):
             digest.update(buffer)
@@ -132,7 +132,7 @@ class Reel:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the page is told beside the rows."""
+        """What the page gets beside the rows."""
         rows = len(self)
         return {
             "id": self.id,
@@ -157,7 +157,7 @@ class Reel:
         return found
 
     def price(self, row: int) -> str:
-        """Give the exact price of a row in words."""
+        """Return the exact price of a row in words."""
         price = self.timeline.value("price", row)
         return "without a price" if price is None else price_text(price)
 
@@ -167,8 +167,8 @@ class Reel:
         words = [f"{self.timeline.game_id or 'game'}: {len(self):,} row{'s' if len(self) > 1 else ''}"]
         words.append(f"{self.columns.due_ms[-1] / 1e3:,.1f} s")
         for kind, row in (("peak", self.timeline.peak), ("rug", self.timeline.rug)):
-            told = f"{kind} {self.price(row)} at tick {self.columns.tick[row]:,}" if row is not None else f"no {kind}"
-            words.append(told)
+            at = f"{kind} {self.price(row)} at tick {self.columns.tick[row]:,}" if row is not None else f"no {kind}"
+            words.append(at)
         return ", ".join(words)
 
     @property
@@ -177,15 +177,15 @@ class Reel:
         return -(-len(self) // CHUNK)
 
     def opening(self) -> tuple[dict[str, Any], list[memoryview]]:
-        """Give the facts and the bytes that open the game: all rows of a short one, the overview of a long one."""
+        """Return the facts and the bytes that open the game: all rows of a short one, the overview of a long one."""
         return self.facts, self.columns.buffers(0, len(self)) if self.pieces <= 1 else self.overview()
 
     def chunk(self, number: int) -> list[memoryview]:
-        """Give the bytes of one chunk."""
+        """Return the bytes of one chunk."""
         return self.columns.buffers(number * CHUNK, (number + 1) * CHUNK)
 
     def overview(self) -> list[memoryview]:
-        """Give least and greatest price, time due, first tick and flags of each bucket."""
+        """Return least and greatest price, time due, first tick and flags of each bucket."""
         starts = np.arange(0, len(self), self.facts["stride"])
         prices = self.timeline.floats
         none = np.isnan(prices)
@@ -197,13 +197,13 @@ class Reel:
 
 
 def _marks(gaps: tuple[Gap, ...]) -> list[dict[str, Any]]:
-    """Give the longest gaps in order, in words."""
+    """Return the longest gaps in order, in words."""
     longest = sorted(gaps, key=lambda gap: (-gap.missing, -gap.seconds, gap.index))[:MARKS]
     return [{"row": gap.index, "label": gap_text(gap)} for gap in sorted(longest, key=lambda gap: gap.index)]
 
 
 def gap_text(gap: Gap) -> str:
-    """Say what is missing.
+    """Return what is missing, in words.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""ReplayPlayer: a game in a notebook cell; the page keeps the clock and draws, the kernel is told what was shown."""
+"""ReplayPlayer: a game in a notebook cell; the page keeps the clock and draws, and reports what it showed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from replaylab.playback.listeners import Subscription
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.bundle import module
-from replaylab.widgets.controls import Controls
 from replaylab.widgets.fallback import cell
-from replaylab.widgets.payload import Reel
-from replaylab.widgets.sync import Look
+from replaylab.widgets.payload import StoredPayload
+from replaylab.widgets.sync import DisplayOptions, PlayerSync
+
+
+class _Speed(traitlets.Float[float, float]):
+    """A speed of the game; anything else raises `SpeedError`, as everywhere in the package."""
+
+    def validate(self, obj: Any, value: Any) -> float:
+        """Return the speed as a float within the bounds of the player's engine."""
+        return checked_speed(value, *obj.engine.speed_bounds)
 
 
 class ReplayPlayer(anywidget.AnyWidget):
@@ -46,7 +53,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     Attributes
     ----------
     engine : ReplayEngine
-        Follows the page; its events (``tick``, ``rug``, ``gap``, ``game_end`` ...) tell what was shown.
+        Follows the page; its events (``tick``, ``rug``, ``gap``, ``game_end`` ...) say what was shown.
     index, playing, speed, game_id
         Can be observed like the traits of any widget. They follow the page at most ten times a second, and at once
         when it pauses, seeks or ends. Only `speed` can be set.
@@ -72,11 +79,11 @@ class ReplayPlayer(anywidget.AnyWidget):
     """
 
     _esm = module()
-    _desk: Controls | None = None  # until all of it is there, and after it was closed
+    _sync: PlayerSync | None = None  # until the player is complete, and after it was closed
 
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
-    speed = traitlets.Float(1.0, help="seconds of the game a second; infinity is as fast as possible")
+    speed = _Speed(1.0, help="seconds of the game a second; infinity is as fast as possible")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
 
     def __init__(
@@ -95,45 +102,45 @@ class ReplayPlayer(anywidget.AnyWidget):
         self._own = not given
         if speed is not None:
             self.engine.speed = speed
-        look = Look(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
+        options = DisplayOptions(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
         playlist = None if given else Playlist.of(source)
         super().__init__()
         self._first_layout = self.layout
-        self._desk = Controls(self.engine, playlist, self.send, self._tell, look, height)
-        self._tell()
+        self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options, height)
+        self._update()
         self.observe(self._speed_set, "speed")
-        self.on_msg(self._heard)
+        self.on_msg(self._receive)
 
     def play(self) -> None:
-        """Let it run; a page that opens later begins at once. At the end, it begins again."""
-        self._open.play()
+        """Play; a page that opens later begins at once. At the end, it begins again."""
+        self._active.play()
 
     def pause(self) -> None:
-        """Stay here. What a page had already shown still comes to the callbacks."""
-        self._open.pause()
+        """Pause. What a page had already shown still comes to the callbacks."""
+        self._active.pause()
 
     def seek(self, index: int) -> bool:
         """Go to a row, counted from 0; False, and nothing changes, when there is no such row."""
-        return self._open.seek(index)
+        return self._active.seek(index)
 
     def step(self, n: int = 1) -> int:
-        """Pause and go `n` rows on (back when negative), each of them to the callbacks; gives how many it went."""
-        return self._open.step(n)
+        """Pause, go `n` rows on (back when negative), each of them to the callbacks; return how many it went."""
+        return self._active.step(n)
 
     def run(self) -> int:
-        """Go through to the end without waiting, with no page needed; gives the ticks that callbacks were told."""
-        told: list[None] = []
-        with self.on_tick(lambda _step: told.append(None)):
-            self._open.step(self.engine.total)
-        return len(told)
+        """Go through to the end without waiting, with no page needed; return how many ticks callbacks got."""
+        ticks: list[None] = []
+        with self.on_tick(lambda _step: ticks.append(None)):
+            self._active.step(self.engine.total)
+        return len(ticks)
 
     def loop(self, first: int | None = None, last: int | None = None) -> None:
         """Repeat the rows from `first` to `last`, both included; without arguments, play on beyond them."""
-        self._open.show_loop((first, last) if first is not None and last is not None else (None, None))
+        self._active.set_loop((first, last) if first is not None and last is not None else (None, None))
 
     def pick(self, number: int) -> bool:
         """Show another of the games that it was made with, counted from 0; False when that cannot be played."""
-        return self._open.pick(number)
+        return self._active.pick(number)
 
     def mark(self, tick: int, label: str = "", colour: str | None = None) -> None:
         """Draw a labelled line at a tick of the game that is shown.
@@ -152,82 +159,78 @@ class ReplayPlayer(anywidget.AnyWidget):
         TickError
             When the game has no tick of that number (it is a `ValueError`).
         """
-        desk = self._open
+        sync = self._active
         line = self.engine.timeline
         row = None if line is None else line.index_of_tick(tick)
         if row is None:
             raise TickError(
                 "tick", tick, "no_such_tick", f"{self.game_id or 'what is shown'} has no tick of that number"
             )
-        desk.notes.setdefault(self.game_id, []).append({"row": row, "label": str(label), "colour": colour})
-        desk.show_notes()
+        sync.marks.setdefault(self.game_id, []).append({"row": row, "label": str(label), "colour": colour})
+        sync.show_marks()
 
     def clear_marks(self) -> None:
         """Remove the marks of the game that is shown."""
-        self._open.notes.pop(self.game_id, None)
-        self._open.show_notes()
+        self._active.marks.pop(self.game_id, None)
+        self._active.show_marks()
 
     def on_tick(self, callback: Callable[[Step], object]) -> Subscription:
-        """Call with every tick that is shown; cancel with the subscription that is given back."""
+        """Call with every tick that is shown; cancel with the subscription that is returned."""
         return self.engine.on("tick", callback)
 
     def close(self) -> None:
-        """Let go of everything: the page, the callbacks of the player, the engine when it is the player's own."""
-        desk, self._desk = self._desk, None
-        if desk is None:
+        """Release everything: the page, the callbacks of the player, the engine when it is the player's own."""
+        sync, self._sync = self._sync, None
+        if sync is None:
             return
-        desk.close()
+        sync.close()
         if self._own:
             self.engine.close()
         self._first_layout.close()  # ipywidgets makes one for every widget, and would keep it
         super().close()
 
     @property
-    def _open(self) -> Controls:
-        if self._desk is None:
+    def _active(self) -> PlayerSync:
+        if self._sync is None:
             raise Unplayable("the player was closed; make another one")
-        return self._desk
+        return self._sync
 
-    def _heard(self, _widget: object, content: Any, buffers: Any) -> None:
-        if self._desk is not None:
-            self._desk.link.hear(content, buffers)
+    def _receive(self, _widget: object, content: Any, _buffers: Any) -> None:
+        if self._sync is not None:
+            self._sync.channel.receive(content)
 
-    def _tell(self) -> None:
+    def _update(self) -> None:
         with self.hold_trait_notifications():
             self.set_trait("index", self.engine.index)
-            self.set_trait("playing", self._desk is not None and self._desk.playing)
+            self.set_trait("playing", self._sync is not None and self._sync.playing)
             self.set_trait("game_id", self.engine.game_id or "")
             self.speed = self.engine.speed
 
-    @traitlets.validate("speed")
-    def _speed_checked(self, proposal: dict[str, Any]) -> float:
-        return checked_speed(proposal["value"], *self.engine.speed_bounds)
-
     def _speed_set(self, change: dict[str, Any]) -> None:
-        if self._desk is not None and change["new"] != self.engine.speed:
-            self._desk.set_speed(change["new"])
+        if self._sync is not None and change["new"] != self.engine.speed:
+            self._sync.set_speed(change["new"])
 
     def __repr__(self) -> str:
-        if self._desk is None:
+        if self._sync is None:
             return "ReplayPlayer(closed)"
         rows = self.engine.total
         return f"ReplayPlayer({self.game_id!r}, {rows} row{'' if rows == 1 else 's'})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Give the widget, and for where none can show: a page without a kernel, a picture, a line of words."""
+        """Return the widget, and for where none can show: a page without a kernel, a picture, a line of text."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None or self._desk is None:
+        if bundle is None or self._sync is None:
             return bundle
         data, metadata = bundle
-        film = self._desk.film
+        payload = self._sync.payload
         data["text/plain"] = repr(self)
-        if isinstance(film, Reel):
-            data |= cell(film, log=self._desk.look.log, row=self.engine.index)
+        if isinstance(payload, StoredPayload):
+            data |= cell(payload, log=self._sync.options.log, row=self.engine.index)
         return data, metadata
 
 
 def play(source: object, **options: Any) -> ReplayPlayer:
-    """Give a player for a game, several games, a store, or an engine; see `ReplayPlayer` for the options.
+    """Return a player for a game, several games, a store, or an engine; see `ReplayPlayer` for the options.
 
     Examples
     --------

@@ -1,77 +1,44 @@
-"""Courier: from ranges that a page reports to callbacks that see each row once, in order, on the main loop."""
+"""RowDelivery: from ranges that a page reports to callbacks that see each row once, in order, on the main loop."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from replaylab.widgets.messages import RowRange
 
 SLICE_SECONDS: Final = 0.02  # what callbacks may take before the loop gets its turn
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Rows that a page showed: `low` to `high`, both included.
+class RowDelivery:
+    """Takes ranges of rows from any thread and goes through them on the event loop that it was made on.
 
-    Parameters
-    ----------
-    gen : int
-        Grows with each jump of the playhead; what was played before a jump of the kernel's own is late.
-    low, high : int
-        Rows.
-    reason : str
-        ``play`` and ``step`` for rows one after another; ``seek``, ``stop``, ``loop`` for a jump, ``told`` for one
-        that the kernel asked for.
-    times : int
-        How often, for the passes of a loop that came while nobody listened.
-
-    Examples
-    --------
-    >>> Span.read({"gen": 1, "lo": 3, "hi": 5, "reason": "play"})
-    Span(gen=1, low=3, high=5, reason='play', times=1)
-    """
-
-    gen: int
-    low: int
-    high: int
-    reason: str
-    times: int = 1
-
-    @classmethod
-    def read(cls, item: Mapping[str, Any]) -> Span:
-        """Give the span of a message."""
-        return cls(int(item["gen"]), int(item["lo"]), int(item["hi"]), str(item["reason"]), int(item.get("times", 1)))
-
-
-class Courier:
-    """Takes spans from any thread and walks through their rows on the loop that it was made on.
-
-    Without a loop (a plain script) it walks at once.
+    Without a loop (a plain script) it does so at once.
 
     Parameters
     ----------
     arrive : callable
-        Told each row and its span; False leaves the rest of the span out.
-    rest : callable
-        Called after each slice, so that what is shown elsewhere follows; with True after the last.
+        Called with each row and its range; False leaves out the rest of the range.
+    after_slice : callable
+        Called after each slice of work, so that traits and observers follow; with True after the last.
     """
 
-    def __init__(self, arrive: Callable[[int, Span], bool], rest: Callable[[bool], None]) -> None:
+    def __init__(self, arrive: Callable[[int, RowRange], bool], after_slice: Callable[[bool], None]) -> None:
         self._arrive = arrive
-        self._rest = rest
-        self._waiting: deque[tuple[list[Span], Callable[[], None]]] = deque()
+        self._after_slice = after_slice
+        self._waiting: deque[tuple[list[RowRange], Callable[[], None]]] = deque()
         self._task: asyncio.Task[None] | None = None
         try:
             self.loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             self.loop = None
 
-    def put(self, spans: Iterable[Span], taken: Callable[[], None]) -> None:
-        """Deliver spans, then call `taken`."""
-        self._waiting.append((list(spans), taken))
+    def put(self, ranges: Iterable[RowRange], taken: Callable[[], None]) -> None:
+        """Deliver ranges of rows, then call `taken`."""
+        self._waiting.append((list(ranges), taken))
         self.soon(self._start)
 
     def soon(self, call: Callable[[], None]) -> None:
@@ -113,23 +80,23 @@ class Courier:
             for _ in self._slices(*self._waiting.popleft()):
                 await asyncio.sleep(0)
 
-    def _slices(self, spans: list[Span], taken: Callable[[], None]) -> Iterable[None]:
-        """Walk, and pause after each slice; `taken` is called even when a callback raises."""
+    def _slices(self, ranges: list[RowRange], taken: Callable[[], None]) -> Iterable[None]:
+        """Deliver, and yield after each slice; `taken` is called even when a callback raises."""
         try:
             until = time.monotonic() + SLICE_SECONDS
-            for span in spans:
-                for row in _rows(span):
-                    if not self._arrive(row, span):
+            for shown in ranges:
+                for row in _rows(shown):
+                    if not self._arrive(row, shown):
                         break
                     if time.monotonic() > until:
-                        self._rest(False)
+                        self._after_slice(False)
                         yield
                         until = time.monotonic() + SLICE_SECONDS
-            self._rest(True)
+            self._after_slice(True)
         finally:
             taken()
 
 
-def _rows(span: Span) -> Iterable[int]:
-    for _ in range(span.times):
-        yield from range(span.low, span.high + 1)
+def _rows(shown: RowRange) -> Iterable[int]:
+    for _ in range(shown.times):
+        yield from range(shown.lo, shown.hi + 1)

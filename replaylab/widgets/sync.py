@@ -1,9 +1,9 @@
-"""Desk: what stands between an engine and the pages of a player; each hears of what the other does."""
+"""PlayerSync: keeps the engine and the pages of a player in step; each follows what is done to the other."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -13,16 +13,17 @@ from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Callback, Event, Step
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
-from replaylab.widgets.channel import Link, from_page, to_page
-from replaylab.widgets.live_payload import Tail
-from replaylab.widgets.payload import Reel
+from replaylab.widgets.channel import Channel, from_page, to_page
+from replaylab.widgets.live_payload import LivePayload
+from replaylab.widgets.messages import Limits, State
+from replaylab.widgets.payload import StoredPayload
 
-TELL_SECONDS: Final = 0.1  # between two words to observers while rows go by
-TRAIL_SECONDS: Final = 0.05  # between two words to the pages while the engine plays by itself
+NOTIFY_SECONDS: Final = 0.1  # between two updates of the traits while rows go by
+TRAIL_SECONDS: Final = 0.05  # between two messages to the pages while the engine plays by itself
 
 
 @dataclass
-class Look:
+class DisplayOptions:
     """How a player shows: pacing, scale, what lies ahead, whether pages wait for callbacks, the loop."""
 
     pacing: Pacing = "recorded"
@@ -32,7 +33,7 @@ class Look:
     loop: Sequence[int | None] = (None, None)
 
 
-class Desk:
+class PlayerSync:
     """Moves the engine as the pages report, and the pages as the engine is moved.
 
     Parameters
@@ -43,8 +44,12 @@ class Desk:
         The games that can be picked.
     send : callable
         Sends content and buffers to every page.
-    told : callable
+    on_change : callable
         Called when index, playing, speed or game may have changed.
+    options : DisplayOptions
+        How it shows.
+    height : int
+        Of the chart, in pixels.
     """
 
     def __init__(
@@ -52,85 +57,142 @@ class Desk:
         engine: ReplayEngine,
         playlist: Playlist | None,
         send: Callable[[Any, Sequence[Any]], Any],
-        told: Callable[[], None],
-        look: Look,
+        on_change: Callable[[], None],
+        options: DisplayOptions,
         height: int,
     ) -> None:
         self.engine = engine
         self.playlist = playlist
-        self.look = look
-        self.notes: dict[str, list[dict[str, Any]]] = {}
-        self.runs = False  # whether a page plays
+        self.options = options
+        self.marks: dict[str, list[dict[str, Any]]] = {}  # by game
+        self.page_plays = False
         self._height = height
-        self._told = told
-        self._last_told = 0.0
-        self._driving = 0
+        self._on_change = on_change
+        self._notified_at = 0.0
+        self._moving = 0  # depth of `_moving_engine`: what the engine reports meanwhile comes from here
         self._follows = False  # whether a page stays with the newest row of a live game
         self._trailing = False
-        self._owing = False  # whether observers will hear a little later
+        self._notify_later = False
         self._number = 0
-        self.link = Link(send, self)
+        self.channel = Channel(send, self)
         if playlist is not None:
             self._number, line = playlist.first()
             engine.load(line, show=False)
-        self.film = self._filmed()
-        heard: dict[str, Callback] = {"tick": self._ticked, "push": self._pushed, "state": self._changed}
-        self._subscriptions = [engine.on(kind, callback) for kind, callback in heard.items()]
+        self.payload = self._new_payload()
+        callbacks: dict[str, Callback] = {"tick": self._ticked, "push": self._pushed, "state": self._changed}
+        self._subscriptions = [engine.on(kind, callback) for kind, callback in callbacks.items()]
 
-    def _filmed(self) -> Reel | Tail | None:
+    def _new_payload(self) -> StoredPayload | LivePayload | None:
         line, stream = self.engine.timeline, self.engine.stream
         if line is not None:
-            return Reel(line)
-        return None if stream is None else Tail(stream, self.link)
+            return StoredPayload(line)
+        return None if stream is None else LivePayload(stream, self.channel)
 
     @property
     def playing(self) -> bool:
         """Whether ticks come by themselves, from a page or from the engine."""
-        return self.runs or self.engine.playing
-
-    def show_loop(self, loop: Sequence[int | None]) -> None:
-        """Change the loop of the pages."""
-        self.look.loop = loop
-        self.link.post("loop", loop=loop)
+        return self.page_plays or self.engine.playing
 
     def close(self) -> None:
-        """Hear and say nothing more."""
-        self._told = lambda: None
+        """Stop following either side."""
+        self._on_change = lambda: None
         for subscription in self._subscriptions:
             subscription.cancel()
-        self.link.close()
-        self.film = None
+        self.channel.close()
+        self.payload = None
 
-    # -- what a page asks and says, on the main loop ---------------------------------------------------------------
+    # -- what Python does with the player ------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Let the pages play."""
+        self.page_plays = True
+        self.channel.post("play")
+        self.notify(now=True)
+
+    def pause(self) -> None:
+        """Let the pages, and the engine, stay where they are."""
+        self.page_plays = False
+        self.channel.post("pause")
+        with self._moving_engine():
+            self.engine.pause()
+        self.notify(now=True)
+
+    def seek(self, row: int) -> bool:
+        """Go to a row; False when there is none."""
+        with self._moving_engine():
+            moved = self.engine.seek(row)
+        if moved:
+            self.channel.seek(row)
+            self.notify(now=True)
+        return moved
+
+    def step(self, rows: int) -> int:
+        """Pause, go on or back row by row, and return how many rows it went."""
+        self.pause()
+        went = 0
+        with self._moving_engine():
+            step = self.engine.step_forward if rows > 0 else self.engine.step_backward
+            while went < abs(rows) and step():
+                went += 1
+        self.channel.seek(self.engine.index)
+        self.notify(now=True)
+        return went
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed of the engine and the pages."""
+        with self._moving_engine():
+            self.engine.speed = speed
+        self.channel.post("speed", speed=to_page(self.engine.speed))
+
+    def set_loop(self, loop: Sequence[int | None]) -> None:
+        """Change the loop of the pages."""
+        self.options.loop = loop
+        self.channel.post("loop", loop=loop)
+
+    def show_marks(self) -> None:
+        """Show the marks of this game in the pages."""
+        self.channel.post("marks", marks=self.marks.get(self.engine.game_id or "", []))
+
+    # -- what a page asks and reports, on the main loop ----------------------------------------------------------------
 
     def opening(self) -> tuple[dict[str, Any], list[memoryview]] | None:
-        """Give the message that opens the game in a page, and its bytes; None while there is no game."""
-        if self.film is None:
+        """Return the message that opens the game in a page, and its bytes; None while there is no game."""
+        if self.payload is None:
             return None
-        facts, buffers = self.film.opening()
-        live = isinstance(self.film, Tail)
+        facts, buffers = self.payload.opening()
+        live = isinstance(self.payload, LivePayload)
         return {
-            "reel": facts | {"height": self._height, "game": self._number, "speeds": list(self.engine.speed_bounds)},
-            "state": asdict(self.look)
+            "facts": facts | {"height": self._height, "game": self._number, "speeds": list(self.engine.speed_bounds)},
+            "state": asdict(self.options)
             | {
                 "row": self.engine.index,
-                "playing": self.engine.playing if live else self.runs,
+                "playing": self.engine.playing if live else self.page_plays,
                 "speed": to_page(self.engine.speed),
             },
             "games": [] if self.playlist is None else list(self.playlist.names),
-            "notes": self.notes.get(self.engine.game_id or "", []),
+            "marks": self.marks.get(self.engine.game_id or "", []),
         }, buffers
 
-    def piece(self, name: str, number: int) -> list[memoryview]:
-        """Give the bytes of one chunk of the rows called `name`; none when that game is shown no more."""
-        film = self.film
-        return film.chunk(number) if isinstance(film, Reel) and film.id == name else []
+    def limits(self, gen: int) -> Limits:
+        """Return what messages of pages have to stay within now."""
+        return Limits(
+            gen=gen,
+            rows=self.engine.total,
+            live=isinstance(self.payload, LivePayload),
+            speeds=self.engine.speed_bounds,
+            games=0 if self.playlist is None else len(self.playlist),
+        )
+
+    def chunk(self, name: str, number: int) -> list[memoryview]:
+        """Return the bytes of one chunk of the rows called `name`; none when another game is shown now."""
+        payload = self.payload
+        return payload.chunk(number) if isinstance(payload, StoredPayload) and payload.id == name else []
 
     def arrive(self, row: int, reason: str) -> bool:
-        """Follow a page to a row; False leaves out the rest."""
-        with self.drives():
+        """Move the engine to a row that a page showed; False leaves out the rest of the range."""
+        with self._moving_engine():
             if self._follows:
-                return True  # the jump to the newest row, told before it began to follow
+                return True  # the jump to the newest row, reported before the page began to follow
             if reason not in {"play", "step"}:
                 return (reason == "told" and self.engine.index == row) or self.engine.seek(row)
             while self.engine.index < row:
@@ -138,21 +200,21 @@ class Desk:
                     return False
         return True
 
-    def follow(self, state: Mapping[str, Any]) -> None:
-        """Take over what a page says of its state."""
-        self.runs = bool(state["playing"])
-        self.look.pacing = state["pacing"]
-        self.look.loop = state["loop"]
-        self._follows = bool(state["following"])
-        speed = from_page(state["speed"])
-        with self.drives():
+    def take_state(self, state: State) -> None:
+        """Take over what a user changed in a page."""
+        self.page_plays = state.playing
+        self.options.pacing = state.pacing
+        self.options.loop = tuple(state.loop)
+        self._follows = state.following
+        speed = from_page(state.speed)
+        with self._moving_engine():
             if self._follows:
                 self.engine.go_live()
             elif self.engine.playing:
                 self.engine.pause()
             if speed != self.engine.speed:
                 self.engine.speed = speed
-        self.tell(now=True)
+        self.notify(now=True)
 
     def pick(self, number: int) -> bool:
         """Show another game; False when it cannot be played."""
@@ -161,74 +223,75 @@ class Desk:
         try:
             line = self.playlist.open(number)
         except Unplayable as error:
-            self.link.post("trouble", text=f"cannot be played: {error}")
+            self.channel.post("trouble", text=f"cannot be played: {error}")
             return False
         self._number = number
-        self.runs = False
+        self.page_plays = False
         self.engine.load(line, show=False)
         self._mirror("load")  # at once: the cell that picked may show the player
         return True
 
-    def tell(self, *, now: bool = False) -> None:
-        """Let observers know where it is; while rows go by, at most ten times a second."""
+    def notify(self, *, now: bool = False) -> None:
+        """Update the traits that observers listen to; while rows go by, at most ten times a second."""
         moment = time.monotonic()
-        if now or moment - self._last_told >= TELL_SECONDS:
-            self._last_told, self._owing = moment, False
-            self._told()
-        elif not self._owing and self.link.courier.loop is not None:
-            self._owing = True  # or nobody would hear of the last of several moves
-            self.link.courier.later(TELL_SECONDS, lambda: self.tell(now=True))
+        if now or moment - self._notified_at >= NOTIFY_SECONDS:
+            self._notified_at, self._notify_later = moment, False
+            self._on_change()
+        elif not self._notify_later and self.channel.delivery.loop is not None:
+            self._notify_later = True  # or observers would miss the last of several moves
+            self.channel.delivery.later(NOTIFY_SECONDS, lambda: self.notify(now=True))
 
-    # -- what somebody does with the engine itself --------------------------------------------------------------------
+    # -- what is done to the engine itself, by other code --------------------------------------------------------------
 
     @contextmanager
-    def drives(self) -> Iterator[None]:
-        """What the engine tells meanwhile is known to the pages."""
-        self._driving += 1
+    def _moving_engine(self) -> Iterator[None]:
+        """What the engine reports meanwhile is known to the pages already."""
+        self._moving += 1
         try:
             yield
         finally:
-            self._driving -= 1
+            self._moving -= 1
 
     def _ticked(self, _step: Step) -> None:
-        if not self._driving and isinstance(self.film, Reel):
+        if not self._moving and isinstance(self.payload, StoredPayload):
             self._trail()
 
     def _pushed(self, _step: Step) -> None:
-        if isinstance(self.film, Tail):
-            self.film.nudge()
+        if isinstance(self.payload, LivePayload):
+            self.payload.nudge()
         self._trail()
 
     def _trail(self) -> None:
-        """Let pages and observers follow soon; many moves become one."""
+        """Let pages and observers follow soon; many moves become one message."""
         if not self._trailing:
             self._trailing = True
-            self.link.courier.later(TRAIL_SECONDS, self._caught_up)
+            self.channel.delivery.later(TRAIL_SECONDS, self._catch_up)
 
-    def _caught_up(self) -> None:
+    def _catch_up(self) -> None:
         self._trailing = False
-        if isinstance(self.film, Reel):
-            self.link.seek(self.engine.index)
-        self.tell(now=not self.engine.playing)
+        if isinstance(self.payload, StoredPayload):
+            self.channel.seek(self.engine.index)
+        self.notify(now=not self.engine.playing)
 
     def _changed(self, event: Event) -> None:
-        if not self._driving or event.reason in {"load", "live"}:
-            self.link.courier.soon(lambda: self._mirror(event.reason))
+        if not self._moving or event.reason in {"load", "live"}:
+            self.channel.delivery.soon(lambda: self._mirror(event.reason))
 
     def _mirror(self, reason: str) -> None:
-        shown = None if self.film is None else self.film.track
+        """Let the pages follow a change of the engine's state."""
+        shown = None if self.payload is None else self.payload.track
         if (self.engine.timeline or self.engine.stream) is not shown:
             self._follows = False
-            self.film = self._filmed()
-            self.look.loop = (None, None)
-            self.link.open()
+            self.payload = self._new_payload()
+            self.options.loop = (None, None)
+            self.channel.open()
         elif reason == "speed":
-            self.link.post("speed", speed=to_page(self.engine.speed))
+            self.channel.post("speed", speed=to_page(self.engine.speed))
         elif reason == "loop":
-            self.show_loop(self.engine.loop or (None, None))
-        elif reason == "play" and isinstance(self.film, Reel):
-            self.runs = False  # the engine keeps the time now, the pages follow
-            self.link.post("pause")
-        elif isinstance(self.film, Tail):
-            self.link.post("play" if self.engine.playing else "pause")
-        self.tell(now=True)
+            self.set_loop(self.engine.loop or (None, None))
+        elif reason == "play" and isinstance(self.payload, StoredPayload):
+            self.page_plays = False  # the engine keeps the time now, the pages follow
+            self.channel.post("pause")
+        elif isinstance(self.payload, LivePayload):
+            self.channel.post("play" if self.engine.playing else "pause")
+        self.notify(now=True)

@@ -15,7 +15,7 @@ from replaylab.export.export import export
 from replaylab.export.pages import export_pages, page_name
 from replaylab.playback.timeline import Timeline
 from replaylab.storage.store import Store
-from replaylab.widgets.payload import Reel
+from replaylab.widgets.payload import StoredPayload
 from tests.stores import line, names, quiet, simulated
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
@@ -34,7 +34,7 @@ def test_a_page_holds_the_rows_of_its_game(store: Store, tmp_path: Path) -> None
     game = store.game_ids()[1]
     report = export_pages(store, tmp_path / "new" / "game.html", games=game)
     text = Path(report.path).read_text(encoding="utf-8")
-    reel = Reel(Timeline.of(store.game(game)))
+    reel = StoredPayload(Timeline.of(store.game(game)))
     assert (report.games, report.rows, report.bytes) == (1, len(reel), len(text.encode()))
     assert f"<title>{game}</title>" in text
     assert reel.id in text

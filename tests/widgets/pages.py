@@ -37,8 +37,8 @@ class FakePage:
         self.heard: list[tuple[dict[str, Any], list[memoryview]]] = []
         self.gen = 0
         self.number = 0
-        assert player._desk is not None
-        player._desk.link._send = self._hear
+        assert player._sync is not None
+        player._sync.channel._send = self._hear
         self.say("ready")
 
     def _hear(self, content: dict[str, Any], buffers: Sequence[memoryview] = ()) -> None:

@@ -83,7 +83,7 @@ def test_twenty_players_leave_nothing(end: Callable[[ReplayPlayer, FakePage], No
             page = FakePage(player)
             end(player, page)
             await asyncio.sleep(0.02)
-            assert player._desk is None
+            assert player._sync is None
             gone.append(weakref.ref(player))
             del player, page
             if turn == 0:  # what is imported late is imported now

@@ -19,7 +19,7 @@ from replaylab.playback.timeline import Timeline
 from replaylab.tick import Tick
 from replaylab.widgets import fallback as still
 from replaylab.widgets import payload as reel_module
-from replaylab.widgets.payload import Reel
+from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.player import ReplayPlayer
 from tests.widgets.pages import ZERO, FakePage, Make, game
 
@@ -34,7 +34,7 @@ def test_buffers_hold_every_digit() -> None:
             "price": pa.array([None, *prices], pa.decimal128(38, 24)).slice(1),
         }
     )
-    words, times, due, ticks, flags = Reel(Timeline.of(table)).opening()[1]
+    words, times, due, ticks, flags = StoredPayload(Timeline.of(table)).opening()[1]
     whole = [int.from_bytes(words[16 * row : 16 * row + 16], "little", signed=True) for row in range(4)]
     assert [Decimal(whole[row]).scaleb(-24) for row in (0, 1, 3)] == [prices[0], prices[1], prices[3]]
     assert np.frombuffer(times, np.int64).tolist() == [5, 1, np.iinfo(np.int64).min, 9]
@@ -51,16 +51,16 @@ def test_long_games_come_in_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(reel_module, "BUCKETS", 16)
     player, page = make(game(1_050))
     opening, overview = page.heard[-1]
-    assert opening["reel"]["overview"] is True
+    assert opening["facts"]["overview"] is True
     low, high = (np.frombuffer(column, np.float64) for column in overview[:2])
     assert len(low) == 16
     assert [low[0], high[-1]] == [1.0, float("1.000001049")]
-    name = opening["reel"]["id"]
+    name = opening["facts"]["id"]
     for number in range(11):
         page.say("want", id=name, number=number)
     chunks = [buffers for content, buffers in page.heard if content["kind"] == "chunk"]
-    assert isinstance(player._desk and player._desk.film, Reel)
-    whole = Reel(Timeline.of(game(1_050))).columns.buffers(0, 1_050)
+    assert isinstance(player._sync and player._sync.payload, StoredPayload)
+    whole = StoredPayload(Timeline.of(game(1_050))).columns.buffers(0, 1_050)
     assert [b"".join(chunk[column] for chunk in chunks) for column in range(5)] == [bytes(column) for column in whole]
     page.say("want", id="another", number=0)
     assert len([content for content, _ in page.heard if content["kind"] == "chunk"]) == 11
@@ -89,7 +89,7 @@ def test_live_rows_come_in_batches_and_stay_bounded() -> None:
 
     messages, size, _player = asyncio.run(scene())
     opening = messages[0]
-    assert [opening["reel"]["mode"], opening["reel"]["n"], opening["reel"]["base"]] == ["live", 200, 100]
+    assert [opening["facts"]["mode"], opening["facts"]["n"], opening["facts"]["base"]] == ["live", 200, 100]
     appended = [content for content in messages if content["kind"] == "append"]
     assert 3 <= len(appended) <= 30
     assert appended[-1]["at"] + appended[-1]["n"] == 5_300
@@ -134,7 +134,7 @@ def test_where_no_widget_can_show() -> None:
 
 def test_a_long_game_leaves_the_picture_only() -> None:
     """Above a few thousand rows the cell keeps no rows: the picture stands for them."""
-    reel = Reel(Timeline.of(game(still.INLINE_ROWS + 1)))
+    reel = StoredPayload(Timeline.of(game(still.INLINE_ROWS + 1)))
     assert "<script" not in still.cell(reel)["text/html"]
     assert "<script" in still.page(reel.timeline)
 

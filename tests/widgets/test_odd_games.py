@@ -11,7 +11,7 @@ import pytest
 from replaylab.playback.timeline import Timeline
 from replaylab.tick import Tick
 from replaylab.widgets.fallback import picture
-from replaylab.widgets.payload import GAP, LIVE, Reel
+from replaylab.widgets.payload import GAP, LIVE, StoredPayload
 from tests.playing import game, tick
 from tests.widgets.pages import Make
 
@@ -61,7 +61,7 @@ def test_odd_games_reach_page_and_callbacks_whole(make: Make, name: str) -> None
     player, page = make(rows)
     seen: list[tuple[int, Any]] = []
     player.on_tick(lambda step: seen.append((step.index, step.price)))
-    facts = page.last("open")["reel"]
+    facts = page.last("open")["facts"]
     assert [(event["row"], event["label"]) for event in facts["events"]] == events
     assert [(gap["row"], gap["label"]) for gap in facts["gaps"]] == gaps
     words, _times, dues, ticks, flags = page.heard[-1][1]
@@ -81,7 +81,7 @@ def test_odd_games_reach_page_and_callbacks_whole(make: Make, name: str) -> None
 def test_a_still_of_one_price(price: str, log: bool) -> None:  # noqa: FBT001
     """A game whose price never changes, or has no logarithm, leaves a picture, too."""
     rows = [tick(n, price=price) for n in range(3)]
-    assert picture(Reel(Timeline.of(rows)), log=log).startswith(b"\x89PNG")
+    assert picture(StoredPayload(Timeline.of(rows)), log=log).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -92,6 +92,6 @@ def test_odd_games_leave_a_still_in_the_notebook(make: Make, name: str) -> None:
         player, _ = make(rows, log=log)
         data, _metadata = player._repr_mimebundle_()
         assert {"image/png", "text/html", "text/plain"} <= set(data)
-        assert player._desk is not None
-        assert isinstance(player._desk.film, Reel)
-        assert player._desk.film.summary.startswith(f"g: {len(rows)} row")
+        assert player._sync is not None
+        assert isinstance(player._sync.payload, StoredPayload)
+        assert player._sync.payload.summary.startswith(f"g: {len(rows)} row")

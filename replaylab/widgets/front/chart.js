@@ -1,10 +1,16 @@
 // Chart: price over rows on a canvas. What changes seldom is painted on layers; a frame copies them and adds the cursor.
 
-const HEAD = 18; // pixels above the plot that the names of the phases take
-const FOOT = 22;
+import { axisText } from "./digits.js";
+import { FOOT, HEAD, line, paintEvents, paintGaps, paintGrid, paintPath, paintPhases, paintTicks } from "./paint.js";
+import { logSteps, roundSteps } from "./theme.js";
+
 const LEAST_ROWS = 8;
 
-class Chart {
+export class Chart {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {import("./session.js").Session} session
+   */
   constructor(canvas, session) {
     this.canvas = canvas;
     this.session = session;
@@ -20,6 +26,10 @@ class Chart {
     this.extent = [0, 1];
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   resize(width, height) {
     const ratio = window.devicePixelRatio || 1;
     for (const canvas of [this.canvas, this.under, this.over]) {
@@ -37,14 +47,17 @@ class Chart {
   }
 
   // Rows and pixels. A row's middle is half a row from its edge, so that one row stands in the middle of its plot.
+  /** @param {number} row */
   x(row) {
     return this.left + ((row + 0.5 - this.start) / this.span) * (this.right - this.left);
   }
 
+  /** @param {number} x */
   row(x) {
-    return this.session.reel.clamp(Math.floor(this.start + ((x - this.left) / (this.right - this.left)) * this.span));
+    return this.session.track.clamp(Math.floor(this.start + ((x - this.left) / (this.right - this.left)) * this.span));
   }
 
+  /** @param {number} price */
   y(price) {
     const [low, high] = this.extent;
     const part = this.log ? Math.log(price / low) / Math.log(high / low) : (price - low) / (high - low);
@@ -53,10 +66,10 @@ class Chart {
 
   // Which rows are in sight.
   frame_rows() {
-    const { reel, row } = this.session;
+    const { track, row } = this.session;
     if (this.whole) {
-      this.start = reel.base;
-      this.span = Math.max(1, reel.size);
+      this.start = track.base;
+      this.span = Math.max(1, track.size);
       return;
     }
     if (this.follow) {
@@ -64,20 +77,25 @@ class Chart {
       if (row > edge) this.start += row - edge;
       else if (row < this.start + this.span * 0.05) this.start = row - this.span * 0.3;
     }
-    this.start = Math.max(reel.base - this.span * 0.1, Math.min(reel.last + 1 - this.span * 0.15, this.start));
+    this.start = Math.max(track.base - this.span * 0.1, Math.min(track.last + 1 - this.span * 0.15, this.start));
   }
 
+  /**
+   * @param {number} factor
+   * @param {number} x
+   */
   zoom(factor, x) {
-    const { reel } = this.session;
+    const { track } = this.session;
     const middle = this.start + ((x - this.left) / (this.right - this.left)) * this.span;
-    const span = Math.max(Math.min(LEAST_ROWS, reel.size), Math.min(reel.size, this.span * factor));
-    this.whole = span >= reel.size;
+    const span = Math.max(Math.min(LEAST_ROWS, track.size), Math.min(track.size, this.span * factor));
+    this.whole = span >= track.size;
     this.start = middle - ((middle - this.start) * span) / this.span;
     this.span = span;
     const { row } = this.session;
-    if (row + 1 <= this.start || row >= this.start + span) this.follow = false; // somebody looks elsewhere, by a row at least
+    if (row + 1 <= this.start || row >= this.start + span) this.follow = false; // the playhead is out of sight, by a row at least
   }
 
+  /** @param {number} pixels */
   pan(pixels) {
     if (this.whole) return;
     this.follow = false;
@@ -91,15 +109,15 @@ class Chart {
 
   // Least and greatest price shown, with room; what lies ahead counts only when it is drawn.
   measure() {
-    const { reel, row, shown } = this.session;
-    const from = Math.max(reel.base, Math.floor(this.start));
-    const to = Math.min(reel.last, shown.ahead ? Math.ceil(this.start + this.span) : row);
+    const { track, row, shown } = this.session;
+    const from = Math.max(track.base, Math.floor(this.start));
+    const to = Math.min(track.last, shown.ahead ? Math.ceil(this.start + this.span) : row);
     this.log = shown.log;
     let [low, high] = [Infinity, -Infinity];
-    if (to >= from && reel.range(from, to + 1, this.pair)) [low, high] = this.pair;
+    if (to >= from && track.range(from, to + 1, this.pair)) [low, high] = this.pair;
     if (this.log && low <= 0) low = this.least(from, to);
     if (low > high) {
-      this.blank = reel.size ? "no price here" : "no row";
+      this.blank = track.size ? "no price here" : "no row";
       return [this.log ? 0.5 : 0, 1.5];
     }
     this.blank = "";
@@ -112,30 +130,38 @@ class Chart {
     return [near ? -spread * 0.02 : low - spread * 0.08, high + spread * 0.14];
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
   least(from, to) {
     let low = Infinity;
     for (let row = from; row <= to; row += 1) {
-      const price = this.session.reel.price(row);
+      const price = this.session.track.price(row);
       if (price > 0 && price < low) low = price;
     }
     return low;
   }
 
+  /**
+   * @param {import("./types.js").Theme} theme
+   * @param {number} hover
+   */
   paint(theme, hover) {
-    const { reel, row } = this.session;
+    const { track, row } = this.session;
     const context = this.canvas.getContext("2d");
     if (!this.width || this.width < 40) return;
     this.theme = theme;
-    if (!reel) return;
+    if (!track) return;
     this.right = this.width - 10;
     this.bottom = this.height - FOOT;
     if (this.left === undefined) this.left = 48;
     this.frame_rows();
     const extent = this.measure();
     const { ahead } = this.session.shown;
-    const passed = ahead ? -1 : reel.facts.events.filter((event) => event.row <= row).length;
+    const passed = ahead ? -1 : track.facts.events.filter((event) => event.row <= row).length;
     const side = row < this.start - 1 ? -1 : Number(row >= this.start + this.span);
-    const key = [this.edition, this.start, this.span, ...extent, this.log, ahead, passed, side, theme.ink, theme.paper].join();
+    const key = [this.edition, this.start, this.span, extent[0], extent[1], this.log, ahead, passed, side, theme.ink, theme.paper].join();
     if (key !== this.key) {
       this.extent = extent;
       this.key = key;
@@ -143,8 +169,8 @@ class Chart {
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(this.under, 0, 0);
-    const upto = Math.round(Math.max(0, Math.min(this.right, this.x(row) + (reel.size < 3 ? 6 : 0.75))) * this.ratio);
-    if (reel.size && upto > 0) context.drawImage(this.over, 0, 0, upto, this.over.height, 0, 0, upto, this.over.height);
+    const upto = Math.round(Math.max(0, Math.min(this.right, this.x(row) + (track.size < 3 ? 6 : 0.75))) * this.ratio);
+    if (track.size && upto > 0) context.drawImage(this.over, 0, 0, upto, this.over.height, 0, 0, upto, this.over.height);
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.paintCursor(context, row);
     if (hover !== null) this.paintHover(context, hover);
@@ -160,7 +186,8 @@ class Chart {
     }
     under.fillStyle = this.theme.paper;
     under.fillRect(0, 0, this.width, this.height);
-    const marks = this.log ? logSteps(...this.extent, this.height / 42) : roundSteps(...this.extent, this.height / 52);
+    const [low, high] = this.extent;
+    const marks = this.log ? logSteps(low, high, this.height / 42) : roundSteps(low, high, this.height / 52);
     const texts = marks.found.map((mark) => axisText(mark, marks.step));
     this.left = Math.ceil(Math.max(30, ...texts.map((text) => under.measureText(text).width + 12)));
     paintPhases(under, this);
@@ -186,16 +213,20 @@ class Chart {
     }
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} row
+   */
   paintCursor(context, row) {
-    const { reel } = this.session;
+    const { track } = this.session;
     const x = this.x(row);
-    if (!reel.size || x < this.left - 1 || x > this.right + 1) return;
+    if (!track.size || x < this.left - 1 || x > this.right + 1) return;
     context.strokeStyle = this.theme.ink;
     context.globalAlpha = 0.55;
     line(context, x, HEAD, x, this.bottom);
     context.globalAlpha = 1;
-    if (reel.facts.events.some((event) => event.row === row)) return; // its own mark says where it is
-    const price = reel.price(row);
+    if (track.facts.events.some((event) => event.row === row)) return; // its own mark says where it is
+    const price = track.price(row);
     if (Number.isNaN(price) || (this.log && price <= 0)) return;
     context.beginPath();
     context.arc(x, this.y(price), 4.5, 0, 7);
@@ -206,12 +237,16 @@ class Chart {
     context.stroke();
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} row
+   */
   paintHover(context, row) {
     const x = this.x(row);
     context.strokeStyle = this.theme.faint;
     context.setLineDash([3, 3]);
     line(context, x, HEAD, x, this.bottom);
-    const price = this.session.reel.price(row);
+    const price = this.session.track.price(row);
     if (!Number.isNaN(price) && !(this.log && price <= 0)) {
       line(context, this.left, this.y(price), this.right, this.y(price));
       context.setLineDash([]);

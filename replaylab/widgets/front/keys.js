@@ -1,5 +1,6 @@
 // Keys: what each does, wherever in the player the focus is; a list keeps its own.
 
+/** @type {Record<string, (view: import("./view.js").View, event: KeyboardEvent) => void>} */
 const KEYS = {
   " ": (view) => view.session.toggle(),
   ArrowLeft: (view, event) => view.session.step(event.shiftKey ? -10 : -1),
@@ -8,8 +9,8 @@ const KEYS = {
   ArrowUp: (view, event) => view.session.step(event.shiftKey ? 10 : 1),
   PageDown: (view) => view.session.seek(view.session.row - page(view)),
   PageUp: (view) => view.session.seek(view.session.row + page(view)),
-  Home: (view) => view.session.seek(view.session.reel.base),
-  End: (view) => (view.session.reel.live ? view.newest() : view.session.seek(view.session.reel.last)),
+  Home: (view) => view.session.seek(view.session.track.base),
+  End: (view) => (view.session.track.live ? view.newest() : view.session.seek(view.session.track.last)),
   "[": (view) => view.session.setLoop([view.session.row, view.session.loop[1]]),
   "]": (view) => view.session.setLoop([view.session.loop[0], view.session.row]),
   l: (view) => view.flip("log"),
@@ -18,25 +19,35 @@ const KEYS = {
   s: (view) => view.skip(),
   n: (view) => step_game(view, 1),
   p: (view) => step_game(view, -1),
-  "0": (view) => view.fit(),
+  0: (view) => view.fit(),
   "+": (view) => view.zoom(0.7),
   "=": (view) => view.zoom(0.7),
   "-": (view) => view.zoom(1 / 0.7),
 };
 
+/** @param {import("./view.js").View} view */
 function page(view) {
-  return Math.max(1, Math.round(view.session.reel.size / 20));
+  return Math.max(1, Math.round(view.session.track.size / 20));
 }
 
+/**
+ * @param {import("./view.js").View} view
+ * @param {number} step
+ */
 function step_game(view, step) {
-  const { games, reel } = view.session;
-  if (games.length > 1) view.session.pick((reel.facts.game + step + games.length) % games.length);
+  const { games, track } = view.session;
+  if (games.length > 1) view.session.pick((track.facts.game + step + games.length) % games.length);
 }
 
-function pressed(event, view) {
-  if (!view.session.reel || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.tagName === "SELECT") return; // its keys choose
-  if (event.key === " " && event.target.tagName === "BUTTON") return; // Space presses it
+/**
+ * @param {KeyboardEvent} event
+ * @param {import("./view.js").View} view
+ */
+export function pressed(event, view) {
+  if (!view.session.track || event.ctrlKey || event.metaKey || event.altKey) return;
+  const focused = /** @type {HTMLElement} */ (event.target).tagName;
+  if (focused === "SELECT") return; // its keys choose
+  if (event.key === " " && focused === "BUTTON") return; // Space presses it
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();

@@ -1,21 +1,30 @@
 // Pace: what was achieved in the last second or so.
-class Pace {
+
+import { groupText, speedText } from "./digits.js";
+
+export class Pace {
   constructor() {
     this.clear();
   }
 
   clear() {
-    this.frames = [];
+    /** @type {[number, number, number][]} */
+    this.frames = []; // time, place in the game, rows so far
     this.rows = 0;
     this.looped = 0; // milliseconds of the game that loops went back
     this.text = "";
     this.since = 0;
   }
 
+  /** @param {number} rows */
   passed(rows) {
     this.rows += rows;
   }
 
+  /**
+   * @param {number} now
+   * @param {number} at
+   */
   frame(now, at) {
     this.frames.push([now, at + this.looped, this.rows]);
     if (this.frames.length < 3 || now - this.since < 500) return;
@@ -27,7 +36,7 @@ class Pace {
     const rate = (this.rows - before) / seconds;
     const rateText = rate < 100 ? rate.toFixed(1) : groupText(Math.round(rate));
     this.speed = speed;
-    this.text = speedText(speed) + ", " + rateText + " ticks/s, " + Math.round((this.frames.length - 1) / seconds) + " fps";
+    this.text = `${speedText(speed)}, ${rateText} ticks/s, ${Math.round((this.frames.length - 1) / seconds)} fps`;
     this.since = now;
   }
 }

@@ -1,6 +1,20 @@
 // What a chart is painted of: bands, grid, path, gaps, events. Each takes a context and the chart.
 
-function line(context, x0, y0, x1, y1) {
+import { groupText } from "./digits.js";
+import { PHASE_NAMES, TINTS } from "./theme.js";
+import { GAP, LIVE, PHASE } from "./track.js";
+
+export const HEAD = 18; // pixels above the plot that the names of the phases take
+export const FOOT = 22;
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x0
+ * @param {number} y0
+ * @param {number} x1
+ * @param {number} y1
+ */
+export function line(context, x0, y0, x1, y1) {
   context.lineWidth = 1;
   context.beginPath();
   context.moveTo(Math.round(x0) + 0.5, Math.round(y0) + 0.5);
@@ -9,14 +23,16 @@ function line(context, x0, y0, x1, y1) {
 }
 
 // Runs of columns of the same phase, as [phase, from x, to x].
+/** @param {import("./chart.js").Chart} chart */
 function phaseRuns(chart) {
-  const { reel } = chart.session;
+  const { track } = chart.session;
+  /** @type {[string, number, number][]} */
   const runs = [];
-  if (!reel.size) return runs;
-  const from = Math.max(chart.left, Math.floor(chart.x(reel.base - 0.5)));
-  const to = Math.min(chart.right, Math.ceil(chart.x(reel.last + 0.5)));
+  if (!track.size) return runs;
+  const from = Math.max(chart.left, Math.floor(chart.x(track.base - 0.5)));
+  const to = Math.min(chart.right, Math.ceil(chart.x(track.last + 0.5)));
   for (let x = from; x < to; x += 1) {
-    const phase = reel.facts.phases[reel.flags(chart.row(x + 0.5)) & PHASE];
+    const phase = track.facts.phases[track.flags(chart.row(x + 0.5)) & PHASE];
     const last = runs[runs.length - 1];
     if (last && PHASE_NAMES[last[0]] === PHASE_NAMES[phase]) last[2] = x + 1;
     else runs.push([phase, x, x + 1]);
@@ -24,7 +40,11 @@ function phaseRuns(chart) {
   return runs;
 }
 
-function paintPhases(context, chart) {
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ */
+export function paintPhases(context, chart) {
   context.textAlign = "left";
   context.textBaseline = "middle";
   for (const [phase, from, to] of phaseRuns(chart)) {
@@ -39,7 +59,13 @@ function paintPhases(context, chart) {
   }
 }
 
-function paintGrid(context, chart, marks, texts) {
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ * @param {number[]} marks
+ * @param {string[]} texts
+ */
+export function paintGrid(context, chart, marks, texts) {
   context.textAlign = "right";
   context.textBaseline = "middle";
   marks.forEach((mark, number) => {
@@ -55,9 +81,13 @@ function paintGrid(context, chart, marks, texts) {
 }
 
 // Round tick numbers under the rows that carry them; repeated numbers and gaps put them where they are.
-function paintTicks(context, chart) {
-  const { reel } = chart.session;
-  if (!reel.size) return;
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ */
+export function paintTicks(context, chart) {
+  const { track } = chart.session;
+  if (!track.size) return;
   const wanted = Math.max(1, (chart.right - chart.left) / 90);
   const raw = Math.max(1, chart.span / wanted);
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -68,16 +98,16 @@ function paintTicks(context, chart) {
   context.strokeStyle = chart.theme.faint;
   let before = null;
   let free = chart.left - 12;
-  const from = Math.max(reel.base, Math.floor(chart.start));
-  const to = Math.min(reel.last, Math.ceil(chart.start + chart.span));
+  const from = Math.max(track.base, Math.floor(chart.start));
+  const to = Math.min(track.last, Math.ceil(chart.start + chart.span));
   const stride = Math.max(1, (to - from) / ((chart.right - chart.left) * 2));
   for (let place = from; place <= to; place += stride) {
     const row = Math.floor(place);
-    const flags = reel.flags(row);
-    if (!(flags & LIVE) && reel.facts.phases[flags & PHASE] !== "RUGGED") continue;
-    const count = Math.floor(reel.tick(row) / step);
+    const flags = track.flags(row);
+    if (!(flags & LIVE) && track.facts.phases[flags & PHASE] !== "RUGGED") continue;
+    const count = Math.floor(track.tick(row) / step);
     if (count === before) continue;
-    const start = before === null && reel.tick(row) !== count * step;
+    const start = before === null && track.tick(row) !== count * step;
     before = count;
     if (start) continue;
     const text = groupText(count * step);
@@ -90,10 +120,16 @@ function paintTicks(context, chart) {
   }
 }
 
-function paintPath(context, chart, color, width) {
-  const { reel } = chart.session;
-  const from = Math.max(reel.base, Math.floor(chart.start) - 1);
-  const to = Math.min(reel.last, Math.ceil(chart.start + chart.span));
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ * @param {string} color
+ * @param {number} width
+ */
+export function paintPath(context, chart, color, width) {
+  const { track } = chart.session;
+  const from = Math.max(track.base, Math.floor(chart.start) - 1);
+  const to = Math.min(track.last, Math.ceil(chart.start + chart.span));
   if (to < from) return;
   context.strokeStyle = context.fillStyle = color;
   context.lineWidth = width;
@@ -103,13 +139,13 @@ function paintPath(context, chart, color, width) {
   let joined = 0;
   context.beginPath();
   for (let row = from; row <= to; row += 1) {
-    const price = reel.price(row);
+    const price = track.price(row);
     if (Number.isNaN(price) || (chart.log && price <= 0)) {
       if (joined === 1) alone.push(row - 1);
       joined = 0;
       continue;
     }
-    if (joined && reel.flags(row) & GAP) {
+    if (joined && track.flags(row) & GAP) {
       if (joined === 1) alone.push(row - 1);
       joined = 0;
     }
@@ -121,22 +157,29 @@ function paintPath(context, chart, color, width) {
   context.stroke();
   for (const row of alone) {
     context.beginPath();
-    context.arc(chart.x(row), chart.y(reel.price(row)), width + 1, 0, 7);
+    context.arc(chart.x(row), chart.y(track.price(row)), width + 1, 0, 7);
     context.fill();
   }
   return undefined;
 }
 
 // More rows than pixels: a bar a column, from the least to the greatest price in it, touching its neighbour.
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ * @param {number} from
+ * @param {number} to
+ * @param {number} width
+ */
 function paintColumns(context, chart, from, to, width) {
-  const { reel } = chart.session;
+  const { track } = chart.session;
   const pair = chart.pair;
   const rows = chart.span / (chart.right - chart.left) / 2;
   let before = null;
   for (let place = from; place <= to; place += rows) {
     const start = Math.floor(place);
     const end = Math.min(to + 1, Math.max(start + 1, Math.floor(place + rows)));
-    if (!reel.range(start, end, pair) || (chart.log && pair[1] <= 0)) {
+    if (!track.range(start, end, pair) || (chart.log && pair[1] <= 0)) {
       before = null;
       continue;
     }
@@ -153,7 +196,15 @@ function paintColumns(context, chart, from, to, width) {
   }
 }
 
-function hatch(context, x, y, width, height, color) {
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ * @param {number} height
+ * @param {string} color
+ */
+export function hatch(context, x, y, width, height, color) {
   context.save();
   context.beginPath();
   context.rect(x, y, width, height);
@@ -169,12 +220,16 @@ function hatch(context, x, y, width, height, color) {
   context.restore();
 }
 
-function paintGaps(context, chart) {
-  const { reel } = chart.session;
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ */
+export function paintGaps(context, chart) {
+  const { track } = chart.session;
   let free = chart.left;
   context.textAlign = "center";
   context.textBaseline = "bottom";
-  for (const gap of reel.facts.gaps) {
+  for (const gap of track.facts.gaps) {
     const x = chart.x(gap.row - 0.5);
     if (x < chart.left - 4 || x > chart.right + 4) continue;
     const wide = Math.max(4, Math.min(14, (chart.right - chart.left) / chart.span));
@@ -190,7 +245,15 @@ function paintGaps(context, chart) {
 }
 
 // Text on a patch of paper, so that no line crosses it.
-function label(context, chart, text, x, y, color) {
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {string} color
+ */
+export function label(context, chart, text, x, y, color) {
   const half = context.measureText(text).width / 2;
   context.globalAlpha = 0.82;
   context.fillStyle = chart.theme.paper;
@@ -200,19 +263,25 @@ function label(context, chart, text, x, y, color) {
   context.fillText(text, x, y);
 }
 
-const SHAPES = { rug: "cross", peak: "up", note: "flag" };
+/** @type {Record<string, string>} */
+export const SHAPES = { rug: "cross", peak: "up", mark: "flag" };
 
-function paintEvents(context, chart) {
-  const { reel, notes, shown } = chart.session;
-  const found = [...reel.facts.events, ...notes.map((note) => ({ ...note, kind: "note" }))];
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ */
+export function paintEvents(context, chart) {
+  const { track, marks, shown } = chart.session;
+  const found = [...track.facts.events, ...marks.map((mark) => ({ ...mark, kind: "mark" }))];
+  /** @type {[number, number, number][]} */
   const taken = [];
   context.textAlign = "center";
   context.textBaseline = "bottom";
   for (const event of found) {
     const x = chart.x(event.row);
-    if (x < chart.left - 4 || x > chart.right + 4 || (!shown.ahead && event.kind !== "note" && event.row > chart.session.row)) continue;
+    if (x < chart.left - 4 || x > chart.right + 4 || (!shown.ahead && event.kind !== "mark" && event.row > chart.session.row)) continue;
     const color = event.colour || chart.theme[event.kind] || chart.theme.ink;
-    const price = reel.price(event.row);
+    const price = track.price(event.row);
     const y = Number.isNaN(price) || (chart.log && price <= 0) ? chart.bottom - 8 : chart.y(price);
     context.strokeStyle = color;
     if (event.kind !== "peak") {
@@ -220,10 +289,10 @@ function paintEvents(context, chart) {
       line(context, x, HEAD, x, chart.bottom);
       context.setLineDash([]);
     }
-    shape(context, SHAPES[event.kind], x, event.kind === "note" ? HEAD + 5 : y, color, chart.theme.paper);
+    shape(context, SHAPES[event.kind], x, event.kind === "mark" ? HEAD + 5 : y, color, chart.theme.paper);
     const half = context.measureText(event.label).width / 2;
     let middle = Math.max(chart.left + half + 4, Math.min(chart.right - half - 4, x));
-    let level = event.kind === "note" ? HEAD + 26 : y - 9;
+    let level = event.kind === "mark" ? HEAD + 26 : y - 9;
     if (level < HEAD + 16) {
       level = Math.max(HEAD + 15, y + 6); // no room above the mark: beside it
       middle = x - half - 12 > chart.left ? x - half - 12 : x + half + 12;
@@ -235,7 +304,15 @@ function paintEvents(context, chart) {
   }
 }
 
-function shape(context, kind, x, y, color, paper) {
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} kind
+ * @param {number} x
+ * @param {number} y
+ * @param {string} color
+ * @param {string} paper
+ */
+export function shape(context, kind, x, y, color, paper) {
   context.fillStyle = color;
   context.strokeStyle = color;
   context.lineWidth = 2.5;

@@ -1,50 +1,16 @@
 // Panel: the buttons and choices. Every one has a name, a tooltip with its key, and keeps JupyterLab's shortcuts away.
 
-const SVG = "http://www.w3.org/2000/svg";
-const ICONS = {
-  play: "M4 2.5v11l9.5-5.5z",
-  pause: "M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z",
-  stop: "M3 3h10v10H3z",
-  back: "M11 3v10L4.5 8zM3 3h1.6v10H3z",
-  forward: "M5 3v10l6.5-5zM11.4 3H13v10h-1.6z",
-  previous: "M10 3.5 5.5 8l4.5 4.5",
-  next: "M6 3.5 10.5 8 6 12.5",
-};
+import { spanText, speedText } from "./digits.js";
+import { choice, control, icon, make, put } from "./elements.js";
+import { SeekBar } from "./seekbar.js";
+
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100, null];
 
-function make(tag, name, attributes = {}, text = "") {
-  const element = document.createElement(tag);
-  element.className = name;
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text) element.textContent = text;
-  return element;
-}
-
-function control(tag, name, attributes, text) {
-  return make(tag, name, { "data-lm-suppress-shortcuts": "true", ...attributes }, text);
-}
-
-function icon(button, name) {
-  if (button.dataset.icon === name) return;
-  button.dataset.icon = name;
-  const picture = document.createElementNS(SVG, "svg");
-  picture.setAttribute("viewBox", "0 0 16 16");
-  picture.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", ICONS[name]);
-  if (name === "previous" || name === "next") path.setAttribute("class", "rlab-open");
-  picture.append(path);
-  button.replaceChildren(picture);
-}
-
-function choice(name, values, chosen) {
-  const select = control("select", "rlab-choice", { "aria-label": name, title: name });
-  for (const [value, text] of values) select.append(make("option", "", { value }, text));
-  select.addEventListener("change", () => chosen(select.value));
-  return select;
-}
-
-class Panel {
+export class Panel {
+  /**
+   * @param {import("./session.js").Session} session
+   * @param {import("./view.js").View} view
+   */
   constructor(session, view) {
     this.session = session;
     this.view = view;
@@ -58,9 +24,21 @@ class Panel {
     this.games = "";
   }
 
-  button(name, key, act, picture, text) {
-    const title = key ? name + " (" + key + ")" : name;
-    const button = control("button", picture ? "rlab-button" : "rlab-button rlab-text", { type: "button", title, "aria-label": name }, text);
+  /**
+   * @param {string} name
+   * @param {string} key
+   * @param {() => void} act
+   * @param {string} picture
+   * @param {string} text
+   */
+  button(name, key, act, picture = "", text = "") {
+    const title = key ? `${name} (${key})` : name;
+    const button = control(
+      "button",
+      picture ? "rlab-button" : "rlab-button rlab-text",
+      { type: "button", title, "aria-label": name },
+      text,
+    );
     if (picture) icon(button, picture);
     button.addEventListener("click", act);
     return button;
@@ -81,8 +59,19 @@ class Panel {
 
   buildOptions() {
     const { session, view } = this;
-    this.speed = choice("Speed", SPEEDS.map((speed) => [String(speed), speedText(speed)]), (value) => session.setSpeed(value === "null" ? null : Number(value)));
-    this.pacing = choice("Pacing", [["recorded", "recorded times"], ["nominal", "even ticks"]], (value) => session.setPacing(value));
+    this.speed = choice(
+      "Speed",
+      SPEEDS.map((speed) => [String(speed), speedText(speed)]),
+      (value) => session.setSpeed(value === "null" ? null : Number(value)),
+    );
+    this.pacing = choice(
+      "Pacing",
+      [
+        ["recorded", "recorded times"],
+        ["nominal", "even ticks"],
+      ],
+      (value) => session.setPacing(/** @type {import("./types.js").Pacing} */ (value)),
+    );
     this.a = this.button("Loop from here", "[", () => session.setLoop([session.row, session.loop[1]]), "", "A");
     this.b = this.button("Loop to here", "]", () => session.setLoop([session.loop[0], session.row]), "", "B");
     this.off = this.button("No loop", "", () => session.setLoop([null, null]), "", "No loop");
@@ -93,20 +82,35 @@ class Panel {
     this.fit = this.button("Show the whole game", "0", () => view.fit(), "", "Whole");
     this.now = this.button("Go to the newest tick", "End", () => view.newest(), "", "Now");
     this.picker = make("span", "rlab-picker");
-    this.options.append(this.speed, this.pacing, this.a, this.b, this.off, this.skip, this.log, this.ahead, this.follow, this.fit, this.now, this.pace, this.picker);
+    this.options.append(
+      this.speed,
+      this.pacing,
+      this.a,
+      this.b,
+      this.off,
+      this.skip,
+      this.log,
+      this.ahead,
+      this.follow,
+      this.fit,
+      this.now,
+      this.pace,
+      this.picker,
+    );
   }
 
   changed() {
     const { session } = this;
-    const { reel, head, loop } = session;
-    if (!reel) return;
+    const { track, head, loop } = session;
+    if (!track) return;
     icon(this.toggle, session.playing ? "pause" : "play");
     this.toggle.setAttribute("aria-label", session.playing ? "Pause" : "Play");
-    this.toggle.title = (session.playing ? "Pause" : "Play") + " (Space)";
-    for (const button of this.bar.querySelectorAll("button")) button.disabled = !reel.size;
+    this.toggle.title = `${session.playing ? "Pause" : "Play"} (Space)`;
+    for (const button of this.bar.querySelectorAll("button")) button.disabled = !track.size;
     const speed = String(head.speed);
-    const [least, most] = reel.facts.speeds || [0, Infinity];
-    for (const option of this.speed.options) option.hidden = option.value !== "null" && (option.value < least || option.value > most);
+    const [least, most] = track.facts.speeds || [0, Infinity];
+    for (const option of this.speed.options)
+      option.hidden = option.value !== "null" && (Number(option.value) < least || Number(option.value) > most);
     if (![...this.speed.options].some((option) => option.value === speed)) {
       this.speed.append(make("option", "", { value: speed }, speedText(head.speed)));
     }
@@ -117,61 +121,76 @@ class Panel {
     this.off.hidden = loop[0] === null && loop[1] === null;
     this.press(this.log, session.shown.log);
     this.press(this.ahead, session.shown.ahead);
-    this.ahead.hidden = reel.live;
-    this.now.hidden = !reel.live;
+    this.ahead.hidden = track.live;
+    this.now.hidden = !track.live;
     this.press(this.now, session.following);
     this.pickGames();
   }
 
+  /**
+   * @param {HTMLElement} button
+   * @param {boolean} on
+   */
   press(button, on) {
     button.setAttribute("aria-pressed", String(on));
   }
 
   pickGames() {
-    const { games, reel } = this.session;
-    const key = games.join() + reel.facts.game;
+    const { games, track } = this.session;
+    const key = games.join() + track.facts.game;
     if (key === this.games) return;
     this.games = key;
     this.picker.replaceChildren();
     if (games.length < 2) return;
-    const pick = (step) => this.session.pick((reel.facts.game + step + games.length) % games.length);
-    const select = choice("Game", games.map((name, number) => [String(number), name]), (value) => this.session.pick(Number(value)));
-    select.value = String(reel.facts.game);
-    this.picker.append(this.button("Previous game", "P", () => pick(-1), "previous"), select, this.button("Next game", "N", () => pick(1), "next"));
+    /** @param {number} step */
+    const pick = (step) => this.session.pick((track.facts.game + step + games.length) % games.length);
+    const select = choice(
+      "Game",
+      games.map((name, number) => [String(number), name]),
+      (value) => this.session.pick(Number(value)),
+    );
+    select.value = String(track.facts.game);
+    this.picker.append(
+      this.button("Previous game", "P", () => pick(-1), "previous"),
+      select,
+      this.button("Next game", "N", () => pick(1), "next"),
+    );
   }
 
+  /**
+   * @param {import("./types.js").Theme} theme
+   * @param {number} now
+   * @param {import("./chart.js").Chart} chart
+   */
   paint(theme, now, chart) {
     const { session } = this;
     this.seek.paint(theme, now);
-    const { reel, head, row } = session;
-    if (!reel.size) {
+    const { track, head, row } = session;
+    if (!track.size) {
       this.place.textContent = "no row";
       return;
     }
-    put(this.place, spanText(head.due(row) - head.due(reel.base)) + " / " + spanText(head.due(reel.last) - head.due(reel.base)));
+    put(this.place, `${spanText(head.due(row) - head.due(track.base))} / ${spanText(head.due(track.last) - head.due(track.base))}`);
     put(this.pace, this.status(now));
     this.press(this.follow, chart.follow && !chart.whole);
     this.follow.hidden = chart.whole;
     this.fit.hidden = chart.whole;
-    const waits = session.playing && !session.following && head.speed !== null && row < reel.last;
+    const waits = session.playing && !session.following && head.speed !== null && row < track.last;
     this.skip.hidden = !(waits && (head.due(row + 1) - head.at(now)) / head.speed > 1500);
   }
 
+  /** @param {number} now */
   status(now) {
     const { session } = this;
-    const { reel, head, row } = session;
-    if (session.playing && !session.following && head.speed !== null && row < reel.last) {
+    const { track, head, row } = session;
+    if (session.playing && !session.following && head.speed !== null && row < track.last) {
       const wait = (head.due(row + 1) - head.at(now)) / head.speed;
-      if (wait > 1500) return "next tick in " + spanText(wait);
+      if (wait > 1500) return `next tick in ${spanText(wait)}`;
     }
     if (session.trouble) return session.trouble;
     if (session.gone) return "no kernel: plays on by itself";
-    if (session.report.slow(now)) return "kernel busy, " + session.pace.text;
+    if (session.report.slow(now)) return `kernel busy, ${session.pace.text}`;
     if (session.following) return "live";
     return session.playing ? session.pace.text : "";
   }
-}
-
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -4,11 +4,13 @@
 const EVERY_MS = 100;
 const SLOW_MS = 2500;
 
-class Report {
+export class Report {
+  /** @param {(content: object) => void} post */
   constructor(post) {
     this.post = post;
     this.gen = 0;
-    this.told = -1; // last row that the kernel was told, or will be
+    this.reported = -1; // last row that was reported to the kernel, or will be
+    /** @type {import("./types.js").Range[]} */
     this.waiting = [];
     this.number = 0;
     this.flying = 0; // number of the batch that the kernel has not taken yet
@@ -16,28 +18,39 @@ class Report {
     this.urgent = false;
   }
 
-  // The playhead jumped: what was played before is kept, the place it jumped to is told.
+  // The playhead jumped: what was played before is kept,
+  // and the place that it jumped to is reported.
+  /**
+   * @param {number} row
+   * @param {import("./types.js").Reason} reason
+   * @param {number} [gen]
+   */
   jump(row, reason, gen) {
     this.gen = gen === undefined ? this.gen + 1 : Math.max(gen, this.gen);
     this.waiting.push({ gen: this.gen, lo: row, hi: row, reason, times: 1 });
     this.shorten();
-    this.told = row;
+    this.reported = row;
     this.urgent = true;
   }
 
   // Rows up to `row` were shown, one after another.
+  /**
+   * @param {number} row
+   * @param {import("./types.js").Reason} reason
+   */
   played(row, reason) {
-    if (row <= this.told) return;
+    if (row <= this.reported) return;
     const last = this.waiting[this.waiting.length - 1];
-    if (last && last.reason === reason && last.gen === this.gen && last.hi === this.told) last.hi = row;
-    else this.waiting.push({ gen: this.gen, lo: this.told + 1, hi: row, reason, times: 1 });
-    this.told = row;
+    if (last && last.reason === reason && last.gen === this.gen && last.hi === this.reported) last.hi = row;
+    else this.waiting.push({ gen: this.gen, lo: this.reported + 1, hi: row, reason, times: 1 });
+    this.reported = row;
   }
 
   // A short loop beside a busy kernel would pile up: passes that are alike become one with a count.
   shorten() {
     const items = this.waiting;
     if (items.length < 5) return;
+    /** @type {(one: import("./types.js").Range, other: import("./types.js").Range) => boolean} */
     const alike = (one, other) => one.lo === other.lo && one.hi === other.hi && one.reason === other.reason;
     const [a, b, c, d] = items.slice(-5, -1);
     if (!alike(a, c) || !alike(b, d) || c.times !== 1) return;
@@ -47,6 +60,10 @@ class Report {
     items.splice(-3, 2);
   }
 
+  /**
+   * @param {number} now
+   * @param {object} state
+   */
   flush(now, state) {
     if (this.flying || (!this.urgent && (!this.waiting.length || now - this.sent < EVERY_MS))) return;
     this.number += 1;
@@ -56,10 +73,12 @@ class Report {
     this.post({ kind: "pos", number: this.number, items: this.waiting.splice(0), ...state });
   }
 
+  /** @param {number} number */
   taken(number) {
     if (number === this.flying) this.flying = 0;
   }
 
+  /** @param {number} now */
   slow(now) {
     return this.flying !== 0 && now - this.sent > SLOW_MS;
   }

@@ -1,9 +1,16 @@
 // Seek bar: the browser's own range input, so that mouse, touch and screen readers work, over a painted track that
 // shows phases, gaps, events, marks and the loop.
 
+import { spanText } from "./digits.js";
+import { control, make } from "./elements.js";
+import { hatch, SHAPES, shape } from "./paint.js";
+import { TINTS } from "./theme.js";
+import { PHASE } from "./track.js";
+
 const THUMB = 14;
 
-class SeekBar {
+export class SeekBar {
+  /** @param {import("./session.js").Session} session */
   constructor(session) {
     this.session = session;
     this.root = make("div", "rlab-seek");
@@ -25,64 +32,73 @@ class SeekBar {
     this.key = "";
   }
 
+  /** @param {number} row */
   x(row) {
-    const { reel } = this.session;
-    const part = reel.size > 1 ? (row - reel.base) / (reel.size - 1) : 0.5;
+    const { track } = this.session;
+    const part = track.size > 1 ? (row - track.base) / (track.size - 1) : 0.5;
     return THUMB / 2 + Math.max(0, Math.min(1, part)) * (this.width - THUMB);
   }
 
+  /**
+   * @param {import("./types.js").Theme} theme
+   * @param {number} now
+   */
   paint(theme, now) {
-    const { reel, row, loop, notes } = this.session;
-    if (!reel || !this.width) return;
-    const max = String(Math.max(reel.base, reel.last));
-    if (this.input.max !== max || this.input.min !== String(reel.base)) {
-      this.input.min = String(reel.base);
+    const { track, row, loop, marks } = this.session;
+    if (!track || !this.width) return;
+    const max = String(Math.max(track.base, track.last));
+    if (this.input.max !== max || this.input.min !== String(track.base)) {
+      this.input.min = String(track.base);
       this.input.max = max;
       this.key = "";
     }
-    this.input.disabled = reel.size < 2;
+    this.input.disabled = track.size < 2;
     if (this.input.value !== String(row)) this.input.value = String(row);
     if (!this.session.playing || now - this.said > 1000) {
       this.said = now;
       this.input.setAttribute("aria-valuetext", positionText(this.session));
     }
-    const key = [theme.ink, theme.paper, ...loop, notes.length, this.loaded()].join();
+    const key = [theme.ink, theme.paper, ...loop, marks.length, this.loaded()].join();
     if (key === this.key) return;
     this.key = key;
     this.paintTrack(theme);
   }
 
   loaded() {
-    return this.session.reel.chunks.reduce((sum, state) => sum + (state === 2), 0);
+    return this.session.track.chunks.filter((known) => known === 2).length;
   }
 
+  /** @param {import("./types.js").Theme} theme */
   paintTrack(theme) {
-    const { reel, loop, notes } = this.session;
+    const { track, loop, marks } = this.session;
     const context = this.canvas.getContext("2d");
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
     const top = this.height / 2 - 4;
     context.fillStyle = theme.grid;
     context.fillRect(THUMB / 2, top, this.width - THUMB, 8);
-    if (!reel.size) return;
+    if (!track.size) return;
     this.paintBands(context, top);
-    for (const gap of reel.facts.gaps) {
+    for (const gap of track.facts.gaps) {
       const x = this.x(gap.row - 0.5);
       context.fillStyle = theme.paper;
       context.fillRect(x - 2.5, top - 1, 5, 10);
       hatch(context, x - 2.5, top - 1, 5, 10, theme.ink);
     }
     const [a, b] = loop;
-    context.fillStyle = theme.note;
+    context.fillStyle = theme.mark;
     if (a !== null && b !== null) context.fillRect(this.x(a), top - 5, this.x(b) - this.x(a), 3);
-    for (const [place, toward] of [[a, 1], [b, -1]]) {
+    for (const [place, toward] of [
+      [a, 1],
+      [b, -1],
+    ]) {
       if (place === null) continue;
       context.fillRect(this.x(place) - 1, top - 5, 2, 18);
       context.fillRect(this.x(place), top - 5, 5 * toward, 3);
     }
-    const events = [...reel.facts.events, ...notes.map((note) => ({ ...note, kind: "note" }))];
+    const events = [...track.facts.events, ...marks.map((mark) => ({ ...mark, kind: "mark" }))];
     for (const event of events) {
-      const level = event.kind === "note" ? top - 5 : top + 13;
+      const level = event.kind === "mark" ? top - 5 : top + 13;
       context.save();
       context.translate(this.x(event.row), level);
       context.scale(0.75, 0.75);
@@ -91,11 +107,15 @@ class SeekBar {
     }
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} top
+   */
   paintBands(context, top) {
-    const { reel } = this.session;
+    const { track } = this.session;
     for (let x = Math.floor(THUMB / 2); x < this.width - THUMB / 2; x += 1) {
       const part = (x - THUMB / 2) / (this.width - THUMB);
-      const phase = reel.facts.phases[reel.flags(reel.clamp(reel.base + Math.round(part * (reel.size - 1)))) & PHASE];
+      const phase = track.facts.phases[track.flags(track.clamp(track.base + Math.round(part * (track.size - 1)))) & PHASE];
       if (!TINTS[phase]) continue;
       context.fillStyle = TINTS[phase];
       context.fillRect(x, top, 1, 8);
@@ -104,10 +124,11 @@ class SeekBar {
   }
 }
 
+/** @param {import("./session.js").Session} session */
 function positionText(session) {
-  const { reel, row, head } = session;
-  if (!reel.size) return "no row";
-  const said = reel.words_of(row);
-  const past = spanText(head.due(row) - head.due(reel.base));
-  return said.tick + ", price " + said.price + ", " + said.phase + ", " + past + " of " + spanText(head.due(reel.last) - head.due(reel.base));
+  const { track, row, head } = session;
+  if (!track.size) return "no row";
+  const said = track.describe(row);
+  const past = spanText(head.due(row) - head.due(track.base));
+  return `${said.tick}, price ${said.price}, ${said.phase}, ${past} of ${spanText(head.due(track.last) - head.due(track.base))}`;
 }

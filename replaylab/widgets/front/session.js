@@ -1,18 +1,31 @@
 // Session: one a model. It speaks with the kernel, keeps the marks, and counts the frames; views only paint.
 
-class Session extends Transport {
+import { Playhead } from "./playhead.js";
+import { Report } from "./report.js";
+import { Track } from "./track.js";
+import { Transport } from "./transport.js";
+
+export class Session extends Transport {
+  /** @param {import("./types.js").Model} model */
   constructor(model) {
     super(new Report((content) => this.post(content)));
     this.model = model;
+    /** @type {Set<import("./view.js").View>} */
     this.views = new Set();
-    this.notes = [];
+    /** @type {import("./types.js").Mark[]} */
+    this.marks = [];
+    /** @type {string[]} */
     this.games = [];
+    this.shown = { log: false, ahead: true };
+    this.offline = false;
     this.trouble = "";
     this.raf = 0;
     this.client = Math.random().toString(36).slice(2, 10);
-    this.heard = (content, buffers) => this.hear(content, buffers || []);
+    /** @type {(content: import("./types.js").Content, buffers?: import("./types.js").Buffers) => void} */
+    this.listener = (content, buffers) => this.receive(content, buffers || []);
+    /** @param {number} now */
     this.frame = (now) => this.run(now);
-    model.on("msg:custom", this.heard);
+    model.on("msg:custom", this.listener);
     this.beat = setInterval(() => document.hidden && this.playing && this.advance(performance.now()), 250);
     this.post({ kind: "ready" });
   }
@@ -20,24 +33,33 @@ class Session extends Transport {
   close() {
     clearInterval(this.beat);
     cancelAnimationFrame(this.raf);
-    this.model.off("msg:custom", this.heard);
+    this.model.off("msg:custom", this.listener);
     this.views.clear();
-    this.reel = this.head = null;
+    this.track = this.head = null;
   }
 
+  /** @param {object} content */
   post(content) {
     try {
       const sent = this.model.send({ ...content, client: this.client });
-      if (sent && sent.catch) sent.catch(() => { this.gone = true; });
+      if (sent?.catch)
+        sent.catch(() => {
+          this.gone = true;
+        });
     } catch {
       this.gone = true; // the kernel was restarted: everything that is here still plays
     }
   }
 
-  hear(content, buffers) {
+  /**
+   * @param {import("./types.js").Content} content
+   * @param {import("./types.js").Buffers} buffers
+   */
+  receive(content, buffers) {
     if (content.to && content.to !== this.client) return;
     const now = performance.now();
-    const heard = {
+    /** @type {Record<string, () => void>} */
+    const acts = {
       open: () => this.open(content, buffers, now),
       chunk: () => this.chunk(content, buffers),
       append: () => this.append(content, buffers, now),
@@ -48,34 +70,44 @@ class Session extends Transport {
       speed: () => this.setSpeed(content.speed, false),
       pacing: () => this.setPacing(content.pacing, false),
       loop: () => this.setLoop(content.loop, false),
-      notes: () => { this.notes = content.notes; },
-      trouble: () => { this.trouble = content.text; },
-    }[content.kind];
-    if (!heard || (!this.reel && content.kind !== "open" && content.kind !== "trouble")) return;
-    heard();
+      marks: () => {
+        this.marks = content.marks;
+      },
+      trouble: () => {
+        this.trouble = content.text;
+      },
+    };
+    const act = acts[content.kind];
+    if (!act || (!this.track && content.kind !== "open" && content.kind !== "trouble")) return;
+    act();
     this.changed(content.kind);
   }
 
+  /**
+   * @param {import("./types.js").Content} content
+   * @param {import("./types.js").Buffers} buffers
+   * @param {number} now
+   */
   open(content, buffers, now) {
     const state = content.state;
     this.trouble = "";
-    this.reel = new Reel(content.reel);
-    this.head = new Playhead(this.reel, now);
+    this.track = new Track(content.facts);
+    this.head = new Playhead(this.track, now);
     this.head.pacing = state.pacing;
     this.head.speed = state.speed;
     this.loop = state.loop;
-    this.notes = content.notes;
+    this.marks = content.marks;
     this.games = content.games;
     this.lockstep = state.lockstep;
     this.shown = { log: state.log, ahead: state.ahead };
     this.offline = Boolean(content.offline);
-    if (content.reel.overview) this.reel.overview(buffers);
-    else if (this.reel.live) this.reel.append(this.reel.base, content.reel.n, buffers);
-    else if (this.reel.size) this.reel.put(0, buffers);
-    this.following = this.reel.live && state.playing;
-    this.row = this.reel.size ? this.reel.clamp(this.following ? this.reel.last : state.row) : -1;
+    if (content.facts.overview) this.track.overview(buffers);
+    else if (this.track.live) this.track.append(this.track.base, content.facts.n, buffers);
+    else if (this.track.size) this.track.put(0, buffers);
+    this.following = this.track.live && state.playing;
+    this.row = this.track.size ? this.track.clamp(this.following ? this.track.last : state.row) : -1;
     this.report.gen = state.gen;
-    this.report.told = this.row;
+    this.report.reported = this.row;
     this.report.waiting = [];
     this.report.flying = 0;
     this.head.moveTo(Math.max(0, this.row), now);
@@ -84,38 +116,50 @@ class Session extends Transport {
     this.want();
   }
 
+  /**
+   * @param {import("./types.js").Content} content
+   * @param {import("./types.js").Buffers} buffers
+   */
   chunk(content, buffers) {
-    if (content.id !== this.reel.facts.id) return;
-    this.reel.put(content.number * this.reel.chunk, buffers);
+    if (content.id !== this.track.facts.id) return;
+    this.track.put(content.number * this.track.chunk, buffers);
     this.want();
   }
 
   // Ask for what is missing, two pieces at a time, the one at the playhead first.
+  /** @param {number} [row] */
   want(row = this.row) {
-    if (!this.reel.coarse) return;
-    for (let asked = this.reel.chunks.filter((state) => state === 1).length; asked < 2; asked += 1) {
-      const number = this.reel.missing(row);
+    if (!this.track.coarse) return;
+    for (let asked = this.track.chunks.filter((known) => known === 1).length; asked < 2; asked += 1) {
+      const number = this.track.missing(row);
       if (number < 0) return;
-      this.reel.chunks[number] = 1;
-      this.post({ kind: "want", id: this.reel.facts.id, number });
+      this.track.chunks[number] = 1;
+      this.post({ kind: "want", id: this.track.facts.id, number });
     }
   }
 
+  /**
+   * @param {import("./types.js").Content} content
+   * @param {import("./types.js").Buffers} buffers
+   * @param {number} now
+   */
   append(content, buffers, now) {
-    if (content.id !== this.reel.facts.id) return;
-    this.reel.append(content.at, content.n, buffers);
-    if (this.row < this.reel.base) {
-      this.row = this.reel.base;
+    if (content.id !== this.track.facts.id) return;
+    this.track.append(content.at, content.n, buffers);
+    if (this.row < this.track.base) {
+      this.row = this.track.base;
       this.head.moveTo(this.row, now);
     }
-    if (this.following) this.show(this.reel.last, now);
+    if (this.following) this.show(this.track.last, now);
   }
 
+  /** @param {number} number */
   pick(number) {
     this.post({ kind: "pick", number });
   }
 
-  tell(now) {
+  /** @param {number} now */
+  announce(now) {
     this.report.urgent = true;
     if (!this.offline) {
       this.post({ kind: "state", ...this.state() });
@@ -124,9 +168,10 @@ class Session extends Transport {
     this.changed("state");
   }
 
+  /** @param {number} now */
   run(now) {
     this.raf = 0;
-    if (!this.reel) return;
+    if (!this.track) return;
     // The time of the frame may lie before a command that was given since.
     const moment = Math.max(now, this.head.since);
     this.advance(moment);
@@ -140,6 +185,7 @@ class Session extends Transport {
     if (!this.raf) this.raf = requestAnimationFrame(this.frame);
   }
 
+  /** @param {string} what */
   changed(what) {
     for (const view of this.views) view.changed(what);
     this.schedule();

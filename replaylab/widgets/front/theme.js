@@ -4,16 +4,17 @@
 const BLUE = "#0072B2";
 const SKY = "#56B4E9";
 const VERMILION = "#D55E00";
-const GREEN = "#009E73";
 const PURPLE = "#CC79A7";
-const TINTS = {
+/** @type {Record<string, string>} */
+export const TINTS = {
   COOLDOWN: "rgba(127,127,127,0.16)",
   PRESALE: "rgba(86,180,233,0.20)",
   GAME_ACTIVATION: "rgba(0,158,115,0.12)",
   ACTIVE_GAMEPLAY: "rgba(0,158,115,0.12)",
   RUGGED: "rgba(213,94,0,0.18)",
 };
-const PHASE_NAMES = {
+/** @type {Record<string, string>} */
+export const PHASE_NAMES = {
   COOLDOWN: "cooldown",
   PRESALE: "presale",
   GAME_ACTIVATION: "live",
@@ -21,13 +22,13 @@ const PHASE_NAMES = {
   RUGGED: "rugged",
 };
 
-function readTheme(root) {
+/** @param {HTMLElement} root */
+export function readTheme(root) {
   const style = getComputedStyle(root);
   const paper = style.backgroundColor;
   const [red, green, blue] = (paper.match(/[\d.]+/g) || [255, 255, 255]).map(Number);
   const dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 110;
   return {
-    dark,
     paper,
     ink: style.color,
     faint: dark ? "#b0b0b0" : "#595959",
@@ -37,12 +38,13 @@ function readTheme(root) {
     hatch: dark ? "rgba(255,255,255,0.45)" : "rgba(0,0,0,0.38)",
     rug: dark ? "#F0803C" : VERMILION,
     peak: dark ? "#2BC79A" : "#007A59",
-    note: dark ? PURPLE : "#A8477F",
-    font: "11px " + (style.fontFamily || "sans-serif"),
+    mark: dark ? PURPLE : "#A8477F",
+    font: `11px ${style.fontFamily || "sans-serif"}`,
   };
 }
 
-function watchTheme(root, changed) {
+/** @param {() => void} changed */
+export function watchTheme(changed) {
   const observer = new MutationObserver(changed);
   for (const element of [document.body, document.documentElement]) {
     observer.observe(element, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-theme", "class"] });
@@ -56,7 +58,12 @@ function watchTheme(root, changed) {
 }
 
 // Round numbers between two prices; on a log axis 1, 2, 5 times powers of ten, or fewer where there are many.
-function roundSteps(low, high, wanted) {
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {number} wanted
+ */
+export function roundSteps(low, high, wanted) {
   const raw = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999) || 10);
@@ -65,7 +72,12 @@ function roundSteps(low, high, wanted) {
   return { found, step };
 }
 
-function logSteps(low, high, wanted) {
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {number} wanted
+ */
+export function logSteps(low, high, wanted) {
   const from = Math.floor(Math.log10(low));
   const to = Math.ceil(Math.log10(high));
   const decades = Math.log10(high / low);

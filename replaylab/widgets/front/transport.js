@@ -1,11 +1,17 @@
-// Transport: what is shown and how it moves; play, pause, seek, step, loop. It draws nothing and sends nothing: `tell`,
-// `want` and `changed` are those of the session.
+// Transport: what is shown and how it moves; play, pause, seek, step, loop. It draws nothing and sends nothing: `announce`,
+// `want` and `changed` are what its session does about a change.
 
-class Transport {
+import { Pace } from "./pace.js";
+
+export class Transport {
+  /** @param {import("./report.js").Report} report */
   constructor(report) {
-    this.reel = null;
+    /** @type {import("./track.js").Track | null} */
+    this.track = null;
+    /** @type {import("./playhead.js").Playhead | null} */
     this.head = null;
     this.row = 0;
+    /** @type {import("./types.js").Loop} */
     this.loop = [null, null];
     this.following = false; // live: stay with the newest row
     this.lockstep = false;
@@ -14,10 +20,22 @@ class Transport {
     this.report = report;
   }
 
+  /** @param {number} _now */
+  announce(_now) {}
+
+  want() {}
+
+  /** @param {string} _what */
+  changed(_what) {}
+
   get playing() {
-    return Boolean(this.head && this.head.playing);
+    return Boolean(this.head?.playing);
   }
 
+  /**
+   * @param {number} row
+   * @param {number} now
+   */
   show(row, now) {
     this.row = row;
     this.head.moveTo(row, now);
@@ -26,13 +44,13 @@ class Transport {
   // Commands; each says at once what it did, so that the kernel need not guess.
 
   play() {
-    if (!this.reel || !this.reel.size || this.playing) return;
+    if (!this.track?.size || this.playing) return;
     const now = performance.now();
     const [from, to] = this.ends();
-    if (this.reel.live) this.following = this.row >= this.reel.last;
+    if (this.track.live) this.following = this.row >= this.track.last;
     else if (this.row >= to) this.jump(from, "seek", now);
     this.head.play(now);
-    this.tell(now);
+    this.announce(now);
   }
 
   pause() {
@@ -40,12 +58,13 @@ class Transport {
     const now = performance.now();
     this.advance(now);
     this.stand(now);
-    this.tell(now);
+    this.announce(now);
   }
 
+  /** @param {number} now */
   stand(now) {
     this.head.pause(now);
-    if (this.following) this.report.told = this.row;
+    if (this.following) this.report.reported = this.row;
     this.following = false;
     this.pace.clear();
   }
@@ -56,73 +75,100 @@ class Transport {
   }
 
   stop() {
-    if (!this.reel || !this.reel.size) return;
+    if (!this.track?.size) return;
     const now = performance.now();
     this.stand(now);
-    this.jump(this.reel.base, "stop", now);
-    this.tell(now);
+    this.jump(this.track.base, "stop", now);
+    this.announce(now);
   }
 
+  /**
+   * @param {number} row
+   * @param {import("./types.js").Reason} [reason]
+   * @param {number} [gen]
+   */
   seek(row, reason = "seek", gen = undefined) {
-    if (!this.reel || !this.reel.size) return;
+    if (!this.track?.size) return;
     const now = performance.now();
     if (this.playing) this.advance(now);
-    this.jump(this.reel.clamp(row), reason, now, gen);
-    this.tell(now);
+    this.jump(this.track.clamp(row), reason, now, gen);
+    this.announce(now);
   }
 
+  /**
+   * @param {number} row
+   * @param {import("./types.js").Reason} reason
+   * @param {number} now
+   * @param {number} [gen]
+   */
   jump(row, reason, now, gen) {
-    this.following = this.reel.live && this.playing && row >= this.reel.last;
+    this.following = this.track.live && this.playing && row >= this.track.last;
     this.report.jump(row, reason, gen);
     this.show(row, now);
     this.want();
     this.pace.clear();
   }
 
+  /** @param {number} count */
   step(count) {
-    if (!this.reel || !this.reel.size) return;
+    if (!this.track?.size) return;
     const now = performance.now();
     if (this.playing) {
       this.advance(now);
       this.stand(now);
     }
-    const row = this.reel.clamp(this.row + count);
+    const row = this.track.clamp(this.row + count);
     if (count > 0) {
       this.report.played(row, "step");
       this.show(row, now);
     } else if (row < this.row) this.jump(row, "seek", now);
-    this.tell(now);
+    this.announce(now);
   }
 
+  /**
+   * @param {import("./types.js").Speed} speed
+   * @param {boolean} [own]
+   */
   setSpeed(speed, own = true) {
-    if (!this.reel) return;
+    if (!this.track) return;
     const now = performance.now();
     if (this.playing) this.advance(now);
     this.head.setSpeed(speed, now);
     this.pace.clear();
-    if (own) this.tell(now);
+    if (own) this.announce(now);
     else this.changed("speed");
   }
 
+  /**
+   * @param {import("./types.js").Pacing} pacing
+   * @param {boolean} [own]
+   */
   setPacing(pacing, own = true) {
-    if (!this.reel) return;
+    if (!this.track) return;
     const now = performance.now();
     if (this.playing) this.advance(now);
     this.head.setPacing(pacing, Math.max(0, this.row), now);
-    if (own) this.tell(now);
+    if (own) this.announce(now);
   }
 
+  /**
+   * @param {import("./types.js").Loop} loop
+   * @param {boolean} [own]
+   */
   setLoop(loop, own = true) {
-    if (!this.reel || !this.reel.size) return;
-    let [a, b] = loop.map((row) => (row === null ? null : this.reel.clamp(row)));
+    if (!this.track?.size) return;
+    let [a, b] = loop;
+    if (a !== null) a = this.track.clamp(a);
+    if (b !== null) b = this.track.clamp(b);
     if (a !== null && b !== null && a > b) [a, b] = [b, a];
     this.loop = [a, b];
-    if (own) this.tell(performance.now());
+    if (own) this.announce(performance.now());
   }
 
+  /** @returns {[number, number]} */
   ends() {
     const [a, b] = this.loop;
-    return a === null || b === null ? [this.reel.base, this.reel.last] : [this.reel.clamp(a), this.reel.clamp(b)];
+    return a === null || b === null ? [this.track.base, this.track.last] : [this.track.clamp(a), this.track.clamp(b)];
   }
 
   state() {
@@ -131,12 +177,13 @@ class Transport {
   }
 
   // Move to where the clock says; loops, ends and the newest live row are met here.
+  /** @param {number} now */
   advance(now) {
     if (!this.playing) return;
-    if (this.following) return this.show(this.reel.last, now);
+    if (this.following) return this.show(this.track.last, now);
     if (this.held(now)) return this.head.moveTo(this.row, now);
     const [from, end] = this.ends();
-    const to = this.row > end ? this.reel.last : end;
+    const to = this.row > end ? this.track.last : end;
     const row = Math.min(to, this.next(now));
     if (row > this.row) {
       this.pace.passed(row - this.row);
@@ -148,31 +195,44 @@ class Transport {
     return this.atEnd(from, to, over, now);
   }
 
+  /** @param {number} now */
   next(now) {
     if (this.head.speed !== null) return Math.max(this.row, this.head.rowAt(this.head.at(now)));
-    const row = this.row + Math.max(1, Math.ceil(this.reel.size / 120)); // all of it in about two seconds
-    this.head.moveTo(this.reel.clamp(row), now);
+    const row = this.row + Math.max(1, Math.ceil(this.track.size / 120)); // all of it in about two seconds
+    this.head.moveTo(this.track.clamp(row), now);
     return row;
   }
 
   // Whether playing waits for the kernel: always in lockstep, for a while when as fast as possible.
+  /** @param {number} now */
   held(now) {
     if (!this.report.flying || this.gone) return false;
     return this.lockstep || (this.head.speed === null && !this.report.slow(now));
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
   loops(from, to) {
-    return !this.reel.live && this.loop[0] !== null && to === this.loop[1] && from < to;
+    return !this.track.live && this.loop[0] !== null && to === this.loop[1] && from < to;
   }
 
   // How long the last row of a loop is shown, in milliseconds of the game.
+  /** @param {number} row */
   length(row) {
-    const length = row < this.reel.last ? this.head.due(row + 1) - this.head.due(row) : 0;
-    return length > 0 ? length : this.reel.facts.nominal_ms;
+    const length = row < this.track.last ? this.head.due(row + 1) - this.head.due(row) : 0;
+    return length > 0 ? length : this.track.facts.nominal_ms;
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   * @param {number} over
+   * @param {number} now
+   */
   atEnd(from, to, over, now) {
-    if (this.reel.live) {
+    if (this.track.live) {
       this.following = true;
     } else if (this.loops(from, to)) {
       const late = this.head.speed === null ? 0 : this.head.at(now) - over;
@@ -185,7 +245,7 @@ class Transport {
       this.stand(now);
       this.show(to, now);
       this.report.played(to, "play");
-      this.tell(now);
+      this.announce(now);
     }
   }
 }

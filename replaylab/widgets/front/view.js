@@ -1,6 +1,18 @@
 // View: one display of a session. It owns the elements, the size, the pointer and the keys.
 
-class View {
+import { Chart } from "./chart.js";
+import { control, make, put } from "./elements.js";
+import { pressed } from "./keys.js";
+import { HEAD } from "./paint.js";
+import { Panel } from "./panel.js";
+import { STYLE } from "./style.js";
+import { readTheme, watchTheme } from "./theme.js";
+
+export class View {
+  /**
+   * @param {import("./session.js").Session} session
+   * @param {HTMLElement} host
+   */
   constructor(session, host) {
     this.session = session;
     this.hover = null;
@@ -17,7 +29,7 @@ class View {
     this.panel = new Panel(session, this);
     this.root.append(head, this.stage, this.panel.bar, this.panel.options);
     host.append(this.root);
-    dress(host.getRootNode());
+    addStyleSheet(host.getRootNode());
     this.theme = readTheme(this.root);
     this.listen();
     session.views.add(this);
@@ -26,7 +38,7 @@ class View {
   }
 
   listen() {
-    this.ends = [watchTheme(this.root, () => this.retheme())];
+    this.ends = [watchTheme(() => this.retheme())];
     const observer = new ResizeObserver(() => this.resize());
     for (const element of [this.root, this.stage, this.panel.seek.root]) observer.observe(element);
     this.ends.push(() => observer.disconnect());
@@ -35,7 +47,9 @@ class View {
     this.stage.addEventListener("pointerleave", () => this.point(null));
     this.stage.addEventListener("pointerdown", (event) => this.grab(event));
     this.stage.addEventListener("pointerup", (event) => this.release(event));
-    this.stage.addEventListener("pointercancel", () => { this.grabbed = null; });
+    this.stage.addEventListener("pointercancel", () => {
+      this.grabbed = null;
+    });
     this.stage.addEventListener("dblclick", () => this.fit());
     this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
@@ -62,35 +76,37 @@ class View {
     this.session.schedule();
   }
 
+  /** @param {string} what */
   changed(what) {
     const { session } = this;
-    if (!session.reel) {
+    if (!session.track) {
       put(this.title, session.trouble || "waits for the kernel");
       return;
     }
     if (what === "open") {
       this.chart.fit();
       this.hover = null;
-      const { facts } = session.reel;
+      const { facts } = session.track;
       put(this.title, facts.title);
-      this.root.setAttribute("aria-label", "Player of " + facts.title);
-      this.stage.setAttribute("aria-label", "Price chart of " + facts.title + ". Space plays, arrows step, plus and minus zoom");
-      this.stage.style.height = facts.height + "px";
+      this.root.setAttribute("aria-label", `Player of ${facts.title}`);
+      this.stage.setAttribute("aria-label", `Price chart of ${facts.title}. Space plays, arrows step, plus and minus zoom`);
+      this.stage.style.height = `${facts.height}px`;
     }
     if (what !== "ack") this.chart.stale();
     this.panel.changed();
   }
 
+  /** @param {number} now */
   paint(now) {
     const { session } = this;
-    if (!session.reel || !this.root.isConnected) return;
+    if (!session.track || !this.root.isConnected) return;
     if (!this.chart.width || this.chart.ratio !== (window.devicePixelRatio || 1)) this.resize();
     this.chart.paint(this.theme, this.hover);
     this.panel.paint(this.theme, now, this.chart);
-    if (session.reel.size) {
-      const said = session.reel.words_of(session.row);
+    if (session.track.size) {
+      const said = session.track.describe(session.row);
       put(this.readout, [said.tick, said.price, said.time, said.phase].join("   "));
-      this.root.dataset.tick = String(session.reel.tick(session.row));
+      this.root.dataset.tick = String(session.track.tick(session.row));
     } else put(this.readout, "no row was recorded");
     this.root.dataset.row = String(session.row);
     this.root.dataset.playing = String(session.playing);
@@ -98,28 +114,30 @@ class View {
   }
 
   showTip() {
-    const { reel } = this.session;
-    this.tip.hidden = this.hover === null || !reel.size;
+    const { track } = this.session;
+    this.tip.hidden = this.hover === null || !track.size;
     if (this.tip.hidden) return;
-    const said = reel.words_of(this.hover);
+    const said = track.describe(this.hover);
     if (!said.exact) this.session.want(this.hover);
-    put(this.tip, said.tick + "\n" + said.price + "\n" + said.time + "\n" + said.phase);
+    put(this.tip, `${said.tick}\n${said.price}\n${said.time}\n${said.phase}`);
     const x = this.chart.x(this.hover);
     const left = x + 14 + this.tip.offsetWidth < this.chart.width ? x + 14 : Math.max(0, x - 14 - this.tip.offsetWidth);
-    const price = reel.price(this.hover);
+    const price = track.price(this.hover);
     const high = !(this.chart.y(price) > (HEAD + this.chart.bottom) / 2); // the tip stays off the point
     const top = high ? this.chart.bottom - 6 - this.tip.offsetHeight : HEAD + 6;
-    this.tip.style.transform = "translate(" + Math.round(left) + "px, " + Math.round(top) + "px)";
+    this.tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   }
 
+  /** @param {number} row */
   point(row) {
     this.hover = row;
     this.session.schedule();
   }
 
+  /** @param {PointerEvent} event */
   pointer(event) {
-    const { reel } = this.session;
-    if (!reel || !reel.size) return;
+    const { track } = this.session;
+    if (!track?.size) return;
     if (this.grabbed) {
       const moved = event.clientX - this.grabbed.x;
       if (Math.abs(event.clientX - this.grabbed.from) > 4) this.grabbed.moved = true;
@@ -131,23 +149,26 @@ class View {
     this.point(this.chart.row(event.clientX - this.stage.getBoundingClientRect().left));
   }
 
+  /** @param {PointerEvent} event */
   grab(event) {
     if (event.button !== 0) return;
     this.stage.setPointerCapture(event.pointerId);
     this.grabbed = { x: event.clientX, from: event.clientX, moved: false };
   }
 
+  /** @param {PointerEvent} event */
   release(event) {
     const { grabbed } = this;
     this.grabbed = null;
-    const { reel } = this.session;
-    if (!grabbed || grabbed.moved || !reel || !reel.size) return;
+    const { track } = this.session;
+    if (!grabbed || grabbed.moved || !track || !track.size) return;
     const x = event.clientX - this.stage.getBoundingClientRect().left;
     if (x >= this.chart.left - 4) this.session.seek(this.chart.row(x));
   }
 
+  /** @param {WheelEvent} event */
   wheel(event) {
-    if (!this.session.reel || !this.session.reel.size) return;
+    if (!this.session.track?.size) return;
     const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey;
     // A page scrolls over the chart unless the chart was clicked, or a key says otherwise.
     if (!sideways && !event.ctrlKey && !event.metaKey && document.activeElement !== this.stage) return;
@@ -157,12 +178,14 @@ class View {
     this.point(this.hover);
   }
 
+  /** @param {number} factor */
   zoom(factor) {
-    if (!this.session.reel || !this.session.reel.size) return;
+    if (!this.session.track?.size) return;
     this.chart.zoom(factor, this.chart.x(this.session.row));
     this.session.schedule();
   }
 
+  /** @param {"log" | "ahead"} name */
   flip(name) {
     this.session.shown[name] = !this.session.shown[name];
     this.session.changed("shown");
@@ -179,7 +202,7 @@ class View {
   }
 
   newest() {
-    this.session.seek(this.session.reel.last);
+    this.session.seek(this.session.track.last);
     this.session.play();
   }
 
@@ -194,8 +217,9 @@ class View {
 }
 
 // The style sheet, once a document (or shadow root).
-function dress(root) {
-  const place = root.head || (root === document || root.host ? root : document.head);
+/** @param {Node} root */
+function addStyleSheet(root) {
+  const place = root instanceof Document ? root.head : root instanceof ShadowRoot ? root : document.head;
   if (place.querySelector("style.rlab-style")) return;
   place.append(make("style", "rlab-style", {}, STYLE));
 }

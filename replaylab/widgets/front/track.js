@@ -1,13 +1,17 @@
-// Reel: the rows that the player shows. Row numbers are absolute: a live reel drops its oldest rows and keeps counting.
+// Track: the rows that the player shows. Row numbers are absolute: a live track drops its oldest rows and keeps counting.
 // A long game comes as an overview first (least and greatest price a bucket), then in chunks, those in sight first.
+
+import { exactPrice, groupText, NO_TIME, timeText, wordsToFloat } from "./digits.js";
+import { PHASE_NAMES } from "./theme.js";
 
 const FOLD = 64; // rows whose least and greatest price are kept, so that a wide view need not look at every row
 const NO_PRICE = 8;
-const LIVE = 16;
-const GAP = 32; // rows are missing, or nothing was received, before this one
-const PHASE = 7;
+export const LIVE = 16;
+export const GAP = 32; // rows are missing, or nothing was received, before this one
+export const PHASE = 7;
 
-class Reel {
+export class Track {
+  /** @param {import("./types.js").Facts} facts */
   constructor(facts) {
     this.facts = facts;
     this.live = facts.mode === "live";
@@ -18,7 +22,7 @@ class Reel {
     this.times = new BigInt64Array(this.room);
     this.dues = new Float64Array(this.room);
     this.ticks = new Int32Array(this.room);
-    this.marks = new Uint8Array(this.room);
+    this.bits = new Uint8Array(this.room);
     this.prices = new Float64Array(this.room);
     this.lows = new Float64Array(Math.ceil(this.room / FOLD));
     this.highs = new Float64Array(Math.ceil(this.room / FOLD));
@@ -31,10 +35,12 @@ class Reel {
     return this.base + this.size - 1;
   }
 
+  /** @param {number} row */
   clamp(row) {
     return Math.max(this.base, Math.min(this.last, row));
   }
 
+  /** @param {import("./types.js").Buffers} buffers */
   overview(buffers) {
     const [low, high, due, tick, flags] = buffers;
     this.coarse = {
@@ -48,6 +54,10 @@ class Reel {
   }
 
   // Put rows in their place; `at` is absolute.
+  /**
+   * @param {number} at
+   * @param {import("./types.js").Buffers} buffers
+   */
   put(at, buffers) {
     const [words, times, dues, ticks, flags] = buffers;
     const place = at - this.base;
@@ -56,12 +66,12 @@ class Reel {
     if (dues.byteLength) this.dues.set(typed(Float64Array, dues), place);
     else this.time();
     this.ticks.set(typed(Int32Array, ticks), place);
-    const marks = typed(Uint8Array, flags);
-    this.marks.set(marks, place);
-    for (let row = place; row < place + marks.length; row += 1) {
-      this.prices[row] = this.marks[row] & NO_PRICE ? NaN : wordsToFloat(this.words, row * 4);
+    const bits = typed(Uint8Array, flags);
+    this.bits.set(bits, place);
+    for (let row = place; row < place + bits.length; row += 1) {
+      this.prices[row] = this.bits[row] & NO_PRICE ? NaN : wordsToFloat(this.words, row * 4);
     }
-    this.fold(place, place + marks.length);
+    this.fold(place, place + bits.length);
     if (!this.live) this.chunks[Math.floor(place / this.chunk)] = 2;
   }
 
@@ -76,6 +86,10 @@ class Reel {
     });
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
   fold(from, to) {
     for (let block = Math.floor(from / FOLD); block * FOLD < to; block += 1) {
       let low = Infinity;
@@ -91,6 +105,11 @@ class Reel {
     }
   }
 
+  /**
+   * @param {number} at
+   * @param {number} count
+   * @param {import("./types.js").Buffers} buffers
+   */
   append(at, count, buffers) {
     if (at !== this.base + this.size) {
       this.base = at; // rows were lost on the way: begin anew
@@ -101,35 +120,41 @@ class Reel {
     this.put(at, buffers);
   }
 
+  /** @param {number} count */
   drop(count) {
     const gone = Math.min(this.size, Math.ceil(count / FOLD) * FOLD);
-    for (const column of [this.times, this.dues, this.ticks, this.marks, this.prices]) column.copyWithin(0, gone, this.size);
+    for (const column of [this.times, this.dues, this.ticks, this.bits, this.prices]) column.copyWithin(0, gone, this.size);
     this.words.copyWithin(0, gone * 4, this.size * 4);
     this.base += gone;
     this.size -= gone;
     this.fold(0, this.size);
   }
 
+  /** @param {number} row */
   here(row) {
     return this.live || this.chunks[Math.floor((row - this.base) / this.chunk)] === 2;
   }
 
   // The chunk to ask for next: the one in sight, else the first that is missing; -1 when none is.
+  /** @param {number} row */
   missing(row) {
     if (this.live) return -1;
     const near = Math.floor((this.clamp(row) - this.base) / this.chunk);
     return this.chunks[near] === 0 ? near : this.chunks.indexOf(0);
   }
 
+  /** @param {number} row */
   bucket(row) {
     return Math.min(this.coarse.low.length - 1, Math.floor((row - this.base) / this.coarse.stride));
   }
 
+  /** @param {number} row */
   price(row) {
     if (this.here(row)) return this.prices[row - this.base];
     return this.coarse ? this.coarse.high[this.bucket(row)] : NaN;
   }
 
+  /** @param {number} row */
   tick(row) {
     if (this.here(row)) return this.ticks[row - this.base];
     if (!this.coarse) return 0;
@@ -137,11 +162,13 @@ class Reel {
     return this.coarse.tick[bucket] + (row - this.base - bucket * this.coarse.stride);
   }
 
+  /** @param {number} row */
   flags(row) {
-    if (this.here(row)) return this.marks[row - this.base];
+    if (this.here(row)) return this.bits[row - this.base];
     return this.coarse ? this.coarse.flags[this.bucket(row)] : NO_PRICE;
   }
 
+  /** @param {number} row */
   due(row) {
     if (this.here(row)) return this.dues[row - this.base];
     if (!this.coarse) return 0;
@@ -152,6 +179,7 @@ class Reel {
   }
 
   // Last row that is due at `ms`; the first row when none is.
+  /** @param {number} ms */
   rowAt(ms) {
     let low = this.base;
     let high = this.last;
@@ -164,6 +192,11 @@ class Reel {
   }
 
   // Put the least and greatest price of rows [from, to) into `out`; false when there is no price.
+  /**
+   * @param {number} from
+   * @param {number} to
+   * @param {number[]} out
+   */
   range(from, to, out) {
     out[0] = Infinity;
     out[1] = -Infinity;
@@ -178,6 +211,11 @@ class Reel {
     return out[0] <= out[1];
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   * @param {number[]} out
+   */
   scan(from, to, out) {
     const { prices, lows, highs } = this;
     let [low, high] = out;
@@ -199,6 +237,11 @@ class Reel {
     out[1] = high;
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   * @param {number[]} out
+   */
   guess(from, to, out) {
     const { low, high, stride } = this.coarse;
     for (let bucket = Math.floor(from / stride); bucket * stride < to; bucket += 1) {
@@ -208,17 +251,22 @@ class Reel {
   }
 
   // What a row says, in words; `price` is exact.
-  words_of(row) {
+  /** @param {number} row */
+  describe(row) {
     const code = this.facts.phases[this.flags(row) & PHASE];
     const phase = PHASE_NAMES[code] || code.toLowerCase();
-    const tick = "tick " + groupText(this.tick(row));
+    const tick = `tick ${groupText(this.tick(row))}`;
     if (!this.here(row)) return { row, tick, price: "loading", time: "", phase, exact: false };
     const at = row - this.base;
-    const price = this.marks[at] & NO_PRICE ? "no price" : exactPrice(this.words, at * 4);
+    const price = this.bits[at] & NO_PRICE ? "no price" : exactPrice(this.words, at * 4);
     return { row, tick, price, time: timeText(this.times[at]), phase, exact: true };
   }
 }
 
+/**
+ * @param {any} Kind
+ * @param {DataView | ArrayBufferView} view
+ */
 function typed(Kind, view) {
   if (view instanceof Kind) return view;
   return new Kind(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));

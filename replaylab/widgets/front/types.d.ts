@@ -1,0 +1,83 @@
+// Types that several modules share, and those of the messages between kernel and page (see replaylab/widgets/messages.py).
+
+export type Speed = number | null; // null is as fast as possible
+export type Pacing = "recorded" | "nominal";
+export type Loop = [number | null, number | null];
+export type Reason = "play" | "step" | "seek" | "stop" | "loop" | "told";
+export type Range = { gen: number; lo: number; hi: number; reason: Reason; times: number };
+export type Mark = { row: number; label: string; kind?: string; colour?: string };
+
+export type Facts = {
+  id: string;
+  mode: "stored" | "live";
+  title: string;
+  base: number;
+  n: number;
+  capacity?: number;
+  chunk: number;
+  stride: number;
+  overview: boolean;
+  nominal_ms: number;
+  phases: string[];
+  gaps: Mark[];
+  events: Mark[];
+  height: number;
+  game: number;
+  speeds?: [number, number];
+};
+
+export type State = {
+  row: number;
+  playing: boolean;
+  speed: Speed;
+  pacing: Pacing;
+  loop: Loop;
+  gen: number;
+  lockstep: boolean;
+  log: boolean;
+  ahead: boolean;
+};
+
+// Whatever the kernel sends: which fields there are follows from its kind.
+export type Content = {
+  kind: string;
+  to?: string;
+  facts?: Facts;
+  state?: State;
+  games?: string[];
+  marks?: Mark[];
+  offline?: boolean;
+  id?: string;
+  number?: number;
+  at?: number;
+  n?: number;
+  row?: number;
+  gen?: number;
+  speed?: Speed;
+  pacing?: Pacing;
+  loop?: Loop;
+  text?: string;
+};
+
+export type Buffers = DataView[];
+
+export interface Model {
+  on(name: string, callback: (content: Content, buffers?: Buffers) => void): void;
+  off(name: string, callback: (content: Content, buffers?: Buffers) => void): void;
+  send(content: object): Promise<void> | undefined;
+}
+
+export type Theme = {
+  paper: string;
+  ink: string;
+  faint: string;
+  grid: string;
+  line: string;
+  ahead: string;
+  hatch: string;
+  rug: string;
+  peak: string;
+  mark: string;
+  font: string;
+  [name: string]: string;
+};
