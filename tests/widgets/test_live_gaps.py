@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from replaylab.playback.stream import Stream
 from replaylab.playback.timeline import Timeline
-from replaylab.widgets.live_payload import Tail
-from replaylab.widgets.payload import GAP, Reel
+from replaylab.widgets.live_payload import LivePayload
+from replaylab.widgets.payload import GAP, StoredPayload
 from tests.playing import tick
 
 
@@ -20,7 +20,7 @@ def test_a_page_opened_on_a_live_game_shows_the_gaps_of_its_replay(numbers: list
     stream = Stream("g", 100)
     for one in ticks:
         stream.push(one)
-    _facts, buffers = Tail(stream, None).opening()  # type: ignore[arg-type]  # nothing is sent
+    _facts, buffers = LivePayload(stream, None).opening()  # type: ignore[arg-type]  # nothing is sent
     live = np.frombuffer(buffers[4], np.uint8) & GAP
-    stored = Reel(Timeline.of(ticks)).columns.flags & GAP
+    stored = StoredPayload(Timeline.of(ticks)).columns.flags & GAP
     assert live.tolist() == stored.tolist()
