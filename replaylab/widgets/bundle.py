@@ -68,8 +68,8 @@ def join(modules: dict[str, str]) -> str:
 
     Examples
     --------
-    >>> two = "export const two = 2;\\n"
-    >>> print(join({"player": 'import { two } from "./two.js";\\nexport default two;\\n', "two": two}))
+    >>> two = "export const two = 2;\n"
+    >>> print(join({"player": 'import { two } from "./two.js";\nexport default two;\n', "two": two}))
     const two = 2;
     <BLANKLINE>
     export default two;
