@@ -58,7 +58,7 @@ endef
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@$(PACKAGES)
@@ -157,6 +157,12 @@ bench: $(VENV)/.bench browser ## run every benchmark, each against a named peer 
 	  echo "== $$name"
 	  $(BIN)/python -m "benchmarks.$$name" $(QUICK)
 	done
+
+LINES := 1000000
+
+.PHONY: fuzz-kernel
+fuzz-kernel: $(VENV)/.test ## hold the C kernel against numpy in LINES mutated lines, under AddressSanitizer and UBSan
+	@$(BIN)/python -m tests.kernel.fuzz $(LINES)
 
 .PHONY: constraints
 constraints: ## renew constraints.txt from a clean install of the newest versions

@@ -12,8 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 from replaylab.cli import convert, export, play, record, run, stores
-from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
+from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
+from replaylab.cli.version import print_version
 from replaylab.errors import ReplayLabError, SegmentDamaged, SourceDamaged
 
 
@@ -67,19 +68,11 @@ def _leave_pipe() -> None:
     os.close(null)
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 typer calls it so
-    if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"replaylab {version('replaylab')}")
-        raise typer.Exit(FINE)
-
-
 @app.callback()
 def _replaylab(
     *,
     version: Annotated[  # noqa: ARG001 its callback prints it
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
     log_to: LogTo = None,
     log_format: LogFormat = None,

@@ -8,6 +8,7 @@ import typer
 
 from replaylab.cli.exit_codes import PROBLEM, finish
 from replaylab.cli.options import AsJson, NoProgress, StorePath
+from replaylab.cli.version import print_versions
 
 
 def info(
@@ -17,6 +18,10 @@ def info(
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many games to list; 0 for all.")] = 20,
     oldest: Annotated[bool, typer.Option("--oldest", help="List the first games instead of the newest.")] = False,
     json: AsJson = False,
+    version: Annotated[  # noqa: ARG001 its callback prints it
+        bool,
+        typer.Option("--version", callback=print_versions, is_eager=True, help="Print what replaylab runs on."),
+    ] = False,
 ) -> None:
     """Show a store, its games and what was recorded into it, or one game."""
     from replaylab.cli.overview import overview

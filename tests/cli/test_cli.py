@@ -97,6 +97,17 @@ def test_version() -> None:
     assert run("--version").stdout == f"replaylab {version('replaylab')}\n"
 
 
+@pytest.mark.parametrize(
+    ("built", "says"), [(True, "by the C kernel, version"), (False, "by numpy: the C kernel was not")]
+)
+def test_info_says_how_lines_are_read(built: object, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`info --version` prints what replaylab runs on, and whether the C kernel is in use."""
+    monkeypatch.setattr("replaylab.kernel.library.load", lambda: object() if built else None)
+    lines = run("info", "--version").stdout.splitlines()
+    assert lines[0].startswith("replaylab ")
+    assert says in lines[2]
+
+
 def test_simulate_is_seeded(tmp_path: Path) -> None:
     """The same seed makes the same files; kinds of damage may be given with commas or apart; JSON lists the files."""
     first = told("simulate", tmp_path / "a", "--games", 3, "--seed", 5, "--damage", "crlf,late_start")
