@@ -207,7 +207,10 @@ class ReplayEngine:
         Subscription
             Its `cancel` ends it; it can also be used as a context manager.
         """
-        return self._listeners.add(kind, callback, weak=weak)
+        subscription = self._listeners.add(kind, callback, weak=weak)
+        if kind == "tick":
+            self._pacer.put_back()
+        return subscription
 
     def play(self) -> bool:
         """Play from here: in the running event loop where there is one, else in one thread. Whether it plays now."""

@@ -10,10 +10,12 @@ At most one driver (a thread, a task of an event loop, or the caller of `run`) c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -74,6 +76,7 @@ class Pacer:
         self._blocked = False
         self._driver: Driver | None = None
         self._last_thread: threading.Thread | None = None
+        self._ahead: deque[Step] = deque()  # steps that an iteration has taken and not yet shown
         self._failing: set[int] = set()
         self._refused = 0
 
@@ -82,6 +85,7 @@ class Pacer:
         with self._lock:
             if self.closed:
                 return refusal
+            self._put_back()
             result = act(self._transport, self._now())
             self._deliver()
         self._go_on()
@@ -90,7 +94,14 @@ class Pacer:
     def read(self, look: Callable[[Transport], Result]) -> Result:
         """Return what a function sees of the transport while nothing changes."""
         with self._lock:
-            return look(self._transport)
+            ahead = len(self._ahead)
+            if not ahead:
+                return look(self._transport)
+            self._transport.cursor -= ahead
+            try:
+                return look(self._transport)
+            finally:
+                self._transport.cursor += ahead
 
     def push(self, tick: Tick) -> bool:
         """Take a live tick; False, and counted as refused, when closed."""
@@ -98,6 +109,7 @@ class Pacer:
             if self.closed:
                 self._refused += 1
                 return False
+            self._put_back()
             self._transport.push(tick, self._now)
             if self._transport.outbox:
                 self._deliver()
@@ -144,6 +156,7 @@ class Pacer:
                 self._waiters += not self._blocked
                 self._blocked = True
                 return _BUSY
+            self._put_back()
             self._deliverer = me
             try:
                 while True:
@@ -163,9 +176,39 @@ class Pacer:
             finally:
                 self._finish_delivery()
 
+    def take_ahead(self, driver: Driver, steps: deque[Step], most: int) -> bool:
+        """Add steps at which nothing else happens to an iteration's own, at most some; return whether there are any.
+
+        Whoever takes the first of `steps` has shown it; any change of the transport takes back the others. There are
+        none where other callbacks want the ticks: these come to the iteration one by one.
+        """
+        listeners = self._listeners.of
+        if len(listeners["tick"]) > 1:
+            return False
+        with self._lock:
+            if self._driver is driver and self._deliverer is None and len(listeners["tick"]) == 1:
+                self._ahead = steps
+                steps.extend(self._transport.take_ahead(most))
+            return bool(steps)
+
+    def put_back(self) -> None:
+        """Take back what an iteration has not shown yet, as it must be shown in another way."""
+        with self._lock:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        ahead, rows = self._ahead, 0
+        while ahead:
+            with contextlib.suppress(IndexError):  # the iteration may take one at this moment
+                ahead.pop()
+                rows += 1
+        if rows:
+            self._transport.put_back(rows)
+
     def drive(self, driver: Driver) -> None:
         """Let another driver take over, and play."""
         with self._lock:
+            self._put_back()
             former, self._driver = self._driver, driver
         if former is not None:
             former.wake()
@@ -176,6 +219,7 @@ class Pacer:
         with self._lock:
             if self._driver is not driver:
                 return
+            self._put_back()
             self._driver = None
             self._transport.pause(self._now(), "driver lost")
             self._deliver()
@@ -185,6 +229,7 @@ class Pacer:
         with self._lock:
             if self.closed:
                 return
+            self._put_back()
             self.closed = True
             driver, self._driver = self._driver, None
             self._transport.close(self._now())
@@ -196,38 +241,39 @@ class Pacer:
 
     def status(self) -> Status:
         """Return everything at one moment."""
-        with self._lock:
-            transport = self._transport
-            track, step = transport.track, transport.current
-            stream = track if isinstance(track, Stream) else None
-            total = 0 if track is None else track.stop
-            return Status(
-                mode=transport.mode,
-                game_id=transport.game_id,
-                index=transport.cursor,
-                total=total,
-                tick=None if step is None else step.tick,
-                progress=(transport.cursor + 1) / total if total else 0.0,
-                playing=transport.playing,
-                following=transport.following,
-                speed=transport.head.rate,
-                at_start=transport.at_start,
-                at_end=transport.at_end,
-                loop=transport.loop,
-                closed=self.closed,
-                lag=transport.lag,
-                max_lag=transport.max_lag,
-                pushed=transport.pushed,
-                refused=self._refused,
-                waiting=len(transport.outbox),
-                missed=transport.outbox.missed,
-                duplicates=stream.duplicates if stream else 0,
-                regressions=stream.regressions if stream else 0,
-                gaps=len(track.gaps) if isinstance(track, Timeline) else stream.gaps if stream else 0,
-                ring_ticks=len(stream.ring) if stream else 0,
-                ring_size=transport.ring_ticks,
-                ring_bytes=stream.ring.nbytes if stream else 0,
-            )
+        return self.read(self._status)
+
+    def _status(self, transport: Transport) -> Status:
+        track, step = transport.track, transport.current
+        stream = track if isinstance(track, Stream) else None
+        total = 0 if track is None else track.stop
+        return Status(
+            mode=transport.mode,
+            game_id=transport.game_id,
+            index=transport.cursor,
+            total=total,
+            tick=None if step is None else step.tick,
+            progress=(transport.cursor + 1) / total if total else 0.0,
+            playing=transport.playing,
+            following=transport.following,
+            speed=transport.head.rate,
+            at_start=transport.at_start,
+            at_end=transport.at_end,
+            loop=transport.loop,
+            closed=self.closed,
+            lag=transport.lag,
+            max_lag=transport.max_lag,
+            pushed=transport.pushed,
+            refused=self._refused,
+            waiting=len(transport.outbox),
+            missed=transport.outbox.missed,
+            duplicates=stream.duplicates if stream else 0,
+            regressions=stream.regressions if stream else 0,
+            gaps=len(track.gaps) if isinstance(track, Timeline) else stream.gaps if stream else 0,
+            ring_ticks=len(stream.ring) if stream else 0,
+            ring_size=transport.ring_ticks,
+            ring_bytes=stream.ring.nbytes if stream else 0,
+        )
 
     def _deliver(self) -> None:
         """Deliver all events, unless a thread does so already, which may be this one, inside a callback.

@@ -7,13 +7,14 @@ the outbox, in order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from typing import Final
 
 import pyarrow as pa
 
 from replaylab.clock import FASTEST, NOMINAL_SECONDS, Playhead, checked_rate
-from replaylab.playback.event import KINDS, Callback, Event, Gap, Mode, Step, received_step
+from replaylab.playback.event import KINDS, Callback, Event, Gap, Mode, Step, new_step, received_step
 from replaylab.playback.outbox import Outbox
 from replaylab.playback.ring import RING_TICKS, checked_size
 from replaylab.playback.stream import Stream
@@ -195,6 +196,26 @@ class Transport:
             self.max_lag = max(self.max_lag, late)
         self._arrive(row, None)
         return 0.0
+
+    def take_ahead(self, most: int) -> Iterator[Step]:
+        """Go on at once over rows at which nothing else happens, at most some; return their steps.
+
+        Only at no speed limit, outside a loop, and when no event waits; else there are none.
+        """
+        track, row = self.track, self.cursor + 1
+        if type(track) is not Timeline or not self.head.playing or self.head.rate != FASTEST:
+            return iter(())
+        stop = min(row + most, track.plain_until(row))
+        if self.loop is not None or self.outbox or stop <= row:
+            return iter(())
+        self.cursor = stop - 1
+        self.shown += stop - row
+        return map(new_step, repeat(Step), zip(range(row, stop), repeat(track)))
+
+    def put_back(self, rows: int) -> None:
+        """Undo the last rows of `take_ahead`: they were not shown."""
+        self.cursor -= rows
+        self.shown -= rows
 
     def _wrap(self, first: int, last: int, now: float) -> float:
         """Go back to the start of a loop when its last row has had its time; lateness is carried over, not added."""

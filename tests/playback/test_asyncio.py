@@ -7,13 +7,14 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from replaylab.clock import FASTEST
 from replaylab.playback.engine import ReplayEngine
+from replaylab.playback.pacer import Pacer
 from replaylab.playback.playlist import Playlist
 from tests.playing import Log, engine_threads, game, tick
 
@@ -256,3 +257,157 @@ def test_a_dropped_engine_ends_its_task() -> None:
         assert not playing_tasks()
 
     play(watch())
+
+
+def test_async_for_takes_steps_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At no speed limit, rows at which nothing happens are not fetched one by one: 5,000 rows take under 100 turns."""
+    turns: list[int] = []
+    whole = Pacer.turn
+
+    def turn(pacer: Pacer, *how: Any) -> float | None:
+        turns.append(1)
+        return whole(pacer, *how)
+
+    monkeypatch.setattr(Pacer, "turn", turn)
+
+    async def watch() -> list[int]:
+        return [step.index async for step in ReplayEngine(game(5_000), speed=FASTEST)]
+
+    assert play(watch()) == list(range(5_000))
+    assert len(turns) < 100
+
+
+def test_the_engine_stands_where_the_loop_body_is() -> None:
+    """In the loop body index, status, view, current and progress are those of its step, batches or not."""
+
+    async def watch() -> None:
+        engine = ReplayEngine(game(300), speed=FASTEST)
+        async for step in engine:
+            if step.index % 7 == 0:
+                row = step.index
+                assert (engine.index, engine.status.index, len(engine.view())) == (row, row, row + 1)
+                assert engine.current == step
+                assert engine.progress == pytest.approx(step.progress)
+                assert (engine.at_start, engine.at_end) == (row == 0, row == 299)
+
+    play(watch())
+
+
+def test_a_callback_added_in_the_loop_body_gets_every_later_tick() -> None:
+    """A subscription made in the middle of a batch begins with the next row, and still comes before the body."""
+
+    async def watch() -> list[int]:
+        engine = ReplayEngine(game(300), speed=FASTEST)
+        told: list[int] = []
+        async for step in engine:
+            if step.index == 100:
+                engine.on("tick", lambda step: told.append(step.index))
+            if step.index > 100:
+                assert told[-1] == step.index
+        return told
+
+    assert play(watch()) == list(range(101, 300))
+
+
+CONTROLS: dict[str, tuple[Callable[[Any], object], list[int]]] = {
+    "seek": (lambda engine: engine.seek(250), [*range(101), *range(250, 300)]),
+    "step back": (lambda engine: engine.step_backward(), [*range(101), 99, *range(100, 300)]),
+    "step on": (lambda engine: engine.step_forward(), list(range(300))),
+    "speed": (lambda engine: setattr(engine, "speed", 100), list(range(300))),
+    "load": (lambda engine: engine.load(game(5)) and engine.play(), [*range(101), *range(5)]),
+    "pause and play": (lambda engine: engine.pause() and engine.play(), list(range(300))),
+    "close": (lambda engine: engine.close(), list(range(101))),
+    "another iteration": (aiter, list(range(101))),
+    "loop": (
+        lambda engine: engine.set_loop(98, 100) and engine.on("seek", lambda _: engine.clear_loop()),
+        [*range(101), *range(98, 300)],
+    ),
+}
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_in_the_loop_body_holds_from_the_next_step_on(control: str) -> None:
+    """Whatever the body does in the middle of a batch, the next step is the one that follows from it."""
+    call, expected = CONTROLS[control]
+
+    async def watch() -> list[int]:
+        engine = ReplayEngine(game(300), speed=FASTEST)
+        seen: list[int] = []
+        kept: list[object] = []
+        async for step in engine:
+            seen.append(step.index)
+            if step.index == 100 and not kept:
+                kept.append(call(engine))
+        return seen
+
+    assert play(watch()) == expected
+
+
+def test_a_live_tick_in_the_middle_of_a_batch_ends_the_stored_game() -> None:
+    """What was taken ahead of a stored game is not shown after a live tick has replaced that."""
+
+    async def watch() -> list[tuple[str, int]]:
+        engine = ReplayEngine(game(300), speed=FASTEST)
+        seen = []
+        async for step in engine:
+            seen.append((step.game_id, step.index))
+            if step.game_id == "g" and step.index == 100:
+                engine.push(tick(0, game="live"))
+            if step.game_id == "live":
+                engine.close()
+        return seen
+
+    assert play(watch()) == [*(("g", row) for row in range(101)), ("live", 0)]
+
+
+def test_pausing_and_playing_from_a_thread_loses_and_doubles_nothing() -> None:
+    """While a loop body runs, a thread pauses, plays, and subscribes: every row comes once and in order."""
+
+    async def watch() -> list[int]:
+        engine = ReplayEngine(game(30_000), speed=FASTEST)
+        seen: list[int] = []
+        over = threading.Event()
+
+        def disturb() -> None:
+            while not over.is_set():
+                engine.pause()
+                with engine.on("tick", lambda _step: None):
+                    engine.play()
+                assert engine.index >= -1
+
+        other = threading.Thread(target=disturb)
+        steps = aiter(engine)
+        other.start()
+        try:
+            seen.extend([step.index async for step in steps])
+        finally:
+            over.set()
+            other.join()
+        return seen
+
+    assert play(watch()) == list(range(30_000))
+
+
+def test_a_slow_loop_body_leaves_the_loop_its_turns() -> None:
+    """Steps are taken in small batches where the body is slow, so that the rest of the loop has its turn."""
+
+    async def watch() -> tuple[int, int]:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(others())
+        rows = 0
+        async for _step in ReplayEngine(game(200), speed=FASTEST):
+            rows += 1
+            time.sleep(0.003)  # noqa: ASYNC251  it is the slow body
+        beside.cancel()
+        return rows, turns
+
+    rows, turns = play(watch())
+    assert rows == 200
+    assert turns >= rows / 10
