@@ -92,12 +92,9 @@ def handles() -> int:
 
 def crash(recorder: rl.Recorder) -> None:
     """End a recorder as SIGKILL would: nothing more is synced, written or sealed, and its locks are free."""
-    work = recorder._work
+    lifecycle = recorder._lifecycle
     recorder._end.detach()
-    work.keeper._ending = True
-    work.state.queue.put(None)
-    work.keeper.thread.join()
-    if work.sealer._thread is not None:
-        work.sealer._thread.join()
-    for file in work.state.files:
+    lifecycle.background.quit()
+    lifecycle.sealer.join()
+    for file in recorder._state.journals.files:
         file.close()

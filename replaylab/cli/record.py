@@ -21,7 +21,7 @@ from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
 
 if TYPE_CHECKING:
     from replaylab.cli.record_status import Monitor
-    from replaylab.recording.pipe import Intake
+    from replaylab.recording.pipe import Pipe
     from replaylab.recording.recorder import Recorder
     from replaylab.settings import Settings
 
@@ -186,22 +186,22 @@ def _run(
 ) -> dict[str, Any]:
     """Record until the stream or the recorder ends, or a signal comes; give the report."""
     from replaylab.parsing.line_reader import LineReader
-    from replaylab.recording.pipe import Intake
+    from replaylab.recording.pipe import Pipe
     from replaylab.recording.refusals import Refusals
 
     reader, refusals = LineReader(settings.source_tz), Refusals(recorder.path, recorder.run)
 
     def wait(seconds: float) -> bool:
-        monitor.show(recorder.status(), intake.counts)
+        monitor.show(recorder.status(), pipe.counts)
         return waits and stop.wait(seconds)
 
-    intake = Intake(recorder, reader, refusals, monitor.refused, wait, settings.max_unsynced_ticks)
-    receipts = _Receipts(recorder, intake, monitor) if ack else None
+    pipe = Pipe(recorder, reader, refusals, monitor.refused, wait, settings.max_unsynced_ticks)
+    receipts = _Receipts(recorder, pipe, monitor) if ack else None
     try:
         if descriptor == 0 and os.isatty(0):
             monitor.say("reading ticks from the terminal, one a line; Ctrl-D ends")
-        _read(recorder, descriptor, stop, monitor, intake, receipts)
-        intake.finish()
+        _read(recorder, descriptor, stop, monitor, pipe, receipts)
+        pipe.finish()
     finally:
         report = recorder.stop()
         refusals.close()
@@ -210,11 +210,11 @@ def _run(
         receipts.give()
     if refusals.last_error:
         monitor.say(f"refused lines could not all be kept: {refusals.last_error}")
-    told = asdict(report) | asdict(intake.counts)
+    told = asdict(report) | asdict(pipe.counts)
     bytes_in = told.pop("bytes")
     return told | {
         "path": str(report.path),
-        "refused": dict(intake.counts.refused),
+        "refused": dict(pipe.counts.refused),
         "journal_bytes": report.bytes,
         "bytes": bytes_in,
         "refused_path": str(refusals.path) if refusals.kept else None,
@@ -227,10 +227,10 @@ def _run(
 
 
 def _read(
-    recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, intake: Intake, receipts: _Receipts | None
+    recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, pipe: Pipe, receipts: _Receipts | None
 ) -> None:
     """Hand over what comes as it comes: a slow writer is answered at once, a fast one in large pieces."""
-    while not stop.signal and not intake.over:
+    while not stop.signal and not pipe.over:
         quiet = _ACK_SECONDS if receipts is not None and receipts.waiting else _LOOK_SECONDS
         ready = select.select([descriptor, stop.awake], [], [], quiet)[0]
         if descriptor in ready:
@@ -241,17 +241,17 @@ def _read(
                 continue
             if not data:
                 return
-            intake.feed(data)
+            pipe.feed(data)
         if receipts is not None:
             receipts.give()
-        monitor.show(recorder.status(), intake.counts)
+        monitor.show(recorder.status(), pipe.counts)
 
 
 class _Receipts:
     """Prints how far ticks are accepted and durable, a line each time that this has changed."""
 
-    def __init__(self, recorder: Recorder, intake: Intake, monitor: Monitor) -> None:
-        self._recorder, self._intake, self._monitor = recorder, intake, monitor
+    def __init__(self, recorder: Recorder, pipe: Pipe, monitor: Monitor) -> None:
+        self._recorder, self._intake, self._monitor = recorder, pipe, monitor
         self._last: tuple[int, int, int] | None = None
         self._heard = True
 

@@ -1,1 +1,1 @@
-"""The parts of a recorder: what it answers, what it knows, its files, and who writes, keeps and seals them."""
+"""The recorder and its parts: writer, syncer, sealer, disk watch, and the state that they share."""

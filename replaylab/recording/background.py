@@ -1,4 +1,4 @@
-"""Keeper: the one thread of a recorder; it syncs, makes the next journal, watches the disk, and tells events."""
+"""Background: the one thread of a recorder; it syncs, makes the next journal, watches the disk, and delivers events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import suppress
 from queue import Empty
 from typing import Final
 
-from replaylab.durable import sync_folder
-from replaylab.recording.disk_watch import Watch
+from replaylab.recording.disk_watch import DiskWatch
 from replaylab.recording.event import RecorderEvent
+from replaylab.recording.health import Phase
 from replaylab.recording.sealer import Sealer
-from replaylab.recording.state import PAUSED, RECORDING, State
+from replaylab.recording.state import State
 from replaylab.recording.syncer import Syncer
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
@@ -24,8 +24,8 @@ _log = logging.getLogger("replaylab.recorder")
 Listener = Callable[[RecorderEvent], object]
 
 
-class Keeper:
-    """Looks after the journals of a recorder.
+class Background:
+    """The thread that looks after the journals of a recorder.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ class Keeper:
     sealer : Sealer
         Makes segments of journals that are complete.
     listener : callable, optional
-        Told every event, one after the other, with no lock held.
+        Called with each event in turn, with no lock held.
     """
 
     def __init__(self, state: State, sealer: Sealer, listener: Listener | None) -> None:
         self.state = state
         self.sealer = sealer
         self.syncer = Syncer(state)
-        self.watch = Watch(state, sealer)
+        self.watch = DiskWatch(state, sealer, self.syncer)
         self.listener = listener
         self._synced_at = time.monotonic()
         self._looked_at = 0.0
@@ -50,14 +50,20 @@ class Keeper:
         self.thread = threading.Thread(target=self._run, name=f"replaylab-recorder-{state.run[-12:]}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self.thread.start()
-        self.state.keeper = self.thread.ident or 0
+
+    def quit(self) -> None:
+        """End the thread as a killed process would: nothing more is synced."""
+        self._ending = True
+        self.state.events.wake()
+        self.thread.join()
 
     def end(self) -> None:
-        """Sync what is left, and wait for the thread; from the thread itself, after what it is doing now."""
-        self._ending = self.syncer.ending = True
-        self.state.queue.put(None)
+        """Sync what is left, and wait for the thread; on the thread itself, after what it is doing now."""
+        self.syncer.end()
+        self._ending = True
+        self.state.events.wake()
         if self.thread is not threading.current_thread():
             self.thread.join()
         self._finish()
@@ -65,42 +71,40 @@ class Keeper:
     def _run(self) -> None:
         while not self._ending:
             try:
-                event = self.state.queue.get(timeout=self._patience())
+                event = self.state.events.get(timeout=self._patience())
             except Empty:
                 event = None
             try:
                 if event is not None:
-                    self._tell(event)
-                    self.tell_all()
+                    self._deliver(event)
+                    self.deliver_all()
                 if not self._ending:
                     self._tend()
-            except Exception as error:  # noqa: BLE001 whatever it is, somebody must hear of it, and the next tick be kept
+            except Exception as error:  # noqa: BLE001 whatever it is, it is reported, and the next tick is kept
                 _log.exception("recorder %s: unexpected", self.state.run)
                 with self.state.lock:
                     self.state.fail(error)
                 time.sleep(_AGAIN_SECONDS)
 
     def _patience(self) -> float:
-        """Seconds until something is due; while it cannot be done, until the next look."""
-        if self.state.phase != RECORDING:
+        """Return the seconds until something is due; while nothing can be done, until the next look."""
+        if self.state.health.phase is not Phase.RECORDING:
             return LOOK_SECONDS
         due = self._synced_at + self.state.settings.sync_seconds - time.monotonic()
         return max(0.0, min(due, LOOK_SECONDS))
 
-    def tell_all(self) -> None:
-        """Tell the events that wait."""
+    def deliver_all(self) -> None:
+        """Deliver the events that wait."""
         with suppress(Empty):
             while True:
-                self._tell(self.state.queue.get_nowait())
+                self._deliver(self.state.events.get_nowait())
 
     def catch_up(self, seconds: float) -> None:
-        """Wait until the events of this moment have been told."""
+        """Wait until every event so far has been delivered."""
         if self.listener is not None and self.thread.is_alive() and self.thread is not threading.current_thread():
-            told = threading.Event()
-            self.state.queue.put(told)
-            told.wait(max(0.0, seconds))
+            self.state.events.barrier().wait(max(0.0, seconds))
 
-    def _tell(self, event: RecorderEvent | threading.Event | None) -> None:
+    def _deliver(self, event: RecorderEvent | threading.Event | None) -> None:
         if isinstance(event, threading.Event):
             event.set()
             return
@@ -109,95 +113,91 @@ class Keeper:
         try:
             self.listener(event)
         except Exception:  # noqa: BLE001 whatever a listener does, the recording goes on
-            self.state.tally.callback_errors += 1
+            self.state.counters.add_callback_error()
             _log.exception("recorder %s: on_event raised at %s", self.state.run, event.kind.value)
 
     def _tend(self) -> None:
-        state = self.state
-        while self._is_due() and not self._ending and state.problem is None:
+        state, health = self.state, self.state.health
+        while self._is_due() and not self._ending and health.problem is None:
             if not self.sync():
-                if state.phase == PAUSED:
+                if health.phase is Phase.PAUSED:
                     break  # until the next look
-                time.sleep(_AGAIN_SECONDS * state.tally.failures)
+                time.sleep(_AGAIN_SECONDS * health.failures)
             self._look()
         self._look()
-        if state.phase == RECORDING:
+        if health.phase is Phase.RECORDING:
             self._prepare()
             self._roll()
-        self.sealer.wake()
+        if state.journals.sealing:
+            self.sealer.wake()
 
     def _look(self) -> None:
-        """See from time to time how the disk and the store are."""
+        """Look at the disk and the store, unless that was just done."""
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             self.watch.look()
 
     def _is_due(self) -> bool:
-        state = self.state
-        if len(state.pending) >= state.settings.buffer_ticks or state.flush_asked or state.retired or state.abandoned:
+        state, positions = self.state, self.state.positions
+        if len(positions.unsynced) >= state.settings.buffer_ticks or positions.sync_asked:
             return True
-        if not state.pending:
+        if state.journals.retired or state.journals.abandoned:
+            return True
+        if not positions.unsynced:
             self._synced_at = time.monotonic()
             return False
         return time.monotonic() - self._synced_at >= state.settings.sync_seconds
 
     def sync(self) -> bool:
-        """Make permanent what is waiting; False when that failed, and what was waiting stands elsewhere."""
-        begun = time.monotonic()
+        """Make permanent what is waiting; return False when that failed, and what was waiting is written elsewhere."""
         done = self.syncer.sync()
         if done:
-            self.state.tally.flush.add(time.monotonic() - begun)
             self._synced_at = time.monotonic()
         return done
 
     def _prepare(self) -> None:
-        """Make the next journal before it is needed, and keep room for closing."""
+        """Make the next journal before it is needed."""
         state = self.state
-        if state.spare is None:
-            with suppress(OSError):  # the one in use goes on; made when needed
-                spare = state.create()
+        if state.journals.spare is None:
+            with suppress(OSError):  # the one in use goes on; the next is made when it is needed
+                spare = state.journals.create()
                 with state.lock:
-                    if spare.number < state.file.number:  # a failed write has gone on in a later one meanwhile
-                        state.discard(spare)  # numbers tell the order, and what a later journal says of this one
+                    if not state.journals.keep_spare(spare):
                         return
-                    state.spare = spare
-                sync_folder(state.folder)
-                spare.named = True
+                spare.make_name_permanent()
 
     def _roll(self) -> None:
         """End a journal that is long, large or old enough."""
         state, settings = self.state, self.state.settings
-        file = state.file
-        ticks = state.next_seq - file.first_seq
+        file = state.journals.current
+        ticks = state.positions.next_seq - file.first_seq
         old = time.monotonic() - file.since >= settings.seal_seconds
-        many = ticks >= settings.seal_ticks and not state.is_behind
+        many = ticks >= settings.seal_ticks and not state.journals.is_behind
         if not (ticks and (many or file.size >= settings.max_file_bytes or old)):
             return
         with state.lock:
-            if file is state.file:
+            if file is state.journals.current:
                 with suppress(OSError):  # it goes on
                     state.turn()
-                    state.queue.put(None)
+                    state.events.wake()
 
     def _finish(self) -> None:
-        """Sync all that is left, as often as it takes or failures allow, and close the last journal in order."""
-        state = self.state
+        """Sync all that is left, as often as failures allow, and close the last journal."""
+        state, journals = self.state, self.state.journals
         if self._finished:
             return  # by a `stop` that was interrupted
-        state.flush_asked = True
-        while state.problem is None and not self.sync():
-            time.sleep(_AGAIN_SECONDS * state.tally.failures)
+        state.positions.ask_for_sync()
+        while state.health.problem is None and not self.sync():
+            time.sleep(_AGAIN_SECONDS * state.health.failures)
         with state.lock:
-            file = state.file
-            file.next_seq = state.next_seq
+            file = journals.current
+            file.end(state.positions.next_seq)
             if not file.spoilt:
-                file.finish(state.run)
+                file.write_end_line(state.run)
         with suppress(OSError):  # its ticks are permanent, or given up, already
             file.make_permanent(file.size)
         with state.lock:
-            state.sealing += [*state.abandoned, *state.retired, file]
-            state.sealing.sort(key=lambda one: one.number)
-            state.abandoned, state.retired = [], []
+            journals.end()
             self._finished = True
             state.changed.notify_all()

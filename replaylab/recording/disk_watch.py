@@ -1,4 +1,4 @@
-"""Watch: whether the disk has room for a recording, and whether its store is still where it was."""
+"""DiskWatch: whether the disk has room for a recording, and whether the store is still where it was."""
 
 from __future__ import annotations
 
@@ -7,96 +7,114 @@ import logging
 from replaylab.durable import keep_room, make_folders
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
+from replaylab.recording.health import Phase
 from replaylab.recording.journal_file import JournalFile
+from replaylab.recording.journal_set import discard
 from replaylab.recording.sealer import Sealer
-from replaylab.recording.state import PAUSED, RECORDING, RESERVE_BYTES, State
+from replaylab.recording.state import DISK_FULL, RESERVE_BYTES, State
+from replaylab.recording.syncer import Syncer
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
 _log = logging.getLogger("replaylab.recorder")
 
 
-class Watch:
-    """Looks at the disk of a recorder and at its store."""
+class DiskWatch:
+    """Looks at the disk and the store of a recorder from time to time.
 
-    def __init__(self, state: State, sealer: Sealer) -> None:
+    Parameters
+    ----------
+    state : State
+        Shared with the writer.
+    sealer, syncer : Sealer, Syncer
+        The journal being sealed is left alone; what is not permanent is written again when the store is gone.
+    """
+
+    def __init__(self, state: State, sealer: Sealer, syncer: Syncer) -> None:
         self.state = state
         self.sealer = sealer
+        self.syncer = syncer
 
     def look(self) -> None:
-        """See whether there is room, and whether the store is still where it was."""
-        state = self.state
+        """Pause or resume the recording by the free space, and restore journals that are gone."""
+        state, health = self.state, self.state.health
         try:
-            state.free_bytes = state.world.free_bytes(state.folder)
+            free_bytes = state.environment.free_bytes(state.folder)
         except OSError:
-            state.free_bytes = -1  # the folder is gone
+            free_bytes = -1  # the folder is gone
         with state.lock:
-            if state.phase in {RECORDING, PAUSED} and not all(file.there for file in state.written):
-                self._move()
-            for file in [*state.retired, state.file]:
-                if not file.lost and file.is_cut:
+            health.look_at(free_bytes)
+            if health.phase in {Phase.RECORDING, Phase.PAUSED} and self._missing():
+                self._restore()
+            for file in state.journals.unsynced:
+                if not file.given_up and file.is_cut:
                     self._give_up(file)
-            if state.phase == RECORDING and 0 <= state.free_bytes < state.settings.min_free_bytes:
-                state.pause("disk_full")
-            elif state.phase == PAUSED and state.free_bytes >= state.settings.min_free_bytes:
+            if health.phase is Phase.RECORDING and 0 <= free_bytes < state.settings.min_free_bytes:
+                state.pause(DISK_FULL)
+            elif health.phase is Phase.PAUSED and free_bytes >= state.settings.min_free_bytes:
                 self._resume()
 
     def _resume(self) -> None:
-        """Go on when the disk gives room again."""
+        """Go on when there is room again."""
         state = self.state
         try:
             keep_room(state.reserve, RESERVE_BYTES)
-            if state.file.spoilt:
+            if state.journals.current.spoilt:
                 state.turn()
         except OSError as error:
-            state.tally.last_error = str(error)
+            state.health.note(error)
             return
-        state.phase, state.pause_reason = RECORDING, None
-        state.settle()
-        state.tell(RecorderEventKind.RESUMED, free_bytes=state.free_bytes)
+        state.health.resume()
+        state.events.emit(RecorderEventKind.RESUMED, free_bytes=state.health.free_bytes)
 
-    def _move(self) -> None:
-        """The store was deleted or moved: go on where it was, with all that has not become a segment."""
-        state = self.state
-        lost = [file for file in state.files if not file.there and file is not self.sealer.current]
-        if state.spare is not None and state.spare in lost:
-            state.spare.close()
-            state.spare = None
-        contents = [(file, file.content()) for file in lost if file.descriptor >= 0]
+    def _missing(self) -> list[JournalFile]:
+        """Return the journals whose names are gone, or lead to other files."""
+        return [file for file in self.state.journals.files if not (file is self.sealer.current or file.is_reachable)]
+
+    def _restore(self) -> None:
+        """Go on where the store was when it has been deleted or moved, with all that has not become a segment.
+
+        What was not permanent is written to a new journal, as after a failed sync; what was permanent is copied from
+        the files, which can be read as long as they are open, and synced. A step that fails is tried again at the next
+        look: no file is closed before its copy is permanent.
+        """
+        state, journals = self.state, self.state.journals
+        missing = self._missing()
+        if journals.spare in missing:
+            journals.discard_spare()
         try:
             make_folders(state.root, *(state.root / name for name in (SEGMENTS, REMARKS, JOURNALS)))
-            for file, content in contents:
-                self._copy(file, content)
+            if any(file in missing for file in journals.unsynced) and not self.syncer.write_again():
+                return
+            for file in [one for one in missing if one in journals.files]:
+                journals.replace(file, self._copy(file))
         except (OSError, ReplayLabError) as error:
             state.fail(error)
             return
-        state.settle()
-        state.tell(RecorderEventKind.MOVED, path=str(state.root), journals=len(contents))
+        state.positions.ask_for_sync()
+        state.events.emit(RecorderEventKind.MOVED, path=str(state.root), journals=len(missing))
 
-    def _give_up(self, file: JournalFile) -> None:
-        """Somebody has made a journal shorter: what is not permanent is written again, the rest is told of."""
-        state = self.state
-        problem = f"{file.path.name} was made shorter by somebody else"
-        state.tally.errors += 1
-        state.tally.last_error = problem
-        state.damage = problem
-        _log.error("recorder %s: %s", state.run, problem)
-        file.lost = True
-        state.flush_asked = True
-
-    def _copy(self, file: JournalFile, content: bytes) -> None:
-        """Write the lines of a journal whose name is gone to a file of that name."""
-        state = self.state
+    def _copy(self, file: JournalFile) -> JournalFile:
+        """Write the permanent part of a journal whose name is gone to a new file of that name, and sync it."""
+        state, journals = self.state, self.state.journals
         try:
             new = JournalFile.create(state.folder, state.run, file.number)
-        except FileExistsError:  # another file stands there, which may be a copy of it
-            state.tally.errors += 1
-            new = state.create()
-        new.put(content)
-        new.first_seq, new.next_seq = file.first_seq, file.next_seq
-        for files in (state.retired, state.abandoned, state.sealing):
-            files[:] = [new if one is file else one for one in files]
-        if state.file is file:
-            state.file = new
-        new.synced = len(content) if file in state.abandoned else 0
-        file.close()
-        state.flush_asked = True
+        except FileExistsError:  # another file has that name, which may be a copy of it
+            state.health.count_error(f"{file.path.name} was replaced by another file")
+            new = journals.create()
+        try:
+            new.begin(file.first_seq, file.content(file.synced))
+            new.end(file.next_seq)
+            new.make_permanent(new.size)
+        except BaseException:
+            discard(new)
+            raise
+        return new
+
+    def _give_up(self, file: JournalFile) -> None:
+        """When another process has made a journal shorter, write again what is not permanent, and report the rest."""
+        state = self.state
+        problem = f"{file.path.name} was made shorter by another process"
+        state.health.report_damage(problem)
+        _log.error("recorder %s: %s", state.run, problem)
+        file.give_up()
+        state.positions.ask_for_sync()

@@ -12,24 +12,29 @@ from replaylab.journals.format import end_line, journal_name
 
 
 class JournalFile:
-    """One journal, locked by whoever made it until it is closed.
+    """One open journal, locked by its recorder until it is closed.
 
     Attributes
     ----------
+    first_seq, next_seq : int
+        Sequence number of its first tick, and of the tick after its last once it is no longer written.
     size : int
-        Bytes acknowledged; nothing behind them counts.
+        Bytes acknowledged; nothing after them counts.
     synced : int
         Bytes that survive a power cut.
+    named : bool
+        Whether its name survives a power cut.
     spoilt : bool
-        Whether there may be bytes behind `size` that could not be taken away.
-    lost : bool
-        Whether a sync has failed: it is never synced again, and what is not permanent in it is written elsewhere.
+        Whether there may be bytes after `size` that could not be removed: nothing more is written to it.
+    given_up : bool
+        Whether it is never synced again, because a sync failed or its end was cut off: what is not permanent in it is
+        written to another journal.
     """
 
     __slots__ = (
         "descriptor",
         "first_seq",
-        "lost",
+        "given_up",
         "named",
         "next_seq",
         "number",
@@ -46,19 +51,19 @@ class JournalFile:
         self.descriptor = descriptor
         self.size = self.synced = 0
         self.first_seq = self.next_seq = 0
-        self.named = False  # its name survives a power cut
+        self.named = False
         self.spoilt = False
-        self.lost = False
+        self.given_up = False
         self.since = time.monotonic()
 
     @classmethod
     def create(cls, folder: Path, run: str, number: int) -> Self:
-        """Make a journal that was not there, and lock it; raises OSError."""
+        """Create a new journal and lock it; raises OSError."""
         path = folder / journal_name(run, number)
         descriptor = create(path)
         try:
             if not (try_lock(descriptor) and leads_to(path, descriptor)):
-                # a recovery came between: it has taken the empty file for an abandoned one
+                # a recovery got the lock first: it took the empty file for an abandoned one
                 raise FileExistsError(f"{path} was taken away while it was made")
         except OSError as error:
             os.close(descriptor)
@@ -69,61 +74,96 @@ class JournalFile:
 
     @property
     def is_cut(self) -> bool:
-        """Whether somebody has taken away bytes that were acknowledged."""
+        """Whether another process has removed bytes that were acknowledged."""
         return os.fstat(self.descriptor).st_size < self.size
 
     @property
-    def there(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether its path still leads to it."""
         return leads_to(self.path, self.descriptor)
 
-    def put(self, data: bytes) -> None:
+    def append(self, data: bytes) -> None:
         """Write all of some bytes, or raise OSError; what a failure leaves behind does not count."""
-        done = 0
+        done = os.write(self.descriptor, data)
         while done < len(data):
-            wrote = os.write(self.descriptor, data[done:] if done else data)
+            wrote = os.write(self.descriptor, data[done:])
             if not wrote:
                 raise OSError(f"{self.path}: nothing was written")
             done += wrote
         self.size += done
 
-    def take_back(self) -> None:
-        """Take away what stands behind the bytes acknowledged."""
+    def begin(self, first_seq: int, header: bytes) -> None:
+        """Write the first line; raises OSError."""
+        self.first_seq = first_seq
+        self.append(header)
+
+    def end(self, next_seq: int) -> None:
+        """Record that the tick before `next_seq` is its last."""
+        self.next_seq = next_seq
+
+    def roll_back(self, size: int) -> None:
+        """Remove what stands after the first `size` bytes; they are all that was acknowledged."""
+        self.size = size
+        self.spoilt = self.spoilt or self.given_up  # nothing more is written to it, even while there is no other
+        self.remove_rest()
+
+    def settle(self, before: int, data: bytes) -> bool:
+        """After an interrupted `append` of `data` at byte `before`: keep all of it or none; return whether all."""
+        whole = bool(data) and os.fstat(self.descriptor).st_size == before + len(data)
+        self.size = before + len(data) * whole
+        self.remove_rest()
+        return whole
+
+    def cut_to_synced(self) -> None:
+        """Keep only what is permanent: the rest has been written to another journal, and is permanent there."""
+        self.size = self.synced
+        self.remove_rest()
+
+    def remove_rest(self) -> None:
+        """Remove what stands after the bytes acknowledged."""
         try:
             cut(self.descriptor, self.size)
         except OSError:
             self.spoilt = True
 
-    def finish(self, run: str) -> None:
-        """Say that the journal was closed in order, as far as there is room for it."""
+    def give_up(self) -> None:
+        """Never sync it again."""
+        self.given_up = True
+
+    def write_end_line(self, run: str) -> None:
+        """Write that the journal was closed normally, if there is room for it."""
         try:
-            self.put(end_line(run, self.next_seq))
+            self.append(end_line(run, self.next_seq))
         except OSError:
-            self.take_back()
+            self.remove_rest()
 
     def make_permanent(self, size: int) -> None:
-        """Sync the first `size` bytes and the name; raises OSError."""
+        """Sync the first `size` bytes and the name; raises OSError, and then the journal is given up."""
         try:
             sync(self.descriptor)
             if not self.named:
-                sync_folder(self.path.parent)
-                self.named = True
+                self.make_name_permanent()
         except OSError:
-            self.lost = True
+            self.given_up = True
             raise
         self.synced = size
 
-    def content(self) -> bytes:
-        """Read the bytes acknowledged, also when the name is gone."""
+    def make_name_permanent(self) -> None:
+        """Sync the folder; raises OSError."""
+        sync_folder(self.path.parent)
+        self.named = True
+
+    def content(self, size: int) -> bytes:
+        """Read the first `size` bytes, also when the path no longer leads here."""
         parts = []
         at = 0
-        while at < self.size and (part := os.pread(self.descriptor, self.size - at, at)):
+        while at < size and (part := os.pread(self.descriptor, size - at, at)):
             parts.append(part)
             at += len(part)
         return b"".join(parts)
 
     def close(self) -> None:
-        """Give the file and its lock back."""
+        """Close the file, which releases its lock."""
         if self.descriptor >= 0:
             descriptor, self.descriptor = self.descriptor, -1
             os.close(descriptor)

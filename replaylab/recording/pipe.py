@@ -1,4 +1,4 @@
-"""Intake: the bytes of a stream, line by line, handed to a recorder; what becomes of every line is counted."""
+"""Pipe: the lines of a byte stream, passed to a recorder; what becomes of every line is counted."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _AT_ONCE: Final = 100  # ticks that a recorder writes in one piece: all of them,
 _AGAIN_SECONDS: Final = 0.1
 
 
-class Taker(Protocol):
-    """What a recorder does with ticks."""
+class TickSink(Protocol):
+    """The part of a recorder that a pipe needs."""
 
     def record_many(self, ticks: list[Tick]) -> Receipt:
         """Record ticks in their order."""
@@ -30,7 +30,7 @@ class Taker(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """What became of a stream: ``lines = accepted + refused + control + annotation + blank``.
+    """What became of the lines of a stream: ``lines = accepted + refused + control + annotation + blank``.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Counts:
     accepted : int
         Ticks that the recorder has acknowledged.
     control, annotation, blank : int
-        Lines that are no tick, and need not be.
+        Lines that are not ticks, and are not damage.
     refused : Counter
         Lines that were not recorded, by reason: those of `convert`, of a `TickError` or of a `Receipt`.
     """
@@ -53,41 +53,41 @@ class Counts:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-class Intake:
-    """Hands the ticks of a stream to a recorder as soon as their lines have ended.
+class Pipe:
+    """Pass the ticks of a byte stream to a recorder as soon as their lines have ended.
 
     Parameters
     ----------
     recorder : Recorder
         Or anything that has its `record_many`.
     reader : LineReader
-        Tells what a line is.
+        Parses lines.
     refusals : Refusals
-        Keeps the lines that are no ticks.
-    tell : callable
-        Told of refused lines as they are met: first line, last line, first byte, reason.
+        Keeps the lines that are not ticks.
+    report : callable
+        Called for refused lines as they come: first line, last line, first byte, reason.
     wait : callable
-        Asked to wait so many seconds when the recorder refuses ticks for a reason that may pass; they are offered again
-        while it gives True, and are refused when it gives False.
+        Called with a number of seconds when the recorder refuses ticks for a reason that may pass: they are offered
+        again when it returns True, and are refused when it returns False.
     at_once : int
-        Ticks handed over together at most: no more than may wait for a sync.
+        Most ticks passed at once: no more than may wait for a sync.
     """
 
     def __init__(
         self,
-        recorder: Taker,
+        recorder: TickSink,
         reader: LineReader,
         refusals: Refusals,
-        tell: Callable[[int, int, int, str], object],
+        report: Callable[[int, int, int, str], object],
         wait: Callable[[float], bool],
         at_once: int = _AT_ONCE,
     ) -> None:
         self.counts = Counts()
-        self.over = False  # the recorder takes no more
+        self.over = False  # the recorder accepts no more
         self._recorder = recorder
         self._reader = reader
         self._refusals = refusals
-        self._tell = tell
+        self._report = report
         self._wait = wait
         self._at_once = min(at_once, _AT_ONCE)
         self._tail: list[bytes] = []
@@ -98,7 +98,7 @@ class Intake:
         self._piece_end = 0  # line of its last one
 
     def feed(self, data: bytes) -> None:
-        """Take bytes; the ticks of all lines that have ended with them are with the recorder afterwards."""
+        """Read bytes, and record the ticks of all lines that end in them."""
         cut = data.rfind(b"\n") + 1
         if not cut:
             self._carry(data)
@@ -109,14 +109,14 @@ class Intake:
         self._carry(data[cut:])
 
     def finish(self) -> None:
-        """Take a last line that has no newline: it counts when it is whole."""
+        """Read a last line that has no newline: it counts when it is whole."""
         last = b"".join(self._tail)
         self._tail, self._tail_size = [], 0
         if last or self._skipping:
             self._take([last], newline=0)
 
     def _carry(self, data: bytes) -> None:
-        """Keep the beginning of a line that has not ended; one that is too long is given up at once."""
+        """Keep the beginning of a line that has not ended; one that is too long is refused at once."""
         if not data:
             return
         if not self._skipping:
@@ -132,7 +132,7 @@ class Intake:
 
     def _take(self, raws: list[bytes], newline: int = 1) -> None:
         counts, read, piece = self.counts, self._reader.read, self._piece
-        if self._skipping:  # the end of a line that was given up
+        if self._skipping:  # the end of a line that was too long
             self._skipping = False
             counts.lines += 1
             counts.bytes += len(raws.pop(0)) + newline
@@ -143,7 +143,7 @@ class Intake:
             counts.lines, counts.bytes = number, start + len(raw) + newline
             if type(found) is Tick:
                 if piece and (len(piece) >= self._at_once or found.game_id != piece[0].game_id):
-                    self._give()
+                    self._deliver()
                 if not piece:
                     self._piece_start = number, start
                 piece.append(found)
@@ -151,7 +151,7 @@ class Intake:
             elif isinstance(found, Line):
                 self._count_other(found, number, start, raw)
         if piece:
-            self._give()
+            self._deliver()
 
     def _count_other(self, line: Line, number: int, start: int, raw: bytes) -> None:
         match line.kind:
@@ -165,15 +165,15 @@ class Intake:
                 self._refuse(number, start, line.label, raw)
 
     def _refuse(self, number: int, start: int, reason: str, raw: bytes) -> None:
-        """Count and keep a line that is no tick; those before it are recorded first."""
+        """Count and keep a line that is not a tick; those before it are recorded first."""
         if self._piece:
-            self._give()
+            self._deliver()
         self.counts.refused[reason] += 1
         self._refusals.keep(number, start, reason, raw)
-        self._tell(number, number, start, reason)
+        self._report(number, number, start, reason)
 
-    def _give(self) -> None:
-        """Hand over ticks of one game, which the recorder takes all together or not at all."""
+    def _deliver(self) -> None:
+        """Record ticks of one game, which the recorder accepts all together or not at all."""
         piece = self._piece
         receipt = self._recorder.record_many(piece)
         while not receipt.accepted and receipt.reason in WAITS and self._wait(_AGAIN_SECONDS):
@@ -184,5 +184,5 @@ class Intake:
             self.over = self.over or reason in OVER
             self.counts.refused[reason] += len(piece) - receipt.accepted
             first, start = self._piece_start
-            self._tell(first, self._piece_end, start, reason)
+            self._report(first, self._piece_end, start, reason)
         piece.clear()

@@ -1,4 +1,4 @@
-"""Receipt: what became of ticks that were handed to a recorder; and the report on all of them."""
+"""Receipt: what became of the ticks of one call; and the report on a whole recording."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 
 class Receipt(NamedTuple):
-    """What became of ticks handed over: true when every one of them was accepted.
+    """What became of the ticks of one call: true when every one was accepted.
 
     Attributes
     ----------
     accepted : int
-        Ticks that the operating system has: a process that dies now does not lose them.
+        Ticks that were written to the operating system: a process that dies now does not lose them.
     seq : int
-        Place in the run of the last tick accepted so far; -1 before the first.
+        Sequence number of the last tick accepted so far; -1 before the first.
     durable_seq : int
-        Place up to which a power cut loses nothing.
+        Sequence number up to which a power cut loses nothing.
     reason : str, optional
         Why a tick was refused: a code of `TickError`, or ``disk_full``, ``write_failed``, ``overflow``, ``closed``,
         ``stopped``, ``forked`` or ``reentrant``.
@@ -47,7 +47,7 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordingReport:
-    """What a recorder did from its start to its end.
+    """The result of a recording.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class RecordingReport:
 
     def __str__(self) -> str:
         refused = sum(self.refused.values())
-        told = f"{self.ticks:,} ticks recorded in {self.path}"
-        told += f", {refused:,} refused" if refused else ""
-        told += f", {self.journals_left} journals left to seal" if self.journals_left else ""
-        return told + (f"; {self.problem}" if self.problem else "")
+        text = f"{self.ticks:,} ticks recorded in {self.path}"
+        text += f", {refused:,} refused" if refused else ""
+        text += f", {self.journals_left} journals left to seal" if self.journals_left else ""
+        return text + (f"; {self.problem}" if self.problem else "")

@@ -1,4 +1,4 @@
-"""Recorder: ticks to journals to segments; what it acknowledges is not lost.
+"""Recorder: ticks to journals to segments; an acknowledged tick is not lost.
 
 A tick is written to the operating system before it is acknowledged, so a process that is killed loses nothing. It is
 synced with its neighbours, after 100 ticks or 10 s, so a power cut loses at most what came since; ``durability="tick"``
@@ -20,11 +20,10 @@ import pyarrow as pa
 from replaylab.errors import RecordingFailed
 from replaylab.journals.format import run_name
 from replaylab.recording.event import RecorderEvent
-from replaylab.recording.health import status_of
-from replaylab.recording.lifecycle import Work, begin
+from replaylab.recording.lifecycle import Lifecycle, begin
 from replaylab.recording.receipt import Receipt, RecordingReport
-from replaylab.recording.state import State, World
-from replaylab.recording.status import RecorderStatus
+from replaylab.recording.state import Environment, State
+from replaylab.recording.status import RecorderStatus, status_of
 from replaylab.recording.writer import Writer
 from replaylab.storage.game import Game
 from replaylab.storage.objectstore import refuse_uri
@@ -39,10 +38,10 @@ _ROWS_AT_ONCE: Final = 1_000
 
 
 class Recorder:
-    """A recording that is being made: every tick that it acknowledges is in the store, exactly once.
+    """Record ticks into a store: every tick that it acknowledges is in the store, exactly once.
 
     Thread-safe; any number of recorders, in any number of processes, may record into one store. A tick of another game
-    ends the game before it. `record` waits for nobody unless `max_unsynced_ticks` ticks wait for a sync; in an event
+    ends the game before it. `record` blocks only while `max_unsynced_ticks` ticks wait for a sync; in an event
     loop choose ``overflow="refuse"`` to rule that out, and use ``async with``.
 
     Parameters
@@ -57,11 +56,11 @@ class Recorder:
     overflow_seconds : float
         How long to block at most; the tick is refused then.
     on_event : callable, optional
-        Told each change of state as a `RecorderEvent`, on the thread of the recorder, with no lock held.
+        Called with each change of state, a `RecorderEvent`, on the thread of the recorder, with no lock held.
     settings : Settings, optional
         Every number; those of this process unless given.
-    world : World, optional
-        Time and free space, for tests.
+    environment : Environment, optional
+        Time and free space; tests replace them.
 
     Raises
     ------
@@ -70,7 +69,7 @@ class Recorder:
     StoreFull
         When the store cannot be written.
     SettingsError
-        For a durability or a policy that there is not.
+        For an unknown durability or policy.
 
     Examples
     --------
@@ -91,22 +90,24 @@ class Recorder:
         overflow_seconds: float = 30.0,
         on_event: Callable[[RecorderEvent], object] | None = None,
         settings: Settings | None = None,
-        world: World | None = None,
+        environment: Environment | None = None,
     ) -> None:
         from replaylab.settings import checked_choice, current  # pydantic loads late
 
         checked_choice("durability", durability, ("group", "tick", "none"))
         checked_choice("overflow", overflow, ("block", "refuse"))
-        world = world or World()
+        environment = environment or Environment()
         refuse_uri(store)
         root = Path(store.path if isinstance(store, Store) else store).absolute()  # the process may go elsewhere
-        run = run_name(world.now(), os.getpid(), os.urandom(8))
-        state = State(root, run, settings or current(), durability, world)
+        run = run_name(environment.now(), os.getpid(), os.urandom(8))
+        state = State(root, run, settings or current(), durability, environment)
         begin(state)
         self._state = state
         self._writer = Writer(state, overflow, overflow_seconds)
-        self._work = Work(state, on_event)
-        self._end = weakref.finalize(self, self._work.drop)  # also when it is dropped, and when the interpreter ends
+        self._lifecycle = Lifecycle(state, self._writer, on_event)
+        self._end = weakref.finalize(
+            self, self._lifecycle.drop
+        )  # also at garbage collection and at the end of the interpreter
 
     @property
     def run(self) -> str:
@@ -120,13 +121,13 @@ class Recorder:
 
     def __repr__(self) -> str:
         state = self._state
-        return f"Recorder({str(state.root)!r}, {state.phase}, {state.next_seq} ticks)"
+        return f"Recorder({str(state.root)!r}, {state.health.phase}, {state.positions.next_seq} ticks)"
 
     def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:
         """Record one tick, a `Tick` or a mapping of its fields; a bad one is refused and counted, never an error.
 
-        The price of a mapping is a Decimal, an int or text. The receipt tells whether the tick was accepted, and up
-        to where a power cut loses nothing.
+        The price of a mapping is a Decimal, an int or text. The receipt says whether the tick was accepted, and up
+        to which sequence number a power cut loses nothing.
         """
         return self._writer.record(tick)
 
@@ -134,7 +135,7 @@ class Recorder:
         """Record ticks in their order: an iterable of what `record` takes, a table of the stored schema, or a game.
 
         A row without a price, such as one that an old recorder filled in, is refused and counted like any other tick
-        that cannot be stored. When the iterable raises, what it gave before is recorded.
+        that cannot be stored. When the iterable raises, what it yielded before is recorded.
         """
         if isinstance(ticks, Game):
             ticks = ticks.ticks()
@@ -152,21 +153,21 @@ class Recorder:
         RecordingFailed
             When the recorder has given up, or that took longer than `timeout_seconds`.
         """
-        self._work.flush(timeout_seconds)
-        state = self._state
-        return Receipt(0, state.next_seq - 1, state.durable_seq)
+        self._lifecycle.flush(timeout_seconds)
+        positions = self._state.positions
+        return Receipt(0, positions.last_seq, positions.durable_seq)
 
     def stop(self) -> RecordingReport:
-        """Make permanent what was accepted, seal the journals and close; gives the same report when called again.
+        """Make permanent what was accepted, seal the journals and close; return the same report when called again.
 
         In a signal handler that interrupts a call of `record` it takes no more ticks and ends when that call has ended;
         the report is that of the moment then.
         """
-        return self._work.stop()
+        return self._lifecycle.stop()
 
     def status(self) -> RecorderStatus:
-        """Give what the recorder knows of itself now; waits for nobody."""
-        return status_of(self._state)
+        """Return the state of the recorder now; waits for no lock."""
+        return status_of(self._state, self._writer.game_id)
 
     def __enter__(self) -> Self:
         return self
@@ -188,7 +189,7 @@ class Recorder:
 
 
 def _rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
-    """Give the rows of a table as mappings of the fields of a tick."""
+    """Yield the rows of a table as mappings of the fields of a tick."""
     if "recorded_phase" in table.column_names:
         names = ["phase" if name == "recorded_phase" else name for name in table.column_names if name != "phase"]
         kept = [name for name in table.column_names if name != "phase"]

@@ -1,4 +1,4 @@
-"""Refusals: the lines of a stream that could not be recorded, kept in a file of their own beside the recording."""
+"""Refusals: the lines of a stream that could not be recorded, kept in a file beside the recording."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER: Final = "refused"
 
 
 class Refusals:
-    r"""Keeps lines with their place and the reason, one JSON object each; the file is made when the first one comes.
+    r"""Keep refused lines with their place and reason, one JSON object each; the file is made for the first one.
 
     Its members: `line` (from 1), `start` (byte of the stream), `reason`, and `raw`, the text of the line, or
     `raw_base64` when its bytes are no text.
@@ -42,20 +42,20 @@ class Refusals:
         self._descriptor = -1
 
     def keep(self, line: int, start: int, reason: str, raw: bytes) -> bool:
-        """Write one line to the operating system; False when that fails, as `last_error` says."""
-        told: dict[str, object] = {"line": line, "start": start, "reason": reason}
+        """Write one line to the operating system; return False when that fails: see `last_error`."""
+        row: dict[str, object] = {"line": line, "start": start, "reason": reason}
         try:
-            told["raw"] = raw.decode()
+            row["raw"] = raw.decode()
         except UnicodeDecodeError:
-            told["raw_base64"] = base64.b64encode(raw).decode()
-        data = (json.dumps(told, ensure_ascii=False) + "\n").encode()
+            row["raw_base64"] = base64.b64encode(raw).decode()
+        data = (json.dumps(row, ensure_ascii=False) + "\n").encode()
         try:
             if self._descriptor < 0:
                 self._open()
             size = os.fstat(self._descriptor).st_size
             if os.write(self._descriptor, data) != len(data):
                 os.ftruncate(self._descriptor, size)
-                raise OSError("no room for the whole line")  # noqa: TRY301 told like any other failure
+                raise OSError("no room for the whole line")  # noqa: TRY301 reported like any other failure
         except OSError as error:  # a StoreError is one, too
             self.last_error = str(error)
             return False

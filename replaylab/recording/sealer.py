@@ -20,7 +20,18 @@ _log = logging.getLogger("replaylab.recorder")
 
 
 class Sealer:
-    """Seals the journals of a recorder in their order; a thread is there only while there is something to seal."""
+    """Seals the journals of a recorder in their order; a thread is there only while there is something to seal.
+
+    Parameters
+    ----------
+    state : State
+        Shared with the writer.
+
+    Attributes
+    ----------
+    current : JournalFile, optional
+        The journal that is being sealed.
+    """
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -32,7 +43,7 @@ class Sealer:
     def wake(self) -> None:
         """Seal what is waiting, on a thread of its own."""
         busy = self._thread is not None and self._thread.is_alive()
-        if self.state.sealing and not busy and time.monotonic() >= self._not_before:
+        if not busy and time.monotonic() >= self._not_before:
             name = f"replaylab-sealer-{self.state.run[-12:]}"
             self._thread = threading.Thread(target=self.seal_all, name=name, daemon=True)
             try:
@@ -40,10 +51,14 @@ class Sealer:
             except RuntimeError:  # the interpreter is ending; `finish` seals
                 self._thread = None
 
-    def finish(self) -> None:
-        """Seal what is left, now; what cannot be sealed stays a journal."""
+    def join(self) -> None:
+        """Wait for the thread."""
         if self._thread is not None:
             self._thread.join()
+
+    def finish(self) -> None:
+        """Seal what is left, now; what cannot be sealed stays a journal."""
+        self.join()
         self.seal_all()
 
     def seal_all(self) -> None:
@@ -51,7 +66,7 @@ class Sealer:
         state = self.state
         while True:
             with state.lock:
-                self.current = state.sealing[0] if state.sealing else None
+                self.current = state.journals.sealing[0] if state.journals.sealing else None
             if self.current is None:
                 return
             try:
@@ -66,15 +81,13 @@ class Sealer:
 
     def _seal(self, file: JournalFile) -> None:
         state = self.state
-        troubled = bool(self._failures or state.tally.errors)  # else no segment can hold anything of this journal
+        troubled = bool(self._failures or state.health.errors)  # else no segment can hold anything of this journal
         recorded = recorded_extents(Store(state.root)) if troubled else []
         sealed = seal(state.root, file.path, recorded)
         with state.lock:
-            state.sealing.remove(file)
-        file.close()
+            state.journals.remove(file)
         if sealed is not None:
-            state.tally.segments += 1
-            state.tally.quarantined_bytes += sealed.quarantined_bytes
-            state.tell(
+            state.counters.add_segment(sealed.quarantined_bytes)
+            state.events.emit(
                 RecorderEventKind.SEALED, journal=sealed.journal, ticks=sealed.ticks, recording_state=sealed.state
             )

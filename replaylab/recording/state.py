@@ -1,26 +1,30 @@
-"""State: what the threads of one recorder share, under a lock that is never held while a disk syncs or a user runs."""
+"""State: what the threads of one recorder share, under a lock that is not held while a disk syncs or a callback runs.
+
+It consists of parts, each of which alone writes its own fields: `Positions` (how far), `JournalSet` (which files),
+`Health` (whether ticks are accepted), `Counters` and `EventQueue`.
+"""
 
 from __future__ import annotations
 
-import logging
+import errno
 import shutil
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from replaylab.durable import remove
 from replaylab.errors import ReplayLabError
-from replaylab.journals.encoder import Encoder
-from replaylab.journals.format import Header
-from replaylab.recording.event import RecorderEvent, RecorderEventKind
+from replaylab.recording.counters import Counters
+from replaylab.recording.event import EventQueue, RecorderEventKind
+from replaylab.recording.health import Health
 from replaylab.recording.journal_file import JournalFile
-from replaylab.recording.status import Durations
+from replaylab.recording.journal_set import JournalSet
+from replaylab.recording.positions import Positions
 from replaylab.storage.recovery import RESERVE
 from replaylab.storage.store import JOURNALS
 
@@ -28,51 +32,21 @@ if TYPE_CHECKING:
     from replaylab.settings import Settings
 
 RESERVE_BYTES: Final = 256 << 10
-RECORDING: Final = "recording"
-PAUSED: Final = "paused"
-FAILED: Final = "failed"
-CLOSED: Final = "closed"
-FORKED: Final = "forked"
-_LEVELS: Final = {
-    RecorderEventKind.PAUSED: logging.WARNING,
-    RecorderEventKind.RETRIED: logging.WARNING,
-    RecorderEventKind.MOVED: logging.WARNING,
-    RecorderEventKind.FAILED: logging.ERROR,
-    RecorderEventKind.GAME_STARTED: logging.DEBUG,
-    RecorderEventKind.GAME_ENDED: logging.DEBUG,
-}
-_log = logging.getLogger("replaylab.recorder")
+DISK_FULL: Final = "disk_full"
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def utc_now() -> datetime:
-    """Give the time of this machine."""
+    """Return the time of this machine."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What a recorder asks of the machine: the time, and the free space of a folder. Tests put others in its place."""
+class Environment:
+    """What a recorder asks of the machine: the time, and the free space of a folder. Tests replace both."""
 
     now: Callable[[], datetime] = utc_now
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is counted."""
-
-    bytes: int = 0  # of journals no longer written
-    games: int = 0
-    segments: int = 0
-    errors: int = 0
-    failures: int = 0
-    retried: int = 0
-    quarantined_bytes: int = 0
-    callback_errors: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    sync: Durations = field(default_factory=Durations)
-    flush: Durations = field(default_factory=Durations)
-    last_error: str | None = None
 
 
 class State:
@@ -86,167 +60,88 @@ class State:
         Every number.
     mode : str
         ``group``, ``tick`` or ``none``.
-    world : World
+    environment : Environment
         The machine.
     """
 
-    def __init__(self, root: Path, run: str, settings: Settings, mode: str, world: World) -> None:
+    def __init__(self, root: Path, run: str, settings: Settings, mode: str, environment: Environment) -> None:
         self.root = root
         self.folder = root / JOURNALS
         self.run = run
         self.settings = settings
         self.mode = mode
-        self.world = world
-        self.encoder = Encoder(run)
-        self.queue: SimpleQueue[RecorderEvent | threading.Event | None] = SimpleQueue()
-        self.tally = Tally()
-        self.phase = RECORDING
-        self.pause_reason: str | None = None
-        self.problem: str | None = None
-        self.damage: str | None = None  # what somebody else has done to a journal
-        self.game_id: str | None = None
-        self.next_seq = 0
-        self.durable_seq = -1
-        self.durable_at: datetime | None = None
-        self.pending: list[bytes] = []  # lines acknowledged and not yet synced: those behind `durable_seq`
-        self.flush_asked = False
-        self.numbers = 0
-        self.free_bytes = 0
-        self.keeper = 0  # the thread that tells events
-        self.spare: JournalFile | None = None
-        self.retired: list[JournalFile] = []  # no longer written, not yet synced
-        self.abandoned: list[JournalFile] = []  # their unsynced lines stand in a later journal
-        self.sealing: list[JournalFile] = []  # synced, not yet a segment
+        self.environment = environment
+        self.durability = durability_of(mode, settings)
+        self.positions = Positions()
+        self.journals = JournalSet(self.folder, run, self.durability)
+        self.health = Health(settings.max_failures)
+        self.counters = Counters()
+        self.events = EventQueue(run, environment.now)
         self.renew_lock()
-        self.file: JournalFile
 
     def renew_lock(self) -> None:
-        """Make the lock new: that of a forked process may be held by a thread that it does not have."""
+        """Make a new lock: in a forked child the old one may be held by a thread that is not there."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.waiting = 0  # threads that wait for it
-        self.clear: bool | None = True  # a tick may be written; None while one is
-
-    @property
-    def durability(self) -> dict[str, Any]:
-        """The bound in force."""
-        if self.mode != "group":
-            return {"mode": self.mode}
-        return {"mode": "group", "ticks": self.settings.buffer_ticks, "seconds": self.settings.sync_seconds}
+        self._waiting = 0
 
     @property
     def reserve(self) -> Path:
-        """Room kept for closing."""
+        """File that keeps room for closing."""
         return self.folder / (self.run + RESERVE)
 
     @property
     def is_held(self) -> bool:
-        """Whether this very thread holds the lock."""
-        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 what a Condition asks, too
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether journals end faster than they are sealed: they grow longer then, and are no more."""
-        return len(self.sealing) > 1
-
-    @property
-    def written(self) -> list[JournalFile]:
-        """The journals that ticks still depend on, and the next one."""
-        spare = [self.spare] if self.spare else []
-        return [*self.abandoned, *self.retired, self.file, *spare]
-
-    @property
-    def files(self) -> list[JournalFile]:
-        """Every journal that is open."""
-        return [*self.sealing, *self.written]
-
-    def tell(self, kind: RecorderEventKind, **details: Any) -> None:
-        """Log a change of state, and have it told to whoever listens."""
-        shown = " ".join(f"{name}={value}" for name, value in details.items())
-        extra = {
-            "event": kind.value,
-            "recorder_run": self.run,
-            "recorder_event": kind.value,
-            **{f"recorder_{k}": v for k, v in details.items()},
-        }
-        _log.log(_LEVELS.get(kind, logging.INFO), "recorder %s: %s %s", self.run, kind.value, shown, extra=extra)
-        self.queue.put(RecorderEvent(kind, self.world.now(), details))
-
-    def create(self) -> JournalFile:
-        """Make the next journal; raises OSError."""
-        with self.lock:
-            number = self.numbers
-            self.numbers += 1
-        return JournalFile.create(self.folder, self.run, number)
-
-    def turn(self, first_seq: int | None = None) -> JournalFile:
-        """Go on in another journal, the spare one when there is one; give the one before. Raises OSError."""
-        new, self.spare = self.spare or self.create(), None
-        spoilt = {str(file.number): file.size for file in self.files if file.spoilt}
-        new.first_seq = self.next_seq if first_seq is None else first_seq
-        header = Header(self.run, new.number, new.first_seq, self.durability, spoilt)
-        try:
-            new.put(header.to_line())
-        except OSError:
-            self.discard(new)
-            raise
-        old = self.file
-        old.next_seq = self.next_seq
-        self.retired.append(old)  # first: the keeper looks at both without the lock
-        self.file = new
-        self.tally.bytes += old.size
-        return old
+        """Whether this thread holds the lock."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 as Condition does
 
     def wait(self, reached: Callable[[], object], seconds: float) -> None:
         """Wait for a change, with the lock held."""
-        self.waiting += 1  # before it looks: whoever changes something looks at this afterwards
+        self._waiting += 1  # before the first check: `make_durable` looks at it after its change
         try:
             self.changed.wait_for(reached, seconds)
         finally:
-            self.waiting -= 1
+            self._waiting -= 1
 
-    def made_durable(self, seq: int) -> None:
-        """Say that all up to a place in the run is permanent; needs no lock."""
-        count = seq - self.durable_seq
-        if count > 0:
-            del self.pending[:count]
-            self.durable_seq = seq
-        self.durable_at = self.world.now()
-        if self.waiting:
+    def sync(self, file: JournalFile, size: int) -> None:
+        """Make the first `size` bytes of a journal permanent, and measure how long that takes; raises OSError."""
+        started = time.monotonic()
+        file.make_permanent(size)
+        self.counters.sync.add(time.monotonic() - started)
+
+    def make_durable(self, seq: int) -> None:
+        """Record that every tick up to `seq` is permanent; needs no lock."""
+        self.positions.make_durable(seq, self.environment.now())
+        if self._waiting:
             with self.lock:
                 self.changed.notify_all()
 
-    def settle(self) -> None:
-        """Say whether the next tick may be written without a second look."""
-        self.clear = self.phase is RECORDING and not self.file.spoilt
-
-    @staticmethod
-    def discard(file: JournalFile) -> None:
-        """Take away a journal in which nothing was acknowledged."""
-        with suppress(OSError):
-            file.take_back()
-            file.path.unlink(missing_ok=True)
-        file.close()
+    def turn(self) -> JournalFile:
+        """Go on in the next journal; return the one before. Raises OSError."""
+        return self.journals.turn(self.positions.next_seq, self.positions.next_seq)
 
     def fail(self, error: BaseException | str) -> None:
         """Count a failure; the one too many ends the recording."""
-        tally = self.tally
-        tally.errors += 1
-        tally.failures += 1
-        tally.last_error = str(error)
-        if tally.failures >= self.settings.max_failures and self.problem is None:
-            self.phase = FAILED if self.phase != CLOSED else CLOSED
-            self.problem = f"given up after {tally.failures} failures in a row, the last one: {error}"
-            self.clear = self.clear and False
-            self.tell(RecorderEventKind.FAILED, reason=self.problem)
+        if self.health.fail(error):
+            self.events.emit(RecorderEventKind.FAILED, reason=self.health.problem)
             self.changed.notify_all()
 
     def pause(self, reason: str) -> None:
         """Refuse ticks until there is room again."""
-        if self.phase == RECORDING:
-            self.phase, self.pause_reason = PAUSED, reason
-            self.clear = self.clear and False
+        if self.health.pause(reason):
             with suppress(OSError, ReplayLabError):
                 remove([self.reserve])
-            self.tell(RecorderEventKind.PAUSED, reason=reason, free_bytes=self.free_bytes)
+            self.events.emit(RecorderEventKind.PAUSED, reason=reason, free_bytes=self.health.free_bytes)
             self.changed.notify_all()
+
+    def report_retried(self, lines: int, reason: str | None) -> None:
+        """Count lines that were written again, and emit the event."""
+        self.counters.add_retried(lines)
+        self.events.emit(RecorderEventKind.RETRIED, reason=reason, journal=self.journals.current.path.name)
+
+
+def durability_of(mode: str, settings: Settings) -> dict[str, Any]:
+    """Return the bound in force, as the status and the headers of journals show it."""
+    if mode != "group":
+        return {"mode": mode}
+    return {"mode": "group", "ticks": settings.buffer_ticks, "seconds": settings.sync_seconds}

@@ -1,4 +1,4 @@
-"""Status: what a recorder knows of itself at a moment, read without waiting for anybody."""
+"""Status: the state of a recorder at one moment, read without waiting for a lock."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from replaylab.recording.health import Phase
+
+if TYPE_CHECKING:
+    from replaylab.recording.state import State
 
 BOUNDS_US: Final = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How long something took, in microseconds.
+    """How long a kind of call took, in microseconds.
 
     Attributes
     ----------
     counts : tuple of int
-        How many took at most each of `BOUNDS_US`, and at last those that took longer.
+        How many took at most each of `BOUNDS_US`, then how many took longer.
     sum_us, max_us : int
         Total and longest.
 
@@ -34,7 +39,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """Number of calls."""
         return sum(self.counts)
 
     @property
@@ -44,7 +49,7 @@ class Histogram:
 
 
 class Durations:
-    """Counts how long something takes, cheaply; `histogram` is what came of it so far.
+    """Count how long a kind of call takes; `histogram` is the result so far.
 
     Examples
     --------
@@ -59,7 +64,7 @@ class Durations:
         self._sum_us = self._max_us = 0
 
     def add(self, seconds: float) -> None:
-        """Count one duration more."""
+        """Count one more call."""
         took = max(0, round(seconds * 1e6))
         self._counts[bisect_left(BOUNDS_US, took)] += 1
         self._sum_us += took
@@ -67,18 +72,18 @@ class Durations:
 
     @property
     def histogram(self) -> Histogram:
-        """What was counted so far."""
+        """The counts so far."""
         return Histogram(tuple(self._counts), self._sum_us, self._max_us)
 
 
 @dataclass(frozen=True, slots=True)
 class RecorderStatus:
-    """What a recorder knows of itself.
+    """The state of a recorder at one moment.
 
     Attributes
     ----------
     state : str
-        ``recording``, ``paused`` (refusing for want of space), ``failed``, ``closed`` or ``forked``.
+        ``recording``, ``paused`` (refusing ticks until it can go on), ``failed``, ``closed`` or ``forked``.
     verdict, reasons : str, tuple of str
         ``healthy``, ``degraded`` or ``failed``, and why.
     run, path, journal, game_id : str, Path, Path, str or None
@@ -86,7 +91,7 @@ class RecorderStatus:
     durability : dict
         The bound in force: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
     accepted, unsynced, seq, durable_seq : int
-        Ticks accepted, those of them not yet synced, and the places of the last accepted and the last synced one.
+        Ticks accepted, those of them not yet synced, and the sequence numbers of the last accepted and last synced.
     durable_at : datetime, optional
         When something was last made permanent (UTC).
     refused : dict
@@ -102,7 +107,7 @@ class RecorderStatus:
     callback_errors : int
         Exceptions of the `on_event` callback.
     last_error : str, optional
-        Of the operating system.
+        The last error of the operating system.
     """
 
     state: str
@@ -132,3 +137,44 @@ class RecorderStatus:
     flush_us: Histogram = field(default_factory=Histogram)
     callback_errors: int = 0
     last_error: str | None = None
+
+
+def status_of(state: State, game_id: str | None) -> RecorderStatus:
+    """Return the state of a recorder now; waits for no lock."""
+    positions, journals, health, counters = state.positions, state.journals, state.health, state.counters
+    reasons = health.reasons()
+    if len(positions.unsynced) >= state.settings.max_unsynced_ticks:
+        reasons.append(f"{len(positions.unsynced)} ticks wait for a sync")
+    failed = health.problem or health.phase is Phase.FORKED
+    return RecorderStatus(
+        state=health.phase.value,
+        verdict="failed" if failed else "degraded" if reasons else "healthy",
+        reasons=tuple(reasons),
+        run=state.run,
+        path=state.root,
+        journal=journals.current.path,
+        game_id=game_id,
+        durability=state.durability,
+        accepted=positions.next_seq,
+        unsynced=positions.last_seq - positions.durable_seq,
+        seq=positions.last_seq,
+        durable_seq=positions.durable_seq,
+        durable_at=positions.durable_at,
+        refused=dict(counters.refused.copy()),
+        errors=health.errors,
+        failures=health.failures,
+        retried=counters.retried,
+        quarantined_bytes=counters.quarantined_bytes,
+        games=counters.games,
+        segments=counters.segments,
+        journals=len(journals.sealing)
+        + len(journals.retired)
+        + len(journals.abandoned)
+        + (health.phase is not Phase.CLOSED),
+        bytes=journals.retired_bytes + journals.current.size,
+        free_bytes=health.free_bytes,
+        sync_us=counters.sync.histogram,
+        flush_us=counters.flush.histogram,
+        callback_errors=counters.callback_errors,
+        last_error=health.last_error,
+    )

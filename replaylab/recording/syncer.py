@@ -1,13 +1,11 @@
-"""Syncer: makes permanent what a recorder has written; after a failed sync that is written again, elsewhere."""
+"""Syncer: makes permanent what a recorder has written; after a failed sync it is written again elsewhere."""
 
 from __future__ import annotations
 
 import time
 from typing import Final
 
-from replaylab.recording.event import RecorderEventKind
-from replaylab.recording.mender import DISK_FULL, FULL
-from replaylab.recording.state import State
+from replaylab.recording.state import DISK_FULL, FULL, State
 
 _TICK: Final = b'{"type": "tick"'
 
@@ -15,128 +13,128 @@ _TICK: Final = b'{"type": "tick"'
 class Syncer:
     """Syncs the journals of a recorder, on one thread at a time.
 
+    Parameters
+    ----------
+    state : State
+        Shared with the writer.
+
     Attributes
     ----------
     ending : bool
-        Whether the recording is at its end: a full disk is no longer waited for then.
+        Whether the recording ends: a full disk is then no longer waited for.
     """
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.ending = False
 
+    def end(self) -> None:
+        """Count a full disk as a failure from now on."""
+        self.ending = True
+
     def sync(self) -> bool:
-        """Make permanent what is waiting; after a failure, write it again to another journal and give False."""
-        done = self._sync_one()
-        return self._sync_all() if done is None else done
+        """Make permanent what is waiting; after a failure write it to another journal and return False."""
+        begun = time.monotonic()
+        done = self._sync_current()
+        if done is None:
+            done = self._sync_all()
+        if done:
+            self.state.counters.flush.add(time.monotonic() - begun)
+        return done
 
-    def _sync_one(self) -> bool | None:
-        """Sync the one journal that is written, without the lock; None when there is more to it, or it fails.
+    def _sync_current(self) -> bool | None:
+        """Sync the one journal that is written, without the lock; return None when there is more to do, or it fails.
 
-        Whoever writes holds the lock in its calls of the operating system: waiting for it would hold both up. It says
-        what it has done in an order that allows this: a line is in the file before it is counted, and a journal is
-        among the retired ones before another takes its place.
+        The writer holds the lock in its calls of the operating system: waiting for it would hold both up. It makes its
+        changes in an order that allows this: a line is in the file before it is counted, and a journal is among the
+        retired ones before another takes its place.
         """
-        state = self.state
-        state.flush_asked = False
-        file, seq = state.file, state.next_seq - 1
+        state, journals, positions = self.state, self.state.journals, self.state.positions
+        positions.begin_sync()
+        file, seq = journals.current, positions.last_seq
         size = file.size
-        alone = not (state.retired or state.abandoned) and state.file is file and not file.lost
-        if not alone or state.mode != "group" or state.tally.failures:
+        alone = not (journals.retired or journals.abandoned) and journals.current is file and not file.given_up
+        if not alone or state.mode != "group" or state.health.failures:
             return None
-        started = time.monotonic()
         try:
-            file.make_permanent(size)
+            state.sync(file, size)
         except OSError as error:
             self._failed(error)
             return False
-        state.tally.sync.add(time.monotonic() - started)
-        state.made_durable(seq)
+        state.make_durable(seq)
         return True
 
     def _sync_all(self) -> bool:
         """Sync every journal that is not permanent yet, in their order."""
-        state = self.state
+        state, journals, positions = self.state, self.state.journals, self.state.positions
         with state.lock:
-            if any(file.lost for file in [*state.retired, state.file]) and not self._write_again():
+            if any(file.given_up for file in journals.unsynced) and not self.write_again():
                 return False
-            state.flush_asked = False
-            marks = [(file, file.next_seq - 1) for file in state.retired]
-            marks.append((state.file, state.next_seq - 1))
+            positions.begin_sync()
+            marks = [(file, file.next_seq - 1) for file in journals.retired]
+            marks.append((journals.current, positions.last_seq))
         for file, seq in marks:
             retired = file is not marks[-1][0]
             if retired and not file.spoilt:
-                file.finish(state.run)
-            size = file.size
-            started = time.monotonic()
+                file.write_end_line(state.run)
             try:
-                file.make_permanent(size)
+                state.sync(file, file.size)
             except OSError as error:
                 self._failed(error)
                 return False
-            state.tally.sync.add(time.monotonic() - started)
             with state.lock:
-                state.made_durable(seq)
-                state.tally.failures = 0
-                if retired and file in state.retired:
-                    state.retired.remove(file)
-                    state.sealing.append(file)
-        if state.abandoned:
-            self._retire_abandoned()
+                state.make_durable(seq)
+                state.health.succeed()
+                if retired:
+                    journals.release(file)
+        if journals.abandoned:
+            self._release_abandoned()
         return True
 
     def _failed(self, error: OSError) -> None:
-        """After a failed sync: what was to be permanent is written to another journal."""
+        """After a failed sync, write what was to be permanent to another journal."""
         with self.state.lock:
             self._count(error)
-            if self.state.problem is None:
-                self._write_again()
+            if self.state.health.problem is None:
+                self.write_again()
 
     def _count(self, error: OSError) -> None:
-        """Count a failure; a full disk is waited for as long as the recording goes on."""
+        """Count a failure; a full disk is waited for until the recording ends."""
         state = self.state
-        state.flush_asked = True  # what waits is synced as soon as it stands elsewhere
+        state.positions.ask_for_sync()  # as soon as what waits has been written elsewhere
         if error.errno in FULL and not self.ending:
-            state.tally.errors += 1
-            state.tally.last_error = str(error)
+            state.health.count_error(error)
             state.pause(DISK_FULL)
         else:
             state.fail(error)
 
-    def _write_again(self) -> bool:
-        """Write what is not yet permanent to a new journal, in one piece; those that held it are given up."""
-        state = self.state
-        lines = list(state.pending) or self._read_back()
-        first = state.durable_seq + 1 if lines else state.next_seq
+    def write_again(self) -> bool:
+        """Write what is not permanent to a new journal with one write; those that held it are abandoned."""
+        state, journals, positions = self.state, self.state.journals, self.state.positions
+        lines = list(positions.unsynced) or self._read_back()
+        first = positions.durable_seq + 1 if lines else positions.next_seq
         try:
-            state.turn(first)
-            state.file.put(b"".join(lines))
+            journals.turn(first, positions.next_seq)
+            journals.current.append(b"".join(lines))
         except OSError as again:
-            state.file.take_back()
+            journals.current.remove_rest()
             self._count(again)
             return False
-        finally:
-            state.settle()
-        state.abandoned += state.retired
-        state.retired = []
-        state.tally.retried += len(lines)
-        state.tell(RecorderEventKind.RETRIED, reason=state.tally.last_error, journal=state.file.path.name)
+        journals.abandon()
+        state.report_retried(len(lines), state.health.last_error)
         return True
 
     def _read_back(self) -> list[bytes]:
         """Read the lines that are not permanent: without a bound in force they are not kept in memory."""
-        state = self.state
-        contents = (file.content()[file.synced :] for file in [*state.retired, state.file])
-        return [line for content in contents for line in content.splitlines(keepends=True) if line.startswith(_TICK)]
+        parts = (file.content(file.size)[file.synced :] for file in self.state.journals.unsynced)
+        return [line for part in parts for line in part.splitlines(keepends=True) if line.startswith(_TICK)]
 
-    def _retire_abandoned(self) -> None:
-        """Cut journals given up back to what was permanent in them: the rest stands elsewhere, and is permanent now."""
-        state = self.state
-        with state.lock:
-            given_up, state.abandoned = state.abandoned, []
-        for file in given_up:
-            file.size = file.synced
-            file.take_back()
-        with state.lock:
-            state.sealing += given_up
-            state.sealing.sort(key=lambda file: file.number)
+    def _release_abandoned(self) -> None:
+        """Cut abandoned journals to what was permanent in them: the rest is permanent elsewhere now."""
+        journals = self.state.journals
+        with self.state.lock:
+            files = journals.take_abandoned()
+        for file in files:
+            file.cut_to_synced()
+        with self.state.lock:
+            journals.seal_later(files)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,19 +9,22 @@ from contextlib import suppress
 from typing import Any, Final
 
 from replaylab.errors import TickError
+from replaylab.journals.encoder import Encoder
 from replaylab.recording.event import RecorderEventKind
-from replaylab.recording.mender import Mender
+from replaylab.recording.health import Phase
+from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.receipt import Receipt
-from replaylab.recording.state import CLOSED, FAILED, FORKED, RECORDING, State
+from replaylab.recording.state import DISK_FULL, FULL, State
 from replaylab.tick import Tick
 
 BLOCK: Final = "block"
 REFUSE: Final = "refuse"
 WRITE_FAILED: Final = "write_failed"
-REASONS: Final = {FAILED: "stopped", CLOSED: "closed", FORKED: "forked"}
+REASONS: Final = {Phase.FAILED: "stopped", Phase.CLOSED: "closed", Phase.FORKED: "forked"}
 _NEEDED: Final = ("game_id", "tick", "timestamp", "price", "active", "rugged")
 _AT_ONCE: Final = 100  # ticks of one write
 _FIELDS: Final = frozenset(Tick.__slots__)
+_RECORDING: Final = Phase.RECORDING
 _new: Final = tuple.__new__
 
 
@@ -33,73 +34,91 @@ class Writer:
     Parameters
     ----------
     state : State
-        Shared with the keeper.
+        Shared with the background threads.
     overflow : str
-        What to do with a tick when as many as `max_unsynced_ticks` wait for a sync: ``block`` or ``refuse``.
+        What to do with a tick while `max_unsynced_ticks` wait for a sync: ``block`` or ``refuse``.
     overflow_seconds : float
         How long to block at most.
+
+    Attributes
+    ----------
+    game_id : str, optional
+        The game that is being recorded.
+    background_thread : int
+        Identifier of the thread that calls the listener: it never blocks here, because it is the one that syncs.
     """
 
     def __init__(self, state: State, overflow: str, overflow_seconds: float) -> None:
         self.state = state
         self.overflow = overflow
         self.overflow_seconds = overflow_seconds
-        self.mender = Mender(state)
+        self.game_id: str | None = None
+        self.background_thread = 0
+        self._writing = False
+        self._encode = Encoder(state.run).line
         self._keeps = state.mode == "group"
         self._syncs = state.mode == "tick"
+        self._unsynced = state.positions.unsynced
         self._most = state.settings.max_unsynced_ticks
         self._at_once = min(_AT_ONCE, self._most)
         self._due = state.settings.buffer_ticks
 
-    def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:  # noqa: C901, PLR0912 in one piece: calls cost a third
+    @property
+    def is_inside(self) -> bool:
+        """Whether this very thread is in the middle of writing a tick: the caller is a signal handler."""
+        return self._writing and self.state.is_held
+
+    def serve(self, thread: int) -> None:
+        """Remember which thread calls the listener."""
+        self.background_thread = thread
+
+    def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:  # noqa: C901, PLR0912 in one piece: calls cost
         """Write one tick."""
-        state = self.state
         if type(tick) is not Tick:
             try:
                 tick = as_tick(tick)
             except TickError as error:
                 return self._refuse(error.reason)
+        state = self.state
         with state.lock:
-            troubled = state.clear is not True or len(state.pending) >= self._most
+            file, positions = state.journals.current, state.positions
+            troubled = (
+                self._writing
+                or state.health.phase is not _RECORDING
+                or file.spoilt
+                or len(self._unsynced) >= self._most
+            )
             if troubled:
-                reason = self._wait()
+                reason = self._wait(1)
                 if reason:
                     return self._refuse(reason)
-            file, seq = state.file, state.next_seq
-            before = file.size
-            line = b""
+                file = state.journals.current
+            seq, before, line = positions.next_seq, file.size, b""
             try:
-                state.clear = None
-                if tick.game_id != state.game_id:
-                    self._begin_game(tick.game_id)
-                    file = state.file
+                self._writing = True
+                if tick.game_id != self.game_id:
+                    file = self._begin_game(tick.game_id)
                     before = file.size
-                line = state.encoder.line(tick, seq)
-                if os.write(file.descriptor, line) != len(line):
-                    raise OSError(errno.ENOSPC, "a write came to an end before its last byte")  # noqa: TRY301
-                file.size = before + len(line)
+                line = self._encode(tick, seq)
+                file.append(line)
                 if self._keeps:
-                    state.pending.append(line)
-                    if len(state.pending) == self._due:
-                        state.queue.put(None)
-                elif self._syncs:
-                    file.make_permanent(file.size)
-                    state.made_durable(seq)
-                state.next_seq = seq + 1
-                state.clear = state.phase is RECORDING  # a signal handler may have stopped it meanwhile
+                    positions.accept(line)
+                    if len(self._unsynced) == self._due:
+                        state.events.wake()
+                else:
+                    self._count(file, 1)
             except OSError as error:
-                file.size = before
-                if not self.mender.write_again([line], error):
-                    return self._refuse(state.pause_reason or WRITE_FAILED)
+                reason = self._write_again(file, before, [line], error)
+                if reason:
+                    return self._refuse(reason)
             except BaseException:
-                self.mender.interrupted(file, before, line, seq)
+                self._interrupted(file, before, [line], seq)
                 raise
             finally:
-                if state.clear is None:
-                    state.settle()
+                self._writing = False
             if troubled:
-                state.tally.failures = 0
-            return _new(Receipt, (1, seq, state.durable_seq, None, 0))
+                state.health.succeed()
+            return _new(Receipt, (1, seq, positions.durable_seq, None, 0))
 
     def record_many(self, ticks: Iterable[Tick | Mapping[str, Any]]) -> Receipt:
         """Write ticks in their order, up to a hundred in one call of the operating system."""
@@ -109,19 +128,23 @@ class Writer:
             if isinstance(piece, TickError):
                 refused, reason = refused + 1, piece.reason
                 self._refuse(piece.reason)
+                continue
+            why = self._record_piece(piece)
+            if why is None:
+                accepted += len(piece)
             else:
-                taken, why = self._record_piece(piece)
-                accepted, refused, reason = accepted + taken, refused + len(piece) - taken, why or reason
-        state = self.state
-        return Receipt(accepted, state.next_seq - 1, state.durable_seq, reason, refused)
+                refused, reason = refused + len(piece), why
+                self._refuse(why, len(piece))
+        positions = self.state.positions
+        return Receipt(accepted, positions.last_seq, positions.durable_seq, reason, refused)
 
-    def _pieces(self, given: Iterable[Tick | Mapping[str, Any]]) -> Iterator[list[Tick] | TickError]:
-        """Give ticks of one game that are written at once, and what is wrong with those that are none."""
+    def _pieces(self, ticks: Iterable[Tick | Mapping[str, Any]]) -> Iterator[list[Tick] | TickError]:
+        """Yield ticks of one game that are written at once, and the error of each that is not a tick."""
         piece: list[Tick] = []
-        one_by_one = iter(given)
+        rest = iter(ticks)
         while True:
             try:
-                tick = as_tick(next(one_by_one))
+                tick = as_tick(next(rest))
             except TickError as error:
                 if piece:
                     yield piece
@@ -130,7 +153,7 @@ class Writer:
                 continue
             except StopIteration:
                 break
-            except BaseException:  # of whoever gives the ticks: those before it count
+            except BaseException:  # of the caller's iterable: the ticks before it count
                 if piece:
                     yield piece
                 raise
@@ -141,101 +164,158 @@ class Writer:
         if piece:
             yield piece
 
-    def _record_piece(self, ticks: list[Tick]) -> tuple[int, str | None]:
-        """Write ticks of one game with one write; give how many were accepted, and why others were not."""
+    def _record_piece(self, ticks: list[Tick]) -> str | None:
+        """Write ticks of one game with one write; return why they were refused, or None."""
         state = self.state
         with state.lock:
-            if state.clear is not True or len(state.pending) + len(ticks) > self._most:
-                reason = self._wait(len(ticks))
-                if reason:
-                    self._refuse(reason, len(ticks))
-                    return 0, reason
-            file, first = state.file, state.next_seq
+            reason = self._wait(len(ticks))
+            if reason:
+                return reason
+            file, first = state.journals.current, state.positions.next_seq
             before = file.size
             lines: list[bytes] = []
             try:
-                state.clear = None
-                if ticks[0].game_id != state.game_id:
-                    self._begin_game(ticks[0].game_id)
-                    file = state.file
+                self._writing = True
+                if ticks[0].game_id != self.game_id:
+                    file = self._begin_game(ticks[0].game_id)
                     before = file.size
-                encode = state.encoder.line
+                encode = self._encode
                 lines = [encode(tick, first + number) for number, tick in enumerate(ticks)]
-                file.put(b"".join(lines))
-                if self._syncs:
-                    file.make_permanent(file.size)
-                    state.made_durable(first + len(lines) - 1)
-                self.mender.keep(lines)
+                file.append(b"".join(lines))
+                if self._keeps:
+                    self._keep(lines)
+                else:
+                    self._count(file, len(lines))
             except OSError as error:
-                file.size = before
-                if not self.mender.write_again(lines, error):
-                    reason = state.pause_reason or WRITE_FAILED
-                    self._refuse(reason, len(ticks))
-                    return 0, reason
+                return self._write_again(file, before, lines, error)
             except BaseException:
-                self.mender.interrupted(file, before, b"".join(lines), first, lines)
+                self._interrupted(file, before, lines, first)
                 raise
             finally:
-                state.settle()
-        return len(ticks), None
+                self._writing = False
+        return None
 
-    def _wait(self, room: int = 1) -> str | None:
-        """Wait until ticks may be written; give the reason when they may not."""
+    def _keep(self, lines: list[bytes]) -> None:
+        """Count lines that are kept until they are synced."""
+        self.state.positions.accept_all(lines)
+        if len(self._unsynced) >= self._due:
+            self.state.events.wake()
+
+    def _count(self, file: JournalFile, ticks: int) -> None:
+        """Count ticks whose lines are not kept; under ``durability="tick"`` they are synced first."""
         state = self.state
-        if state.clear is None:
+        if self._syncs:
+            state.sync(file, file.size)
+            state.make_durable(state.positions.last_seq + ticks)
+        state.positions.count(ticks)
+
+    def _wait(self, room: int) -> str | None:
+        """Wait until ticks may be written; return the reason when they may not."""
+        state = self.state
+        health, events = state.health, state.events
+        if self._writing and health.phase is not Phase.FORKED:
             return "reentrant"  # a signal handler, in the middle of a tick of the same thread
         deadline = time.monotonic() + self.overflow_seconds
-        while state.phase is RECORDING and len(state.pending) + room > self._most:
-            state.flush_asked = True  # whatever the next sync would have waited for
-            state.queue.put(None)
+        while health.phase is _RECORDING and len(self._unsynced) + room > self._most:
+            state.positions.ask_for_sync()  # whatever the next sync would have waited for
+            events.wake()
             left = deadline - time.monotonic()
-            if self.overflow == REFUSE or left <= 0 or threading.get_ident() == state.keeper:
+            if self.overflow == REFUSE or left <= 0 or threading.get_ident() == self.background_thread:
                 return "overflow"
-            state.wait(lambda: state.phase is not RECORDING or len(state.pending) + room <= self._most, left)
-        if state.phase is RECORDING and state.file.spoilt:
+            state.wait(lambda: health.phase is not _RECORDING or len(self._unsynced) + room <= self._most, left)
+        if health.phase is _RECORDING and state.journals.current.spoilt:
             try:
-                state.turn()
+                old = state.turn()
+                if self._syncs:  # all that was acknowledged in it is permanent
+                    state.journals.abandon(old)
             except OSError as error:
-                self.mender.failed(error)
-        if state.phase is not RECORDING:
-            return REASONS.get(state.phase) or state.pause_reason
-        return WRITE_FAILED if state.file.spoilt else None
+                self._failed(error)
+        if health.phase is not _RECORDING:
+            return REASONS.get(health.phase) or health.pause_reason
+        return WRITE_FAILED if state.journals.current.spoilt else None
 
-    def _begin_game(self, game_id: str) -> None:
-        """Tell that a game has ended and another begun; a journal long enough ends with the game."""
-        state = self.state
-        if state.game_id is not None:
-            state.tell(RecorderEventKind.GAME_ENDED, game_id=state.game_id)
-            long_enough = state.next_seq - state.file.first_seq >= state.settings.seal_game_ticks
-            if long_enough and state.spare and not state.is_behind:
-                with suppress(OSError):  # the journal before goes on
+    def _begin_game(self, game_id: str) -> JournalFile:
+        """Report that a game has begun; a journal that is long enough ends before it. Return the journal to write."""
+        state, journals = self.state, self.state.journals
+        if self.game_id is not None:
+            state.events.emit(RecorderEventKind.GAME_ENDED, game_id=self.game_id)
+            long_enough = state.positions.next_seq - journals.current.first_seq >= state.settings.seal_game_ticks
+            if long_enough and journals.spare and not journals.is_behind:
+                with suppress(OSError):  # the journal in use goes on
                     state.turn()
-                    state.queue.put(None)
-        state.game_id = game_id
-        state.tally.games += 1
-        state.tell(RecorderEventKind.GAME_STARTED, game_id=game_id)
+                    state.events.wake()
+        self.game_id = game_id
+        state.counters.add_game()
+        state.events.emit(RecorderEventKind.GAME_STARTED, game_id=game_id)
+        return journals.current
+
+    def _write_again(self, old: JournalFile, before: int, lines: list[bytes], error: OSError) -> str | None:
+        """After a failed write, of which nothing counts, write the lines to the next journal; return why not."""
+        state, journals = self.state, self.state.journals
+        state.health.count_error(error)
+        old.roll_back(before)
+        new = old
+        size = before
+        try:
+            state.turn()
+            new = journals.current
+            size = new.size
+            if self._syncs:  # a file whose sync has failed is never synced again
+                journals.abandon(old)
+            new.append(b"".join(lines))
+            if self._keeps:
+                self._keep(lines)
+            else:
+                self._count(new, len(lines))
+        except OSError as again:
+            new.roll_back(size)
+            self._failed(again)
+            return state.health.pause_reason or WRITE_FAILED
+        state.report_retried(len(lines), str(error))
+        return None
+
+    def _failed(self, error: OSError) -> None:
+        """Wait for a full disk; count any other failure."""
+        if error.errno in FULL:
+            self.state.health.note(error)
+            self.state.pause(DISK_FULL)
+        else:
+            self.state.fail(error)
+        self.state.events.wake()
+
+    def _interrupted(self, file: JournalFile, before: int, lines: list[bytes], first: int) -> None:
+        """After an exception from outside, such as Ctrl-C: all lines are written and counted, or none is."""
+        state = self.state
+        if state.journals.current is not file:
+            state.journals.current.remove_rest()
+        elif file.settle(before, b"".join(lines)) and state.positions.next_seq == first:
+            state.positions.drop(lines)
+            if self._keeps:
+                self._keep(lines)
+            else:
+                state.positions.count(len(lines))
 
     def _refuse(self, reason: str, count: int = 1) -> Receipt:
         state = self.state
         with state.lock:
-            state.tally.refused[reason] += count
-        return Receipt(0, state.next_seq - 1, state.durable_seq, reason, count)
+            state.counters.add_refused(reason, count)
+        return Receipt(0, state.positions.last_seq, state.positions.durable_seq, reason, count)
 
 
-def as_tick(found: object) -> Tick:
-    """Give the tick of a mapping; raises `TickError`, whatever is wrong with it. Other fields are dropped."""
-    if isinstance(found, Tick):
-        return found
-    if not isinstance(found, Mapping):
-        raise TickError("tick", type(found).__name__, "wrong_type", "must be a Tick or a mapping of its fields")
+def as_tick(value: object) -> Tick:
+    """Return the tick of a mapping; raise `TickError`, whatever is wrong with it. Other fields are dropped."""
+    if isinstance(value, Tick):
+        return value
+    if not isinstance(value, Mapping):
+        raise TickError("tick", type(value).__name__, "wrong_type", "must be a Tick or a mapping of its fields")
     try:
-        given = {name: found[name] for name in _FIELDS if name in found}
-        missing = next((name for name in _NEEDED if name not in given), None)
-        tick = None if missing else Tick(**given)
+        fields = {name: value[name] for name in _FIELDS if name in value}
+        missing = next((name for name in _NEEDED if name not in fields), None)
+        tick = None if missing else Tick(**fields)
     except TickError:
         raise
-    except Exception as error:  # a value may do anything when it is looked at, and must not stop the recording
+    except Exception as error:  # a value may do anything when it is read, and must not stop the recording
         raise TickError("tick", type(error).__name__, "wrong_type", "its fields cannot be read") from error
     if tick is None:
-        raise TickError(missing or "tick", None, "missing_field", "not there")
+        raise TickError(missing or "tick", None, "missing_field", "is missing")
     return tick

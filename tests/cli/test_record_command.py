@@ -26,7 +26,7 @@ import replaylab as rl
 from replaylab.cli.record_status import PRINTED_REFUSALS, Monitor
 from replaylab.parsing.line_reader import LineReader
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
-from replaylab.recording.pipe import Counts, Intake
+from replaylab.recording.pipe import Counts, Pipe
 from replaylab.recording.receipt import Receipt
 from replaylab.recording.recorder import Recorder
 from replaylab.recording.refusals import Refusals
@@ -406,10 +406,10 @@ class Moody:
         return Receipt(len(given), len(self.taken) - 1, -1)
 
 
-def taken(recorder: Moody, folder: Path, *, waits: bool) -> tuple[Intake, list[tuple[int, int, int, str]]]:
+def taken(recorder: Moody, folder: Path, *, waits: bool) -> tuple[Pipe, list[tuple[int, int, int, str]]]:
     """An intake to which ten ticks were given, and what it told of refused ones."""
     told: list[tuple[int, int, int, str]] = []
-    intake = Intake(
+    intake = Pipe(
         recorder, LineReader(), Refusals(folder, "run"), lambda *one: told.append(one), lambda _seconds: waits
     )
     intake.feed(lines_of(ticks(10)))
@@ -447,7 +447,7 @@ def test_a_line_too_long_is_one_refusal(tmp_path: Path, monkeypatch: pytest.Monk
     given = ticks(4)
     data = lines_of(given[:2]) + b"x" * 5_000 + b"\n" + lines_of(given[2:])
     recorder = Moody()
-    intake = Intake(recorder, LineReader(), Refusals(tmp_path, "run"), lambda *_: None, lambda _seconds: False)
+    intake = Pipe(recorder, LineReader(), Refusals(tmp_path, "run"), lambda *_: None, lambda _seconds: False)
     for start in range(0, len(data), 700):
         intake.feed(data[start : start + 700])
     intake.finish()
@@ -474,7 +474,7 @@ def test_however_it_is_cut(
     found = []
     for number, places in enumerate(([], sorted({cut for cut in cuts if cut < len(data)}))):
         recorder, refusals = Moody(), Refusals(folder, str(number))
-        intake = Intake(recorder, LineReader(), refusals, lambda *_: None, lambda _seconds: False)
+        intake = Pipe(recorder, LineReader(), refusals, lambda *_: None, lambda _seconds: False)
         edges = [0, *places, len(data)]
         for start, end in pairwise(edges):
             intake.feed(data[start:end])
@@ -514,7 +514,7 @@ def test_a_closed_refusal_file_is_told(tmp_path: Path) -> None:
     assert not refusals.keep(1, 0, "not_json", b"{oops")
     assert refusals.last_error
     with Recorder(tmp_path / "store") as recorder:
-        intake = Intake(recorder, LineReader(), refusals, lambda *_: None, lambda _seconds: False)
+        intake = Pipe(recorder, LineReader(), refusals, lambda *_: None, lambda _seconds: False)
         intake.feed(b"{oops\n" + lines_of(ticks(2)))
     assert intake.counts.accepted == 2
     assert intake.counts.refused == {"not_json": 1}

@@ -16,12 +16,12 @@ import pytest
 
 import replaylab as rl
 from replaylab.errors import DiskLow, RecorderError, StoreError
-from replaylab.recording.state import World
+from replaylab.recording.state import Environment
 from tests.crash.recordings import Recorded, lawful, made, stored, until
 from tests.stores import run_child
 
 MEGABYTE: Final = 1 << 20
-LOOKING_AWAY: Final = World(free_bytes=lambda _: 1 << 40)  # it learns of a full disk when a write fails
+LOOKING_AWAY: Final = Environment(free_bytes=lambda _: 1 << 40)  # it learns of a full disk when a write fails
 LIMITED = """
 import json, resource, signal, sys
 import replaylab as rl
@@ -129,7 +129,7 @@ def test_a_disk_without_any_room(disk: Disk | None, room: int) -> None:
     """Filled to the last page while it records: it closes cleanly on the room it kept, and all accepted is readable."""
     if disk is None:
         return
-    recorded = Recorded(disk.folder / "store", world=LOOKING_AWAY)
+    recorded = Recorded(disk.folder / "store", environment=LOOKING_AWAY)
     recorded.record(made(50))
     disk.leave(room)
     recorded.record(made(2_000, first=50))
@@ -147,7 +147,7 @@ def test_room_that_comes_and_goes(disk: Disk | None) -> None:
     """Full and free, full and free: ticks accepted in between are there, once each, those refused are not."""
     if disk is None:
         return
-    recorded = Recorded(disk.folder / "store", world=LOOKING_AWAY)
+    recorded = Recorded(disk.folder / "store", environment=LOOKING_AWAY)
     first = 0
     for _ in range(4):
         disk.leave(0)

@@ -19,7 +19,7 @@ import pytest
 import replaylab as rl
 from replaylab.errors import DiskLow, RecordingFailed, SettingsError
 from replaylab.parsing.json_line import Kind, parse_line
-from replaylab.recording.state import World
+from replaylab.recording.state import Environment
 from replaylab.settings import Settings
 from tests.recordings import GAME, Heard, crash, handles, journals, segments, small, stored, tick, ticks
 
@@ -346,7 +346,7 @@ def test_asyncio(tmp_path: Path) -> None:
 def test_start_is_refused_without_space(tmp_path: Path) -> None:
     """Below `min_free_start_bytes` a recorder is not made, and nothing is left behind."""
     with pytest.raises(DiskLow, match="99 bytes are free"):
-        rl.Recorder(tmp_path, world=World(free_bytes=lambda _: 99), settings=Settings())
+        rl.Recorder(tmp_path, environment=Environment(free_bytes=lambda _: 99), settings=Settings())
     assert list((tmp_path / "journals").iterdir()) == []
 
 
@@ -354,8 +354,8 @@ def test_low_space_pauses_and_resumes(tmp_path: Path) -> None:
     """Below `min_free_bytes` ticks are refused; it goes on by itself when there is space, and says both."""
     heard = Heard()
     free = [1 << 30]
-    world = World(free_bytes=lambda _: free[0])
-    with rl.Recorder(tmp_path, world=world, settings=Settings(), on_event=heard) as recorder:
+    environment = Environment(free_bytes=lambda _: free[0])
+    with rl.Recorder(tmp_path, environment=environment, settings=Settings(), on_event=heard) as recorder:
         recorder.record(tick(0))
         free[0] = 9 << 20
         assert heard.wait_for("paused")
@@ -431,7 +431,7 @@ def test_sealing_at_a_game_end(tmp_path: Path) -> None:
     """A long journal ends with its game, so that its segment holds whole games."""
     heard = Heard()
     with rl.Recorder(tmp_path, settings=small(seal_game_ticks=50), on_event=heard) as recorder:
-        _wait(lambda: recorder._state.spare is not None)
+        _wait(lambda: recorder._state.journals.spare is not None)
         recorder.record_many([*ticks(60, "A"), *ticks(3, "B")])
         assert heard.wait_for("sealed")
         sealed = rl.Store(tmp_path).sealed()

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import replaylab as rl
-from replaylab.recording.state import World
+from replaylab.recording.state import Environment
 from tests.recordings import START, Heard, small, stored, ticks
 
 
@@ -46,8 +46,8 @@ def test_a_clock_that_goes_back(tmp_path: Path) -> None:
     """Runs that begin at one instant, or before the last, and ticks whose time goes back: all are kept, in order."""
     given = list(reversed(ticks(150)))
     for number in range(3):
-        world = World(now=lambda number=number: START - timedelta(days=number // 2))  # type: ignore[misc]
-        with rl.Recorder(tmp_path, world=world, settings=small(seal_ticks=100)) as recorder:
+        environment = Environment(now=lambda number=number: START - timedelta(days=number // 2))  # type: ignore[misc]
+        with rl.Recorder(tmp_path, environment=environment, settings=small(seal_ticks=100)) as recorder:
             recorder.record_many(given)
     store = rl.Store(tmp_path)
     assert store.rows == 450
@@ -66,7 +66,7 @@ def test_a_clock_that_jumps_does_not_stop_the_timer(tmp_path: Path) -> None:
     def now() -> datetime:
         return next(moments)
 
-    with rl.Recorder(tmp_path, world=World(now=now), settings=small(sync_seconds=0.05)) as recorder:
+    with rl.Recorder(tmp_path, environment=Environment(now=now), settings=small(sync_seconds=0.05)) as recorder:
         recorder.record_many(ticks(3))
         assert recorder.flush(timeout_seconds=20).durable
 

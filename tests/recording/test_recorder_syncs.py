@@ -103,7 +103,7 @@ def test_a_recorder_that_has_given_up_is_quiet(tmp_path: Path, monkeypatch: pyte
     recorder.record(ticks(1)[0])
     with pytest.raises(RecordingFailed):
         recorder.flush()
-    rounds = _counted(monkeypatch, recorder._work.keeper, "_tend")
+    rounds = _counted(monkeypatch, recorder._lifecycle.background, "_tend")
     threading.Event().wait(0.4)
     assert len(rounds) < 10
     crash(recorder)
@@ -120,7 +120,7 @@ def test_what_nobody_foresaw_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise IndexError("unforeseen")
 
     with monkeypatch.context() as patch:
-        patch.setattr(recorder._work.keeper, "sync", unforeseen)
+        patch.setattr(recorder._lifecycle.background, "sync", unforeseen)
         recorder.record(accepted[1])
         assert heard.wait_for("failed")
     assert recorder.status().verdict == "failed"
@@ -141,9 +141,9 @@ def test_flush_is_done_when_more_than_it_asked_for_is_permanent(
 
         def slowly(reached: Callable[[], object], seconds: float) -> None:
             recorder.record(ticks(2)[1])
-            state.flush_asked = True
-            state.queue.put(None)
-            wait(lambda: state.durable_seq == 1, seconds)
+            state.positions.ask_for_sync()
+            state.events.wake()
+            wait(lambda: state.positions.durable_seq == 1, seconds)
             assert reached()
 
         monkeypatch.setattr(state, "wait", slowly)

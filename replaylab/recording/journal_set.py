@@ -1,0 +1,177 @@
+"""JournalSet: the open journals of one recorder, from the next one to those that wait to be sealed."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from replaylab.journals.format import Header
+from replaylab.recording.journal_file import JournalFile
+
+
+class JournalSet:
+    """The open journals of one recorder. Callers hold the recorder's lock, except in `create`.
+
+    A journal is `spare`, then `current`, then one of `retired`, then `sealing`; after a failed sync it is `abandoned`
+    before it is `sealing`.
+
+    Parameters
+    ----------
+    folder, run, durability : Path, str, dict
+        Where journals are made, and what their first lines say.
+
+    Attributes
+    ----------
+    current : JournalFile
+        The one that is written.
+    spare : JournalFile, optional
+        The next one, made in advance.
+    retired : list of JournalFile
+        No longer written, not yet synced.
+    abandoned : list of JournalFile
+        Their unsynced lines have been written to a later journal.
+    sealing : list of JournalFile
+        Synced, not yet in a segment.
+    retired_bytes : int
+        Bytes of journals that are no longer written.
+    """
+
+    current: JournalFile
+
+    def __init__(self, folder: Path, run: str, durability: dict[str, Any]) -> None:
+        self.folder = folder
+        self.run = run
+        self.durability = durability
+        self.spare: JournalFile | None = None
+        self.retired: list[JournalFile] = []
+        self.abandoned: list[JournalFile] = []
+        self.sealing: list[JournalFile] = []
+        self.retired_bytes = 0
+        self._numbers = itertools.count()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether journals end faster than they are sealed: they then grow longer instead of more numerous."""
+        return len(self.sealing) > 1
+
+    @property
+    def files(self) -> list[JournalFile]:
+        """Every journal that is open."""
+        spare = [self.spare] if self.spare else []
+        return [*self.sealing, *self.abandoned, *self.retired, self.current, *spare]
+
+    @property
+    def unsynced(self) -> list[JournalFile]:
+        """The journals that may hold lines that are not permanent, in order."""
+        return [*self.retired, self.current]
+
+    def create(self) -> JournalFile:
+        """Create the next journal; raises OSError."""
+        return JournalFile.create(self.folder, self.run, next(self._numbers))
+
+    def open_first(self) -> None:
+        """Create the first journal with its header; raises OSError."""
+        self.current = self.create()
+        try:
+            self.current.begin(0, self._header(self.current, 0))
+        except BaseException:
+            discard(self.current)
+            raise
+
+    def _header(self, file: JournalFile, first_seq: int) -> bytes:
+        limits = {str(one.number): one.size for one in self.files if one.spoilt}
+        return Header(self.run, file.number, first_seq, self.durability, limits).to_line()
+
+    def turn(self, first_seq: int, next_seq: int) -> JournalFile:
+        """Make the spare, or a new journal, the current one; return the one before. Raises OSError.
+
+        Parameters
+        ----------
+        first_seq : int
+            Sequence number of the first tick that will be written to it.
+        next_seq : int
+            The number after the last tick in the journal before.
+        """
+        new, self.spare = self.spare or self.create(), None
+        try:
+            new.begin(first_seq, self._header(new, first_seq))
+        except OSError:
+            discard(new)
+            raise
+        old = self.current
+        old.end(next_seq)
+        self.retired.append(old)  # first: the syncer reads both without the lock
+        self.current = new
+        self.retired_bytes += old.size
+        return old
+
+    def keep_spare(self, file: JournalFile) -> bool:
+        """Keep a new journal for the next turn; return False when a later one is in use already, and discard it."""
+        if file.number < self.current.number:  # numbers give the order, and limits of earlier journals depend on it
+            discard(file)
+            return False
+        self.spare = file
+        return True
+
+    def discard_spare(self) -> None:
+        """Remove the spare."""
+        if self.spare is not None:
+            discard(self.spare)
+            self.spare = None
+
+    def abandon(self, file: JournalFile | None = None) -> None:
+        """Move a retired journal, or all of them, to the abandoned ones."""
+        moved = self.retired if file is None else [file]
+        self.abandoned += moved
+        self.retired = [one for one in self.retired if one not in moved]
+
+    def release(self, file: JournalFile) -> None:
+        """Hand a retired journal that is permanent over to be sealed."""
+        if file in self.retired:
+            self.retired.remove(file)
+            self.sealing.append(file)
+
+    def take_abandoned(self) -> list[JournalFile]:
+        """Remove and return the abandoned journals."""
+        taken, self.abandoned = self.abandoned, []
+        return taken
+
+    def seal_later(self, files: list[JournalFile]) -> None:
+        """Hand journals over to be sealed."""
+        self.sealing += files
+        self.sealing.sort(key=lambda file: file.number)
+
+    def end(self) -> None:
+        """Hand every journal over to be sealed: the recording has ended."""
+        files = [*self.abandoned, *self.retired, self.current]
+        self.abandoned, self.retired = [], []
+        self.seal_later(files)
+
+    def replace(self, old: JournalFile, new: JournalFile) -> None:
+        """Put a copy in the place of a journal, and close that."""
+        for files in (self.retired, self.abandoned, self.sealing):
+            files[:] = [new if one is old else one for one in files]
+        if self.current is old:
+            self.current = new
+        old.close()
+
+    def remove(self, file: JournalFile) -> None:
+        """Forget a journal that has been sealed, and close it."""
+        self.sealing.remove(file)
+        file.close()
+
+    def close(self) -> None:
+        """Close every file."""
+        for file in self.files:
+            file.close()
+
+
+def discard(file: JournalFile) -> None:
+    """Remove a journal in which nothing was acknowledged."""
+    with suppress(OSError):
+        file.remove_rest()
+        if file.is_reachable:
+            file.path.unlink(missing_ok=True)
+    file.close()

@@ -1,0 +1,71 @@
+"""Positions: how far a recording is accepted and how far it is durable, in sequence numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class Positions:
+    """How far a recording is accepted and durable, and the lines between the two.
+
+    The writer counts ticks under the lock; the syncer moves `durable_seq` without it. Both orders are safe because a
+    line is in the file before it is in `unsynced`, and there before it is counted.
+
+    Attributes
+    ----------
+    next_seq : int
+        Sequence number of the next tick.
+    durable_seq, durable_at : int, datetime or None
+        Last sequence number that survives a power cut (-1 for none), and when it was synced.
+    unsynced : list of bytes
+        Lines accepted and not yet synced, kept under ``durability="group"`` so that they can be written again.
+    sync_asked : bool
+        Whether a sync is wanted now, before the bound of ticks or seconds is reached.
+    """
+
+    def __init__(self) -> None:
+        self.next_seq = 0
+        self.durable_seq = -1
+        self.durable_at: datetime | None = None
+        self.unsynced: list[bytes] = []
+        self.sync_asked = False
+
+    @property
+    def last_seq(self) -> int:
+        """Sequence number of the last accepted tick; -1 before the first."""
+        return self.next_seq - 1
+
+    def accept(self, line: bytes) -> None:
+        """Count one tick whose line is kept until it is synced."""
+        self.unsynced.append(line)
+        self.next_seq += 1
+
+    def accept_all(self, lines: list[bytes]) -> None:
+        """Count ticks whose lines are kept until they are synced."""
+        self.unsynced.extend(lines)
+        self.next_seq += len(lines)
+
+    def count(self, ticks: int) -> None:
+        """Count ticks whose lines are not kept."""
+        self.next_seq += ticks
+
+    def drop(self, lines: list[bytes]) -> None:
+        """Forget lines that `accept_all` was interrupted on, after keeping and before counting them."""
+        if lines and self.unsynced[-len(lines) :] == lines:
+            del self.unsynced[-len(lines) :]
+
+    def make_durable(self, seq: int, at: datetime) -> None:
+        """Record that every tick up to `seq` is permanent."""
+        count = seq - self.durable_seq
+        if count > 0:
+            del self.unsynced[:count]
+            self.durable_seq = seq
+        self.durable_at = at
+
+    def ask_for_sync(self) -> None:
+        """Want a sync now."""
+        self.sync_asked = True
+
+    def begin_sync(self) -> None:
+        """Record that a sync has begun: what is asked for from now on is for the next one."""
+        self.sync_asked = False
