@@ -82,7 +82,7 @@ class JournalFile:
         """Whether its path still leads to it."""
         return leads_to(self.path, self.descriptor)
 
-    def append(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Write all of some bytes, or raise OSError; what a failure leaves behind does not count."""
         done = os.write(self.descriptor, data)
         while done < len(data):
@@ -95,7 +95,7 @@ class JournalFile:
     def begin(self, first_seq: int, header: bytes) -> None:
         """Write the first line; raises OSError."""
         self.first_seq = first_seq
-        self.append(header)
+        self.write(header)
 
     def end(self, next_seq: int) -> None:
         """Record that the tick before `next_seq` is its last."""
@@ -108,7 +108,7 @@ class JournalFile:
         self.remove_rest()
 
     def settle(self, before: int, data: bytes) -> bool:
-        """After an interrupted `append` of `data` at byte `before`: keep all of it or none; return whether all."""
+        """After an interrupted `write` of `data` at byte `before`: keep all of it or none; return whether all."""
         whole = bool(data) and os.fstat(self.descriptor).st_size == before + len(data)
         self.size = before + len(data) * whole
         self.remove_rest()
@@ -133,7 +133,7 @@ class JournalFile:
     def write_end_line(self, run: str) -> None:
         """Write that the journal was closed normally, if there is room for it."""
         try:
-            self.append(end_line(run, self.next_seq))
+            self.write(end_line(run, self.next_seq))
         except OSError:
             self.remove_rest()
 

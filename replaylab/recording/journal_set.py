@@ -157,7 +157,7 @@ class JournalSet:
             self.current = new
         old.close()
 
-    def remove(self, file: JournalFile) -> None:
+    def mark_sealed(self, file: JournalFile) -> None:
         """Forget a journal that has been sealed, and close it."""
         self.sealing.remove(file)
         file.close()

@@ -85,7 +85,7 @@ class Sealer:
         recorded = recorded_extents(Store(state.root)) if troubled else []
         sealed = seal(state.root, file.path, recorded)
         with state.lock:
-            state.journals.remove(file)
+            state.journals.mark_sealed(file)
         if sealed is not None:
             state.counters.add_segment(sealed.quarantined_bytes)
             state.events.emit(

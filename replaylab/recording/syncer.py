@@ -115,7 +115,7 @@ class Syncer:
         first = positions.durable_seq + 1 if lines else positions.next_seq
         try:
             journals.turn(first, positions.next_seq)
-            journals.current.append(b"".join(lines))
+            journals.current.write(b"".join(lines))
         except OSError as again:
             journals.current.remove_rest()
             self._count(again)

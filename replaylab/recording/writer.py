@@ -58,6 +58,9 @@ class Writer:
         self._encode = Encoder(state.run).line
         self._keeps = state.mode == "group"
         self._syncs = state.mode == "tick"
+        self._journals = state.journals
+        self._health = state.health
+        self._positions = state.positions
         self._unsynced = state.positions.unsynced
         self._most = state.settings.max_unsynced_ticks
         self._at_once = min(_AT_ONCE, self._most)
@@ -81,10 +84,10 @@ class Writer:
                 return self._refuse(error.reason)
         state = self.state
         with state.lock:
-            file, positions = state.journals.current, state.positions
+            file, positions = self._journals.current, self._positions
             troubled = (
                 self._writing
-                or state.health.phase is not _RECORDING
+                or self._health.phase is not _RECORDING
                 or file.spoilt
                 or len(self._unsynced) >= self._most
             )
@@ -92,7 +95,7 @@ class Writer:
                 reason = self._wait(1)
                 if reason:
                     return self._refuse(reason)
-                file = state.journals.current
+                file = self._journals.current
             seq, before, line = positions.next_seq, file.size, b""
             try:
                 self._writing = True
@@ -100,7 +103,7 @@ class Writer:
                     file = self._begin_game(tick.game_id)
                     before = file.size
                 line = self._encode(tick, seq)
-                file.append(line)
+                file.write(line)
                 if self._keeps:
                     positions.accept(line)
                     if len(self._unsynced) == self._due:
@@ -181,7 +184,7 @@ class Writer:
                     before = file.size
                 encode = self._encode
                 lines = [encode(tick, first + number) for number, tick in enumerate(ticks)]
-                file.append(b"".join(lines))
+                file.write(b"".join(lines))
                 if self._keeps:
                     self._keep(lines)
                 else:
@@ -262,7 +265,7 @@ class Writer:
             size = new.size
             if self._syncs:  # a file whose sync has failed is never synced again
                 journals.abandon(old)
-            new.append(b"".join(lines))
+            new.write(b"".join(lines))
             if self._keeps:
                 self._keep(lines)
             else:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 import replaylab as rl
 from replaylab.recording.state import Environment
@@ -40,6 +45,72 @@ def test_a_moved_store_keeps_its_ticks(tmp_path: Path) -> None:
         recorder.record_many(ticks(25, first=25))
     assert stored(store) == ticks(50)
     assert stored(rl.open_store(tmp_path / "elsewhere")) == ticks(25)
+
+
+@pytest.mark.parametrize("gone", ["deleted", "moved"])
+@pytest.mark.parametrize("mode", ["group", "tick", "none"])
+def test_a_store_that_goes_just_after_a_failed_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str, mode: Literal["group", "tick", "none"]
+) -> None:
+    """What was durable in a journal given up by a failed sync is durable when the store has gone as well."""
+    store, real, failing = tmp_path / "store", os.fsync, [0]
+
+    def fsync(descriptor: int) -> None:
+        if failing[0] and str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith(".journal"):
+            failing[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with rl.Recorder(store, durability=mode, settings=small()) as recorder:
+        recorder.record_many(ticks(20))
+        assert recorder.flush().durable
+        syncer, watch = recorder._lifecycle.background.syncer, recorder._lifecycle.background.watch
+        write_again = syncer.write_again
+
+        def write_again_and_lose_the_store() -> bool:
+            done = write_again()
+            if store.exists() and not failing[0]:  # while its journal is abandoned and not yet cut
+                monkeypatch.setattr(syncer, "write_again", write_again)
+                shutil.rmtree(store) if gone == "deleted" else store.rename(tmp_path / "elsewhere")
+                watch.look()
+            return done
+
+        monkeypatch.setattr(syncer, "write_again", write_again_and_lose_the_store)
+        failing[0] = 1
+        recorder.record_many(ticks(15, first=20))
+        assert recorder.flush().durable
+        assert stored(store) == ticks(35)
+    report = recorder.stop()
+    assert (report.durable, report.problem) == (True, None)
+    assert stored(rl.open_store(store)) == ticks(35)
+    assert rl.Store(store).verify().ok
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_sync_that_fails_while_a_store_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """A copy counts only once it is synced: until then the file it was made from is kept, and copied again."""
+    store, real, failing, heard = tmp_path / "store", os.fsync, [0], Heard()
+
+    def fsync(descriptor: int) -> None:
+        if failing[0] and str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith(".journal"):
+            failing[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with rl.Recorder(store, settings=small(max_failures=50), on_event=heard) as recorder:
+        recorder.record_many(ticks(20))
+        recorder.flush()
+        shutil.rmtree(store)
+        failing[0] = failures
+        recorder.record_many(ticks(5, first=20))
+        assert heard.wait_for("moved")
+        recorder.record_many(ticks(5, first=25))
+        assert recorder.flush().durable
+    assert stored(rl.open_store(store)) == ticks(30)
 
 
 def test_a_clock_that_goes_back(tmp_path: Path) -> None:

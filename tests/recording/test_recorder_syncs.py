@@ -77,6 +77,35 @@ def test_a_failed_file_is_never_synced_again(
     assert rl.Store(tmp_path).verify().ok
 
 
+def test_a_journal_given_up_keeps_what_was_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed sync the bytes in doubt are removed from the old journal once they are permanent in another."""
+    disk, heard = Disk(monkeypatch), Heard()
+    with rl.Recorder(tmp_path, settings=small(), on_event=heard) as recorder:
+        monkeypatch.setattr(recorder._lifecycle.sealer, "wake", lambda: None)  # so that the files can be looked at
+        recorder.record_many(ticks(5))
+        assert recorder.flush().durable
+        journal = recorder.status().journal
+        synced = journal.stat().st_size
+        recorder.record_many(ticks(3, first=5))
+        disk.syncs = 1
+        recorder.flush()
+        assert recorder.status().journal != journal
+        assert journal.stat().st_size == synced
+    kept = {extent.source: extent.ticks for extent in rl.Store(tmp_path).extents()}
+    assert kept[journal.name] == {"clean": 5}
+    assert stored(tmp_path) == ticks(8)
+
+
+def test_ticks_that_do_not_fit_ask_for_a_sync(tmp_path: Path) -> None:
+    """When ticks wait for room, the next sync begins at once, however far its bounds are."""
+    settings = small(buffer_ticks=1_000, max_unsynced_ticks=1_000, sync_seconds=3_600)
+    with rl.Recorder(tmp_path, overflow_seconds=20, settings=settings) as recorder:
+        assert recorder.record_many(ticks(950))
+        assert recorder.record_many(ticks(100, first=950)).reason is None
+        assert recorder.status().durable_seq >= 949
+    assert stored(tmp_path) == ticks(1_050)
+
+
 def test_a_full_disk_at_a_sync_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sync that finds the disk full pauses the recording; it goes on by itself, and nothing acknowledged is lost."""
     disk, heard = Disk(monkeypatch), Heard()
