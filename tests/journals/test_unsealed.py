@@ -31,7 +31,8 @@ def test_journals_are_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         recorder.flush()
         recorder._state.journals.discard_spare()
         recorder.record_many(ticks(4, first=5))
-        store, read, turned = rl.Store(tmp_path), UnsealedJournals.read, []
+        store, read = rl.Store(tmp_path), UnsealedJournals.read
+        turned: list[Sequence[str]] = []
 
         def read_when_it_has_turned(
             self: UnsealedJournals, names: Sequence[str], sealed: Sequence[Extent]
