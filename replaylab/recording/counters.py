@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from replaylab.recording.status import Durations
+from replaylab.recording.durations import Durations
 
 
 class Counters:
