@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -81,8 +82,10 @@ class Tick:
     timestamp : datetime or str
         When it was received. ISO text is parsed; without a zone it is UTC. Kept as UTC with microseconds; a finer
         time is refused.
-    price : Decimal, int or str
-        Exact; must fit decimal128(38, 24) without rounding. A float is refused, as its text is not its value.
+    price : Decimal, int, str or None
+        Exact; must fit decimal128(38, 24) without rounding. A float is refused, as its text is not its value. None
+        where it is not known, as in rows of a store that an old recorder filled in; such a tick can be shown, and a
+        `Recorder` refuses it.
     phase : str
         The name that the recorder gave the phase, or a `Phase`.
     active, rugged : bool
@@ -110,7 +113,7 @@ class Tick:
     game_id: str
     tick: int
     timestamp: datetime
-    price: Decimal
+    price: Decimal | None
     phase: str = Phase.UNKNOWN
     active: bool = False
     rugged: bool = False
@@ -122,7 +125,8 @@ class Tick:
         put(self, "game_id", checked_text("game_id", self.game_id))
         put(self, "tick", checked_int("tick", self.tick, 0))
         put(self, "timestamp", parse_time(self.timestamp))
-        put(self, "price", checked_price(self.price))
+        if self.price is not None:
+            put(self, "price", checked_price(self.price))
         put(self, "phase", checked_text("phase", self.phase))
         put(self, "active", checked_bool("active", self.active))
         put(self, "rugged", checked_bool("rugged", self.rugged))
@@ -149,14 +153,48 @@ class Tick:
         return microseconds(self.timestamp)
 
     def to_line(self) -> bytes:
-        """Give the tick as one line of exact JSON, without the newline; the price is a number with all its digits."""
+        """Return the tick as one line of exact JSON, without the newline.
+
+        The price is a number with all its digits; null where it is not known, which no reader takes for a tick.
+        """
+        price = "null" if self.price is None else price_text(self.price)
         return (
             f'{{"type": "tick", "timestamp": "{self.timestamp.isoformat(timespec="microseconds")}", '
             f'"game_id": {json.dumps(self.game_id, ensure_ascii=False)}, "tick": {self.tick}, '
-            f'"price": {price_text(self.price)}, "phase": {json.dumps(self.phase, ensure_ascii=False)}, '
+            f'"price": {price}, "phase": {json.dumps(self.phase, ensure_ascii=False)}, '
             f'"active": {"true" if self.active else "false"}, "rugged": {"true" if self.rugged else "false"}, '
             f'"cooldown_timer": {self.cooldown_timer}, "trade_count": {self.trade_count}}}'
         ).encode()
+
+
+def tick_of(row: Mapping[str, Any]) -> Tick:
+    """Return the tick of a mapping of its fields, such as a row of a store; other fields are dropped.
+
+    The phase is the recorded one where the row has it. A row without a price makes a tick whose price is None.
+
+    Raises
+    ------
+    TickError
+        When a value is none of its field's, names the field.
+    TypeError
+        When a field that every tick has is missing.
+
+    Examples
+    --------
+    >>> row = {"game_id": "g", "tick": 0, "timestamp": "2031-01-02T03:04:05", "price": None, "price_filled": True}
+    >>> tick_of(row).price is None
+    True
+    """
+    given = {name: row[name] for name in _FIELDS if name in row}
+    if row.get("recorded_phase") is not None:
+        given["phase"] = row["recorded_phase"]
+    for name in ("phase", "cooldown_timer", "trade_count"):  # null where a recorder did not write them
+        if given.get(name, 0) is None:
+            del given[name]
+    return Tick(**given)
+
+
+_FIELDS: Final = tuple(one.name for one in fields(Tick))
 
 
 class Row(NamedTuple):

@@ -17,7 +17,7 @@ from hypothesis import given
 
 from replaylab.errors import TickError
 from replaylab.table import PRICE_TYPE
-from replaylab.tick import MAX_TICK_BYTES, Phase, Tick, checked_price, parse_time, parse_wall_time, price_text
+from replaylab.tick import MAX_TICK_BYTES, Phase, Tick, checked_price, parse_time, parse_wall_time, price_text, tick_of
 from tests.strategies import prices, ticks
 
 GOOD: dict[str, Any] = {
@@ -74,7 +74,6 @@ def test_digits_that_say_nothing_do_not_stop_a_price(text: str) -> None:
 @pytest.mark.parametrize(
     ("price", "reason"),
     [
-        (None, "wrong_type"),
         ("abc", "wrong_type"),
         ("", "wrong_type"),
         ("1_0", "wrong_type"),
@@ -103,6 +102,21 @@ def test_a_price_that_cannot_be_stored_is_refused(price: object, reason: str) ->
     assert (error.field, error.reason) == ("price", reason)
     assert error.value is price
     assert str(error).startswith("price=")
+
+
+def test_a_tick_may_have_no_price() -> None:
+    """None is a price that is not known: it is kept as None, and a line says null."""
+    tick = Tick(**{**GOOD, "price": None})
+    assert tick.price is None
+    assert json.loads(tick.to_line())["price"] is None
+
+
+def test_a_row_of_a_store_makes_a_tick() -> None:
+    """Fields of a store that no tick has are dropped, its recorded phase is the phase, nulls are the default."""
+    row = {**GOOD, "phase": "RUGGED", "recorded_phase": "RUG_EVENT_1", "seq": 7, "trade_count": None}
+    assert tick_of(row) == Tick(**{**GOOD, "phase": "RUG_EVENT_1", "trade_count": 0})
+    with pytest.raises(TypeError, match="price"):
+        tick_of({name: value for name, value in row.items() if name != "price"})
 
 
 @pytest.mark.parametrize("field", ["tick", "cooldown_timer", "trade_count"])

@@ -31,7 +31,7 @@ from replaylab.feeds.rugs_wire import (
     update_of,
 )
 from replaylab.mark import Mark, MarkKind
-from replaylab.tick import PRESALE_MS, Phase, Tick, checked_int, checked_text
+from replaylab.tick import PRESALE_MS, Phase, Tick, checked_int, checked_price, checked_text
 
 SETTLE_SECONDS: Final = 1.0
 _GAMES: Final = 12  # kept: more than a history names
@@ -180,7 +180,7 @@ class RugsReader:
                 if rugged:
                     game.rug_tick = own[0]
         for tick in ticks:
-            game.prices[tick.tick] = tick.price
+            game.prices[tick.tick] = checked_price(tick.price)
             game.highest = max(game.highest, tick.tick)
         by = None if not healed else "snapshot" if update.prices else "partial"
         return ticks, by
@@ -256,7 +256,7 @@ class RugsReader:
                 if price is not None and n not in game.prices:
                     late.append(_tick(game, Update(active=True), n, price, at, rugged=n == last))
         for tick in late:
-            game.prices[tick.tick] = tick.price
+            game.prices[tick.tick] = checked_price(tick.price)
             game.highest = max(game.highest, tick.tick)
             game.rug_tick = tick.tick if tick.rugged and game.rug_tick is None else game.rug_tick
         found: list[Message] = list(late)

@@ -10,7 +10,7 @@ from typing import Final
 
 import google_crc32c
 
-from replaylab.tick import Tick, price_text
+from replaylab.tick import Tick, checked_price, price_text
 
 _TWO: Final = tuple(f"{number:02d}" for number in range(60))
 _FLAGS: Final = {
@@ -56,7 +56,7 @@ class Encoder:
             self._turn(at)
         price = str(tick.price)
         if price[-1] == "0" or "E" in price or type(tick.price) is not Decimal:
-            price = price_text(tick.price)
+            price = price_text(checked_price(tick.price))
         texts = self._texts
         game = texts.get(tick.game_id) or self._text(tick.game_id)
         phase = texts.get(tick.phase) or self._text(tick.phase)

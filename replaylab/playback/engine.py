@@ -22,7 +22,7 @@ from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing, Timeline
 from replaylab.playback.transport import Transport
 from replaylab.playback.view import View
-from replaylab.tick import Tick, microseconds, parse_time
+from replaylab.tick import Tick, microseconds, parse_time, tick_of
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings
@@ -175,14 +175,16 @@ class ReplayEngine:
         return self.next_game()
 
     def push(self, tick: Tick | Mapping[str, Any]) -> bool:
-        """Take a live tick (or its nine fields); False, and nothing changes, when it is no tick or the engine closed.
+        """Take a live tick, or a mapping of its fields such as a row of a store; other fields are dropped.
+
+        False, and nothing changes, when it is no tick or the engine is closed. The price may be None.
 
         The first one ends a stored game; one of another game ends the live game before it.
         """
         if not isinstance(tick, Tick):
             try:
-                tick = Tick(**tick)
-            except (TickError, TypeError):
+                tick = tick_of(tick)
+            except (TickError, TypeError, AttributeError):  # whatever it is, a push must not stop a feed
                 self._pacer.refuse()
                 return False
         return self._pacer.push(tick)

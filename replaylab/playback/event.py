@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple, Protocol, get_args
 
-from replaylab.tick import Phase, Tick
+from replaylab.tick import Phase, Tick, price_text
 
 
 class Mode(StrEnum):
@@ -61,6 +61,10 @@ class Step(NamedTuple):
 
     index: int  # type: ignore[assignment]  # a step is found by its index, never searched in
     track: Track
+
+    def __repr__(self) -> str:
+        price = "no price" if self.price is None else price_text(self.price)
+        return f"Step({self.game_id!r}, row {self.index} of {self.total}, tick {self.tick}, {price}, {self.phase})"
 
     @property
     def total(self) -> int:
@@ -195,7 +199,7 @@ class Gap:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Status:
     """Everything that can be asked of an engine at one moment; plain numbers, flags and names.
 
@@ -229,6 +233,18 @@ class Status:
     ring_ticks: int
     ring_size: int
     ring_bytes: int
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "following" if self.following else "playing" if self.playing else "paused"
+        words = [
+            self.mode.value,
+            f"game {self.game_id!r}",
+            f"row {self.index} of {self.total}",
+            state,
+            f"{self.speed:g}x",
+        ]
+        words += [f"{name} {count:,}" for name in ("gaps", "missed", "refused") if (count := getattr(self, name))]
+        return f"Status({', '.join(words)})"
 
 
 @dataclass(frozen=True, slots=True)

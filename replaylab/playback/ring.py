@@ -28,6 +28,7 @@ _WORD: Final = 64
 _LOW: Final = (1 << _WORD) - 1
 _ACTIVE: Final = 1
 _RUGGED: Final = 2
+_NO_PRICE: Final = 4
 _DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT: Final = Context(prec=60)  # more digits than a price can have: nothing is ever rounded
@@ -92,14 +93,16 @@ class RingBuffer:
         """Keep a tick, evicting the oldest when full; gives its position. Only one thread may push."""
         position = self._count
         slot = position % self._rows
-        value = int(_EXACT.scaleb(tick.price, PRICE_SCALE))
+        price = tick.price
+        value = 0 if price is None else int(_EXACT.scaleb(price, PRICE_SCALE))
+        flags = (_ACTIVE if tick.active else 0) | (_RUGGED if tick.rugged else 0)
         since = tick.timestamp - _EPOCH
         self._claimed = position + 1
         self._tick[slot] = tick.tick
         self._at[slot] = self.newest_us = since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds
         self._low[slot] = value & _LOW
         self._high[slot] = value >> _WORD
-        self._flags[slot] = (_ACTIVE if tick.active else 0) | (_RUGGED if tick.rugged else 0)
+        self._flags[slot] = flags if price is not None else flags | _NO_PRICE
         self._timer[slot] = tick.cooldown_timer
         self._trades[slot] = tick.trade_count
         self._game[slot] = tick.game_id
@@ -182,7 +185,7 @@ class RingBuffer:
                 "game_id": pa.array(rows.game, pa.string()),
                 "tick": column(rows.tick),
                 "timestamp": column(rows.at_us).cast(TIME_TYPE),
-                "price": pa.Array.from_buffers(PRICE_TYPE, len(rows.tick), [None, pa.py_buffer(rows.words)]),
+                "price": _prices(rows),
                 "recorded_phase": pa.array(rows.phase, pa.string()),
                 "active": column((rows.flags & _ACTIVE) > 0),
                 "rugged": column((rows.flags & _RUGGED) > 0),
@@ -252,6 +255,13 @@ def _taken(rows: _Rows, keep: NDArray[np.intp]) -> _Rows:
     return _Rows(rows.first + (int(keep[0]) if len(keep) else 0), *columns, *texts)
 
 
+def _prices(rows: _Rows) -> pa.Array:
+    """Return the prices as Arrow, null where there is none."""
+    known = (rows.flags & _NO_PRICE) == 0
+    valid = None if known.all() else column(known).buffers()[1]
+    return pa.Array.from_buffers(PRICE_TYPE, len(known), [valid, pa.py_buffer(rows.words)])
+
+
 def _ticks(rows: _Rows) -> list[Tick]:
     """Make ticks of rows; they were checked when they were pushed."""
     put = object.__setattr__
@@ -264,7 +274,7 @@ def _ticks(rows: _Rows) -> list[Tick]:
         put(tick, "game_id", game)
         put(tick, "tick", number)
         put(tick, "timestamp", _EPOCH + timedelta(microseconds=at_us))
-        put(tick, "price", price_of(low, high))
+        put(tick, "price", None if flags & _NO_PRICE else price_of(low, high))
         put(tick, "phase", phase)
         put(tick, "active", bool(flags & _ACTIVE))
         put(tick, "rugged", bool(flags & _RUGGED))

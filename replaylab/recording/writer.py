@@ -77,7 +77,7 @@ class Writer:
 
     def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:  # noqa: C901, PLR0912 in one piece: calls cost
         """Write one tick."""
-        if type(tick) is not Tick:
+        if type(tick) is not Tick or tick.price is None:
             try:
                 tick = as_tick(tick)
             except TickError as error:
@@ -308,7 +308,7 @@ class Writer:
 def as_tick(value: object) -> Tick:
     """Return the tick of a mapping; raise `TickError`, whatever is wrong with it. Other fields are dropped."""
     if isinstance(value, Tick):
-        return value
+        return _priced(value)
     if not isinstance(value, Mapping):
         raise TickError("tick", type(value).__name__, "wrong_type", "must be a Tick or a mapping of its fields")
     try:
@@ -321,4 +321,11 @@ def as_tick(value: object) -> Tick:
         raise TickError("tick", type(error).__name__, "wrong_type", "its fields cannot be read") from error
     if tick is None:
         raise TickError(missing or "tick", None, "missing_field", "is missing")
+    return _priced(tick)
+
+
+def _priced(tick: Tick) -> Tick:
+    """Return a tick that has a price; raise `TickError` for one whose price is not known: a journal holds none."""
+    if tick.price is None:
+        raise TickError("price", None, "wrong_type", "a price is a Decimal, an int or text")
     return tick

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import replaylab as rl
 from replaylab.clock import FASTEST
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Mode
 from replaylab.tick import MAX_TICK_BYTES
 from tests.playing import Log, game, tick, until
+from tests.stores import quiet
 
 
 def test_each_push_is_one_tick_with_its_place(engine: ReplayEngine) -> None:
@@ -211,3 +215,44 @@ def test_a_new_game_while_paused_stays_paused_at_its_start(engine: ReplayEngine)
     assert (engine.game_id, engine.index, engine.playing) == ("B", 0, False)
     assert engine.go_live()
     assert engine.index == 4
+
+
+def test_rows_of_a_store_can_be_pushed(tmp_path: Path, engine: ReplayEngine) -> None:
+    """Every row of a stored game is taken as it is, without a price too, and shown with the values that it has."""
+    rl.simulate(tmp_path / "r", games=1, seed=5)
+    quiet(tmp_path / "r", tmp_path / "store")
+    [stored] = rl.open_store(tmp_path / "store")
+    rows = stored.ticks().to_pylist()
+    assert any(row["price"] is None for row in rows)
+    log = Log(engine, "tick", "rug")
+    assert all(engine.push(row) for row in rows)
+    names = ["tick", "timestamp", "price", "recorded_phase", "active", "rugged", "cooldown_timer", "trade_count"]
+    assert [{name: getattr(step, name) for name in names} for step in log.of("tick")] == [
+        {name: row[name] for name in names} for row in rows
+    ]
+    assert [event.step.tick for event in log.of("rug")] == [stored.summary["rug_tick"]]
+    view = engine.view().to_table()
+    assert view.column("price").to_pylist() == [row["price"] for row in rows[-len(view) :]]
+
+
+def test_a_tick_without_a_price_is_a_tick(engine: ReplayEngine) -> None:
+    """A price that is not known is None, in the tick, the step and the ring, beside ticks that have one."""
+    row: dict[str, Any] = {"game_id": "g", "tick": 0, "timestamp": "2031-01-02T03:04:05", "price": None}
+    assert rl.Tick(**row).price is None
+    assert engine.push(row)
+    assert engine.push(tick(1, price="1.02"))
+    assert engine.stream is not None
+    assert [one.price for one in engine.stream.ring.latest()] == [None, Decimal("1.02")]
+    assert engine.stream.ring.to_table().column("price").to_pylist() == [None, Decimal("1.02")]
+    assert not engine.push({name: value for name, value in row.items() if name != "price"})
+    engine.seek(0)
+    assert engine.current is not None
+    assert repr(engine.current) == "Step('g', row 0 of 2, tick 0, no price, UNKNOWN)"
+
+
+def test_steps_and_statuses_are_one_short_line(engine: ReplayEngine) -> None:
+    """A step says where it is and what it shows; a status names what a user looks for first."""
+    for number in (0, 1, 4):
+        engine.push(tick(number, price="1.020"))
+    assert repr(engine.current) == "Step('g', row 2 of 3, tick 4, 1.02, ACTIVE_GAMEPLAY)"
+    assert repr(engine.status) == "Status(live, game 'g', row 2 of 3, following, 1x, gaps 1)"

@@ -144,6 +144,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "nan": ({"price": Decimal("NaN")}, "not_finite"),
     "infinity": ({"price": "Infinity"}, "not_finite"),
     "float": ({"price": 1.5}, "wrong_type"),
+    "no price": ({"price": None}, "wrong_type"),
     "bytes": ({"game_id": b"g"}, "wrong_type"),
     "cyclic": ({"phase": _cyclic()}, "wrong_type"),
     "hostile": ({"price": _Hostile()}, "wrong_type"),
@@ -177,6 +178,16 @@ def test_bad_ticks_are_refused_and_counted(tmp_path: Path, name: str) -> None:
         assert (many.accepted, many.reason, many.refused) == (2, reason, 1)
         assert recorder.status().refused == {reason: 2}
     assert len(stored(tmp_path)) == 3
+
+
+def test_a_tick_without_a_price_is_refused_like_its_mapping(tmp_path: Path) -> None:
+    """A `Tick` may have no price; a journal holds none such: it is refused and counted, alone and among others."""
+    tick = rl.Tick(**{**GOOD, "price": None})
+    with rl.Recorder(tmp_path, settings=small()) as recorder:
+        assert recorder.record(tick).reason == "wrong_type"
+        many = recorder.record_many([rl.Tick(**GOOD), tick, GOOD])
+        assert (many.accepted, many.refused) == (2, 1)
+    assert len(stored(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("given", [None, 7, "tick", [1], b"x", object()])
