@@ -116,20 +116,22 @@ class SourceUnreadable(SourceError, PermissionError):
 
 
 class SourceDamaged(SourceError, ValueError):
-    """Damage met in strict mode: `source`, `line` (from 1), `start` (byte in the file) and `reason`."""
+    """Damage met in strict mode: `source`, `line` (from 1), `start` (byte in the file), `reason` and `detail`."""
 
-    def __init__(self, source: str, line: int, start: int, reason: str) -> None:
+    def __init__(self, source: str, line: int, start: int, reason: str, detail: str = "") -> None:
         self.source = source
         self.line = line
         self.start = start
         self.reason = reason
+        self.detail = detail
+        said = f"{reason} ({detail})" if detail else reason
         super().__init__(
-            f"{source}, line {line}, byte {start}: {reason}; nothing of this recording's part was stored. "
+            f"{source}, line {line}, byte {start}: {said}; nothing of this recording's part was stored. "
             "Convert without strict to repair what can be repaired and quarantine the rest"
         )
 
-    def __reduce__(self) -> tuple[type[SourceDamaged], tuple[str, int, int, str]]:
-        return type(self), (self.source, self.line, self.start, self.reason)
+    def __reduce__(self) -> tuple[type[SourceDamaged], tuple[str, int, int, str, str]]:
+        return type(self), (self.source, self.line, self.start, self.reason, self.detail)
 
 
 class StoreError(ReplayLabError):

@@ -18,12 +18,17 @@ PRICE_SCALE: Final = 24
 PRICE_WHOLE_DIGITS: Final = PRICE_PRECISION - PRICE_SCALE
 MAX_TICK_BYTES: Final = 1 << 20
 INT32_MAX: Final = 2**31 - 1
+_TOO_FINE: Final = "finer than microseconds; convert with --truncate-times (truncate_times=True) to cut it"
 _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
 _EXACT: Final = Context(prec=60)  # more digits than a price can have: nothing is rounded
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]\d\d(:?[0-5]\d)?)?\Z", re.ASCII
+    r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d-?\d)[Tt ](?!24)"
+    r"\d\d(:\d\d(:\d\d([.,]\d{1,9})?)?|\d\d(\d\d([.,]\d{1,9})?)?)"
+    r"\s?(Z|z|UTC|[+-]\d\d(:?[0-5]\d)?)?\Z",
+    re.ASCII,
 )
+_EPOCH_UNITS: Final = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # by the digits of a time of this century
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 
 
@@ -216,7 +221,8 @@ class Row(NamedTuple):
 
 
 def checked_price(value: object, field: str = "price") -> Decimal:
-    """Give `value` as a Decimal that fits decimal128(38, 24) without rounding, or raise `TickError`."""
+    """Return `value` as a Decimal that fits decimal128(38, 24) without rounding, or raise `TickError`."""
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
         raise TickError(field, value, "wrong_type", "a price is a Decimal, an int or text; give a float as text")
     try:
@@ -239,6 +245,18 @@ def checked_price(value: object, field: str = "price") -> Decimal:
             field, value, "price_too_fine", f"more than {PRICE_SCALE} decimals; it would have to be rounded"
         )
     return Decimal((sign, digits[:-excess], -PRICE_SCALE)) if excess > 0 else price  # Arrow refuses more, even zeros
+
+
+def _plain(value: object) -> object:
+    """Return a whole number, flag or time of numpy as the one of Python; a float stays a float, which is refused."""
+    kind = type(value)
+    if kind.__module__ != "numpy" or not hasattr(value, "dtype"):
+        return value
+    sort = value.dtype.kind
+    if sort == "M":
+        exact = value.astype("datetime64[us]")  # type: ignore[attr-defined]
+        return exact.item() if exact == value else str(value)
+    return value.item() if sort in "iub" else value  # type: ignore[attr-defined]
 
 
 def price_text(price: Decimal) -> str:
@@ -269,7 +287,8 @@ def trimmed(price: Decimal) -> Decimal:
 
 
 def checked_int(field: str, value: object, least: int) -> int:
-    """Give `value` when it is a whole number from `least` to 2**31 - 1, or raise `TickError`."""
+    """Return `value` when it is a whole number from `least` to 2**31 - 1, or raise `TickError`."""
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise TickError(field, value, "wrong_type", "must be a whole number")
     if not least <= value <= INT32_MAX:
@@ -278,7 +297,8 @@ def checked_int(field: str, value: object, least: int) -> int:
 
 
 def checked_bool(field: str, value: object) -> bool:
-    """Give `value` when it is true or false, or raise `TickError`; text such as 'false' is neither."""
+    """Return `value` when it is true or false, or raise `TickError`; text such as 'false' is neither."""
+    value = _plain(value)
     if not isinstance(value, bool):
         raise TickError(field, value, "wrong_type", "must be true or false")
     return value
@@ -315,19 +335,29 @@ def parse_wall_time(value: object, field: str = "timestamp") -> datetime:
 
 
 def _as_written(value: object, field: str) -> datetime:
+    value = _plain(value)
     if isinstance(value, datetime):
         return value if type(value) is datetime else _plain_time(value, field)
     if not isinstance(value, str):
-        raise TickError(field, value, "wrong_type", "must be ISO 8601 text or a datetime")
+        problem = _epoch_hint(value) or "must be ISO 8601 text or a datetime"
+        raise TickError(field, value, "wrong_type", problem)
     if not _ISO_TIME.match(value):
-        raise TickError(field, value, "bad_time", "not a time in ISO 8601")
-    fraction = re.search(r"\.\d{6}(\d+)", value)
+        raise TickError(field, value, "bad_time", _epoch_hint(value) or "not a time in ISO 8601")
+    fraction = re.search(r"[.,]\d{6}(\d+)", value)
     if fraction and fraction[1].strip("0"):
-        raise TickError(field, value, "time_too_fine", "finer than microseconds; it would have to be rounded")
+        raise TickError(field, value, "time_too_fine", _TOO_FINE)
     try:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat(value.removesuffix("UTC").rstrip() + "Z" if value.endswith("UTC") else value)
     except ValueError as error:
         raise TickError(field, value, "bad_time", str(error)) from None
+
+
+def _epoch_hint(value: object) -> str:
+    """Return what to do about a number that looks like a count of units since 1970; empty for anything else."""
+    digits = str(value).partition(".")[0] if isinstance(value, (int, float, Decimal, str)) else ""
+    unit = _EPOCH_UNITS.get(len(digits)) if digits.isdecimal() and digits.isascii() else None
+    names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return f"looks like epoch {names[unit]}: --time-unit {unit}" if unit else ""
 
 
 def _plain_time(value: datetime, field: str) -> datetime:
@@ -335,7 +365,7 @@ def _plain_time(value: datetime, field: str) -> datetime:
     if value != value:  # noqa: PLR0124 a time that is none differs from itself
         raise TickError(field, value, "bad_time", "not a time")
     if getattr(value, "nanosecond", 0):
-        raise TickError(field, value, "time_too_fine", "finer than microseconds; it would have to be rounded")
+        raise TickError(field, value, "time_too_fine", _TOO_FINE)
     return datetime.combine(value.date(), value.time(), value.tzinfo).replace(fold=value.fold)
 
 

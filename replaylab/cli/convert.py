@@ -33,7 +33,7 @@ def convert(
         source, to, source_tz=source_tz, strict=strict, workers=workers, progress=False if no_progress else None
     )
     show_json(report.model_dump(mode="json"), ok=report.ok) if json else show_conversion(report)
-    finish(*report.unreadable, *([] if report.balanced else ["the bytes do not add up: see the report"]))
+    finish(*report.problems, *([] if report.balanced else ["the bytes do not add up: see the report"]))
 
 
 def simulate(

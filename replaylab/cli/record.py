@@ -215,6 +215,7 @@ def _run(
     return told | {
         "path": str(report.path),
         "refused": dict(pipe.counts.refused),
+        "unknown_types": dict(pipe.counts.unknown_types),
         "journal_bytes": report.bytes,
         "bytes": bytes_in,
         "refused_path": str(refusals.path) if refusals.kept else None,

@@ -71,12 +71,12 @@ class Monitor:
             details = ", ".join(f"{name} {_in_words(value)}" for name, value in event.details.items())
             self.say(f"{event.at:%H:%M:%S} {event.kind.value}" + (f": {details}" if details else ""))
 
-    def refused(self, first: int, last: int, start: int, reason: str) -> None:
+    def refused(self, first: int, last: int, start: int, reason: str, detail: str = "") -> None:
         """Print where lines were refused and why; after 100 of one reason, once that there are more."""
         count = self._refusals[reason] = self._refusals.get(reason, 0) + 1
         if count <= PRINTED_REFUSALS:
             lines = f"line {first}" if first == last else f"lines {first} to {last}"
-            self.say(f"{lines} (byte {start}): refused, {reason}")
+            self.say(f"{lines} (byte {start}): refused, {reason}" + (f": {detail[:200]}" if detail else ""))
         elif count == PRINTED_REFUSALS + 1:
             self.say(f"more lines are refused, {reason}; they are counted, and the end says how many")
 
@@ -132,6 +132,7 @@ def show_recorded(told: dict[str, Any]) -> None:
             "lines": f"{told['lines']:,} = {told['accepted']:,} ticks + {sum(told['refused'].values()):,} refused + "
             f"{other:,} control, comment or blank",
             "refused": refused,
+            "no ticks": _types(told["unknown_types"]),
             "kept": f"the refused lines are in {told['refused_path']}" if told["refused_path"] else "",
             "times": f"{told['zoneless_times']:,} without a zone, read as {told['source_tz']}"
             if told["zoneless_times"]
@@ -141,6 +142,12 @@ def show_recorded(told: dict[str, Any]) -> None:
             "durable": "everything" if told["durable"] else "not everything: a power cut now may lose the last ticks",
         }
     )
+
+
+def _types(types: dict[str, int]) -> str:
+    """Say how many control lines have a type that no known recorder writes."""
+    listed = ", ".join(f"{name} {count:,}" for name, count in sorted(types.items(), key=lambda item: -item[1])[:5])
+    return f"{count_of(sum(types.values()), 'line')} of unknown types: {listed}" if types else ""
 
 
 def show_recovery(report: RecoveryReport) -> None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from replaylab.conversion.job import Folders
 from replaylab.conversion.plan import plan
 from replaylab.conversion.pool import Pool
-from replaylab.conversion.source import find_sources
+from replaylab.conversion.source import search_sources
 from replaylab.durable import make_folders, sole_writer
 from replaylab.errors import SourceUnreadable, StoreError
 from replaylab.kernel.library import load
 from replaylab.progress import bar
-from replaylab.storage.compact import remove_leftovers
+from replaylab.storage.compact import remove_leftovers, take_out
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
 
@@ -84,8 +84,9 @@ def convert(
     settings = current().changed(**{name: value for name, value in given.items() if value is not None})
     zone = settings.source_tz
     refuse_uri(store)
-    found = find_sources(sources)
     root = Path(store)
+    search = search_sources(sources, store=root)
+    found = search.sources
     folders = Folders(root / SEGMENTS, root / REMARKS)
     make_folders(root, folders.segments, folders.remarks)
     with sole_writer(root) as lock:
@@ -94,6 +95,7 @@ def convert(
         made = plan(found, held.extents(), zone=zone, strict=strict)
         if len(made.unreadable) == len(found):
             raise SourceUnreadable("; ".join(made.unreadable.values()))
+        take_out(held, made.retaken)
         pool = Pool(made.jobs, folders, zone=zone, strict=strict, lock=lock)
         with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
             try:
@@ -102,8 +104,9 @@ def convert(
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(held)
                 raise
-    done = report(str(root), zone, made, extents)
-    fields = done.model_dump(mode="json", exclude={"sources", "reasons"}) | {
+    done = report(str(root), zone, made, extents, search.left_alone)
+    counts_only = {"sources", "reasons", "examples", "left_alone"}
+    fields = done.model_dump(mode="json", exclude=counts_only) | {
         "sources": len(found),
         "event": "converted",
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class _Read:
     bytes: int = 0
     lines: int = 0
     ticks: int = 0
+    follows: _Read | None = None  # of the same source, and read before this one
 
 
 class Job:
@@ -85,6 +87,9 @@ class Job:
         self.ask_base = ask_base
         self.tell_end = tell_end
         self._reads = [_Read(piece, _known_base(piece)) for piece in pieces]
+        for before, read in pairwise(self._reads):
+            if read.piece.source is before.piece.source and read.piece.start == before.piece.end:
+                read.follows = before
         self._batches: list[Batch] = []
         self._shapes: list[Shape] = []
         self._read_of_row: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
@@ -123,7 +128,13 @@ class Job:
             read.digest.update(content)
             read.head += bytes(content[: HEAD_BYTES - len(read.head)])
             line_shift[at] = read.lines - first_line
-            self._remark(read, remarks[at], read.lines - first_line, read.piece.start + read.bytes - first_byte)
+            self._remark(
+                read,
+                remarks[at],
+                read.lines - first_line,
+                read.piece.start + read.bytes - first_byte,
+                found.accounts[at].labels,
+            )
             read.account.add(found.accounts[at])
             read.bytes += size
             read.lines += lines[at] if block.ends_line else 0
@@ -141,15 +152,24 @@ class Job:
             return scan_document(bytes(block.data[: block.size]))
         return scan_block(block.data, [(part.end, part.unended) for part in block.parts], self._shapes)
 
-    def _remark(self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int) -> None:
+    def _remark(
+        self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int, read_labels: Collection[str]
+    ) -> None:
         for remark in remarks:
             placed = remark._replace(line=remark.line + lines, start=remark.start + offset, end=remark.end + offset)
             if self.strict and remark.kind in {"repair", "quarantine"}:
                 line = self._base(read)[0] + placed.line + 1
-                raise SourceDamaged(read.piece.source.name, line, placed.start, remark.reason)
+                raise SourceDamaged(read.piece.source.name, line, placed.start, remark.reason, remark.detail)
+            if self.strict and remark.kind == "control" and remark.reason in read_labels:
+                line = self._base(read)[0] + placed.line + 1
+                detail = f"type={remark.reason!r}: no known recorder writes it"
+                raise SourceDamaged(read.piece.source.name, line, placed.start, "unknown_type", detail)
             read.remarks.append(placed)
 
     def _base(self, read: _Read) -> Base:
+        if read.base is None and read.follows is not None:
+            line, seq = self._base(read.follows)
+            read.base = line + read.follows.lines, seq + read.follows.ticks
         if read.base is None:
             read.base = self.ask_base(read.piece)
         return read.base
@@ -161,7 +181,8 @@ class Job:
         first = self._base(read)[0] + 1
         name = read.piece.source.name
         writer.write(
-            Placed(name, first + one.line, one.start, one.end, one.kind, one.reason, one.raw) for one in read.remarks
+            Placed(name, first + one.line, one.start, one.end, one.kind, one.reason, one.raw, one.detail or None)
+            for one in read.remarks
         )
         read.remarks = []
 
@@ -204,6 +225,9 @@ class Job:
             doubtful_times=doubtful_times(wall_us, zoned, self.zone),
             zoneless_times=int(len(zoned) - zoned.sum()),
             head=head_digest(read.head),
+            labels=dict(read.account.labels),
+            examples=read.account.examples,
+            unended=read.piece.unended,
         )
 
 

@@ -1,8 +1,8 @@
 """The plan of a conversion: which bytes of which sources are new to the store, cut into jobs of bounded size.
 
 What is already stored is recognised by content: the digest of every extent stands in the footer of the segment that
-holds its ticks. A source that has grown is converted from where it ended; one of the same name and other content gets a
-name of its own.
+holds its ticks. A source that has grown is converted from where it ended; a last line that had no newline then is read
+again. A source of a known name and other content gets a name of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import xxhash
 
-from replaylab.conversion.source import Piece, Source, line_end, reading
+from replaylab.conversion.source import Piece, Source, last_line_start, line_end, reading
 from replaylab.errors import SourceUnreadable
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 
@@ -47,6 +47,10 @@ class Plan:
         Sources whose content another source of this run has.
     grown : dict
         By the name in the store, the name now of what has grown.
+    changed : dict
+        By the new name in the store, the name of a source that is in the store with other content.
+    retaken : list
+        Extents to take out of the store: last lines that had no newline, of sources that have grown since.
     unreadable : dict
         Why a source cannot be read.
     """
@@ -56,6 +60,8 @@ class Plan:
     held: list[Extent] = field(default_factory=list)
     twins: list[Known] = field(default_factory=list)
     grown: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
+    retaken: list[Extent] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -79,11 +85,13 @@ def plan(sources: Sequence[Source], extents: Iterable[Extent], *, zone: str = "U
                 raise
             made.unreadable[source.name] = str(error.strerror)
             continue
+        last = [pieces.pop()] if len(pieces) > 1 and pieces[-1].unended else []  # stays with what it follows
         if len(pieces) > 1 or (pieces and pieces[0].end - pieces[0].start > JOB_BYTES // 2):
             made.jobs.extend([piece] for piece in pieces)
+            made.jobs[-1].extend(last)
             continue
-        for piece in pieces:
-            if small and held + piece.end - piece.start > job_bytes:
+        for piece in [*pieces, *last]:
+            if small and held + piece.end - piece.start > job_bytes and piece not in last:
                 made.jobs.append(small)
                 small, held = [], 0
             small.append(piece)
@@ -93,8 +101,12 @@ def plan(sources: Sequence[Source], extents: Iterable[Extent], *, zone: str = "U
     return made
 
 
+Firsts = dict[int, dict[str, list[str]]]
+"""Names of sources by the end of their first extent and its digest."""
+
+
 class _Stored:
-    """The extents of a store, by source; not all of a source need be there, and a source is given out once."""
+    """The extents of a store, by source; not all of a source need be there, and a source is matched once."""
 
     def __init__(self, extents: Iterable[Extent]) -> None:
         self.chains: dict[str, list[Extent]] = {}
@@ -102,30 +114,61 @@ class _Stored:
             chain = self.chains.setdefault(extent.source, [])
             if extent.start >= (chain[-1].end if chain else 0):
                 chain.append(extent)
-        self._close: defaultdict[str | int, list[str]] = defaultdict(list)
+        self._named: defaultdict[str, list[str]] = defaultdict(list)
+        self._sized: defaultdict[int | str, Firsts] = defaultdict(dict)
         for name, chain in self.chains.items():
-            self._close[_own_name(name)].append(name)
-            self._close[chain[-1].end].append(name)
-            if chain[0].start == 0 and chain[0].end >= HEAD_BYTES:
-                self._close[chain[0].head].append(name)
+            self._named[_own_name(name)].append(name)
+            first = chain[0]
+            if first.start == 0:
+                keys: list[int | str] = [chain[-1].end]
+                if first.end >= HEAD_BYTES:
+                    keys.append(first.head)
+                for key in keys:
+                    self._sized[key].setdefault(first.end, {}).setdefault(first.digest, []).append(name)
 
-    def take(self, source: Source, file: BinaryIO) -> list[Extent]:
-        """Return the extents of which a source is made as far as they go, none when it is new.
+    def take(self, source: Source, file: BinaryIO) -> tuple[list[Extent], list[Extent]]:
+        """Return the extents of which a source is made as far as they go, and those to take out and read again.
 
-        Looked for under its name, among those of its size, and among those that begin with the same bytes.
+        Looked for under its name first, then by size and digest, then by its first bytes and digest.
         """
-        close = [*self._close[_own_name(source.name)]]
-        if source.size:
-            head = head_digest(file.read(HEAD_BYTES))
-            close += [*self._close[source.size], *self._close[head]]
-        names = sorted({name for name in close if name in self.chains}, key=lambda name: -self.chains[name][-1].end)
-        for name in names:
-            chain = [extent for extent in self.chains[name] if extent.end <= source.size]
-            cut_short = len(chain) < len(self.chains[name]) and (not chain or chain[-1].end != source.size)
-            if chain and not cut_short and all(_holds(file, extent) for extent in chain):
+        for name in self._candidates(source, file):
+            found = _match(self.chains[name], file, source.size) if name in self.chains else None
+            if found is not None:
                 del self.chains[name]
-                return chain
-        return []
+                return found
+        return [], []
+
+    def _candidates(self, source: Source, file: BinaryIO) -> Iterator[str]:
+        yield from sorted(self._known(self._named[_own_name(source.name)]), key=lambda name: -self.chains[name][-1].end)
+        if not source.size:
+            return
+        file.seek(0)
+        head = head_digest(file.read(HEAD_BYTES))
+        digests: dict[int, str] = {}
+        for firsts in (self._sized[source.size], self._sized[head]):
+            for end, names in sorted(firsts.items(), reverse=True):
+                if end <= source.size:
+                    digest = digests.get(end) or digests.setdefault(end, digest_between(file, 0, end))
+                    yield from self._known(names.get(digest, []))
+
+    def _known(self, names: list[str]) -> list[str]:
+        """Return the names that were not matched yet; the others are forgotten."""
+        names[:] = [name for name in names if name in self.chains]
+        return list(names)
+
+
+def _match(chain: list[Extent], file: BinaryIO, size: int) -> tuple[list[Extent], list[Extent]] | None:
+    """Return the extents that a source of `size` bytes begins with and those to read again; None for another source."""
+    ended, last = (chain[:-1], chain[-1:]) if chain[-1].unended else (chain, [])
+    found = [extent for extent in ended if extent.end <= size]
+    cut_short = len(found) < len(ended) and (not found or found[-1].end != size)
+    if cut_short or not (found or last) or not all(_holds(file, extent) for extent in found):
+        return None
+    if not last or len(found) < len(ended) or (found and found[-1].end == size):
+        return found, []
+    if last[0].end <= size and _holds(file, last[0]):
+        return (chain, []) if last[0].end == size else (found, last)
+    return (found, last) if found else None  # its writer has written the last line anew
 
 
 def _own_name(name: str) -> str:
@@ -167,32 +210,37 @@ class _Planner:
                 if whole in self.met:
                     self.made.twins.append(Known(source.name, self.met[whole], source.size, 0, self.zone))
                     return []
-            file.seek(0)
-            chain = self.stored.take(source, file)
-            name = chain[-1].source if chain else source.name
-            if not chain and name in self.names:
+            chain, again = self.stored.take(source, file)
+            name = chain[-1].source if chain else again[0].source if again else source.name
+            if not chain and not again and name in self.names:
                 name = f"{name}@{(whole or digest_between(file, 0, source.size))[:8]}"
+                self.made.changed[name] = source.name
             pieces = list(_missing(file, source._replace(name=name), chain))
         if whole:
             self.met[whole] = name
+        self.made.retaken.extend(again)
         if chain:
             size, ticks = sum(one.end - one.start for one in chain), sum(one.tick_count for one in chain)
             self.made.known.append(Known(source.name, name, size, ticks, chain[-1].zone))
             self.made.held.extend(chain)
-            if pieces:
-                self.made.grown[name] = source.name
+        if pieces and (chain or again):
+            self.made.grown[name] = source.name
         return pieces
 
 
 def _missing(file: BinaryIO, source: Source, chain: list[Extent]) -> Iterator[Piece]:
-    """Return pieces of a source between and behind the extents that are there, cut to size."""
+    """Yield pieces of a source between and behind the extents that are there, cut to size."""
     begin = line = seq = 0
     for extent in chain:
         yield from _cut(file, source, (begin, extent.start), (line, seq))
         begin, line, seq = extent.end, extent.first_line + extent.line_count, extent.first_seq + extent.tick_count
         if extent.end > extent.start and not _ends_line(file, extent.end):
             line -= 1  # what follows belongs to the same line
-    yield from _cut(file, source, (begin, source.size), (line, seq))
+    last = last_line_start(file, begin, source.size) if not source.is_document else source.size
+    yield from _cut(file, source, (begin, last), (line, seq))
+    if last < source.size:
+        at = last == begin
+        yield Piece(source, last, source.size, line if at else None, seq if at else None, unended=True)
     if not source.size and not chain:
         yield Piece(source, 0, 0, 0, 0)  # that it is there and empty is known from now on
 

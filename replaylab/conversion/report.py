@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from replaylab.conversion.plan import Known, Plan
-from replaylab.parsing.scan import BYTE_KINDS
+from replaylab.parsing.scan import BYTE_KINDS, count_label
 from replaylab.segments.extent import Extent
 
+SAME_NAME: Final = "same name, other content"
+_LISTED: Final = 5  # files or types that are named; the others are counted
 REPAIRS: Final = {
     "merged_line": "repaired: whole ticks taken out",
     "torn_object": "repaired: what was cut off is null",
@@ -24,12 +26,12 @@ class SourceReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     source: str
-    status: str = Field(description="converted, grown, known or unreadable")
+    status: str = Field(description="converted, grown, known, shrunk or unreadable")
     bytes: int = 0
     lines: int = 0
     ticks: int = 0
     repaired: int = 0
-    quarantined: int = 0
+    quarantined: int = Field(0, description="pieces of it that were quarantined")
     problem: str = ""
 
 
@@ -37,7 +39,7 @@ class ConversionReport(BaseModel):
     """What a conversion did with every byte: ``bytes_in = kept + repaired + quarantined + blank + known``.
 
     `known` bytes and ticks were in the store before, and were not stored twice. `ticks_seen = ticks_stored +
-    ticks_known + ticks_quarantined`, where a quarantined span counts as one tick that could not be saved.
+    ticks_known + ticks_quarantined`: of the `pieces_quarantined`, only those that had been a tick count as one.
 
     Examples
     --------
@@ -65,12 +67,18 @@ class ConversionReport(BaseModel):
     ticks_merged: int = Field(0, description="whole ticks taken from damaged lines")
     ticks_torn: int = Field(0, description="ticks of which the end was cut off; what is missing is null")
     ticks_known: int = 0
-    ticks_quarantined: int = 0
+    ticks_quarantined: int = Field(0, description="ticks that could not be read")
+    pieces_quarantined: int = Field(0, description="stretches of bytes that were quarantined, ticks or not")
     price_filled: int = 0
     reasons: dict[str, int] = Field(default_factory=dict, description="repairs and quarantines by reason")
+    examples: dict[str, str] = Field(default_factory=dict, description="by reason, field and value of the first one")
+    unknown_types: dict[str, int] = Field(
+        default_factory=dict, description="lines of types that are no tick's, by type"
+    )
     zoneless_times: int = Field(0, description="times without a zone, read in source_tz")
     doubtful_times: int = Field(0, description="times that the clock of source_tz showed twice or never")
     segments: int = 0
+    left_alone: dict[str, str] = Field(default_factory=dict, description="files of folders that were not read, and why")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -91,9 +99,23 @@ class ConversionReport(BaseModel):
         return [one.problem for one in self.sources if one.status == "unreadable"]
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong with sources as a whole: unreadable, shrunk while they were read, or no recording."""
+        found = [*self.unreadable, *(f"{one.source}: {one.problem}" for one in self.sources if one.status == "shrunk")]
+        if self.unknown_types and not self.ticks_seen:
+            types = ", ".join(f"{name} {count:,}" for name, count in self.unknown_types.items())
+            lines = sum(self.lines.values()) - self.lines.get("blank", 0)
+            unknown = sum(self.unknown_types.values())
+            found.append(
+                f"{unknown:,} of {lines:,} lines are no tick of a known form (by type: {types}); "
+                "`replaylab inspect FILE` shows what they are"
+            )
+        return found
+
+    @property
     def ok(self) -> bool:
         """Whether everything could be read and every byte is accounted for; repaired damage is no failure."""
-        return self.balanced and not self.unreadable
+        return self.balanced and not self.problems
 
     def described(self) -> dict[str, str]:
         """Return the report in words, by name; text, page and terminal show the same, and leave out what is empty."""
@@ -116,18 +138,22 @@ class ConversionReport(BaseModel):
             "times": f"{_count(self.zoneless_times, 'time')} without a zone, read as {self.source_tz}{doubt}"
             if self.zoneless_times
             else "",
+            "no ticks": _no_ticks(self.unknown_types),
+            "other content": _changed(self.sources),
+            "left alone": _left_alone(self.left_alone),
         }
         return {name: text for name, text in words.items() if text}
 
     def damage(self) -> list[tuple[str, int, str]]:
-        """Return (reason, count, what was done) of all damage: repairs first, then the most frequent."""
+        """Return (reason, count, what was done and the first field at fault): repairs first, then the most frequent."""
         order = sorted(self.reasons.items(), key=lambda item: (item[0] not in REPAIRS, -item[1], item[0]))
-        return [(reason, count, REPAIRS.get(reason, "quarantined")) for reason, count in order]
+        first = {reason: f"; first {example}" for reason, example in self.examples.items()}
+        return [(reason, count, REPAIRS.get(reason, "quarantined") + first.get(reason, "")) for reason, count in order]
 
     def __str__(self) -> str:
         lines = [f"{name}: {text}" for name, text in self.described().items()]
         lines += [f"  {reason}: {count:,}, {done}" for reason, count, done in self.damage()]
-        return "\n".join([*lines, *self.unreadable])
+        return "\n".join([*lines, *self.problems])
 
     def _repr_html_(self) -> str:
         from replaylab.charts.html import report_card
@@ -135,13 +161,42 @@ class ConversionReport(BaseModel):
         return report_card(self)
 
 
-def report(store: str, zone: str, made: Plan, extents: Iterable[Extent]) -> ConversionReport:
+def _no_ticks(types: dict[str, int]) -> str:
+    if not types:
+        return ""
+    order = sorted(types.items(), key=lambda item: -item[1])[:_LISTED]
+    listed = ", ".join(f"{name} {count:,}" for name, count in order)
+    more = f" and {len(types) - _LISTED:,} more types" if len(types) > _LISTED else ""
+    return f"{_count(sum(types.values()), 'line')} of types that no known recorder writes: {listed}{more}"
+
+
+def _changed(sources: list[SourceReport]) -> str:
+    found = [f"{one.source} ({one.problem})" for one in sources if one.problem.startswith(SAME_NAME)]
+    more = f" and {len(found) - _LISTED:,} more" if len(found) > _LISTED else ""
+    return ", ".join(found[:_LISTED]) + more
+
+
+def _left_alone(files: dict[str, str]) -> str:
+    listed = "; ".join(f"{name}: {why}" for name, why in list(files.items())[:_LISTED])
+    more = f"; and {len(files) - _LISTED:,} more" if len(files) > _LISTED else ""
+    return f"{_count(len(files), 'file or folder').replace('folders', 'folder')} ({listed}{more})" if files else ""
+
+
+def report(
+    store: str, zone: str, made: Plan, extents: Iterable[Extent], left_alone: Mapping[str, str] | None = None
+) -> ConversionReport:
     """Return the report of a conversion from its plan and from the extents that it stored."""
     stored = list(extents)
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("bytes", "lines", "ticks", "reasons")}
+    labels = Counter[str]()
+    examples: dict[str, str] = {}
     for extent in stored:
         for name, counter in counts.items():
             counter.update(getattr(extent, name))
+        for label, count in extent.labels.items():
+            count_label(labels, label, count)
+        for reason, example in extent.examples.items():
+            examples.setdefault(reason, f"in {extent.source}: {example}")
     quarantined = sum(count for reason, count in counts["reasons"].items() if reason not in REPAIRS)
     known = _known(made, stored)
     return ConversionReport(
@@ -156,12 +211,16 @@ def report(store: str, zone: str, made: Plan, extents: Iterable[Extent]) -> Conv
         ticks_merged=counts["ticks"]["merged"],
         ticks_torn=counts["ticks"]["torn"],
         ticks_known=sum(one.ticks for one in known),
-        ticks_quarantined=quarantined,
+        ticks_quarantined=counts["ticks"]["lost"],
+        pieces_quarantined=quarantined,
         price_filled=counts["ticks"]["filled"],
         reasons=dict(counts["reasons"]),
+        examples=examples,
+        unknown_types=dict(labels),
         zoneless_times=sum(extent.zoneless_times for extent in stored),
         doubtful_times=sum(extent.doubtful_times for extent in stored),
         segments=len(made.jobs),
+        left_alone=dict(left_alone or {}),
     )
 
 
@@ -175,6 +234,20 @@ def _known(made: Plan, stored: list[Extent]) -> list[Known]:
     for extent in [*made.held, *stored]:
         ticks[extent.source] += extent.tick_count
     return [*made.known, *(one._replace(ticks=ticks[one.stored_as]) for one in made.twins)]
+
+
+def _shrunk(made: Plan, stored: list[Extent], found: dict[str, SourceReport]) -> Iterator[SourceReport]:
+    """Yield the sources of which fewer bytes were read than were there when the conversion began."""
+    missing = Counter[str]()
+    for piece in (piece for job in made.jobs for piece in job):
+        missing[piece.source.name] += piece.end - piece.start
+    for extent in stored:
+        missing[extent.source] -= extent.end - extent.start
+    for stored_as, size in missing.items():
+        name = made.grown.get(stored_as, made.changed.get(stored_as, stored_as))
+        if size and name in found:
+            problem = f"became shorter while it was read: {size:,} bytes that were there are missing"
+            yield found[name].model_copy(update={"status": "shrunk", "problem": problem})
 
 
 def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[SourceReport]:
@@ -201,6 +274,12 @@ def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[
             found[known.name] = SourceReport(
                 source=known.name, status="known", bytes=known.bytes, ticks=known.ticks, problem=problem
             )
+    for stored_as, name in made.changed.items():
+        if name in found or stored_as in found:
+            one = found.pop(stored_as, None) or found.pop(name)
+            problem = f"{SAME_NAME} than in the store: stored as {stored_as}"
+            found[name] = one.model_copy(update={"source": name, "problem": problem})
+    found |= {one.source: one for one in _shrunk(made, stored, found)}
     for name, problem in made.unreadable.items():
         found[name] = SourceReport(source=name, status="unreadable", problem=problem)
     return sorted(found.values(), key=lambda one: one.source)

@@ -20,7 +20,9 @@ from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, Source
 from replaylab.kernel.library import count_newlines
 from replaylab.parsing.fields import NEWLINE, PADDING
 
-ENDINGS: Final = (".jsonl", ".game.json")
+ENDINGS: Final = (".jsonl", ".ndjson", ".game.json")  # in any case
+_HIDDEN: Final = "hidden"
+_STORE: Final = "a store, and no source"
 BLOCK_BYTES: Final = 2 << 20
 MAX_LINE_BYTES: Final = 16 << 20
 MAX_BLOCK_LINES: Final = 1 << 16  # junk of short lines would fill the memory with remarks
@@ -37,7 +39,7 @@ class Source(NamedTuple):
     @property
     def is_document(self) -> bool:
         """Whether the file is one JSON document rather than lines."""
-        return self.path.suffix == ".json"
+        return self.path.suffix.lower() == ".json"
 
 
 class Piece(NamedTuple):
@@ -48,6 +50,7 @@ class Piece(NamedTuple):
     end: int
     first_line: int | None
     first_seq: int | None
+    unended: bool = False  # a last line without its newline
 
 
 class Part(NamedTuple):
@@ -69,11 +72,23 @@ class Block(NamedTuple):
     document: bool = False
 
 
+class Search(NamedTuple):
+    """The recordings that were found, and what of the folders was left alone and why."""
+
+    sources: list[Source]
+    left_alone: dict[str, str]
+
+
 def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
+    """Return the recordings that paths, folders and patterns mean; see `search_sources`."""
+    return search_sources(given).sources
+
+
+def search_sources(given: Paths | Iterable[Paths], *, store: Path | None = None) -> Search:
     """Find the recordings that paths, folders (searched in depth) and patterns mean, each once, sorted by name.
 
     A recording is named by its path below the folder or pattern's folder; recordings that would share a name are named
-    by as many parent folders as it takes.
+    by as many parent folders as it takes. A folder that is a store, such as `store`, is none of recordings.
 
     Raises
     ------
@@ -84,14 +99,19 @@ def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
     """
     arguments = [given] if isinstance(given, (str, os.PathLike)) else list(given)
     found: dict[str, str] = {}
+    left: dict[str, str] = {}
+    target = None if store is None else os.path.realpath(store)
     for argument in arguments:
-        for path, name in _matches(os.fspath(argument)):
+        for path, name in _matches(os.fspath(argument), target, left):
             found.setdefault(path, name)
     if not found:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
-        raise SourceEmpty(f"no recordings ({' or '.join('*' + ending for ending in ENDINGS)}) in {shown}")
+        kinds = " or ".join("*" + ending for ending in ENDINGS)
+        alone = "; ".join(f"{name}: {why}" for name, why in list(left.items())[:5])
+        raise SourceEmpty(f"no recordings ({kinds}) in {shown}" + (f"; left alone: {alone}" if left else ""))
     names = {path: _as_text(name) for path, name in _distinct_names(found).items()}
-    return sorted((Source(Path(path), names[path], _size(path)) for path in found), key=lambda one: one.name)
+    sources = sorted((Source(Path(path), names[path], _size(path)) for path in found), key=lambda one: one.name)
+    return Search(sources, left)
 
 
 def _size(path: str) -> int:
@@ -101,17 +121,24 @@ def _size(path: str) -> int:
         return 0
 
 
-def _matches(argument: str) -> Iterator[tuple[str, str]]:
-    """Return (real path, name) of every recording that an argument means."""
+def _matches(argument: str, store: str | None, left: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield (real path, name) of every recording that an argument means; `left` is added to."""
     if os.path.isdir(argument):
         root = os.path.realpath(argument)
+        if _is_store(root, store):
+            left[_as_text(argument)] = _STORE
+            return
         closed: list[str] = []
         for folder, inner, files in os.walk(root, onerror=lambda error: closed.append(str(error.filename))):
-            inner[:] = sorted(one for one in inner if not one.startswith("."))
+            inner[:] = [one for one in sorted(inner) if _is_entered(os.path.join(folder, one), root, store, left)]
             for file in sorted(files):
-                if file.endswith(ENDINGS) and not file.startswith("."):
-                    path = os.path.join(folder, file)
-                    yield path, os.path.relpath(path, root) if folder != root else file
+                path = os.path.join(folder, file)
+                name = os.path.relpath(path, root) if folder != root else file
+                why = _why_not(file)
+                if not why:
+                    yield path, name
+                elif why != _HIDDEN:
+                    left[_as_text(name)] = why
         yield from ((folder, os.path.relpath(folder, root)) for folder in closed)  # named as unreadable by the plan
     elif os.path.exists(argument):
         yield os.path.realpath(argument), os.path.basename(argument)
@@ -120,7 +147,34 @@ def _matches(argument: str) -> Iterator[tuple[str, str]]:
         if not matched:
             raise SourceNotFound(f"no recording, folder or match at {argument}")
         for one in matched:
-            yield from _matches(one)
+            yield from _matches(one, store, left)
+
+
+def _is_store(folder: str, store: str | None) -> bool:
+    inside = [os.path.isdir(os.path.join(folder, name)) for name in ("segments", "remarks", "journals")]
+    return folder == store or (inside[0] and any(inside[1:]))
+
+
+def _is_entered(folder: str, root: str, store: str | None, left: dict[str, str]) -> bool:
+    """Whether a folder is searched; what is not, but for hidden ones, is named."""
+    if os.path.basename(folder).startswith("."):
+        return False
+    why = ""
+    if os.path.islink(folder):
+        why = "a link to a folder; give it by its name"
+    elif _is_store(folder, store):
+        why = _STORE
+    if why:
+        left[_as_text(os.path.relpath(folder, root))] = why
+    return not why
+
+
+def _why_not(file: str) -> str:
+    """Return why a file of a folder is no recording by its name; empty when it is one."""
+    lower = file.lower()
+    if file.startswith("."):
+        return "hidden; give it by its name" if lower.endswith(ENDINGS) else _HIDDEN
+    return "" if lower.endswith(ENDINGS) else "not a recording by its name; give it by its name to read it"
 
 
 def _distinct_names(found: dict[str, str]) -> dict[str, str]:
@@ -173,6 +227,19 @@ def line_end(file: BinaryIO, position: int, size: int) -> int:
         position += len(piece)
         file.seek(position - 1)
     return size
+
+
+def last_line_start(file: BinaryIO, begin: int, end: int) -> int:
+    """Return where, behind byte `begin`, a last line without a newline starts; `end` when there is none."""
+    at = end
+    while at > begin:
+        start = max(begin, at - (1 << 16))
+        file.seek(start)
+        found = file.read(at - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        at = start
+    return begin
 
 
 def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:

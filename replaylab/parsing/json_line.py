@@ -8,6 +8,7 @@ of `gameStateUpdate`. Unknown fields of a tick are accepted and dropped.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
@@ -41,6 +42,16 @@ class FurtherField(NamedTuple):
 
 FURTHER_FIELDS: Final[dict[str, FurtherField]] = {}
 """By column, what a line may state beyond the fields that every tick has; one entry for each of `table.FURTHER`."""
+
+JSON_BLANKS: Final = b" \t\r\n"  # what JSON calls white space; \x0b and \x0c are damage
+MAX_KEYS: Final = 10_000  # of one object
+KNOWN_TYPES: Final = frozenset(
+    {"game_start", "game_end", "game_complete", "session_start", "session_end", "action"}  # of lines that are no tick
+)
+_ARRAY_LINE: Final = re.compile(rb"[\[,]?[ \t\r\n]*(\{.*\})?[ \t\r\n]*(?:\][ \t\r\n]*,?|,)?", re.DOTALL)
+_SOCKETIO_FRAME: Final = re.compile(rb"([0-9]{1,2})(?:/[^,\"]*,)?[0-9]*([\[{].*[\]}])", re.DOTALL)
+_HANDSHAKES: Final = frozenset({b"0", b"40"})  # open, connect
+_TICK_FIELDS: Final = frozenset({"game_id", "tick", "price"})  # a line with these is a tick or damage, never control
 _CLAIMS: Final = frozenset({"_metadata", "_header", "_footer", "server_seed"})
 
 
@@ -57,7 +68,8 @@ class Kind(StrEnum):
 class Line(NamedTuple):
     """A line read: its kind, its rows (ticks only), a label (control name or damage reason), whether text is private.
 
-    `broken` is true for damage that resynchronising inside the line may still mend.
+    `broken` is true for damage that resynchronising inside the line may still mend; `detail` names field and value of
+    damage; `unknown` is true for a control line of a type that no known recorder writes.
     """
 
     kind: Kind
@@ -65,13 +77,21 @@ class Line(NamedTuple):
     label: str = ""
     private: bool = False
     broken: bool = False
+    detail: str = ""
+    unknown: bool = False
 
 
 class _DuplicateKeyError(ValueError):
     """An object that names a key twice."""
 
 
+class _TooManyKeysError(ValueError):
+    """An object of more than `MAX_KEYS` keys."""
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_KEYS:
+        raise _TooManyKeysError
     found = dict(pairs)
     if len(found) != len(pairs):
         raise _DuplicateKeyError
@@ -91,7 +111,7 @@ def parse_line(raw: bytes) -> Line:  # noqa: PLR0911 one way out for each thing 
     >>> parse_line(b"[1, 2]").label
     'not_object'
     """
-    stripped = raw.strip()
+    stripped = raw.strip(JSON_BLANKS)
     if not stripped:
         return Line(Kind.BLANK)
     if stripped.startswith(b"#"):
@@ -104,21 +124,77 @@ def parse_line(raw: bytes) -> Line:  # noqa: PLR0911 one way out for each thing 
         return Line(Kind.DAMAGED, label="too_deep")
     except _DuplicateKeyError:
         return Line(Kind.DAMAGED, label="duplicate_key")
-    except json.JSONDecodeError:
-        return Line(Kind.DAMAGED, label="not_json", broken=True)
+    except _TooManyKeysError:
+        return Line(Kind.DAMAGED, label="too_many_keys", detail=f"an object of more than {MAX_KEYS:,} keys")
+    except json.JSONDecodeError as error:
+        found = _of_array(stripped) or _of_frame(stripped)
+        return found or Line(Kind.DAMAGED, label=broken_label(error, "not_json"), broken=True)
     except (ValueError, ArithmeticError):  # more digits, or a longer exponent, than Python converts
         return Line(Kind.DAMAGED, label="out_of_range")
     return interpret(found, len(stripped))
 
 
+def _of_array(stripped: bytes) -> Line | None:
+    """Read the ticks of a line of a JSON array: objects with commas between and behind them, brackets around them.
+
+    None when it is no such line; anything but ticks in it is left to resynchronising.
+    """
+    framed = _ARRAY_LINE.fullmatch(stripped)
+    if framed is None:
+        return None
+    if framed[1] is None:
+        return Line(Kind.BLANK)
+    try:
+        found = DECODER.decode(f"[{framed[1].decode()}]")
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return _ticks_of(found, len(stripped))
+
+
+def _ticks_of(found: list[object], size: int) -> Line | None:
+    """Return the line of several objects when every one of them is a tick."""
+    lines = [interpret(one, size) for one in found]
+    if not lines or any(line.kind is not Kind.TICK for line in lines):
+        return lines[0] if len(lines) == 1 and isinstance(found[0], dict) else None
+    return Line(Kind.TICK, tuple(row for line in lines for row in line.rows))
+
+
+def _of_frame(stripped: bytes) -> Line | None:
+    """Read a frame of a Socket.IO log, such as ``42["gameStateUpdate", {...}]``; it has no time. None when it is none.
+
+    The frames that open a connection are control lines; any other digit before an object is damage.
+    """
+    framed = _SOCKETIO_FRAME.fullmatch(stripped)
+    if framed is None:
+        return None
+    try:
+        found = DECODER.decode(framed[2].decode())
+        if framed[1] in _HANDSHAKES and isinstance(found, dict) and "sid" in found:
+            return Line(Kind.CONTROL, label=f"frame:{framed[1].decode()}", private=True)
+        if framed[1] == b"42" and isinstance(found, list) and len(found) > 1 and found[0] and isinstance(found[0], str):
+            return _captured({"data": found[1]}, found[0])
+    except TickError as error:
+        return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return None
+
+
 def interpret(found: object, size: int = 0) -> Line:
     """Say what a decoded JSON value of `size` bytes is."""
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        return _ticks_of(found, size) or Line(Kind.DAMAGED, label="not_object", broken=True)
     if not isinstance(found, dict):
         return Line(Kind.DAMAGED, label="not_object")
     try:
         return _dialect(found, size)
     except TickError as error:
-        return Line(Kind.DAMAGED, label=error.reason)
+        return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
+
+
+def broken_label(error: json.JSONDecodeError, other: str) -> str:
+    """Return the reason why text is no JSON: a raw control character in a text is named, the rest is `other`."""
+    return "control_character" if error.msg.startswith("Invalid control character") else other
 
 
 def _dialect(found: dict[str, Any], size: int) -> Line:  # noqa: PLR0911 one way out for each dialect
@@ -131,7 +207,10 @@ def _dialect(found: dict[str, Any], size: int) -> Line:  # noqa: PLR0911 one way
             return Line(Kind.DAMAGED, label="tick_too_large")
         return Line(Kind.TICK, (tick_row(found),))
     if isinstance(kind, str) and kind:
-        return Line(Kind.CONTROL, label=checked_text("type", kind), private="username" in found)
+        label = checked_text("type", kind)
+        if found.keys() >= _TICK_FIELDS:
+            raise TickError("type", kind, "unknown_type", 'the line has the fields of a tick; its type must be "tick"')
+        return Line(Kind.CONTROL, label=label, private="username" in found, unknown=kind not in KNOWN_TYPES)
     if "meta" in found and isinstance(found.get("prices"), list):
         return Line(Kind.TICK, _game_state_rows(found))
     if "meta" in found and "actions" in found:
@@ -139,7 +218,13 @@ def _dialect(found: dict[str, Any], size: int) -> Line:  # noqa: PLR0911 one way
     claim = next((key for key in found if key in _CLAIMS), None)
     if claim:
         return Line(Kind.CONTROL, label=claim.lstrip("_"))
-    return Line(Kind.DAMAGED, label="unknown_object")
+    return Line(Kind.DAMAGED, label="unknown_object", detail=_keys(found))
+
+
+def _keys(found: dict[str, Any]) -> str:
+    """Return the first keys of an object that is neither a tick nor a known line."""
+    shown = ", ".join(list(found)[:8])
+    return f"keys {shown if len(shown) <= 80 else shown[:77] + '...'}" if found else "an empty object"
 
 
 def tick_row(found: dict[str, Any]) -> Row:

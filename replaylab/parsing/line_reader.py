@@ -158,8 +158,8 @@ class LineReader:
         try:
             tick = self._tick(line.rows[0], raw)
         except TickError as error:
-            return Line(Kind.DAMAGED, label=error.reason)
-        if self._to_learn and len(self._forms) < _FORMS:
+            return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
+        if raw.lstrip()[:1] == b"{" and raw.rstrip()[-1:] == b"}" and self._to_learn and len(self._forms) < _FORMS:
             self._to_learn -= 1
             form = Form.of(raw)
             if form is not None and form.pattern.match(raw.decode()):
@@ -169,7 +169,7 @@ class LineReader:
     def _tick(self, row: Row, raw: bytes) -> Tick:
         """Give the tick of a row; a price is what the line says, also where an old recorder may have filled it in."""
         price = row.price
-        if price is None and DECODER.decode(raw.decode()).get("price") is not None:
+        if price is None and _says_price(raw):
             price = Decimal(FILLED_TEXT)
         if price is None:
             raise TickError("price", None, "no_price", "the line tells none")
@@ -190,3 +190,11 @@ class LineReader:
             rugged=row.rugged,
             **{name: value for name, value in optional.items() if value is not None},
         )
+
+
+def _says_price(raw: bytes) -> bool:
+    """Whether the one tick of a line has a price that may have been filled in, rather than none."""
+    try:
+        return DECODER.decode(raw.strip(b"[], \t\r").decode()).get("price") is not None
+    except (ValueError, AttributeError):  # a frame, which has no field of that name
+        return False

@@ -12,16 +12,17 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from replaylab.errors import TickError
-from replaylab.parsing.json_line import DECODER, Kind, Line, interpret, tick_row
+from replaylab.parsing.json_line import DECODER, Kind, Line, broken_label, interpret, tick_row
 from replaylab.tick import MAX_TICK_BYTES, Row
 
-_OBJECT_START: Final = re.compile(r'\{\s*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"\s*:')
+_OBJECT_START: Final = re.compile(r'\{[ \t\r\n]*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"[ \t\r\n]*:')
 # The end of an object whose beginning is gone, or a bare beginning.
-_EDGE: Final = re.compile(r'\}\s*\Z|\A\s*\{"?\s*\Z')
-_KEY: Final = re.compile(r'\s*"([a-z_]+)"\s*:\s*')
-_COMMA: Final = re.compile(r"\s*,")
+_EDGE: Final = re.compile(r'\}[ \t\r\n]*\Z|\A[ \t\r\n]*\{"?[ \t\r\n]*\Z')
+_KEY: Final = re.compile(r'[ \t\r\n]*"([a-z_]+)"[ \t\r\n]*:[ \t\r\n]*')
+_COMMA: Final = re.compile(r"[ \t\r\n]*,")
 _TEXT: Final = re.compile(r'"([^"\\\x00-\x1f]*)"')
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+MAX_LOST: Final = 4096  # spans of a line that nothing was taken from; the rest of a line that has more is the last
 _WINDOW: Final = 4096  # characters decoded at first; more when an object goes on
 _LITERAL_ROOM: Final = 16  # characters that a literal or an escape may take
 _LITERALS: Final = {"true": True, "false": False, "null": None}
@@ -35,6 +36,7 @@ class Span(NamedTuple):
     end: int
     line: Line | None
     reason: str
+    detail: str = ""
 
 
 def resynchronise(raw: bytes) -> list[Span]:
@@ -48,17 +50,20 @@ def resynchronise(raw: bytes) -> list[Span]:
     """
     text = raw.decode("utf-8", "surrogateescape")
     spans: list[Span] = []
-    at_char = at_byte = 0
+    at_char = at_byte = lost = 0
 
-    def take(until: int, line: Line | None, reason: str) -> None:
-        nonlocal at_char, at_byte
+    def take(until: int, line: Line | None, reason: str, detail: str = "") -> None:
+        nonlocal at_char, at_byte, lost
+        lost += line is None
         size = until - at_char if len(text) == len(raw) else len(_encoded(text[at_char:until]))
-        spans.append(Span(at_byte, at_byte + size, line, reason))
+        spans.append(Span(at_byte, at_byte + size, line, reason, detail))
         at_char, at_byte = until, at_byte + size
 
     while at_char < len(text):
         found = _OBJECT_START.search(text, at_char)
-        if found is None:
+        if lost >= MAX_LOST - 1:
+            take(len(text), None, "too_many_pieces", f"more than {MAX_LOST:,} pieces in one line")
+        elif found is None:
             take(len(text), None, "scrap" if spans or _EDGE.search(text) else "not_json")
         elif found.start() > at_char:
             take(found.start(), None, "scrap")
@@ -71,25 +76,27 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _object_at(text: str, start: int) -> tuple[int, Line | None, str]:
-    """Give (end, line, reason) of the object that starts at `start`: whole, torn, or without data."""
+def _object_at(text: str, start: int) -> tuple[int, Line | None, str, str]:
+    """Return (end, line, reason, detail) of the object that starts at `start`: whole, torn, or without data."""
     try:
         value, end = _decode(text, start)
     except RecursionError:
-        return len(text), None, "too_deep"
-    except json.JSONDecodeError:
+        return len(text), None, "too_deep", ""
+    except json.JSONDecodeError as error:
         after = _OBJECT_START.search(text, start + 1)
         end = after.start() if after else len(text)
         row = _torn_row(text[start:end])
-        return (end, Line(Kind.TICK, (row,)), "torn_object") if row else (end, None, "torn_beginning")
+        if row:
+            return end, Line(Kind.TICK, (row,)), "torn_object", ""
+        return end, None, broken_label(error, "torn_beginning"), ""
     except (ValueError, ArithmeticError):  # a key twice, or a number longer than Python converts
         after = _OBJECT_START.search(text, start + 1)
-        return (after.start() if after else len(text)), None, "torn_beginning"
+        return (after.start() if after else len(text)), None, "torn_beginning", ""
     line = interpret(value, end - start)
     if line.kind is Kind.DAMAGED:
-        return end, None, line.label
+        return end, None, line.label, line.detail
     rows = tuple(row._replace(repaired=True) for row in line.rows)
-    return end, line._replace(rows=rows), "merged_line"
+    return end, line._replace(rows=rows), "merged_line", ""
 
 
 def _decode(text: str, start: int) -> tuple[object, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,17 @@ from replaylab.tick import Row
 
 BYTE_KINDS: Final = ("kept", "repaired", "quarantined", "blank")
 BOM: Final = b"\xef\xbb\xbf"
+MAX_LABELS: Final = 100  # of unknown types that are counted by name
+_LABEL_LENGTH: Final = 60
+_DETAIL_LENGTH: Final = 200
+_SEEN_TICK: Final = re.compile(rb'"(?:tick|tickCount)"[ \t\r\n]*:|"type"[ \t\r\n]*:[ \t\r\n]*"tick"')
 
 
 class Remark(NamedTuple):
     """Bytes that are no clean tick: control, annotation, repair or quarantine; `line` from 0, bytes in the block.
 
-    `raw` is None for bytes that became a tick and for private ones, which are never written.
+    `raw` is None for bytes that became a tick and for private ones, which are never written; `detail` names field and
+    value of damage.
     """
 
     kind: str
@@ -34,24 +40,43 @@ class Remark(NamedTuple):
     start: int
     end: int
     raw: bytes | None
+    detail: str = ""
 
 
 @dataclass(slots=True)
 class Account:
     """What became of every byte and every line, and how many ticks were seen.
 
-    bytes = kept + repaired + quarantined + blank; lines = tick + control + annotation + blank + damaged.
+    bytes = kept + repaired + quarantined + blank; lines = tick + control + annotation + blank + damaged. Of `ticks`,
+    those `lost` are quarantined bytes that had been one. `labels` counts control lines of types that no known recorder
+    writes; `examples` has field and value of the first damage of each reason that has them.
     """
 
     bytes: Counter[str] = field(default_factory=Counter)
     lines: Counter[str] = field(default_factory=Counter)
     ticks: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Account) -> None:
         """Add another account to this one."""
         for name in ("bytes", "lines", "ticks", "reasons"):
             getattr(self, name).update(getattr(other, name))
+        for label, count in other.labels.items():
+            count_label(self.labels, label, count)
+        self.examples = {**other.examples, **self.examples}
+
+
+def count_label(labels: Counter[str], label: str, count: int = 1) -> None:
+    """Count a line by its type; beyond `MAX_LABELS` types the others are counted together."""
+    label = label if len(label) <= _LABEL_LENGTH else label[: _LABEL_LENGTH - 3] + "..."
+    labels[label if label in labels or len(labels) < MAX_LABELS else "other types"] += count
+
+
+def seen_tick(piece: bytes) -> bool:
+    """Whether bytes that were not read had been a tick, or the part of one that names it."""
+    return _SEEN_TICK.search(piece) is not None
 
 
 class Scan(NamedTuple):
@@ -155,6 +180,7 @@ def too_long(data: bytes, *, ends_line: bool) -> Scan:
     """Give the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end."""
     lines = Counter({"damaged": int(ends_line)})
     account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
+    account.ticks["lost"] = int(seen_tick(data))
     remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data)
     return Scan(Batch.of((), ()), [remark], [account], np.zeros(1, np.int64))
 
@@ -246,6 +272,8 @@ class _SlowReader:
             self.row_lines.extend([number] * len(line.rows))
             self.account.ticks[taken] += len(line.rows)
         elif line.kind is not Kind.BLANK:
+            if line.unknown:
+                count_label(self.account.labels, line.label)
             kept = None if line.private else raw
             self.remarks.append(Remark(line.kind.value, line.label, number, start, start + len(raw), kept))
 
@@ -253,14 +281,19 @@ class _SlowReader:
         spans = resynchronise(raw.rstrip(b"\r\n")) if line.broken else []
         if not any(span.line for span in spans) and (len(spans) < 2 or line.label == "not_utf8"):
             edge = spans[0].reason if spans and line.label == "not_json" else line.label
-            spans = [Span(0, len(raw), None, edge)]
+            spans = [Span(0, len(raw), None, edge, line.detail or (spans[0].detail if spans else ""))]
         for span in spans:
             where, end = start + span.start, len(raw) if span is spans[-1] else span.end
             piece = raw[span.start : end]
             self.account.reasons[span.reason] += 1
             if span.line is None:
                 self.account.bytes["quarantined"] += len(piece)
-                self.remarks.append(Remark("quarantine", span.reason, number, where, where + len(piece), piece))
+                self.account.ticks["lost"] += seen_tick(piece)
+                detail = span.detail[:_DETAIL_LENGTH]
+                if detail:
+                    self.account.examples.setdefault(span.reason, detail)
+                remark = Remark("quarantine", span.reason, number, where, where + len(piece), piece, detail)
+                self.remarks.append(remark)
                 continue
             self.account.bytes["repaired"] += len(piece)
             self.remarks.append(Remark("repair", span.reason, number, where, where + len(piece), None))

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from replaylab.conversion.source import MAX_LINE_BYTES
 from replaylab.parsing.json_line import Kind, Line
 from replaylab.parsing.line_reader import LineReader
-from replaylab.parsing.scan import BOM
+from replaylab.parsing.scan import BOM, count_label
 from replaylab.recording.receipt import Receipt
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import Tick
@@ -42,6 +42,8 @@ class Counts:
         Lines that are not ticks, and are not damage.
     refused : Counter
         Lines that were not recorded, by reason: those of `convert`, of a `TickError` or of a `Receipt`.
+    unknown_types : Counter
+        Of the control lines, those of types that no known recorder writes, by type.
     """
 
     lines: int = 0
@@ -51,6 +53,7 @@ class Counts:
     annotation: int = 0
     blank: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    unknown_types: Counter[str] = field(default_factory=Counter)
 
 
 class Pipe:
@@ -65,7 +68,7 @@ class Pipe:
     refusals : Refusals
         Keeps the lines that are not ticks.
     report : callable
-        Called for refused lines as they come: first line, last line, first byte, reason.
+        Called for refused lines as they come: first line, last line, first byte, reason, field and value.
     wait : callable
         Called with a number of seconds when the recorder refuses ticks for a reason that may pass: they are offered
         again when it returns True, and are refused when it returns False.
@@ -78,7 +81,7 @@ class Pipe:
         recorder: TickSink,
         reader: LineReader,
         refusals: Refusals,
-        report: Callable[[int, int, int, str], object],
+        report: Callable[[int, int, int, str, str], object],
         wait: Callable[[float], bool],
         at_once: int = _AT_ONCE,
     ) -> None:
@@ -157,20 +160,22 @@ class Pipe:
         match line.kind:
             case Kind.CONTROL:
                 self.counts.control += 1
+                if line.unknown:
+                    count_label(self.counts.unknown_types, line.label)
             case Kind.ANNOTATION:
                 self.counts.annotation += 1
             case Kind.BLANK:
                 self.counts.blank += 1
             case _:
-                self._refuse(number, start, line.label, raw)
+                self._refuse(number, start, line.label, raw, line.detail)
 
-    def _refuse(self, number: int, start: int, reason: str, raw: bytes) -> None:
+    def _refuse(self, number: int, start: int, reason: str, raw: bytes, detail: str = "") -> None:
         """Count and keep a line that is not a tick; those before it are recorded first."""
         if self._piece:
             self._deliver()
         self.counts.refused[reason] += 1
-        self._refusals.keep(number, start, reason, raw)
-        self._report(number, number, start, reason)
+        self._refusals.keep(number, start, reason, raw, detail)
+        self._report(number, number, start, reason, detail)
 
     def _deliver(self) -> None:
         """Record ticks of one game, which the recorder accepts all together or not at all."""
@@ -184,5 +189,5 @@ class Pipe:
             self.over = self.over or reason in OVER
             self.counts.refused[reason] += len(piece) - receipt.accepted
             first, start = self._piece_start
-            self._report(first, self._piece_end, start, reason)
+            self._report(first, self._piece_end, start, reason, "")
         piece.clear()

@@ -11,13 +11,14 @@ from typing import Final
 from replaylab.durable import create, make_folders, sync, sync_folder
 
 FOLDER: Final = "refused"
+_DETAIL_LENGTH: Final = 200
 
 
 class Refusals:
     r"""Keep refused lines with their place and reason, one JSON object each; the file is made for the first one.
 
-    Its members: `line` (from 1), `start` (byte of the stream), `reason`, and `raw`, the text of the line, or
-    `raw_base64` when its bytes are no text.
+    Its members: `line` (from 1), `start` (byte of the stream), `reason`, `detail` (field and value, where one is at
+    fault) and `raw`, the text of the line, or `raw_base64` when its bytes are no text.
 
     Parameters
     ----------
@@ -41,9 +42,11 @@ class Refusals:
         self.last_error: str | None = None
         self._descriptor = -1
 
-    def keep(self, line: int, start: int, reason: str, raw: bytes) -> bool:
+    def keep(self, line: int, start: int, reason: str, raw: bytes, detail: str = "") -> bool:
         """Write one line to the operating system; return False when that fails: see `last_error`."""
         row: dict[str, object] = {"line": line, "start": start, "reason": reason}
+        if detail:
+            row["detail"] = detail[:_DETAIL_LENGTH]
         try:
             row["raw"] = raw.decode()
         except UnicodeDecodeError:

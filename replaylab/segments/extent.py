@@ -21,7 +21,8 @@ class Extent:
 
     `digest` is that of all of them, `head` that of the first `HEAD_BYTES`: where to look for a source that was renamed.
     `recording` is there for a journal: its `run`, the `number` in it, the `state` it ended in, the `seqs` of its ticks
-    (runs of first and last) and the `durability` that was in force.
+    (runs of first and last) and the `durability` that was in force. `labels`, `examples` are those of `scan.Account`.
+    `unended` bytes are a last line without its newline: they are read again when the source has grown.
     """
 
     source: str
@@ -39,6 +40,9 @@ class Extent:
     zoneless_times: int = 0
     head: str = ""
     recording: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    unended: bool = False
 
     @property
     def line_count(self) -> int:

@@ -18,7 +18,8 @@ GAMES_KEY: Final = b"replaylab.games"
 EXTENTS_KEY: Final = b"replaylab.extents"
 MOST_FOOTER_BYTES: Final = 64 << 20  # of an unpacked list: about half a million games in one segment
 _MOST_UNPACKER_BYTES: Final = 128 << 20  # memory that xz may ask for
-_RECORDING: Final = "recording"  # of an extent: only journals have one
+# Of an extent, written where one of a segment has it.
+_OPTIONAL: Final[dict[str, Any]] = {"recording": {}, "labels": {}, "examples": {}, "unended": False}
 
 
 class GameRange(NamedTuple):
@@ -50,8 +51,8 @@ class Footer:
         """Give the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
         lists = {"games", "extents"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
-        told = [name for name in Extent.__slots__ if name != _RECORDING or any(one.recording for one in self.extents)]
-        extents = {name: [getattr(extent, name) for extent in self.extents] for name in told}
+        extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
+        extents = {name: values for name, values in extents.items() if name not in _OPTIONAL or any(values)}
         games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
         return {
             FOOTER_KEY: json.dumps(
@@ -71,7 +72,8 @@ class Footer:
                 f"schema version {version}; this release reads up to {SCHEMA_VERSION}: upgrade replaylab to read it"
             )
         listed = _unpacked(found[EXTENTS_KEY])
-        listed.setdefault(_RECORDING, [{} for _ in range(plain["extent_count"])])
+        for name, absent in _OPTIONAL.items():
+            listed.setdefault(name, [absent.copy() if isinstance(absent, dict) else absent] * plain["extent_count"])
         extents = [Extent(*one) for one in zip(*(listed[name] for name in Extent.__slots__), strict=True)]
         ranges = _unpacked(found[GAMES_KEY])
         games = [GameRange(*one) for one in zip(*(ranges[name] for name in GameRange._fields), strict=True)]

@@ -35,6 +35,7 @@ SCHEMA: Final = pa.schema(
         pa.field("kind", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("raw", pa.binary()),
+        pa.field("detail", pa.string()),
     ]
 )
 _HELD_BYTES: Final = 4 << 20  # raw bytes held before they are written
@@ -73,6 +74,15 @@ class Placed(NamedTuple):
     kind: str
     reason: str
     raw: bytes | None
+    detail: str | None = None
+
+
+def in_schema(remarks: pa.Table) -> pa.Table:
+    """Return remarks as a table of `SCHEMA`; those of an earlier release have no details."""
+    for field in SCHEMA:
+        if field.name not in remarks.schema.names:
+            remarks = remarks.append_column(field, pa.nulls(remarks.num_rows, field.type))
+    return remarks
 
 
 class RemarkWriter:
@@ -148,7 +158,7 @@ def read_remarks(name: str, content: bytes) -> pa.Table:
     try:
         table = pq.read_table(pa.BufferReader(content))
         check_version(name, table.schema.metadata)
-        return table.replace_schema_metadata(None).cast(SCHEMA)
+        return in_schema(table.replace_schema_metadata(None)).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, StoreTooNew):
             raise

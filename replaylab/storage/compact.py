@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
@@ -24,8 +25,9 @@ from replaylab.durable import remove, sole_writer, sweep, written_aside
 from replaylab.errors import SegmentDamaged, StoreError
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
+from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received, sorted_by_game
-from replaylab.segments.remarks import check_version, opened_writer, publish_remarks
+from replaylab.segments.remarks import check_version, in_schema, opened_writer, publish_remarks
 from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, write_segment
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
@@ -150,6 +152,39 @@ def _groups(segments: list[Segment]) -> list[list[Segment]]:
     return [group for group in groups if len(group) > 1]
 
 
+def take_out(store: Store, extents: Collection[Extent]) -> None:
+    """Remove extents, with their rows and remarks, from the segments that hold them; the others of a segment stay.
+
+    For bytes that are converted anew: the end of a source that was a torn line when it was read.
+    """
+    wanted = {(one.source, one.start, one.end) for one in extents}
+    for segment in store.sealed() if wanted else []:
+        out = [one for one in segment.footer.extents if (one.source, one.start, one.end) in wanted]
+        if len(out) == len(segment.footer.extents):
+            remove([segment.path])
+        elif out:
+            write_segment(
+                store.path / SEGMENTS,
+                (_without(table, out) for table in _merged_rows([segment])),
+                origin=segment.footer.origin,
+                extents=[one for one in segment.footer.extents if one not in out],
+                remarks=_merged_remarks(store.path / REMARKS, [segment], out),
+                replaces=sorted({*segment.footer.replaces, segment.name}),
+            )
+    if wanted:
+        remove_leftovers(store)
+
+
+def _without(table: pa.Table, extents: Sequence[Extent]) -> pa.Table:
+    """Return rows less those that were read from extents."""
+    for one in extents:
+        seq = table.column("seq")
+        within = pc.and_(pc.greater_equal(seq, one.first_seq), pc.less(seq, one.first_seq + one.tick_count))
+        of_source = pc.equal(table.column("source").cast(pa.string()), one.source)
+        table = table.filter(pc.invert(pc.and_(within, of_source)))
+    return table
+
+
 def _merge(store: Path, group: list[Segment]) -> Segment:
     names = [segment.name for segment in group]
     replaced = {name for segment in group for name in segment.footer.replaces}
@@ -199,8 +234,17 @@ def _read_games(group: list[Segment], games: list[str]) -> pa.Table:
     return in_order_received(sorted_by_game(pa.concat_tables(parts)))
 
 
-def _merged_remarks(folder: Path, group: list[Segment]) -> tuple[str | None, int]:
-    """Write the remarks of several segments as one file."""
+def _less(remarks: pa.Table, extents: Sequence[Extent]) -> pa.Table:
+    """Return remarks less those about bytes of extents."""
+    for one in extents:
+        start = remarks.column("start")
+        within = pc.and_(pc.greater_equal(start, one.start), pc.less(start, one.end))
+        remarks = remarks.filter(pc.invert(pc.and_(within, pc.equal(remarks.column("source"), one.source))))
+    return remarks
+
+
+def _merged_remarks(folder: Path, group: list[Segment], without: Sequence[Extent] = ()) -> tuple[str | None, int]:
+    """Write the remarks of several segments as one file, less those about some extents."""
     named = [segment.footer.remarks for segment in group if segment.footer.remarks]
     if not named:
         return None, 0
@@ -212,7 +256,8 @@ def _merged_remarks(folder: Path, group: list[Segment]) -> tuple[str | None, int
                     raise SegmentDamaged(f"{name}: these remarks are not what was written; nothing was changed")
                 with pq.ParquetFile(folder / name) as file:
                     check_version(name, file.metadata.metadata)
-                    for part in file.iter_batches(REMARKS_AT_ONCE):
-                        writer.write_batch(part, row_group_size=REMARKS_AT_ONCE)
+                    for batch in file.iter_batches(REMARKS_AT_ONCE):
+                        part = _less(in_schema(pa.Table.from_batches([batch])), without)
+                        writer.write_table(part, row_group_size=REMARKS_AT_ONCE)
                         count += part.num_rows
         return publish_remarks(aside, folder, count), count

@@ -248,7 +248,8 @@ class Store:
         Returns
         -------
         Table
-            `source`, `line` (from 1), `start`, `end` (bytes of the source), `kind`, `reason`, `raw`.
+            `source`, `line` (from 1), `start`, `end` (bytes of the source), `kind`, `reason`, `raw`, `detail` (field
+            and value at fault).
         """
         table = reread(self._remarks)
         return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
@@ -271,7 +272,7 @@ class Store:
         return pa.concat_tables(parts)
 
     def quarantine(self) -> pd.DataFrame:
-        """Return the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`."""
+        """Return the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`, `detail`."""
         frame: pd.DataFrame = self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
         return frame
 

@@ -40,6 +40,7 @@ BAD = {  # a line that is no tick: the reason told
     b"[1, 2]": "not_object",
     b'"text"': "not_object",
     b"{}": "unknown_object",
+    tick(1).to_line().replace(b'"tick", "timestamp"', b'"Tick", "timestamp"'): "unknown_type",
     b"\xff\xfe": "not_utf8",
     tick(1).to_line().replace(b'"price": 1', b'"price": NaN, "x": 1'): "not_finite",
     tick(1).to_line().replace(b'"tick": 1', b'"tick": -1'): "out_of_range",
@@ -518,3 +519,13 @@ def test_a_closed_refusal_file_is_told(tmp_path: Path) -> None:
         intake.feed(b"{oops\n" + lines_of(ticks(2)))
     assert intake.counts.accepted == 2
     assert intake.counts.refused == {"not_json": 1}
+
+
+def test_lines_of_unknown_types_are_counted_in_the_summary(tmp_path: Path) -> None:
+    """A type that no known recorder writes is counted by name, beside the ticks; known control lines are not."""
+    lines = [b'{"type": "match", "price": "1"}', b'{"type": "match"}', b'{"type": "game_start", "game_id": "g"}']
+    report, said = record(tmp_path / "store", b"\n".join([*lines, tick(1).to_line(), b""]))
+    assert (report["unknown_types"], report["control"], report["accepted"]) == ({"match": 2}, 3, 1)
+    refused = tick(1).to_line().replace(b'"price": 1', b'"price": true, "x": 1')
+    _, said = record(tmp_path / "other", refused + b"\n", code=1)
+    assert "price=True" in said

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from replaylab.conversion import plan as planning
 from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.source import find_sources
 from replaylab.errors import SourceUnreadable
 from replaylab.segments.extent import Extent
+from replaylab.storage.compact import compact
 from replaylab.storage.open import open_store
 from tests.stores import as_nobody, game_lines, line, locked_away, names, opened_to_all, quiet, rows, simulated, state
+from tests.strategies import recordings
 
 GAME = "20310102-0123456789ab4cde"
 
@@ -102,21 +108,115 @@ def test_a_grown_recording_without_newline_at_its_end(tmp_path: Path, recording:
     assert open_store(store).verify().ok
 
 
+def account(store: Path, source: str = "x.jsonl") -> list[Counter[str]]:
+    """Return what became of the bytes, lines and ticks of a source, whatever its extents."""
+    found = [Counter[str]() for _ in range(4)]
+    for extent in open_store(store).extents():
+        if extent.source == source:
+            for counter, counts in zip(found, (extent.bytes, extent.lines, extent.ticks, extent.reasons), strict=True):
+                counter.update(counts)
+    return [+counter for counter in found]
+
+
 def test_a_recording_that_grew_in_the_middle_of_a_line(tmp_path: Path, recording: Path) -> None:
-    """Half a line, converted while it was being written, costs no other line; its two halves have its number."""
+    """Half a line, converted while it was being written, is read again whole: nothing of it stays in quarantine."""
+    store, once = tmp_path / "store", tmp_path / "once"
+    data = recording.read_bytes()
+    quiet(recording, once)
+    start = data.index(b"\n", 3_000) + 1
+    for size in (start + 40, start + 170, len(data)):  # half a line, one that is torn late, and all
+        recording.write_bytes(data[:size])
+        assert quiet(recording, store).balanced
+    assert lines_of(store) == list(range(1, 41))
+    assert open_store(store).quarantine().empty
+    assert state(store) == state(once)
+    assert account(store) == account(once)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(recordings(), st.lists(st.floats(0, 1), max_size=5), st.booleans())
+@example(b'{"type": "game_start"} ', [0.5], False)
+def test_however_a_recording_grew_its_store_is_that_of_one_conversion(
+    tmp_path_factory: pytest.TempPathFactory,
+    data: bytes,
+    cuts: list[float],
+    compacted: bool,  # noqa: FBT001
+) -> None:
+    """Any file, converted at any moments of its growth: rows, remarks and byte accounts as if converted once."""
+    folder = tmp_path_factory.mktemp("grown")
+    (folder / "r").mkdir()
+    path = folder / "r" / "x.jsonl"
+    for size in [*sorted(int(len(data) * cut) for cut in cuts), len(data)]:
+        path.write_bytes(data[:size])
+        report = quiet(path, folder / "store")
+        assert report.balanced
+        assert report.bytes_in == size
+        if compacted:
+            compact(folder / "store", progress=False)
+    quiet(path, folder / "once")
+    assert state(folder / "store") == state(folder / "once")
+    assert account(folder / "store") == account(folder / "once")
+    assert quiet(path, folder / "store").ticks_stored == 0
+
+
+def test_a_last_line_that_its_writer_wrote_anew(tmp_path: Path, recording: Path) -> None:
+    """A recorder that cuts off a torn last line and goes on has a recording that has grown, not another one."""
     store = tmp_path / "store"
     data = recording.read_bytes()
     start = data.index(b"\n", 3_000) + 1
-    cut(recording, start + 40)
+    recording.write_bytes(data[: start + 40])
     quiet(recording, store)
-    recording.write_bytes(data)
-    quiet(recording, store)
-    torn = data[: start + 1].count(b"\n") + 1
-    assert lines_of(store) == [number for number in range(1, 41) if number != torn]
-    halves = open_store(store).quarantine()
-    assert halves["line"].tolist() == [torn, torn]
-    assert b"".join(halves["raw"]) == data[start : data.index(b"\n", start) + 1]
+    recording.write_bytes(data[:start])
+    assert quiet(recording, store).ticks_stored == 0
+    recording.write_bytes(data[:start] + line(GAME, 77))
+    assert [one.status for one in quiet(recording, store).sources] == ["grown"]
+    assert open_store(store).quarantine().empty
+    assert 77 in open_store(store)[GAME].ticks().column("tick").to_pylist()
     assert open_store(store).verify().ok
+
+
+def test_taking_out_a_last_line_leaves_what_it_stood_beside(tmp_path: Path, recording: Path) -> None:
+    """Rows and remarks of other sources in the same, compacted segment are as they were."""
+    store = tmp_path / "store"
+    data = recording.read_bytes()
+    other = recording.with_name("y.jsonl")
+    other.write_bytes(b"".join(game_lines("other", 20)) + b"broken\n")
+    recording.write_bytes(data[: data.index(b"\n", 3_000) + 60])
+    quiet(recording.parent, store)
+    quiet(simulated(tmp_path / "more"), store)
+    compact(store, progress=False)
+    assert len(open_store(store).segments()) == 1
+    recording.write_bytes(data)
+    quiet(recording.parent, store)
+    assert lines_of(store) == list(range(1, 41))
+    assert len(open_store(store)["other"]) == 21
+    assert open_store(store).quarantine()["source"].tolist() == ["y.jsonl"]
+    assert open_store(store).verify().ok
+
+
+def test_many_files_of_one_size_are_each_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run over files of one size, named as before or renamed, reads each a fixed number of times."""
+    folder = tmp_path / "r"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number:03}.jsonl").write_bytes(line(f"game-{number:03}"))
+    quiet(folder, tmp_path / "store")
+    looked = 0
+    plain = planning.digest_between
+
+    def counted(*arguments: Any) -> str:
+        nonlocal looked
+        looked += 1
+        return plain(*arguments)
+
+    monkeypatch.setattr(planning, "digest_between", counted)
+    assert quiet(folder, tmp_path / "store").ticks_stored == 0
+    assert looked <= 2 * 60
+    for path in sorted(folder.iterdir()):
+        path.rename(path.with_name("renamed-" + path.name))
+    looked = 0
+    assert quiet(folder, tmp_path / "store").ticks_known == 60
+    assert looked <= 3 * 60
 
 
 @pytest.mark.parametrize("place", ["r/x.jsonl", "r/renamed.jsonl", "elsewhere/x.jsonl"])
@@ -146,6 +246,8 @@ def test_changed_under_its_name(tmp_path: Path, recording: Path) -> None:
     grown = quiet(recording, store)
     assert changed.ticks_stored + grown.ticks_stored == 40
     assert len({extent.source for extent in open_store(store).extents()}) == 2
+    assert changed.sources[0].problem.startswith("same name, other content than in the store: stored as x.jsonl@")
+    assert "other content: x.jsonl" in str(changed)
     assert [len(game) for game in open_store(store)] == [40, 40]
     assert quiet(recording, store).ticks_stored == 0
     assert open_store(store).verify().ok

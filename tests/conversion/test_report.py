@@ -10,7 +10,7 @@ import pytest
 from replaylab.conversion import job
 from replaylab.conversion.report import ConversionReport
 from replaylab.conversion.source import Block, Piece, read_pieces
-from replaylab.errors import SourceUnreadable
+from replaylab.errors import SourceDamaged, SourceUnreadable
 from tests.stores import game_lines, line, quiet
 
 
@@ -34,7 +34,8 @@ def test_every_byte_and_tick_is_accounted_for(tmp_path: Path, folder: Path) -> N
     assert min(kinds[:4]) > 0
     assert report.ticks_seen == report.ticks_stored + report.ticks_quarantined
     assert report.ticks_stored == sum(one.ticks for one in report.sources)
-    assert sum(report.reasons.values()) == report.ticks_merged + report.ticks_torn + report.ticks_quarantined
+    assert sum(report.reasons.values()) == report.ticks_merged + report.ticks_torn + report.pieces_quarantined
+    assert report.ticks_quarantined <= report.pieces_quarantined
     assert sum(report.lines.values()) == 10 + 5
     assert report.balanced
     assert not report.ok
@@ -52,7 +53,7 @@ def test_each_source_has_its_own_account(tmp_path: Path, folder: Path) -> None:
     a, b, _ = report.sources
     assert (a.ticks, a.lines, a.repaired, a.quarantined) == (10, 10, 0, 0)
     assert b.repaired == report.ticks_merged + report.ticks_torn > 0
-    assert b.quarantined == report.ticks_quarantined > 0
+    assert b.quarantined == report.pieces_quarantined > 0
 
 
 def test_said_in_words(tmp_path: Path, folder: Path) -> None:
@@ -77,6 +78,34 @@ def test_a_recording_cut_while_it_is_read_is_not_balanced(tmp_path: Path, monkey
     report = quiet(path, tmp_path / "store")
     assert not report.balanced
     assert not report.ok
+    assert report.sources[0].status == "shrunk"
+    assert f"{report.bytes_in - 500:,} bytes that were there are missing" in str(report)
+
+
+def test_lines_that_are_no_tick_of_a_known_form_are_counted_by_type(tmp_path: Path) -> None:
+    """A file of trades is not simply kept: its lines are counted by type, and a run without a tick is not fine."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"type": "match", "price": "64000.0"}\n' * 6 + b'{"type": "game_start", "game_id": "g"}\n')
+    report = quiet(path, tmp_path / "store")
+    assert (report.unknown_types, report.ticks_seen, report.ok) == ({"match": 6}, 0, False)
+    assert "6 of 7 lines are no tick of a known form (by type: match 6)" in report.problems[0]
+    with path.open("ab") as file:
+        file.write(line("a", 0))
+    grown = quiet(path, tmp_path / "store")
+    assert grown.ok
+    with pytest.raises(SourceDamaged, match=r"x\.jsonl, line 1, byte 0: unknown_type \(type='match'"):
+        quiet(path, tmp_path / "strict", strict=True)
+
+
+def test_only_what_had_been_a_tick_counts_as_one(tmp_path: Path) -> None:
+    """Quarantined scraps are pieces of bytes; ticks are counted once each, whether they could be read or not."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"<html>\nnot here\n" + line("a", 0) + line("a", 1).replace(b"1.25", b"true") + b"}\n")
+    report = quiet(path, tmp_path / "store")
+    assert (report.ticks_seen, report.ticks_stored, report.ticks_quarantined) == (2, 1, 1)
+    assert report.pieces_quarantined == 4
+    assert report.examples["wrong_type"].startswith("in x.jsonl: price=True")
+    assert "price=True" in str(report)
 
 
 def test_balance_is_a_sum() -> None:

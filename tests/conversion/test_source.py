@@ -16,7 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replaylab.conversion import source as module
-from replaylab.conversion.source import Block, Piece, Source, find_sources, line_end, read_pieces
+from replaylab.conversion.source import (
+    Block,
+    Piece,
+    Source,
+    find_sources,
+    last_line_start,
+    line_end,
+    read_pieces,
+    search_sources,
+)
 from replaylab.errors import SourceEmpty, SourceNotFound
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.scan import Account, scan, scan_block, too_long
@@ -238,3 +247,33 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     for empty in (tmp_path, [tmp_path, tmp_path], []):
         with pytest.raises(SourceEmpty, match="no recordings"):
             find_sources(empty)
+
+
+def test_recordings_are_found_whatever_the_case_of_their_suffix(tmp_path: Path) -> None:
+    """A suffix in capitals is the same suffix, and .ndjson is one."""
+    make(tmp_path, "a.jsonl", "b.JSONL", "c.ndjson", "d.NdJson", "e.Game.JSON")
+    assert [one.name for one in find_sources(tmp_path)] == ["a.jsonl", "b.JSONL", "c.ndjson", "d.NdJson", "e.Game.JSON"]
+
+
+def test_what_was_left_alone_is_named(tmp_path: Path) -> None:
+    """Files that are no recordings by name, hidden recordings, links to folders and stores are named with why."""
+    make(tmp_path, "a.jsonl", "notes.txt", "in/b.csv", ".hidden.jsonl", ".git/x.jsonl", "elsewhere/c.jsonl")
+    make(tmp_path, "store/refused/x.jsonl", "target/refused/y.jsonl")
+    for name in ("segments", "remarks"):
+        (tmp_path / "store" / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    found = search_sources(tmp_path, store=tmp_path / "target")
+    assert [one.name for one in found.sources] == ["a.jsonl", "elsewhere/c.jsonl"]
+    assert found.left_alone.keys() == {"notes.txt", "in/b.csv", ".hidden.jsonl", "link", "store", "target"}
+    assert "a store" in found.left_alone["store"]
+    with pytest.raises(SourceEmpty, match="a store, and no source"):
+        find_sources(tmp_path / "store")
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=60).map(lambda data: data.replace(b"x", b"\n")), st.data())
+def test_the_start_of_a_last_line(data: bytes, draw: st.DataObject) -> None:
+    """It stands behind the last newline, or at the beginning of what is looked at."""
+    with pieces_of([data]) as (piece,), piece.source.path.open("rb") as file:
+        begin = draw.draw(st.integers(0, len(data)))
+        assert last_line_start(file, begin, len(data)) == max(begin, data.rfind(b"\n", begin) + 1)

@@ -17,7 +17,7 @@ from replaylab.parsing.fields import PADDING
 from replaylab.parsing.json_line import Kind, Line, parse_line
 from replaylab.parsing.line_layout import Shape
 from replaylab.parsing.resync import resynchronise
-from replaylab.parsing.scan import BYTE_KINDS, Remark, Scan, scan, scan_block
+from replaylab.parsing.scan import BYTE_KINDS, Remark, Scan, scan, scan_block, seen_tick
 from replaylab.tick import Tick
 from tests.strategies import (
     CAPTURED,
@@ -37,7 +37,7 @@ BOM: Final = b"\xef\xbb\xbf"
 LEAST: Final = -(2**63)  # null in a whole column of a batch
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TIME: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
     r"(?:(Z)|([+-])([0-9]{2})(?::?([0-9]{2}))?)?"
 )
 NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -85,15 +85,53 @@ def require(truth: object) -> None:
 
 def read_slowly(line: bytes) -> tuple[str, list[Told]]:
     """Read one line with `json` and fractions alone: its kind and its rows; raises `RefusedError` for damage."""
-    stripped = line.strip()
+    stripped = line.strip(b" \t\r\n")
     if not stripped or stripped[:1] == b"#":
         return ("annotation" if stripped else "blank"), []
     try:
-        value = json.loads(
-            stripped.decode(), parse_float=fraction, parse_int=Number, parse_constant=Number, object_pairs_hook=pairs
-        )
+        value = decoded(stripped)
+    except json.JSONDecodeError:
+        return array_line(stripped)
     except (ValueError, RecursionError):
         raise RefusedError from None
+    if isinstance(value, list):
+        return "tick", objects(value)
+    return read_object(value)
+
+
+def decoded(text: bytes) -> Any:
+    """Decode JSON, numbers as their texts."""
+    return json.loads(
+        text.decode(), parse_float=fraction, parse_int=Number, parse_constant=Number, object_pairs_hook=pairs
+    )
+
+
+def array_line(line: bytes) -> tuple[str, list[Told]]:
+    """Read objects with commas between them, a bracket or comma before them, a bracket and a comma behind them."""
+    inner = line[1:] if line[:1] in {b"[", b","} else line
+    inner = inner.rstrip(b" \t\r\n")
+    inner = (inner[:-1] if inner[-1:] == b"," else inner).rstrip(b" \t\r\n")
+    inner = (inner[:-1] if inner[-1:] == b"]" else inner).strip(b" \t\r\n")
+    if not inner:
+        return "blank", []
+    require(inner[:1] == b"{" and inner[-1:] == b"}")
+    try:
+        found = decoded(b"[" + inner + b"]")
+    except (ValueError, RecursionError):
+        raise RefusedError from None
+    return read_object(found[0]) if len(found) == 1 else ("tick", objects(found))
+
+
+def objects(found: list[Any]) -> list[Told]:
+    """Return the rows of objects that are ticks, all of them."""
+    require(found and isinstance(found[0], dict))
+    read = [read_object(one) for one in found]
+    require(all(kind == "tick" for kind, _ in read))
+    return [row for _, rows in read for row in rows]
+
+
+def read_object(value: Any) -> tuple[str, list[Told]]:
+    """Read a decoded object."""
     require(isinstance(value, dict))
     event = value["event"] if "event" in value else value.get("event_type")
     if text(event) is not None and "data" in value:
@@ -104,6 +142,7 @@ def read_slowly(line: bytes) -> tuple[str, list[Told]]:
         return "tick", [flat(value)]
     if text(kind):
         valid(kind)
+        require(not {"game_id", "tick", "price"} <= set(value))
         return "control", []
     if "meta" in value and isinstance(value.get("prices"), list):
         return "tick", game_state(value)
@@ -319,12 +358,13 @@ def check(data: bytes) -> None:
     """Hold a scan of all lines together against reading each alone."""
     found, alone = scan(data), Alone(data)
     assert told(found) == alone.rows
-    assert found.remarks == alone.remarks
+    assert [one._replace(detail="") for one in found.remarks] == alone.remarks
     account = found.account
     filled = sum(row.price_filled for _, row in alone.rows)
     assert nonzero(account.bytes) == nonzero(alone.bytes)
     assert nonzero(account.lines) == nonzero(alone.lines)
-    assert nonzero(account.ticks) == nonzero(alone.ticks + Counter(filled=filled))
+    lost = sum(seen_tick(one.raw or b"") for one in alone.remarks if one.kind == "quarantine")
+    assert nonzero(account.ticks) == nonzero(alone.ticks + Counter(filled=filled, lost=lost))
     assert account.reasons == Counter(one.reason for one in found.remarks if one.kind in {"repair", "quarantine"})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from replaylab.parsing.json_line import Kind, parse_line
+from replaylab.parsing.json_line import MAX_KEYS, Kind, Line, parse_line
 from replaylab.tick import MAX_TICK_BYTES, Row
 from tests.strategies import CONTROL, PLAIN, SINK_KEYS, TICK_KEYS, tick_line
 
@@ -206,7 +206,7 @@ def test_a_game_state_document() -> None:
         (4, "0.0042", True),
     ]
     assert not parse_line((meta + '["1", "1.02"]}').encode()).rows[-1].rugged
-    assert parse_line((meta + "[]}").encode()) == (Kind.TICK, (), "", False, False)
+    assert parse_line((meta + "[]}").encode()) == Line(Kind.TICK)
     assert label(meta + '["1", "abc"]}') == "wrong_type"
     assert label('{"meta": [], "prices": []}') == "wrong_type"
 
@@ -218,3 +218,99 @@ def test_a_tick_line_is_at_most_one_mebibyte(size: int, kind: Kind) -> None:
     fill = "x" * (MAX_TICK_BYTES + size - len(line) + len(PLAIN["game_id"]) - 2)
     found = parse_line(tick_line(TICK_KEYS, {"game_id": f'"{fill}"'}).encode() + b"\n")
     assert (found.kind, found.label) == (kind, "" if kind is Kind.TICK else "tick_too_large")
+
+
+@pytest.mark.parametrize("kind", ["Tick", "uick", "TICK", "match", "tick ", "trade"])
+def test_what_has_the_fields_of_a_tick_is_never_control(kind: str) -> None:
+    """A whole tick under another type is damage that names field and value, whatever the type."""
+    line = parse_line(tick_line(TICK_KEYS, {"type": f'"{kind}"'}).encode())
+    assert (line.kind, line.label) == (Kind.DAMAGED, "unknown_type")
+    assert f"type={kind!r}" in line.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ('{"type": "game_start", "game_id": "g"}', False),
+        ('{"type": "action", "game_id": "g", "tick": 5}', False),
+        ('{"type": "match", "price": "64000.0"}', True),
+        ('{"type": "made up"}', True),
+        ('{"_metadata": {}}', False),
+    ],
+)
+def test_types_that_no_recorder_writes_are_marked(text: str, unknown: bool) -> None:  # noqa: FBT001
+    """A control line of an unknown type is told from those that recorders write."""
+    line = parse_line(text.encode())
+    assert (line.kind, line.unknown) == (Kind.CONTROL, unknown)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("timestamp", "1925089445000", "timestamp=1925089445000: looks like epoch milliseconds: --time-unit ms"),
+        ("timestamp", "1925089445", "looks like epoch seconds: --time-unit s"),
+        ("timestamp", "1925089445.25", "looks like epoch seconds: --time-unit s"),
+        ("timestamp", '"1925089445000000"', "looks like epoch microseconds: --time-unit us"),
+        ("timestamp", "1925089445000000000", "looks like epoch nanoseconds: --time-unit ns"),
+        ("timestamp", "7", "must be ISO 8601 text"),
+        ("price", "true", "price=True"),
+        ("game_id", '""', "game_id=''"),
+    ],
+)
+def test_damage_names_field_and_value(field: str, text: str, said: str) -> None:
+    """The detail of a damaged line says which field, what it holds, and what to do where that is known."""
+    line = parse_line(tick_line(TICK_KEYS, {field: text}).encode())
+    assert line.kind is Kind.DAMAGED
+    assert said in line.detail
+    missing = parse_line(tick_line([key for key in TICK_KEYS if key != field]).encode())
+    assert (missing.label, field in missing.detail) == ("missing_field", True)
+
+
+@pytest.mark.parametrize(
+    "wrap", ["{0},", "[{0}", "{0}]", "[{0},", ",{0}", "  {0} , ", "[{0}]", "{0},{0}", "[{0}, {0}, {0}],", "{0}],"]
+)
+def test_lines_of_an_array_hold_clean_ticks(wrap: str) -> None:
+    """Commas and brackets around the objects of a line are no damage, and no tick."""
+    text = tick_line(TICK_KEYS)
+    line = parse_line(wrap.format(text).encode())
+    assert (line.kind, len(line.rows)) == (Kind.TICK, wrap.count("{0}"))
+    assert set(line.rows) == set(parse_line(text.encode()).rows)
+
+
+@pytest.mark.parametrize("text", ["[", "]", ",", "],", " ] ", "[ "])
+def test_brackets_alone_are_blank(text: str) -> None:
+    """Lines that only open or close an array hold nothing."""
+    assert parse_line(text.encode()).kind is Kind.BLANK
+
+
+def test_frames_of_socketio() -> None:
+    """An event frame is read like a capture without a time; other frames are control lines, damaged ones damage."""
+    data = '{"gameId":"g","tickCount":3,"price":1.5,"active":true,"rugged":false}'
+    for prefix in ("42", "42/game,", "4217", "42/game,17"):
+        line = parse_line(f'{prefix}["gameStateUpdate",{data}]'.encode())
+        assert [(row.tick, str(row.price), row.wall_us) for row in line.rows] == [(3, "1.5", None)]
+    assert parse_line(b'40{"sid":"x"}').label == "frame:40"
+    assert parse_line(b'42["standard/newTrade",{}]').label == "event:standard/newTrade"
+    assert parse_line(b'42["gameStateUpdate",{"gameId":"g","price":true,"active":true}]').kind is Kind.DAMAGED
+    assert parse_line(b"42[1,2]").label == "not_json"
+    assert parse_line(b"5" + tick_line(TICK_KEYS).encode()).broken
+    assert parse_line(b"40" + tick_line(TICK_KEYS).encode()).broken
+
+
+def test_only_the_blanks_of_json_are_blank() -> None:
+    """A vertical tab or a form feed around an object is damage; the object is taken out of it."""
+    assert parse_line(b"\x0b").kind is Kind.DAMAGED
+    assert parse_line(b" \t\r").kind is Kind.BLANK
+    line = parse_line(b"\x0b" + tick_line(TICK_KEYS).encode())
+    assert (line.kind, line.label, line.broken) == (Kind.DAMAGED, "not_json", True)
+
+
+def test_a_raw_control_character_is_named() -> None:
+    """A raw TAB within a text is no torn line."""
+    assert label(tick_line(TICK_KEYS, {"phase": '"A\tB"'})) == "control_character"
+
+
+def test_an_object_of_very_many_keys_is_refused_by_name() -> None:
+    """No tick has ten thousand fields."""
+    text = "{" + ", ".join(f'"k{number}": 1' for number in range(MAX_KEYS + 1)) + "}"
+    assert label(text) == "too_many_keys"

@@ -77,9 +77,9 @@ def test_the_first_byte_is_part_of_the_frame(keys: tuple[str, ...], first: str) 
 def test_the_last_brace_is_part_of_the_frame(keys: tuple[str, ...]) -> None:
     """A line without its last brace, or with more behind it, is damaged, whichever field comes last."""
     plain = tick_line(keys)
-    for end in ("", "]", "}}", "} x", "}\x00", "}\r\r\x0b\x00"):
+    for end in ("", "]", "}}", "} x", "}\x00", "}\r\r\x0b\x00", "}\t\x0c"):
         assert counts(plain, plain[:-1] + end, plain)[1] == 1
-    for end in ("}\r", "} ", "}\r\r", "}\t\x0c"):
+    for end in ("}\r", "} ", "}\r\r", "}\t\r"):
         assert counts(plain, plain[:-1] + end, plain) == (3, 0)
 
 
@@ -95,12 +95,12 @@ def test_commas_alone_are_no_line(keys: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("value", ["tock", "tick ", "Tick", "tic", "ticks"])
 def test_the_type_is_part_of_the_frame(value: str) -> None:
-    """A line that says it is something else is a control line, with all the fields of a tick too."""
+    """A line that says it is something else, with all the fields of a tick, is not read as its neighbours are."""
     plain = tick_line(TICK_KEYS)
     other = tick_line(TICK_KEYS, {"type": f'"{value}"'})
     found = scan(f"{plain}\n{other}\n{plain}".encode())
-    assert (len(found.batch), found.account.lines["control"]) == (2, 1)
-    assert found.remarks[0].reason == value
+    assert (len(found.batch), found.account.lines["damaged"]) == (2, 1)
+    assert found.account.reasons == {"unknown_type": 1}
 
 
 def test_a_price_that_is_no_text() -> None:

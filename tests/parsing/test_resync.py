@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 
 from replaylab.parsing.json_line import Kind, parse_line
-from replaylab.parsing.resync import Span, resynchronise
+from replaylab.parsing.resync import MAX_LOST, Span, resynchronise
 from replaylab.tick import MAX_TICK_BYTES, Row
 from tests.strategies import CONTROL, PLAIN, TICK_KEYS, lines, tick_line
 
@@ -141,3 +142,18 @@ def test_the_spans_of_a_line_without_damage() -> None:
     assert isinstance(span, Span)
     assert span.line is not None
     assert span.line.kind is Kind.TICK
+
+
+def test_a_line_of_very_many_scraps_is_bounded_by_name() -> None:
+    """Every byte is still covered once, in a bounded number of pieces; the last one says why."""
+    raw = b'{"type":}' * 200_000
+    spans = resynchronise(raw)
+    assert len(spans) == MAX_LOST
+    assert (spans[-1].reason, spans[-1].end) == ("too_many_pieces", len(raw))
+    assert all(one.end == two.start for one, two in pairwise(spans))
+
+
+def test_every_whole_tick_of_a_long_line_is_taken() -> None:
+    """Ticks written one behind the other without a newline are all taken, however many."""
+    spans = resynchronise(tick_line(TICK_KEYS).encode() * 5_000)
+    assert sum(len(span.line.rows) for span in spans if span.line) == 5_000
