@@ -17,6 +17,7 @@ LAYERS: list[list[str]] = [
     ["errors", "progress"],
     ["clock", "columns", "continuity", "durable", "kernel", "tick"],
     ["mark"],
+    ["worker"],
     ["settings", "simulation", "table"],
     ["charts"],
     ["parsing"],

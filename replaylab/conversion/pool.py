@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import subprocess
 import sys
 import threading
 from collections import deque
 from concurrent.futures import Future
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +16,8 @@ from replaylab.conversion.job import Base, Folders, Job
 from replaylab.conversion.source import Piece
 from replaylab.errors import ReplayLabError, WorkerFailed
 from replaylab.segments.extent import Extent
+from replaylab.worker import Worker, connection_to_parent
 
-_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
 _POOL: Final = "ARROW_DEFAULT_MEMORY_POOL"  # Arrow's own pool holds 45 MB more, for nothing here
 _SETTLING_BYTES: Final = 31 << 20
 
@@ -77,7 +73,7 @@ class Pool:
         self._queue = deque(enumerate(jobs))
         self._unfinished = set(range(len(jobs)))
         self._mates: list[threading.Thread] = []
-        self._helpers: list[tuple[subprocess.Popen[bytes], threading.Thread]] = []
+        self._helpers: list[tuple[Worker, threading.Thread]] = []
 
     def run(self, helpers: int, mates: int, done: Any) -> list[Extent]:
         """Work until the queue is empty; `done` is called with the bytes of each job that has been stored.
@@ -102,10 +98,10 @@ class Pool:
             self.bases.give_up()
             for thread in self._mates:
                 thread.join()
-            for process, thread in self._helpers:
-                process.kill() if self.failures else None
-                process.wait()
+            for worker, thread in self._helpers:
+                worker.kill() if self.failures else None
                 thread.join()
+                worker.end()
         if self.failures:
             raise self._cause()
         if self._unfinished:
@@ -151,19 +147,10 @@ class Pool:
         done(sum(extent.end - extent.start for extent in extents))
 
     def _hire(self, number: int, done: Any) -> None:
-        ours, theirs = Pipe()
-        package = str(Path(__file__).parents[2])
-        path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-        process = subprocess.Popen(  # noqa: S603 this package, by this interpreter
-            [sys.executable, "-P", "-m", "replaylab.conversion.pool", str(theirs.fileno()), str(os.getpid())],
-            pass_fds=[theirs.fileno(), self.lock],
-            env={_POOL: "system", **os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
+        worker = Worker.spawned("replaylab.conversion.pool", keep=[self.lock], env={_POOL: "system"})
         name = f"replaylab-helper-{number}"
-        thread = threading.Thread(target=self._lead, args=(ours, done), name=name, daemon=True)
-        self._helpers.append((process, thread))
+        thread = threading.Thread(target=self._lead, args=(worker.connection, done), name=name, daemon=True)
+        self._helpers.append((worker, thread))
         thread.start()
 
     def _lead(self, helper: Connection, done: Any) -> None:
@@ -230,7 +217,6 @@ def serve(leader: Connection) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() == int(sys.argv[2]):  # else the parent died before it could be tied to
-        serve(Connection(int(sys.argv[1])))
+    parent = connection_to_parent(sys.argv[1:])
+    if parent is not None:
+        serve(parent)

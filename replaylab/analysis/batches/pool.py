@@ -7,25 +7,19 @@ those of cached properties, see `_without_locks`), and the child uses no thread 
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import multiprocessing
-import os
-import signal
 import sys
-import warnings
 from collections import deque
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe, wait
-from multiprocessing.context import ForkProcess
-from typing import Any, Final, Self
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Any, Self
 
 import pyarrow as pa
 
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.task import Outcome, Task, reason_of
-
-_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG
+from replaylab.worker import Worker
 
 
 class Forked:
@@ -43,18 +37,16 @@ class Forked:
         self._task = task
         self._workers = workers
         self._waiting: deque[Part] = deque()
-        self._idle: list[tuple[Connection, ForkProcess]] = []
-        self._busy: dict[Connection, tuple[ForkProcess, Part]] = {}
+        self._idle: list[Worker] = []
+        self._busy: dict[Connection, tuple[Worker, Part]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for connection, process in [*self._idle, *((one, process) for one, (process, _) in self._busy.items())]:
-            process.kill()
-            process.join()
-            process.close()
-            connection.close()
+        for worker in [*self._idle, *(worker for worker, _ in self._busy.values())]:
+            worker.kill()
+            worker.end()
 
     @property
     def pending(self) -> bool:
@@ -70,48 +62,24 @@ class Forked:
         while self._waiting and len(self._busy) < self._workers:
             self._start(self._waiting.popleft())
         connection = next(one for one in wait(list(self._busy)) if isinstance(one, Connection))
-        process, part = self._busy.pop(connection)
+        worker, part = self._busy.pop(connection)
         try:
             outcome: Outcome = connection.recv()
         except (EOFError, ConnectionError):
-            connection.close()
-            process.join()
-            code = process.exitcode or 0
-            process.close()
-            return part, None, f"signal {-code}" if code < 0 else f"exit code {code}"
-        self._idle.append((connection, process))
+            return part, None, worker.end()
+        self._idle.append(worker)
         return part, outcome, ""
 
     def _start(self, part: Part) -> None:
-        connection, process = self._idle.pop() if self._idle else self._fork()
-        self._busy[connection] = process, part
-        try:
-            connection.send(part)
-        except ConnectionError:
-            return  # it died in between; `next` finds the end of its pipe
-
-    def _fork(self) -> tuple[Connection, ForkProcess]:
-        ours, theirs = Pipe()
-        context = multiprocessing.get_context("fork")
-        process = context.Process(target=_serve, args=(ours, theirs, self._task, os.getpid()), name="replaylab-batch")
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # Python 3.12 warns of threads; see the top of this file
-            process.start()
-        theirs.close()
-        return ours, process
+        worker = self._idle.pop() if self._idle else Worker.forked(partial(_serve, self._task), name="replaylab-batch")
+        self._busy[worker.connection] = worker, part
+        with suppress(ConnectionError):  # it died in between: `next` finds the end of its pipe
+            worker.connection.send(part)
 
 
-def _serve(parents: Connection, leader: Connection, task: Task, parent: int) -> None:
-    """Process the parts that the parent sends, until it closes the pipe; dies with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-    parents.close()
+def _serve(task: Task, leader: Connection) -> None:
+    """Work on the parts that a leader sends, until it closes the pipe."""
     _without_locks()
-    if os.getppid() != parent:  # it died before this could be tied to it
-        return
     pa.set_cpu_count(1)  # the processes share out the cores
     while True:
         try:
