@@ -17,25 +17,25 @@
     |   |-- StoreBusy (RuntimeError)             another process is changing the store
     |   |-- StoreTooNew (ValueError)             written by a newer schema than this release knows
     |   |-- StoreFull (OSError)                  the disk is full; nothing half-written is left behind
-    |   |-- StoreUnreachable (ConnectionError)   an object store that does not answer or does not let in
+    |   |-- StoreUnreachable (ConnectionError)   an object store that does not answer or refuses access
     |   |-- StoreUnwritable (OSError)            the store cannot be written for another reason
     |   |-- SegmentDamaged (ValueError)          a segment that is not what its name and footer say
     |   `-- GameNotFound (KeyError)              no such game in the store
     |-- RecorderError
     |   |-- DiskLow (OSError)                    too little free space to begin a recording
-    |   `-- RecordingFailed (RuntimeError)       a recorder has given up; what it acknowledged can be read
+    |   `-- RecordingFailed (RuntimeError)       a recorder has stopped after failures; what it acknowledged can be read
     |-- PlaybackError
-    |   |-- SpeedError (ValueError)              a speed that is no number within its bounds
+    |   |-- SpeedError (ValueError)              a speed that is not a number within its bounds
     |   |-- LookAhead (IndexError)               a strategy reads past the cursor
-    |   `-- Unplayable (ValueError)              what was given to an engine is no game that can be played
+    |   `-- Unplayable (ValueError)              the source of an engine is not a game that can be played
     |-- FeedError
     |   |-- FeedLost (ConnectionError)           a connection to a live feed that was lost, or could not be made
-    |   |-- FeedRefused (PermissionError)        a feed that does not let in: no token, or not the right one
+    |   |-- FeedRefused (PermissionError)        a feed that refuses access: no token, or a wrong one
     |   `-- FeedMalformed (ValueError)           what a feed sent cannot be read; has .reason
-    |-- AnalysisError (ValueError)         a question that cannot be answered as it was asked
-    |-- StrategyError (RuntimeError)       a strategy raised, or gave what is no order; has .game_id, .tick
+    |-- AnalysisError (ValueError)         an analysis that cannot be computed with these arguments
+    |-- StrategyError (RuntimeError)       a strategy raised, or returned what is not an order; has .game_id, .tick
     |-- OrderRefused (ValueError)          an order that the rules or the balance do not allow
-    |-- WorkerFailed (RuntimeError)        a helper process died or broke off
+    |-- WorkerFailed (RuntimeError)        a worker process died or broke off
     `-- MissingExtra (ImportError)         an optional package is not installed; says which
 
 Examples
@@ -92,11 +92,11 @@ class SettingsError(ReplayLabError, ValueError):
 
 
 class SimulationError(ReplayLabError, ValueError):
-    """A simulation that cannot be made from the arguments given."""
+    """A simulation that cannot be made from its arguments."""
 
 
 class SeedError(ReplayLabError, ValueError):
-    """A server seed that is cut, malformed, or not that of the game it was given for; the message says which."""
+    """A server seed that is cut, malformed, or not that of its game; the message says which."""
 
 
 class SourceError(ReplayLabError):
@@ -155,7 +155,7 @@ class StoreFull(StoreError, OSError):
 
 
 class StoreUnreachable(StoreError, ConnectionError):
-    """An object store that does not answer, or does not let in; nothing is known of what it holds."""
+    """An object store that does not answer or refuses access; what it holds is unknown."""
 
 
 class StoreUnwritable(StoreError, OSError):
@@ -182,7 +182,7 @@ class DiskLow(RecorderError, OSError):
 
 
 class RecordingFailed(RecorderError, RuntimeError):
-    """A recorder has given up after failures in a row; every tick that it acknowledged can be read."""
+    """A recorder has stopped after failures in a row; every tick that it acknowledged can be read."""
 
 
 class PlaybackError(ReplayLabError):
@@ -194,11 +194,11 @@ class SpeedError(PlaybackError, ValueError):
 
 
 class LookAhead(PlaybackError, IndexError):
-    """A row beyond the cursor was asked for: at that moment of the game nobody knew it."""
+    """A strategy or feature read a row beyond the cursor, which was not known at that moment of the game."""
 
 
 class Unplayable(PlaybackError, ValueError):
-    """What was given to an engine is no game that can be played; what it held before is still there."""
+    """The source of an engine is not a game that can be played; the engine keeps the game it had."""
 
 
 class FeedError(ReplayLabError):
@@ -246,11 +246,11 @@ class FeedMalformed(FeedError, ValueError):
 
 
 class AnalysisError(ReplayLabError, ValueError):
-    """A question about games that cannot be answered as it was asked; the message says what to ask instead."""
+    """An analysis that cannot be computed with these arguments; the message says what to change."""
 
 
 class StrategyError(ReplayLabError, RuntimeError):
-    """A strategy raised, or gave what is no order: in the game `game_id`, when the newest tick it saw was `tick`."""
+    """A strategy raised or returned what is not an order, in the game `game_id` with `tick` as its newest tick."""
 
     def __init__(self, game_id: str, tick: int, problem: str) -> None:
         self.game_id = game_id
@@ -267,8 +267,8 @@ class OrderRefused(ReplayLabError, ValueError):
 
 
 class WorkerFailed(ReplayLabError, RuntimeError):
-    """A helper process died or broke off; what it had finished is stored, the rest can be converted again."""
+    """A worker process died or broke off; what it had finished is stored, and running again does the rest."""
 
 
 class MissingExtra(ReplayLabError, ImportError):
-    """An optional package is not installed; the message gives the command that installs it."""
+    """An optional package is not installed; the message names the command that installs it."""

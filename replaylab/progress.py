@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def bar(total: int, task: str, unit: str, *, show: bool) -> tqdm[NoReturn]:
-    """Give a bar to `update`; it shows when `show` is set and somebody is there to see it."""
+    """Return a progress bar to `update`; it is drawn when `show` is set, in a terminal or a notebook."""
     from tqdm.auto import tqdm  # loads late, as importing the package must stay cheap
 
     watched = show and (sys.stderr.isatty() or _in_notebook())

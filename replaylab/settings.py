@@ -1,6 +1,6 @@
 """Settings: validated, frozen, and read from code, environment and file, in that order of precedence.
 
-A value given in code wins over the environment (``REPLAYLAB_SOURCE_TZ`` and so on), that over a settings file, that
+A value set in code wins over the environment (``REPLAYLAB_SOURCE_TZ`` and so on), that over a settings file, that
 over the default. A value out of bounds never takes effect: one `SettingsError` lists every problem. Booleans in the
 environment are true/false, yes/no, on/off, 1/0, in any case.
 """
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     buffer_ticks: int = Field(100, ge=10, le=1_000, description="ticks between two syncs of a recording")
     sync_seconds: Seconds = Field(10.0, description="longest time between two syncs of a recording")
     max_unsynced_ticks: int = Field(1_000, ge=10, le=100_000, description="ticks of a recording not yet synced")
-    max_failures: int = Field(5, ge=1, le=100, description="failures in a row after which a recording is given up")
+    max_failures: int = Field(5, ge=1, le=100, description="failures in a row after which a recording stops")
     min_free_start_bytes: int = Field(100 * 1024**2, ge=0, le=1 << 50, description="free space to begin a recording")
     min_free_bytes: int = Field(10 * 1024**2, ge=0, le=1 << 50, description="free space below which none goes on")
     seal_ticks: int = Field(200_000, ge=100, le=10_000_000, description="ticks of a journal that are made a segment")
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
 
     min_speed: Speed = Field(MIN_SPEED, description="least speed of a replay, in seconds of the game a second")
     max_speed: Speed = Field(MAX_SPEED, description="greatest speed of a replay; as fast as possible is beside it")
-    speed: Speed = Field(1.0, description="speed of a replay that is given none, within the two above")
+    speed: Speed = Field(1.0, description="default speed of a replay, within the two above")
     min_bet: Stake = Decimal("0.001")
     max_bet: Stake = Decimal("1.0")
     price_decimals: int = Field(8, ge=1, le=20, description="decimals shown, never stored")

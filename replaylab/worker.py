@@ -53,7 +53,7 @@ class Worker:
 
     @classmethod
     def forked(cls, serve: Callable[[Connection], None], *, name: str) -> Worker:
-        """Fork a worker that calls `serve` with its end of the pipe; what this process has in memory is there already."""
+        """Fork a worker that calls `serve` with its end of the pipe; it has the memory of this process."""
         ours, theirs = Pipe()
         context = multiprocessing.get_context("fork")
         process = context.Process(target=_serve, args=(serve, ours, theirs, os.getpid()), name=name)

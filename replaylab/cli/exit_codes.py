@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and the problems that it tells on standard error."""
+"""How a command ends: its exit code, and its problems on standard error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def complain(*problems: str) -> None:
 
 
 def finish(*problems: str) -> None:
-    """End with 1 when there are problems, which are told on standard error."""
+    """Print problems on standard error and exit with 1; return when there are none."""
     if problems:
         complain(*problems)
         raise typer.Exit(PROBLEM)

@@ -19,7 +19,7 @@ def export(  # noqa: PLR0913 the options of the command
     store: StorePath,
     *,
     to: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .csv, .jsonl, .parquet or .html.")],
-    game: Annotated[list[str] | None, typer.Option(metavar="ID", help="A game; may be given again.")] = None,
+    game: Annotated[list[str] | None, typer.Option(metavar="ID", help="Id of a game; may be repeated.")] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Rows from this time on (UTC).")] = None,
     end: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before this time (UTC).")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Columns, in this order.")] = None,
@@ -73,7 +73,7 @@ def plot(
     from replaylab.storage.open import open_store
 
     if log and game is None:
-        raise SettingsError("--log: goes with a game, whose id was not given")
+        raise SettingsError("--log: draws one game on a log scale; name the game: replaylab plot STORE GAME --log")
     opened = open_store(store)
     refuse_inside(opened.path, Path(to))
     figure: Figure = opened.plot() if game is None else opened.game(game).plot(log=log)

@@ -18,7 +18,7 @@ class LiveLine:
     out : text stream
         The terminal.
     width : int, optional
-        Columns; asked of the terminal at each drawing unless given.
+        Columns; by default those of the terminal, asked at each drawing.
 
     Examples
     --------

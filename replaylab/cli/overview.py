@@ -109,7 +109,7 @@ class Statistics:
 
 
 def overview(store: str | os.PathLike[str] | Store) -> Overview:
-    """Give the overview of a store.
+    """Return the overview of a store.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def overview(store: str | os.PathLike[str] | Store) -> Overview:
 def statistics(
     store: str | os.PathLike[str] | Store, *, workers: int | None = None, progress: bool | None = False
 ) -> Statistics:
-    """Give the statistics of a store, summed up by so many processes (one a core unless given).
+    """Return the statistics of a store, computed by `workers` processes, by default one a core.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def statistics(
 
 
 def quantiles(values: Sequence[Value]) -> dict[str, Value]:
-    """Give observed values at the shares of `QUANTILES`; nothing when there are no values.
+    """Return the quantiles `QUANTILES` of observed values; nothing when there are no values.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def quantiles(values: Sequence[Value]) -> dict[str, Value]:
 
 
 def _journal_bytes(root: Path) -> int:
-    """Give the size of the journals of a store."""
+    """Return the size of the journals of a store."""
     size = 0
     for name in journal_names(root / JOURNALS):
         with suppress(FileNotFoundError):  # sealed since it was listed
@@ -208,5 +208,5 @@ def _sum(table: pa.Table, name: str) -> int:
 
 
 def _count(table: pa.Table, name: str) -> int:
-    """Give how many rows are true; null counts as not."""
+    """Return how many rows are true; null counts as not."""
     return _sum(table, name)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _READ_BYTES: Final = 1 << 20
 _LOOK_SECONDS: Final = 0.25  # in silence, between two looks at what the recorder does
 _PATIENCE_SECONDS: Final = 0.5  # for a sync, before a signal is listened for and the ticks are offered again
-_ACK_SECONDS: Final = 0.05  # the same, while somebody waits to hear that ticks are durable
+_ACK_SECONDS: Final = 0.05  # the same, while a receipt is due for ticks that are not durable yet
 
 
 def record(  # noqa: PLR0913 the options of the command
@@ -59,8 +59,8 @@ def record(  # noqa: PLR0913 the options of the command
 ) -> None:
     """Record ticks from standard input.
 
-    One tick a line, in any form that convert reads. A line that is none is refused, told, counted and kept, and the
-    recording goes on. Ends with the input, or at Ctrl-C or SIGTERM, with all that was acknowledged on disk.
+    One tick a line, in any form that convert reads. A line that is not one is refused: it is named, counted and kept,
+    and the recording goes on. Ends with the input, or at Ctrl-C or SIGTERM, with all that was acknowledged on disk.
     """
     from replaylab.cli.record_status import Monitor, count_of, show_recorded
     from replaylab.cli.tables import show_json
@@ -81,17 +81,17 @@ def record(  # noqa: PLR0913 the options of the command
             on_event=monitor.happened,
             settings=settings,
         )
-        told = _run(recorder, descriptor, stop, monitor, settings, waits=overflow == "block", ack=ack)
+        made = _run(recorder, descriptor, stop, monitor, settings, waits=overflow == "block", ack=ack)
     if json:
-        print(jsonlib.dumps({"report": told}), flush=True) if ack else show_json(told)  # noqa: T201 with --ack, a line
+        print(jsonlib.dumps({"report": made}), flush=True) if ack else show_json(made)  # noqa: T201 with --ack, a line
     elif ack:
         complain(
-            f"{count_of(told['ticks'], 'tick')} recorded in {told['path']}, {sum(told['refused'].values()):,} refused"
+            f"{count_of(made['ticks'], 'tick')} recorded in {made['path']}, {sum(made['refused'].values()):,} refused"
         )
     else:
-        show_recorded(told)
-    refused = sum(told["refused"].values())
-    problems = [told["problem"]] if told["problem"] else []
+        show_recorded(made)
+    refused = sum(made["refused"].values())
+    problems = [made["problem"]] if made["problem"] else []
     problems += [f"{count_of(refused, 'line')} refused"] if refused else []
     if stop.signal:
         complain(*problems, f"interrupted by {signal.Signals(stop.signal).name}")
@@ -111,7 +111,7 @@ def recover(store: StorePath, *, no_progress: NoProgress = False, json: AsJson =
     report = library_recover(store, progress=not no_progress and sys.stderr.isatty())
     show_json(report, ok=report.ok, ticks=report.ticks) if json else show_recovery(report)
     if not report.ok:
-        complain("journals are left that nobody is writing: see the reasons")
+        complain("some journals could not be sealed, though no recorder is writing them; the reasons are above")
         raise typer.Exit(PROBLEM)
 
 
@@ -129,7 +129,7 @@ def _settings(buffer: int | None, seconds: float | None, source_tz: str | None) 
 
 @contextmanager
 def _opened(source: str | None) -> Iterator[int]:
-    """Give the descriptor to read from; a file is opened before a store is made."""
+    """Yield the descriptor to read from; a file is opened before a store is made."""
     if source is None:
         if sys.stdin is None:
             raise SourceNotFound("standard input is closed; pipe ticks into it, or name a file with --from")
@@ -150,7 +150,7 @@ def _opened(source: str | None) -> Iterator[int]:
 
 
 class _Stop:
-    """Hears SIGINT and SIGTERM, the first of them only; a second one ends the process in the usual way."""
+    """Catches the first SIGINT or SIGTERM; a second one ends the process in the usual way."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -177,14 +177,14 @@ class _Stop:
             signal.signal(number, before)
 
     def wait(self, seconds: float) -> bool:
-        """Wait, and give whether to go on."""
+        """Wait; return False when a signal has come."""
         return not select.select([self.awake], [], [], seconds)[0]
 
 
 def _run(
     recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, settings: Settings, *, waits: bool, ack: bool
 ) -> dict[str, Any]:
-    """Record until the stream or the recorder ends, or a signal comes; give the report."""
+    """Record until the stream or the recorder ends, or a signal comes; return the report."""
     from replaylab.parsing.line_reader import LineReader
     from replaylab.recording.pipe import Pipe
     from replaylab.recording.refusals import Refusals
@@ -207,12 +207,12 @@ def _run(
         refusals.close()
         monitor.close()
     if receipts is not None:
-        receipts.give()
+        receipts.print_new()
     if refusals.last_error:
         monitor.say(f"refused lines could not all be kept: {refusals.last_error}")
-    told = asdict(report) | asdict(pipe.counts)
-    bytes_in = told.pop("bytes")
-    return told | {
+    made = asdict(report) | asdict(pipe.counts)
+    bytes_in = made.pop("bytes")
+    return made | {
         "path": str(report.path),
         "refused": dict(pipe.counts.refused),
         "unknown_types": dict(pipe.counts.unknown_types),
@@ -244,33 +244,33 @@ def _read(
                 return
             pipe.feed(data)
         if receipts is not None:
-            receipts.give()
+            receipts.print_new()
         monitor.show(recorder.status(), pipe.counts)
 
 
 class _Receipts:
-    """Prints how far ticks are accepted and durable, a line each time that this has changed."""
+    """Prints receipts: how many ticks are accepted and how many durable, a line for each change."""
 
     def __init__(self, recorder: Recorder, pipe: Pipe, monitor: Monitor) -> None:
-        self._recorder, self._intake, self._monitor = recorder, pipe, monitor
+        self._recorder, self._pipe, self._monitor = recorder, pipe, monitor
         self._last: tuple[int, int, int] | None = None
         self._heard = True
 
     @property
     def waiting(self) -> bool:
-        """Whether ticks are told as accepted that are not told as durable yet."""
+        """Whether the last receipt named ticks that were accepted and not yet durable."""
         return self._heard and self._last is not None and self._last[1] > self._last[2]
 
-    def give(self) -> None:
-        """Print a receipt when there is something new to tell."""
-        status, counts = self._recorder.status(), self._intake.counts
+    def print_new(self) -> None:
+        """Print a receipt when a count has changed since the last one."""
+        status, counts = self._recorder.status(), self._pipe.counts
         new = counts.lines, status.seq, status.durable_seq
         if not self._heard or new == self._last:
             return
         self._last = new
-        told = {"lines": new[0], "accepted": counts.accepted, "refused": sum(counts.refused.values())}
+        receipt = {"lines": new[0], "accepted": counts.accepted, "refused": sum(counts.refused.values())}
         try:
-            print(jsonlib.dumps(told | {"seq": new[1], "durable_seq": new[2]}), flush=True)  # noqa: T201 the answer
-        except OSError as error:  # whoever waited is gone; what comes is recorded all the same
+            print(jsonlib.dumps(receipt | {"seq": new[1], "durable_seq": new[2]}), flush=True)  # noqa: T201 the answer
+        except OSError as error:  # the reader is gone; what comes is recorded all the same
             self._heard = False
             self._monitor.say(f"receipts are no longer read ({error.strerror})")

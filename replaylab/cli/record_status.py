@@ -101,7 +101,7 @@ class Monitor:
 
 
 def _in_words(value: object) -> str:
-    """Give a detail of an event; of a durability its mode, and in brackets when it syncs."""
+    """Return a detail of an event as text; of a durability its mode, and in brackets when it syncs."""
     if not isinstance(value, dict):
         return str(value)
     bounds = ", ".join(f"{number:g} {unit}" for unit, number in value.items() if unit != "mode")
@@ -109,7 +109,7 @@ def _in_words(value: object) -> str:
 
 
 def live_line(status: RecorderStatus, counts: Counts, rate: float) -> str:
-    """Give the line that follows a recording: its state, what is safe, how fast, and how much room there is."""
+    """Return the live line of a recording: its state, what is safe, how fast, and how much room there is."""
     parts = [
         f"{status.state}{'' if status.verdict == 'healthy' else f' ({status.verdict})'}",
         f"{counts.accepted:,} accepted",
@@ -122,24 +122,24 @@ def live_line(status: RecorderStatus, counts: Counts, rate: float) -> str:
     return " | ".join(part for part in parts if part)
 
 
-def show_recorded(told: dict[str, Any]) -> None:
+def show_recorded(made: dict[str, Any]) -> None:
     """Print what a recording from a stream came to."""
-    refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(told["refused"].items()))
-    other = told["control"] + told["annotation"] + told["blank"]
+    refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(made["refused"].items()))
+    other = made["control"] + made["annotation"] + made["blank"]
     show_pairs(
         {
-            "recorded": f"{count_of(told['ticks'], 'tick')} -> {told['path']}",
-            "lines": f"{told['lines']:,} = {told['accepted']:,} ticks + {sum(told['refused'].values()):,} refused + "
+            "recorded": f"{count_of(made['ticks'], 'tick')} -> {made['path']}",
+            "lines": f"{made['lines']:,} = {made['accepted']:,} ticks + {sum(made['refused'].values()):,} refused + "
             f"{other:,} control, comment or blank",
             "refused": refused,
-            "no ticks": _types(told["unknown_types"]),
-            "kept": f"the refused lines are in {told['refused_path']}" if told["refused_path"] else "",
-            "times": f"{told['zoneless_times']:,} without a zone, read as {told['source_tz']}"
-            if told["zoneless_times"]
+            "no ticks": _types(made["unknown_types"]),
+            "kept": f"the refused lines are in {made['refused_path']}" if made["refused_path"] else "",
+            "times": f"{made['zoneless_times']:,} without a zone, read as {made['source_tz']}"
+            if made["zoneless_times"]
             else "",
-            "run": told["run"],
-            "segments": f"{told['segments']:,} made, {count_of(told['journals_left'], 'journal')} left to seal",
-            "durable": "everything" if told["durable"] else "not everything: a power cut now may lose the last ticks",
+            "run": made["run"],
+            "segments": f"{made['segments']:,} made, {count_of(made['journals_left'], 'journal')} left to seal",
+            "durable": "everything" if made["durable"] else "not everything: a power cut now may lose the last ticks",
         }
     )
 
@@ -188,7 +188,7 @@ def show_unsealed(left: Sequence[dict[str, Any]]) -> None:
 
 
 def unsealed(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
-    """Give the journals that are not yet sealed: `journal`, `ticks` and `quarantined_bytes` of each."""
+    """Return the journals that are not yet sealed: `journal`, `ticks` and `quarantined_bytes` of each."""
     return [
         {"journal": one.journal, "ticks": one.ticks, "quarantined_bytes": one.quarantined_bytes}
         for one in recordings
@@ -197,7 +197,7 @@ def unsealed(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
 
 
 def count_of(count: int, noun: str) -> str:
-    """Give a count with its noun.
+    """Return a count with its noun.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def count_of(count: int, noun: str) -> str:
 
 
 def runs_of(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
-    """Give one entry for each run: the worst state of its journals, its ticks, and how many are not yet sealed.
+    """Return one entry for each run: the worst state of its journals, its ticks, and how many are not yet sealed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Commands that run a user's own Python over the games of a store."""
+"""The command `run`: a user's Python function over the games of a store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(  # noqa: PLR0913 the options of the command
     to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Parquet file for the rows.")] = None,
     function: Annotated[str, typer.Option(metavar="NAME", help="Function of the script.")] = "analyse",
     parameter: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be given again.")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be repeated.")
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes at once; one a core unless set.")] = None,
     cache: Annotated[
@@ -35,7 +35,7 @@ def run(  # noqa: PLR0913 the options of the command
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
-    """Run a function of yours over every game.
+    """Run a Python function over every game.
 
     What it returns is a row, or rows, of the results; a game that fails is a row with the reason. Interrupted, it
     writes what was finished; with --cache the next run goes on from there.
@@ -73,22 +73,22 @@ def _show(found: Results, to: str | None, *, json: bool) -> None:
     """Write the results, and print what they are; without a file, their first rows."""
     from replaylab.cli.tables import show, show_json, show_pairs
 
-    told = found.manifest
+    manifest = found.manifest
     path = None if to is None else str(found.save(to))
     if json:
         counts: dict[str, Any] = {
-            name: getattr(told, name) for name in ("games", "rows", "computed", "cached", "failed")
+            name: getattr(manifest, name) for name in ("games", "rows", "computed", "cached", "failed")
         }
-        show_json(counts, complete=told.complete, to=path, table=[] if path else found.table.to_pylist())
+        show_json(counts, complete=manifest.complete, to=path, table=[] if path else found.table.to_pylist())
         return
     if path is None:
         show(_rows(found))
-    kinds = f"{told.computed:,} computed, {told.cached:,} cached, {told.failed:,} failed"
-    show_pairs({"games": f"{told.games:,} with {told.rows:,} ticks: {kinds}", "results": path or ""})
+    kinds = f"{manifest.computed:,} computed, {manifest.cached:,} cached, {manifest.failed:,} failed"
+    show_pairs({"games": f"{manifest.games:,} with {manifest.rows:,} ticks: {kinds}", "results": path or ""})
 
 
 def _rows(found: Results) -> Table:
-    """Give the first rows as a table; a column of nothing but nulls is left out."""
+    """Return the first rows as a table; a column of nothing but nulls is left out."""
     from rich import box
     from rich.table import Table
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from replaylab.storage.compact import CompactionReport
     from replaylab.storage.verify import Verification
 
-PIPED_WIDTH: Final = 120  # columns, when nobody watches
+PIPED_WIDTH: Final = 120  # columns, where the output is no terminal
 _ID_WIDTH: Final = 25  # of a game's id
 
 
 def screen() -> Console:
-    """Give a console on standard output; text is shown as it is, never read as markup."""
+    """Return a console on standard output; text is shown as it is, never read as markup."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
@@ -223,7 +223,7 @@ def _show_under(title: str, table: Table) -> None:
 
 
 def _table(*columns: str) -> Table:
-    """Give an empty table; the columns whose name starts with ``>`` are aligned to the right."""
+    """Return an empty table; the columns whose name starts with ``>`` are aligned to the right."""
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         right = name.startswith(">")
@@ -233,7 +233,7 @@ def _table(*columns: str) -> Table:
 
 
 def _fields(value: object) -> Any:
-    """Give what JSON does not know in plain values."""
+    """Return a value that JSON does not know as plain values."""
     if isinstance(value, Decimal):
         return price_text(value)
     if isinstance(value, datetime):
@@ -246,7 +246,7 @@ def _fields(value: object) -> Any:
 
 
 def plain(text: str) -> str:
-    """Give text without the control characters that a terminal would obey."""
+    """Return text with control characters escaped."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 

@@ -37,7 +37,7 @@ _KEYS: Final = {
 
 
 def tick_line(step: Step) -> str:
-    """Give a tick in words: its number, its exact price and its phase.
+    """Return a tick in words: its number, its exact price and its phase.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def tick_line(step: Step) -> str:
 
 
 def row_at(engine: ReplayEngine, place: str) -> int:
-    """Give the row of a tick number or of a time (UTC), both as text.
+    """Return the row of a tick number or of a time (UTC), both as text.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def row_at(engine: ReplayEngine, place: str) -> int:
 
 
 def speed_of(text: str) -> float:
-    """Give the speed that a text says: a number, or ``max`` for as fast as possible; raises `SpeedError`.
+    """Return the speed that a text says: a number, or ``max`` for as fast as possible; raises `SpeedError`.
 
     Examples
     --------
@@ -216,7 +216,7 @@ class Watch:
 
 @contextmanager
 def keyboard(source: TextIO) -> Iterator[Callable[[float], str | None]]:
-    """Give a function that waits for a key and says what it means; on leaving the terminal is as it was before."""
+    """Return a function that waits for a key and says what it means; on leaving the terminal is as it was before."""
     if not source.isatty():
         yield _nobody
         return

@@ -154,7 +154,7 @@ class Pool:
         thread.start()
 
     def _lead(self, helper: Connection, done: Any) -> None:
-        """Return a helper jobs and answer its questions, until there are none left."""
+        """Send a helper jobs and answer its questions, until there are none left."""
         try:
             with helper:
                 while (job := self._next()) is not None:
@@ -162,7 +162,7 @@ class Pool:
                     helper.send((pieces, self.folders, self.zone, self.strict))
                     self._store(number, self._answer(helper), done)
         except (EOFError, ConnectionError):
-            self.failures.append(WorkerFailed("a helper process died; run the conversion again to finish it"))
+            self.failures.append(WorkerFailed("a worker process died; run the conversion again to finish it"))
             self.bases.give_up()
         except BaseException as error:  # noqa: BLE001 `run` raises it in the caller's thread
             self.failures.append(error)

@@ -32,7 +32,7 @@ Write = Callable[[pa.Table], Any]
 
 
 class Format(Protocol):
-    """Opens a file for rows of a schema and gives the function that writes them."""
+    """Opens a file for rows of a schema; the context is the function that writes them."""
 
     def __call__(self, path: Path, schema: pa.Schema, *, recording: bool) -> AbstractContextManager[Write]:
         """Open the file."""
@@ -93,10 +93,10 @@ def export(
     path : path
         File to write, or to replace when all is written; ends in ``.csv``, ``.jsonl`` or ``.parquet``.
     games : str or iterable of str, optional
-        Ids of the games; all of them unless given.
+        Ids of the games; by default all of them.
     start, end : datetime or str, optional
         Rows from `start` on and before `end`; a time without a zone is UTC, a date alone is its midnight. Rows
-        without a time are left out when either is given.
+        without a time are left out when either is set.
     columns : sequence of str, optional
         Which columns in which order. JSONL of chosen columns holds plain objects, not a recording.
     what : {"ticks", "live", "prices"}
@@ -167,7 +167,7 @@ class _Seen:
 
 @contextmanager
 def _parquet(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
-    """Give a function that writes rows as Parquet, with the stored types."""
+    """Yield a function that writes rows as Parquet, with the stored types."""
     del recording  # the same rows either way
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         yield lambda table: writer.write_table(_typed(table, schema))
@@ -175,7 +175,7 @@ def _parquet(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Writ
 
 @contextmanager
 def _jsonl(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
-    """Give a function that writes rows as lines of a recording, or as plain objects."""
+    """Yield a function that writes rows as lines of a recording, or as plain objects."""
     del schema  # the rows have the columns asked for
     lines_of = recording_lines if recording else json_lines
     with path.open("wb") as file:
@@ -184,7 +184,7 @@ def _jsonl(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]
 
 @contextmanager
 def _csv(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
-    """Give a function that writes rows as CSV, below a heading."""
+    """Yield a function that writes rows as CSV, below a heading."""
     del recording  # the same rows either way
     with path.open("wb") as file:
         file.write((",".join(schema.names) + "\n").encode())
@@ -195,7 +195,7 @@ _FORMATS: Final[dict[str, Format]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet"
 
 
 def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give rows in the stored types; names that were decoded are encoded again."""
+    """Return rows in the stored types; names that were decoded are encoded again."""
     columns = []
     for field in schema:
         values = table.column(field.name)
@@ -206,7 +206,7 @@ def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _format(path: Path) -> Format:
-    """Give the format that the ending of a path asks for."""
+    """Return the format that the ending of a path asks for."""
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
         raise SettingsError(
@@ -227,7 +227,7 @@ _PICTURES: Final = (".png", ".svg", ".pdf")
 
 
 def save_picture(figure: Figure, path: str | os.PathLike[str]) -> int:
-    """Write a chart as a picture, whole under its name or not there at all, and give its size in bytes.
+    """Write a chart as a picture, whole under its name or not there at all; return its size in bytes.
 
     Raises
     ------

@@ -57,7 +57,7 @@ def export_pages(
         A file that ends in ``.html``, for one game; or a folder, for one page a game and an ``index.html`` that
         leads to them.
     games : str or iterable of str, optional
-        Ids of the games; all of them unless given.
+        Ids of the games; by default all of them.
     progress : bool
         Show a bar while a folder of pages is written.
 
@@ -92,7 +92,7 @@ def export_pages(
 
 
 def _page(store: Store, games: list[str], path: Path) -> tuple[int, int]:
-    """Write the page of one game; give its rows and bytes."""
+    """Write the page of one game; return its rows and bytes."""
     if len(games) != 1:
         raise SettingsError(
             f"path={str(path)!r}: a page holds one game, and {len(games):,} are chosen; name one of them (--game ID), "
@@ -105,7 +105,7 @@ def _page(store: Store, games: list[str], path: Path) -> tuple[int, int]:
 
 
 def _folder(store: Store, games: list[str], path: Path, *, show: bool) -> tuple[int, int]:
-    """Write one page a game and the page that leads to them; give their rows and bytes."""
+    """Write one page a game and the page that leads to them; return their rows and bytes."""
     if path.suffix and not path.is_dir():
         raise SettingsError(
             f"path={str(path)!r}: ends in {path.suffix}; name a page (.html) for one game, or a folder for one a game"
@@ -121,7 +121,7 @@ def _folder(store: Store, games: list[str], path: Path, *, show: bool) -> tuple[
 
 
 def page_name(game: str) -> str:
-    """Give the file name of a game's page: its id, with what a file system may not take written as ``%XX``.
+    """Return the file name of a game's page: its id, with what a file system may not take written as ``%XX``.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def page_name(game: str) -> str:
 
 
 def _index(names: Mapping[str, str]) -> str:
-    """Give a page with a link to each game."""
+    """Return a page with a link to each game."""
     links = "\n".join(f'<li><a href="{quote(name)}">{html.escape(game)}</a></li>' for game, name in names.items())
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -150,7 +150,7 @@ def _index(names: Mapping[str, str]) -> str:
 
 
 def _written(path: Path, text: str) -> int:
-    """Write a page, whole under its name or not there at all; give its bytes."""
+    """Write a page, whole under its name or not there at all; return its bytes."""
     data = text.encode()
     make_folders(path.parent)
     with written_aside(path.parent, f".{path.name}") as aside:

@@ -63,7 +63,7 @@ class Selection:
         self.games = known_games(store, games)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Give the rows, whole games at a time, in the order received, with all columns.
+        """Return the rows, whole games at a time, in the order received, with all columns.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Selection:
 
 
 def _read(segments: list[Segment], wanted: AbstractSet[str] | None) -> Iterator[pa.Table]:
-    """Give the rows of whole games, about a row group at a time; those that several segments hold come last."""
+    """Return the rows of whole games, about a row group at a time; those that several segments hold come last."""
     holders = Counter(game for segment in segments for game in segment.rows_of)
     for segment in segments:
         ranges = [
@@ -91,7 +91,7 @@ def _read(segments: list[Segment], wanted: AbstractSet[str] | None) -> Iterator[
 
 
 def _runs(ranges: list[GameRange]) -> Iterator[list[GameRange]]:
-    """Give games that lie next to each other in a segment, about a row group of rows together."""
+    """Return games that lie next to each other in a segment, about a row group of rows together."""
     run: list[GameRange] = []
     rows = 0
     for one in ranges:
@@ -105,13 +105,13 @@ def _runs(ranges: list[GameRange]) -> Iterator[list[GameRange]]:
 
 
 def _merged(game: str, segments: list[Segment]) -> pa.Table:
-    """Give the rows of a game that several segments hold."""
+    """Return the rows of a game that several segments hold."""
     parts = [segment.read_game(game) for segment in segments if game in segment.rows_of]
     return in_order_received(pa.concat_tables(parts))
 
 
 def _per_game(table: pa.Table, what: str) -> pa.Table:
-    """Give the canonical rows of each game: live ticks, or prices with the id of their game."""
+    """Return the canonical rows of each game: live ticks, or prices with the id of their game."""
     names = pc.run_end_encode(table.column("game_id").combine_chunks().cast(pa.string()))
     parts = []
     first = 0
@@ -126,7 +126,7 @@ def _per_game(table: pa.Table, what: str) -> pa.Table:
 
 
 def _within(table: pa.Table, start: datetime | None, end: datetime | None) -> pa.Table:
-    """Give the rows from `start` on and before `end`."""
+    """Return the rows from `start` on and before `end`."""
     times = table.column("timestamp")
     kind = times.type
     if start is not None:
@@ -137,7 +137,7 @@ def _within(table: pa.Table, start: datetime | None, end: datetime | None) -> pa
 
 
 def _chosen(what: str, columns: Sequence[str] | None) -> pa.Schema:
-    """Give the schema of the columns asked for."""
+    """Return the schema of the columns asked for."""
     schema = _SCHEMAS.get(what)
     if schema is None:
         raise SettingsError(f"what={what!r} is not known; take one of {', '.join(_SCHEMAS)}")
@@ -150,17 +150,17 @@ def _chosen(what: str, columns: Sequence[str] | None) -> pa.Schema:
 
 
 def moment(name: str, value: datetime | str | None) -> datetime | None:
-    """Give a time in UTC; a date alone is its midnight. Raises `SettingsError`, which names it."""
+    """Return a time in UTC; a date alone is its midnight. Raise `SettingsError`, which names it."""
     if value is None:
         return None
     try:
         return parse_time(f"{value}T00:00" if isinstance(value, str) and _DATE.fullmatch(value) else value, name)
     except TickError as error:
-        raise SettingsError(f"{error}; give a date or a time such as 2031-01-02T03:04:05") from None
+        raise SettingsError(f"{error}; write a date or a time such as 2031-01-02T03:04:05") from None
 
 
 def known_games(store: Store, games: str | Iterable[str] | None) -> frozenset[str] | None:
-    """Give the ids asked for; raises `GameNotFound` for one that is not in the store."""
+    """Return the ids asked for; raise `GameNotFound` for one that is not in the store."""
     if games is None:
         return None
     wanted = frozenset([games] if isinstance(games, str) else games)

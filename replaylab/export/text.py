@@ -1,6 +1,6 @@
 """Ticks as lines of text, whole columns at once: recordings (exact JSON), JSON objects and CSV. Pure.
 
-A line of a recording says everything that a stored row says of its tick, so `jsonl.parse_line` gives the row back.
+A line of a recording holds every field of a stored row, so `jsonl.parse_line` gives the row back.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Fragment: TypeAlias = str | pa.Array
 
 
 def recording_lines(table: pa.Table) -> bytes:
-    r"""Give rows of the stored schema as lines of a recording, which convert back to the same rows.
+    r"""Return rows of the stored schema as lines of a recording, which convert back to the same rows.
 
-    Source, line and place in it are not told: a recording has its own.
+    Source, line and place in it are left out: a recording has its own.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def recording_lines(table: pa.Table) -> bytes:
 
 
 def json_lines(table: pa.Table) -> bytes:
-    r"""Give rows as one JSON object a line, keys named as the columns; prices are numbers with all their digits.
+    r"""Return rows as one JSON object a line, keys named as the columns; prices are numbers with all their digits.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def json_lines(table: pa.Table) -> bytes:
 
 
 def csv_lines(table: pa.Table) -> bytes:
-    r"""Give rows as CSV without a heading: prices in plain decimals, times in ISO 8601, null as nothing.
+    r"""Return rows as CSV without a heading: prices in plain decimals, times in ISO 8601, null as nothing.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def csv_lines(table: pa.Table) -> bytes:
 
 
 def json_texts(values: pa.Array) -> pa.Array:
-    """Give each value as JSON text; null as ``null``."""
+    """Return each value as JSON text; null as ``null``."""
     if pa.types.is_timestamp(values.type):
         quoted = pc.binary_join_element_wise('"', time_texts(values), '"', "")
         return pc.fill_null(quoted, "null")
@@ -86,12 +86,12 @@ def json_texts(values: pa.Array) -> pa.Array:
 
 
 def csv_texts(values: pa.Array) -> pa.Array:
-    """Give each value as it stands in a CSV file; null as nothing."""
+    """Return each value as it stands in a CSV file; null as nothing."""
     return pc.fill_null(_texts(values, _csv_text), "")
 
 
 def price_texts(prices: pa.Array) -> pa.Array:
-    """Give prices as the shortest plain decimal texts, as `tick.price_text` does one by one; null stays null.
+    """Return prices as the shortest plain decimal texts, as `tick.price_text` does one by one; null stays null.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def price_texts(prices: pa.Array) -> pa.Array:
 
 
 def time_texts(times: pa.Array) -> pa.Array:
-    """Give UTC times in ISO 8601 with microseconds and zone, such as ``2031-01-02T03:04:20.250000+00:00``."""
+    """Return UTC times in ISO 8601 with microseconds and zone, such as ``2031-01-02T03:04:20.250000+00:00``."""
     texts = times.cast(pa.timestamp("us")).cast(pa.string())
     date = pc.utf8_slice_codeunits(texts, 0, -16)
     clock = pc.utf8_slice_codeunits(texts, -15)
@@ -156,13 +156,13 @@ def _stated(chunk: pa.Table, name: str) -> pa.Array:
 
 
 def _recorded_prices(prices: pa.Array, filled: pa.Array, active: pa.Array) -> pa.Array:
-    """Give prices as a recorder writes them: "filled in" by the text that means it, or in so many words."""
-    told = pc.if_else(active, 'null, "price_filled": true', FILLED_TEXT)
-    return pc.if_else(filled, told, json_texts(prices))
+    """Return prices as a recorder writes them: "filled in" by the text that means it, or in so many words."""
+    marked = pc.if_else(active, 'null, "price_filled": true', FILLED_TEXT)
+    return pc.if_else(filled, marked, json_texts(prices))
 
 
 def _texts(values: pa.Array, text_of: Callable[[str], str]) -> pa.Array:
-    """Give values as texts; names are each written once, by `text_of`."""
+    """Return values as texts; names are each written once, by `text_of`."""
     kind = values.type
     if pa.types.is_string(kind):
         values = values.dictionary_encode()
@@ -185,7 +185,7 @@ def _csv_text(text: str) -> str:
 
 
 def _whole(table: pa.Table, name: str) -> pa.Array:
-    """Give a column as one array."""
+    """Return a column as one array."""
     column = table.column(name)
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
@@ -203,7 +203,7 @@ def _in_chunks(table: pa.Table, fragments: Callable[[pa.Table], list[Fragment]])
 
 
 def _longest_names(table: pa.Table) -> int:
-    """Give how many bytes the names of a row take at most, escapes included."""
+    """Return how many bytes the names of a row take at most, escapes included."""
     total = 0
     for field in table.schema:
         if pa.types.is_dictionary(field.type) and table.num_rows:
@@ -213,6 +213,6 @@ def _longest_names(table: pa.Table) -> int:
 
 
 def _joined_bytes(lines: pa.Array) -> memoryview:
-    """Give the bytes of all texts of an array, end to end."""
+    """Return the bytes of all texts of an array, end to end."""
     offsets = memoryview(lines.buffers()[1]).cast("i")
     return memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + len(lines)]]

@@ -1,6 +1,6 @@
 """Fair: the published algorithm of the game. Replays a game from its seed, verifies a recording, draws many games.
 
-The server commits itself to a seed by its hash before a game, and tells it afterwards. From the seed and the id of the
+Before a game the server publishes the hash of its seed, and the seed itself afterwards. From the seed and the id of the
 game follow its prices and the tick R at which it rugs; the price at the rug does not. Seeds belong to a game by its id,
 never by their place in a list: in `gameHistory` they lag one game behind.
 
@@ -81,7 +81,7 @@ class Simulated(NamedTuple):
         return found
 
     def of(self, game: int) -> NDArray[np.float64]:
-        """Give the live prices of one game, ticks 0 to R-1."""
+        """Return the live prices of one game, ticks 0 to R-1."""
         game = range(self.n_games)[game]
         return self.prices[self.starts[game] : self.starts[game] + self.rug_ticks[game]]
 
@@ -120,7 +120,7 @@ def verify_all(
     store : Store
         Where the games are.
     known : mapping of Seed by game id, or iterable of mapping
-        As `seeds` gives them, or entries that it takes. Seeds of games that are not in the store are ignored.
+        As returned by `seeds`, or the entries that it accepts. Seeds of games that are not in the store are ignored.
     progress : bool
         Show a bar.
 

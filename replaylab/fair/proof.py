@@ -26,7 +26,7 @@ class Proof:
     commitment : str
         SHA-256 of the seed.
     committed : bool, optional
-        Whether that is the hash told before the game; None where no hash is known.
+        Whether that is the hash published before the game; None where no hash is known.
     compared : int
         Recorded live prices that were compared, bit by bit.
     first_difference : int, optional
@@ -89,12 +89,12 @@ def verify(
     version : str, optional
         Version of the rules; by default that of the seed or the entry, else "v3".
     server_seed_hash : str, optional
-        The hash told before the game; by default those of the seed and of the entry, which both must be the seed's.
+        The hash published before the game; by default those of seed and entry, which both must be the seed's.
 
     Raises
     ------
     SeedError
-        When the seed is malformed or belongs to another game, a hash is no text, or what was given is no game.
+        When the seed is malformed or belongs to another game, a hash is not text, or the argument is not a game.
 
     Examples
     --------
@@ -113,13 +113,13 @@ def verify(
     chosen = seed.version if version is None else version
     made = prices(seed.server_seed, track.game_id, chosen)
     found = commitment(seed.server_seed)
-    told = (seed.server_seed_hash, track.hash) if server_seed_hash is None else (server_seed_hash,)
+    published = (seed.server_seed_hash, track.hash) if server_seed_hash is None else (server_seed_hash,)
     differs = _first_difference(track, made)
     return Proof(
         game_id=track.game_id,
         version=chosen,
         commitment=found,
-        committed=_committed(found, told),
+        committed=_committed(found, published),
         compared=len(track.tick),
         first_difference=differs,
         expected=float(made[differs]) if differs is not None and differs < len(made) else None,
@@ -130,12 +130,14 @@ def verify(
     )
 
 
-def _committed(found: str, told: Iterable[object]) -> bool | None:
-    """Whether a hash is every one that was told; None where none was."""
-    known = [one for one in told if one is not None]
+def _committed(found: str, published: Iterable[object]) -> bool | None:
+    """Return whether a hash equals every published one; None where none was published."""
+    known = [one for one in published if one is not None]
     for one in known:
         if not isinstance(one, str):
-            raise SeedError(f"server_seed_hash={one!r} is no text: give the 64 hexadecimal characters that were told")
+            raise SeedError(
+                f"server_seed_hash={one!r} is not text; pass the 64 hexadecimal characters that were published"
+            )
     return all(isinstance(one, str) and one.lower() == found for one in known) if known else None
 
 
@@ -158,7 +160,7 @@ def _track(game: Game | Mapping[str, Any]) -> _Track:
         return _Track(game.id, ticks, known.column("price").to_pylist(), game.summary["rug_tick"])
     found: object = game
     if not isinstance(found, Mapping):
-        raise SeedError(f"{type(found).__name__} is no game: give a Game, or an entry with `id` and `prices`")
+        raise SeedError(f"{type(found).__name__} is not a game; pass a Game, or a mapping with `id` and `prices`")
     game_id, listed = field(found, "game_id"), found.get("prices")
     if game_id is None or not isinstance(listed, Sequence | np.ndarray) or isinstance(listed, str) or not len(listed):
         raise SeedError(f"an entry with {sorted(found)} is no game: it needs `id` and `prices`, ticks 0 to R")
@@ -168,12 +170,12 @@ def _track(game: Game | Mapping[str, Any]) -> _Track:
         path = [_exact(listed[tick]) for tick in known_at]
     except (InvalidOperation, TypeError, ValueError) as error:
         raise SeedError(f"game {game_id!r} has a price that is no number ({error})") from error
-    told, version = field(found, "server_seed_hash"), field(found, "version") or NEWEST
-    return _Track(str(game_id), known_at, path, end, told, version)
+    published, version = field(found, "server_seed_hash"), field(found, "version") or NEWEST
+    return _Track(str(game_id), known_at, path, end, published, version)
 
 
 def _exact(price: Any) -> Decimal:
-    """Give a price as it was written; a double by its shortest text, which leads back to the same double."""
+    """Return a price as the exact Decimal; a double by its shortest text, which leads back to the same double."""
     return Decimal(repr(float(price))) if isinstance(price, float) else Decimal(price)
 
 

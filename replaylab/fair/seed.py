@@ -30,7 +30,7 @@ _SEED: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Seed(NamedTuple):
-    """The seed of one game, with the hash that was told before it and the version of the rules."""
+    """The seed of one game, with the hash published before it and the version of the rules."""
 
     game_id: str
     server_seed: str
@@ -46,7 +46,7 @@ def prices(server_seed: str, game_id: str, version: str = NEWEST) -> NDArray[np.
     server_seed : str
         64 lower-case hexadecimal characters, used as text.
     game_id : str
-        The id of the game that the seed was told for.
+        The id of the game of the seed.
     version : {"v3", "v2", "v1"}
         Version of the rules. A game that outlives 5,000 steps ends there.
 
@@ -66,8 +66,8 @@ def prices(server_seed: str, game_id: str, version: str = NEWEST) -> NDArray[np.
     >>> len(replayed), float(replayed[0]), float(replayed[1])
     (191, 1.0, 0.9881839537823957)
     """
-    given: object = version
-    rules = VERSIONS.get(given) if isinstance(given, str) else None
+    asked: object = version
+    rules = VERSIONS.get(asked) if isinstance(asked, str) else None
     if rules is None:
         raise SeedError(f"version={version!r} is not known; take one of: {', '.join(VERSIONS)}")
     draw = numbers(f"{checked(server_seed)}-{game_id}").__next__
@@ -93,13 +93,13 @@ def commitment(server_seed: str) -> str:
 
 
 def checked(server_seed: str) -> str:
-    """Give a seed that is whole and well formed; raises `SeedError`."""
-    given: object = server_seed
-    if not isinstance(given, str) or not _SEED.fullmatch(given):
+    """Return a seed that is whole and well formed; raise `SeedError`."""
+    checked: object = server_seed
+    if not isinstance(checked, str) or not _SEED.fullmatch(checked):
         raise SeedError(
-            f"server_seed={given!r}: a seed is 64 lower-case hexadecimal characters; a cut one replays nothing"
+            f"server_seed={checked!r}: a seed is 64 lower-case hexadecimal characters; a cut one replays nothing"
         )
-    return given
+    return checked
 
 
 def seeds(history: Iterable[Mapping[str, Any]]) -> dict[str, Seed]:
@@ -129,16 +129,14 @@ def seeds(history: Iterable[Mapping[str, Any]]) -> dict[str, Seed]:
         seed = _of_entry(entry, place)
         known = found.setdefault(seed.game_id, seed)
         if known != seed:
-            raise SeedError(
-                f"game {seed.game_id!r} has two seeds or hashes ({known}, {seed}); which one was told for it?"
-            )
+            raise SeedError(f"game {seed.game_id!r} has two seeds or hashes ({known}, {seed}); keep the published one")
     return found
 
 
 def _of_entry(entry: Mapping[str, Any], place: int) -> Seed:
-    given: object = entry
-    if not isinstance(given, Mapping):
-        raise SeedError(f"entry {place} is a {type(given).__name__}: give mappings, each with a game id and its seed")
+    one: object = entry
+    if not isinstance(one, Mapping):
+        raise SeedError(f"entry {place} is a {type(one).__name__}; pass mappings, each with a game id and its seed")
     game_id, server_seed = field(entry, "game_id"), field(entry, "server_seed")
     if game_id is None or server_seed is None:
         raise SeedError(f"entry {place} has no {'game id' if game_id is None else 'seed'}: {sorted(entry)}")
@@ -146,7 +144,7 @@ def _of_entry(entry: Mapping[str, Any], place: int) -> Seed:
 
 
 def field(entry: Mapping[str, Any], name: str) -> Any:
-    """Give what an entry calls by one of the names that are known for it, at its top or under `provablyFair`; or None.
+    """Return the value that an entry has under one of its known names, at its top or under `provablyFair`; or None.
 
     Examples
     --------

@@ -49,12 +49,12 @@ class Alarm(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        told = f"{self.before:.6g} to {self.price:.6g}"
-        return f"{self.game_id}, tick {self.tick}: {told} is not what the process makes ({self.reason})"
+        step = f"{self.before:.6g} to {self.price:.6g}"
+        return f"{self.game_id}, tick {self.tick}: {step} cannot come from the published process ({self.reason})"
 
 
 def possible(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which prices can follow which within one tick that does not rug, by version 3 of the rules.
+    """Return which prices can follow which within one tick that does not rug, by version 3 of the rules.
 
     A tick either drifts (-2 % to +3 %, widened by noise of up to 0.5 % times the root of the price, the root at most
     10), or jumps by 15 % to 25 % up or down, or multiplies by ten from 100 or below. Version 2 is within it.

@@ -1,4 +1,4 @@
-"""A store that an earlier release wrote opens, verifies and reads the same in this one: `tests/stores/`, one folder each.
+"""A store of each earlier release, in `tests/stores/`, opens, verifies and reads the same in this one.
 
 To add the one of a release: run this file with that release as ``python tests/storage/test_upgrade.py STORE FILE``.
 """
@@ -9,6 +9,8 @@ import hashlib
 import json
 import shutil
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,16 @@ def seen_in(path: Path) -> dict[str, Any]:
         "rows": store.rows,
         "rows_digest": check.rows_digest,
         "bytes": check.bytes,
-        "games": [
-            {name: str(game[name]) for name in SUMMARY}
-            | {"digest": _digest([[row[name] for name in COLUMNS] for row in store.game(game["game_id"]).ticks().to_pylist()])}
-            for game in store.games_table().to_pylist()
-        ],
+        "games": [_game(store, game) for game in store.games_table().to_pylist()],
         "remarks": _digest(remarks),
         "recordings": [[one.run, one.state, one.ticks] for one in store.recordings()],
     }
+
+
+def _game(store: rl.Store, summary: dict[str, Any]) -> dict[str, str]:
+    rows = store.game(summary["game_id"]).ticks().select(COLUMNS).to_pylist()
+    digest = _digest([list(row.values()) for row in rows])
+    return {name: str(summary[name]) for name in SUMMARY} | {"digest": digest}
 
 
 def _digest(rows: list[Any]) -> str:
@@ -66,7 +70,9 @@ def test_it_recovers_and_compacts(old: Path) -> None:
     store = rl.open_store(old / "store")
     assert {one.state for one in store.recordings()} == {"clean", "recovered"}
     with rl.Recorder(store.path) as recorder:
-        assert recorder.record(rl.Tick("20310103-0000000000000new", 0, "2031-01-03T00:00:00", "1.5"))
+        assert recorder.record(
+            rl.Tick("20310103-0000000000000new", 0, datetime(2031, 1, 3, tzinfo=UTC), Decimal("1.5"))
+        )
     rl.compact(store.path, progress=False)
     found = seen_in(store.path)
     before = [one for one in found["games"] if not one["game_id"].endswith("new")]
