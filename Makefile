@@ -141,6 +141,14 @@ test: browser lint ## everything CI checks: lint, types, tests, doctests, notebo
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
+# Rooms whose tests start no server, browser or crash; measured at most 90 s on two quiet cores.
+UNIT := tests/parsing tests/segments tests/journals tests/storage tests/export tests/fair tests/simulation tests/charts \
+  tests/kernel $(wildcard tests/test_[cdeflst]*.py)
+
+.PHONY: check
+check: $(VENV)/.test ## the unit tests alone, in a minute or two
+	@$(BIN)/python -m pytest -q -n 2 --ignore tests/test_docs.py $(UNIT)
+
 .PHONY: lab
 lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	@root=""

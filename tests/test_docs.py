@@ -103,3 +103,38 @@ def test_commands_of_the_table_exist() -> None:
         named = set(re.findall(r"`replaylab ([a-z]+)", page.read_text(encoding="utf-8")))
         assert named <= known, page.name
         assert page.name != "README.md" or named == known, "its table lists every command"
+
+
+def test_architecture_names_files_that_exist() -> None:
+    """The five rows on where to change what name files that exist."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## Where to change what")[2]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert len(rows) == 5
+    named = re.findall(r"`([\w/.]+)`", "\n".join(rows))
+    assert len(named) >= 10
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_architecture_names_every_room() -> None:
+    """Each folder and file at the top of the package stands in the table of rooms, and nothing that is not there."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## Rooms")[2].partition("\n## ")[0]
+    first = "\n".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    named = {name.rstrip("/") for name in re.findall(r"`([\w/]+)`", first)}
+    inside = {"questions", "backtests", "batches"}
+    there = {
+        path.stem for path in (ROOT / "replaylab").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert named - inside == there - {"__init__", "__main__"}
+
+
+def test_architecture_names_files_of_the_roads() -> None:
+    """Each file that the roads name exists, by its path or by the end of it."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:py|js))`", text))
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "replaylab").rglob("*.*")} | {
+        str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not any(f"/{one}".endswith(f"/{name}") for one in there)] == []

@@ -87,7 +87,7 @@ MISTAKES = {
     "syntax": ((), "syntax.py", "(line 2)"),
     "import": ((), "imports.py", "ModuleNotFoundError: No module named 'nowhere' (line 1)"),
     "parameter": (("--set", "least"), "script.py", "'least' is no parameter"),
-    "twice": (("--set", "least=1", "--set", "least=2"), "script.py", "given twice"),
+    "twice": (("--set", "least=1", "--set", "least=2"), "script.py", "appears twice"),
     "ending": (("--to", "results.csv"), "script.py", "ends in .parquet"),
     "workers": (("--workers", "0"), "script.py", "workers=0"),
 }
