@@ -228,3 +228,45 @@ def test_a_recovery_is_one_line_a_journal_and_one_in_all(tmp_path: Path, events:
     rl.recover(tmp_path)
     rl.recover(tmp_path)
     assert events() == [("recovery", "sealed"), ("recovery", "recovered")]
+
+
+def test_refusals_are_logged_at_powers_of_ten(tmp_path: Path, events: Events, caplog: pytest.LogCaptureFixture) -> None:
+    """The 1st, 10th, 100th refusal of a reason is a line, one by one or many at once; the others are only counted."""
+    with rl.Recorder(tmp_path) as recorder:
+        for _ in range(123):
+            recorder.record({"game_id": "g"})
+        recorder.record_many([{"game_id": "g"}] * 2_000)
+    refused = [fields_of(one) for one in caplog.records if fields_of(one).get("event") == "refused"]
+    assert [(one["reason"], one["refused"]) for one in refused][:3] == [
+        ("missing_field", count) for count in (1, 10, 100)
+    ]
+    assert len(refused) == 4
+    assert 1_000 <= refused[3]["refused"] <= 2_123
+    assert events()[0] == ("recorder", "started")
+
+
+def test_refused_lines_are_logged_too(tmp_path: Path) -> None:
+    """What `record` cannot read as a tick is logged by its reason, at the first and the tenth line."""
+    source = tmp_path / "lines"
+    source.write_bytes(b"{oops\n" * 12)
+    log = tmp_path / "log"
+    assert run("record", tmp_path / "store", "--from", source, "--log", log, "--log-format", "json").exit_code == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(one["reason"], one["refused"]) for one in lines if one["event"] == "refused"] == [
+        ("not_json", 1),
+        ("not_json", 10),
+    ]
+
+
+@pytest.mark.parametrize("count", [10, 1_000])
+def test_playing_logs_no_tick(events: Events, count: int) -> None:
+    """Playing and pausing are logged, each once, however many ticks are shown between them."""
+    with rl.ReplayEngine(made(count), speed=100.0, pacing="nominal", now=lambda: 0.0, wait=lambda *_: None) as engine:
+        engine.pause()
+        engine.play()
+        engine.play()
+        engine.pause()
+        engine.pause()
+    with rl.ReplayEngine(made(count), speed=float("inf")) as engine:
+        assert engine.run() == count
+    assert events() == [("engine", "playing"), ("engine", "paused")] * 2

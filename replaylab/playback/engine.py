@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import time
 import weakref
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from replaylab.settings import Settings
 
 BATCH_ROWS = 65_536
+_log = logging.getLogger("replaylab.engine")
 Value = TypeVar("Value")
 
 
@@ -216,12 +218,18 @@ class ReplayEngine:
 
     def play(self) -> bool:
         """Play from here: in the running event loop where there is one, else in one thread. Whether it plays now."""
-        return self._pacer.change(lambda transport, now: transport.play(now), False)
+        playing = self.playing
+        plays = self._pacer.change(lambda transport, now: transport.play(now), False)
+        if plays and not playing:
+            self._log_change("playing")
+        return plays
 
     def pause(self) -> bool:
         """Stay here. After it returns no tick is shown, at any speed; whether it was playing."""
         done = self._pacer.change(lambda transport, now: transport.pause(now), False)
         self._pacer.settle()
+        if done:
+            self._log_change("paused")
         return done
 
     def stop(self) -> bool:
@@ -242,7 +250,15 @@ class ReplayEngine:
             return 0
         if speed is not None:
             self.speed = speed
-        return self._pacer.run()
+        self._log_change("playing")
+        shown = self._pacer.run()
+        self._log_change("paused")
+        return shown
+
+    def _log_change(self, event: str) -> None:
+        """Log that the engine plays or has paused; no lock is held, as a log handler is the caller's code."""
+        fields = {"event": event, "game_id": self.game_id, "row": self.index, "speed": self.speed}
+        _log.info("%s: game %s, row %s, speed %g", event, self.game_id, self.index, self.speed, extra=fields)
 
     def close(self) -> None:
         """Stop for good and let go of everything; may be called from anywhere, also from a callback, and again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from replaylab.recording.durations import Durations
+from replaylab.recording.refusals import log_refusal
 
 
 class Counters:
@@ -45,4 +46,6 @@ class Counters:
 
     def add_refused(self, reason: str, ticks: int) -> None:
         """Count refused ticks."""
-        self.refused[reason] += ticks
+        before = self.refused[reason]
+        self.refused[reason] = before + ticks
+        log_refusal(reason, before, before + ticks)

@@ -12,7 +12,7 @@ from replaylab.parsing.json_line import Kind, Line
 from replaylab.parsing.line_reader import LineReader
 from replaylab.parsing.scan import BOM, count_label
 from replaylab.recording.receipt import Receipt
-from replaylab.recording.refusals import Refusals
+from replaylab.recording.refusals import Refusals, log_refusal
 from replaylab.tick import Tick
 
 WAITS: Final = frozenset({"overflow", "disk_full", "write_failed"})  # reasons that may pass
@@ -174,6 +174,7 @@ class Pipe:
         if self._piece:
             self._deliver()
         self.counts.refused[reason] += 1
+        log_refusal(reason, self.counts.refused[reason] - 1, self.counts.refused[reason])
         self._refusals.keep(number, start, reason, raw, detail)
         self._report(number, number, start, reason, detail)
 

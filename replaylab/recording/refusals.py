@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,15 @@ from replaylab.durable import create, make_folders, sync, sync_folder
 
 FOLDER: Final = "refused"
 _DETAIL_LENGTH: Final = 200
+_log = logging.getLogger("replaylab.recorder")
+
+
+def log_refusal(reason: str, before: int, after: int) -> None:
+    """Log that ticks were refused, when their count of a reason passes 1, 10, 100, ...: a full disk fills no log."""
+    if before == 0 or len(str(before)) < len(str(after)):
+        _log.warning(
+            "refused: %s, %d so far", reason, after, extra={"event": "refused", "reason": reason, "refused": after}
+        )
 
 
 class Refusals:
