@@ -109,6 +109,12 @@ def _visit(name: str, modules: dict[str, str], order: list[str], path: tuple[str
     order.append(name)
 
 
+@cache
+def stand_in_source() -> str:
+    """Return the script that decides whether what stands in for a player is seen; it runs before the player's own."""
+    return _lean((_FRONT / "inline" / "standin.js").read_text(encoding="ascii")) + "\n"
+
+
 def packed(text: str | bytes) -> str:
     """Return text or bytes as base64 of gzip, the same for the same input."""
     data = text.encode() if isinstance(text, str) else text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from replaylab.playback.timeline import Timeline
-from replaylab.widgets.bundle import module, packed
+from replaylab.widgets.bundle import module, packed, stand_in_source
 from replaylab.widgets.payload import GAP, StoredPayload
 
 if TYPE_CHECKING:
@@ -35,44 +35,6 @@ _STATE: Final = {
     "log": False,
     "ahead": True,
 }
-_FEED: Final = """\
-const unpack = async ([width, packed]) => {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const turned = new Uint8Array(await new Response(stream).arrayBuffer());
-  const rows = turned.length / width;
-  const plain = new Uint8Array(turned.length);
-  for (let byte = 0; byte < width; byte += 1) {
-    for (let row = 0; row < rows; row += 1) plain[row * width + byte] = turned[byte * rows + row];
-  }
-  return new DataView(plain.buffer);
-};
-const show = async (id, opening, pieces) => {
-  // The same game may stand in a page more than once.
-  const host = [...document.querySelectorAll(`[data-rlab="${id}"]`)].find((one) => !one.dataset.taken);
-  host.dataset.taken = "yes";
-  const chunks = pieces.map((columns) => columns.map(unpack));
-  const hear = new Set();
-  const answer = async (content, columns) => {
-    const buffers = await Promise.all(columns || []);
-    for (const callback of hear) callback(content, buffers);
-  };
-  const model = {
-    on: (name, callback) => hear.add(callback),
-    off: (name, callback) => hear.delete(callback),
-    send: (content) => {
-      if (content.kind === "ready") answer(opening, chunks[0]);
-      const { id, number } = content;
-      if (content.kind === "want") answer({ kind: "chunk", id, number }, chunks[number + 1]);
-    },
-  };
-  const player = make();
-  player.initialize({ model });
-  const still = host.querySelector(".rlab-still");
-  player.render({ model, el: host });
-  if (still) still.remove();
-};
-"""
 
 
 def page(game: object, *, title: str | None = None, height: int = 420) -> str:
@@ -109,25 +71,44 @@ def page(game: object, *, title: str | None = None, height: int = 420) -> str:
     )
 
 
-def cell(payload: StoredPayload, *, log: bool = False, **state: Any) -> dict[str, str]:
+def cell(payload: StoredPayload, **options: Any) -> dict[str, str]:
     """Return what a notebook keeps of a player, by media type: picture, and a page that plays where scripts may run."""
-    drawn = picture(payload, log=log)
-    return {"image/png": base64.b64encode(drawn).decode(), "text/html": fragment(payload, drawn, log=log, **state)}
+    drawn = picture(payload, log=options.get("log", False))
+    return {"image/png": base64.b64encode(drawn).decode(), "text/html": fragment(payload, drawn, **options)}
 
 
-def fragment(payload: StoredPayload, picture: bytes, *, height: int = 300, **state: Any) -> str:
-    """Return HTML for a cell: picture and words, which the script replaces by a player where scripts may run."""
+def fragment(payload: StoredPayload, picture: bytes, *, height: int = 300, player: str = "", **state: Any) -> str:
+    """Return HTML for a cell: picture and a line of text, replaced by a player where scripts may run.
+
+    Parameters
+    ----------
+    payload : StoredPayload
+        The game; one of more than `INLINE_ROWS` rows stays a picture, so that the notebook stays small.
+    picture : bytes
+        PNG of the chart.
+    height : int
+        Of the player's chart, in pixels.
+    player : str
+        Id of the player in the same cell that this stands in for: it is hidden as long as that one shows.
+    **state
+        Of the player that it becomes: ``row``, ``log``, ``marks`` ...
+    """
     inside = (
         f'<img alt="{html.escape(f"Price chart of {payload.summary}")}" style="max-width:100%;background:#fff" '
         f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
         f"<div>{html.escape(payload.summary)}</div>"
     )
     if len(payload) > INLINE_ROWS:
-        return f"<div>{inside}</div>"
-    return _player(payload, height, inside, **state)
+        return f"<div>{_stand_in(player)}{inside}</div>"
+    return _player(payload, height, inside, player, **state)
 
 
-def _player(payload: StoredPayload, height: int, inside: str = "", **state: Any) -> str:
+def line(text: str, player: str) -> str:
+    """Return HTML with a line of text that is seen where the player of that id does not show."""
+    return f"<div>{_stand_in(player)}{html.escape(text)}</div>"
+
+
+def _player(payload: StoredPayload, height: int, inside: str = "", player: str = "", **state: Any) -> str:
     facts, first = payload.opening()
     pieces = [first]
     if payload.pieces > 1:
@@ -139,22 +120,31 @@ def _player(payload: StoredPayload, height: int, inside: str = "", **state: Any)
     data += [
         [_turned(column, width) for column, width in zip(rows, _ROWS, strict=True)] for rows in pieces[len(data) :]
     ]
+    marks = state.pop("marks", ())
     opening = {
         "kind": "open",
         "facts": {**facts, "height": height, "game": 0},
         "state": {**_STATE, **state},
         "games": [],
-        "marks": [],
+        "marks": list(marks),
         "offline": True,
     }
-    name = payload.id
+    name = player or payload.id
     inside = inside or f"<div>{html.escape(payload.summary)}</div>"
-    made = module().replace("export default player.default;", "const make = player.default;")
-    call = f"show({json.dumps(name)}, {_json(opening)}, {_json(data)});"
+    made = module().replace("export default player.default;\n", "")
+    call = f"player.default.offline({json.dumps(name)}, {_json(opening)}, {_json(data)});"
     return (
-        f'<div data-rlab="{name}"><div class="rlab-still">{inside}</div></div>\n'
-        f'<script type="module">\n{made}{_FEED}{call}\n</script>\n'
+        f'<div data-rlab="{name}">{_stand_in(player)}<div class="rlab-still">{inside}</div></div>\n'
+        f'<script type="module">\n{made}{call}\n</script>\n'
     )
+
+
+def _stand_in(player: str) -> str:
+    """Return the script that hides the element it is in while the player of that id shows; nothing without an id."""
+    if not player:
+        return ""
+    call = f"standIn(document.currentScript.parentElement, {_json(player)});"
+    return f"<script>(() => {{\n{stand_in_source()}{call}\n}})()</script>"
 
 
 def _turned(column: memoryview, width: int) -> tuple[int, str]:

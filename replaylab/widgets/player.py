@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import anywidget
 import traitlets
@@ -16,9 +17,11 @@ from replaylab.playback.listeners import Subscription
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.bundle import module
-from replaylab.widgets.fallback import cell
+from replaylab.widgets.fallback import cell, line
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
+
+_numbers: Final = itertools.count(1)
 
 
 class _Speed(traitlets.Float[float, float]):
@@ -85,6 +88,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
     speed = _Speed(1.0, help="seconds of the game a second; infinity is as fast as possible")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
+    player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)
 
     def __init__(
         self,
@@ -206,6 +210,10 @@ class ReplayPlayer(anywidget.AnyWidget):
             self.set_trait("game_id", self.engine.game_id or "")
             self.speed = self.engine.speed
 
+    @traitlets.default("player_id")
+    def _new_player_id(self) -> str:
+        return f"player-{next(_numbers)}"
+
     def _speed_set(self, change: dict[str, Any]) -> None:
         if self._sync is not None and change["new"] != self.engine.speed:
             self._sync.set_speed(change["new"])
@@ -216,17 +224,37 @@ class ReplayPlayer(anywidget.AnyWidget):
         rows = self.engine.total
         return f"ReplayPlayer({self.game_id!r}, {rows} row{'' if rows == 1 else 's'})"
 
+    def _ipython_display_(self, **_options: Any) -> None:
+        """Show the player, and in the same cell what stands in for it where the saved notebook is read later."""
+        from IPython import get_ipython
+        from IPython.display import publish_display_data
+
+        bundle = super()._repr_mimebundle_()
+        if bundle is None or self._sync is None or getattr(get_ipython(), "kernel", None) is None:
+            raise NotImplementedError  # IPython then asks for the bundle, of which a terminal shows the text
+        widget, metadata = bundle
+        show: Any = publish_display_data
+        show({kind: value for kind, value in widget.items() if kind != "text/plain"}, metadata)
+        show({"text/plain": repr(self), **self._stand_in(self.player_id)})
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Return the widget, and for where none can show: a page without a kernel, a picture, a line of text."""
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None or self._sync is None:
             return bundle
         data, metadata = bundle
-        payload = self._sync.payload
+        data |= self._stand_in("")
         data["text/plain"] = repr(self)
-        if isinstance(payload, StoredPayload):
-            data |= cell(payload, log=self._sync.options.log, row=self.engine.index)
         return data, metadata
+
+    def _stand_in(self, player: str) -> dict[str, str]:
+        """Return what stands in for the player, by media type."""
+        sync = self._active
+        if isinstance(sync.payload, StoredPayload):
+            marks = sync.marks.get(self.game_id, [])
+            row, log = self.engine.index, sync.options.log
+            return cell(sync.payload, player=player, row=row, log=log, marks=marks)
+        return {"text/html": line(f"{self!r}: run the cell again to follow it", player)} if player else {}
 
 
 def play(source: object, **options: Any) -> ReplayPlayer:

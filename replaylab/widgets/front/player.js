@@ -1,9 +1,10 @@
-// What anywidget asks for: a session a model, a view a display.
+// What anywidget asks for: a session a model, a view a display; and how a page without a kernel makes a player.
 
+import { showOffline } from "./offline.js";
 import { Session } from "./session.js";
 import { View } from "./view.js";
 
-export default () => {
+const create = () => {
   /** @type {Session | null} */
   let session = null;
   return {
@@ -19,3 +20,12 @@ export default () => {
     },
   };
 };
+
+/**
+ * @param {string} name
+ * @param {import("./types.js").Content} opening
+ * @param {import("./offline.js").Packed[][]} pieces
+ */
+create.offline = (name, opening, pieces) => showOffline(create, name, opening, pieces);
+
+export default create;

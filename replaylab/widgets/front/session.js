@@ -20,6 +20,7 @@ export class Session extends Transport {
     this.offline = false;
     this.trouble = "";
     this.raf = 0;
+    this.player = model.get("player_id"); // names the player in the page, for what stands in for it
     this.client = Math.random().toString(36).slice(2, 10);
     /** @type {(content: import("./types.js").Content, buffers?: import("./types.js").Buffers) => void} */
     this.listener = (content, buffers) => this.receive(content, buffers || []);

@@ -62,8 +62,9 @@ export type Content = {
 export type Buffers = DataView[];
 
 export interface Model {
-  on(name: string, callback: (content: Content, buffers?: Buffers) => void): void;
-  off(name: string, callback: (content: Content, buffers?: Buffers) => void): void;
+  on(name: string, callback: (content: Content, buffers?: Buffers) => void): unknown;
+  off(name: string, callback: (content: Content, buffers?: Buffers) => void): unknown;
+  get(name: string): string;
   send(content: object): Promise<void> | undefined;
 }
 

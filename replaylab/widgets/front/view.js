@@ -17,6 +17,7 @@ export class View {
     this.session = session;
     this.hover = null;
     this.root = make("div", "rlab", { role: "group" });
+    if (session.player) this.root.dataset.player = session.player;
     this.title = make("span", "rlab-title");
     this.readout = make("span", "rlab-readout");
     const head = make("div", "rlab-head");

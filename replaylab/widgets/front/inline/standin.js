@@ -1,0 +1,48 @@
+// What stands in for a player in its cell (picture, text, a player without a kernel) is seen only where the player
+// itself does not show: in a notebook that was opened again, or a page made of one. Runs as a script of its own.
+
+/**
+ * @param {HTMLElement} host what is hidden, or shown
+ * @param {string} id of the player that it stands in for
+ */
+// biome-ignore lint/correctness/noUnusedVariables: called by the script that it is put into
+function standIn(host, id) {
+  const panel = host.closest(".jp-NotebookPanel");
+  const since = performance.now();
+  const patience = panel ? 10000 : 3000; // a player that waits for a busy kernel, or for one that never comes
+  let shown = false;
+
+  const players = () => Array.from((panel || document).querySelectorAll(`.rlab[data-player="${id}"]`));
+  const errors = () => {
+    const area = host.closest(".jp-OutputArea, .output_area, .output");
+    if (!area) return [];
+    const found = Array.from(area.querySelectorAll(".jupyter-widgets, .jp-OutputArea-output"));
+    return found.filter((one) => !one.contains(host) && (one.textContent || "").startsWith("Error displaying widget"));
+  };
+  /** @param {boolean} on */
+  const show = (on) => {
+    shown = on;
+    host.style.display = on ? "" : "none";
+    if (on && !host.dataset.shown) {
+      host.dataset.shown = "yes";
+      host.dispatchEvent(new Event("rlab-show"));
+    }
+  };
+  const look = () => {
+    if (performance.now() - since > 300000 || (performance.now() - since > 5000 && !host.isConnected)) return clearInterval(timer);
+    const found = players();
+    if (found.some((one) => one.hasAttribute("data-row"))) {
+      show(false);
+      return clearInterval(timer);
+    }
+    const failed = errors();
+    for (const error of failed) {
+      const line = error.closest(".jp-OutputArea-child") || error;
+      /** @type {HTMLElement} */ (line).style.display = "none";
+    }
+    const waited = performance.now() - since;
+    if (!shown && (failed.length || waited > (found.length ? patience : 1500))) show(true);
+  };
+  const timer = setInterval(look, 100);
+  show(false);
+}

@@ -1,0 +1,109 @@
+"""A notebook that was run, saved, and opened again with no kernel of its own: the player is there, or its picture."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.lab import Lab, Notebook
+from tests.browser.playing import SETUP, Player, Playing, Start, code_cell
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
+PICTURE = 'img[alt^="Price chart of"]'
+ERROR = "Error displaying widget"
+
+
+def saved(playing: Playing) -> Path:
+    """Save the notebook, and leave it."""
+    playing.page.evaluate(SAVE)
+    playing.notebook.close()
+    playing.page.goto("about:blank")
+    return playing.path
+
+
+def test_a_player_hides_what_stands_in_for_it(start: Start) -> None:
+    """Where the player shows, its picture and the player without a kernel are not seen, at once and later."""
+    playing = start("player = play(game(120, ms=20))\nplayer", "player")
+    playing.page.wait_for_timeout(2_500)
+    assert playing.page.locator(".rlab").count() == 2
+    for picture in playing.page.locator(PICTURE).all():
+        expect(picture).to_be_hidden()
+
+
+def test_a_notebook_opened_again_plays(start: Start, lab: Lab, screenshots: Path) -> None:
+    """Run, saved, shut down, opened again: the player plays without a kernel, from the row where it was."""
+    playing = start("player = play(game(400, ms=20))\n_ = player.seek(200)\nplayer.mark(50, 'here')\nplayer")
+    page, path = playing.page, saved(playing)
+    again = Notebook(page, lab, path.name)
+    player = Player(page)
+    expect(player.root).to_be_visible(timeout=5_000)
+    player.wait(lambda: player.row == 200)
+    expect(page.get_by_text(ERROR)).to_be_hidden()
+    player.button("Play").click()
+    player.wait(lambda: player.row > 240)
+    player.root.screenshot(path=screenshots / "player_reopened.png")
+    page.screenshot(path=screenshots / "notebook_reopened.png")
+    again.run_all()  # with a kernel the player takes the place of what stood in for it
+    page.wait_for_timeout(500)
+    player.wait(lambda: page.locator(".rlab:visible").count() == 1)
+    assert player.row == 200
+
+
+def test_long_and_live_games_opened_again_are_a_picture_or_a_line(start: Start, lab: Lab) -> None:
+    """A game too long to be kept in the notebook is its picture, a live one a line of text; never an error."""
+    live = (
+        "from replaylab.playback.engine import ReplayEngine\nengine = ReplayEngine()\n"
+        "_ = [engine.push(tick) for tick in game(10)]\nlive = play(engine)\nlive"
+    )
+    playing = start("player = play(game(6_000, ms=20))\nplayer", live, players=2)
+    expect(playing.page.locator(PICTURE)).to_be_hidden()
+    page, path = playing.page, saved(playing)
+    Notebook(page, lab, path.name)
+    expect(page.locator(PICTURE)).to_be_visible(timeout=5_000)
+    expect(page.get_by_text("run the cell again to follow it")).to_be_visible(timeout=5_000)
+    assert page.get_by_text(ERROR).locator("visible=true").count() == 0
+
+
+def test_an_untrusted_notebook_shows_the_picture(start: Start, lab: Lab, screenshots: Path) -> None:
+    """A notebook of someone else, whose scripts JupyterLab does not run, shows the chart and its words."""
+    playing = start("player = play(game(400, ms=20))\nplayer")
+    page, path = playing.page, saved(playing)
+    book = json.loads(path.read_text(encoding="utf-8"))
+    book["cells"][1]["source"] += "\n# of someone else"  # another text has another signature: nobody trusts it
+    (lab.root / "copy.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    Notebook(page, lab, "copy.ipynb")
+    expect(page.locator(PICTURE)).to_be_visible(timeout=5_000)
+    assert page.locator(PICTURE).evaluate("(image) => image.naturalWidth") > 500
+    assert page.get_by_text(ERROR).locator("visible=true").count() == 0
+    assert page.locator(".rlab").count() == 0
+    page.screenshot(path=screenshots / "notebook_untrusted.png")
+
+
+def test_a_notebook_executed_and_converted_plays(page: Page, tmp_path: Path, screenshots: Path) -> None:
+    """`jupyter nbconvert --execute --to html` with its own options makes a page that plays with no network."""
+    book = nbformat.from_dict(  # type: ignore[no-untyped-call]
+        {
+            "cells": [code_cell(0, SETUP), code_cell(1, "play(game(200, ms=20))")],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
+    nbformat.write(book, tmp_path / "book.ipynb")  # type: ignore[no-untyped-call]
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", str(tmp_path / "book.ipynb")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    page.context.set_offline(offline=True)
+    page.goto((tmp_path / "book.html").as_uri(), wait_until="commit")
+    player = Player(page)
+    expect(player.root).to_be_visible(timeout=10_000)
+    player.button("Play").click()
+    player.wait(lambda: player.row > 20)
+    page.screenshot(path=screenshots / "notebook_executed.png")
