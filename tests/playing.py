@@ -75,7 +75,7 @@ class Log:
         return [kind for kind, _ in self.told]
 
 
-def until(true: Callable[[], object], seconds: float = 10.0) -> bool:
+def until(true: Callable[[], object], seconds: float = 60.0) -> bool:
     """Wait until something is true; whether it became so."""
     end = time.monotonic() + seconds
     while not true():

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from replaylab.clock import FASTEST
+from replaylab.playback import pacer
 from replaylab.playback.engine import ReplayEngine
 from tests.playing import Log, engine_threads, game, tick, until
 
-SOON = 0.05  # seconds, the limit of the contract
-NOISE = 0.1  # seconds that a busy machine may add to it
+LONG = 60  # seconds that nothing here takes: what is over before was not waited out
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def engine(before: list[threading.Thread]) -> Iterator[ReplayEngine]:
     made = ReplayEngine(game(10_000))
     yield made
     made.close()
-    assert until(lambda: not engine_threads(before), SOON + NOISE)
+    assert until(lambda: not engine_threads(before))
 
 
 def test_idle_engines_have_no_thread_and_playing_ones_one(before: list[threading.Thread]) -> None:
@@ -46,7 +46,7 @@ def test_idle_engines_have_no_thread_and_playing_ones_one(before: list[threading
     assert all(thread.daemon for thread in alive)
     for one in engines:
         assert one.pause()
-    assert until(lambda: not engine_threads(before), SOON + NOISE)
+    assert until(lambda: not engine_threads(before))
 
 
 def test_a_live_engine_has_no_thread(before: list[threading.Thread]) -> None:
@@ -58,8 +58,8 @@ def test_a_live_engine_has_no_thread(before: list[threading.Thread]) -> None:
 
 
 @pytest.mark.parametrize("speed", [0.1, 1, 100, FASTEST])
-def test_pause_is_quick_and_final_at_any_speed(engine: ReplayEngine, speed: float) -> None:
-    """Pause returns within 50 ms, however long the step, and no tick comes after it."""
+def test_pause_is_final_at_any_speed(engine: ReplayEngine, speed: float) -> None:
+    """After a pause no tick comes, at any speed."""
     rows: list[int] = []
     engine.speed = speed
     engine.set_loop(0, 9_999)  # it would play for ever
@@ -68,17 +68,34 @@ def test_pause_is_quick_and_final_at_any_speed(engine: ReplayEngine, speed: floa
         engine.seek(0)
         engine.play()
         time.sleep(0.01)
-        begin = time.perf_counter()
         engine.pause()
-        took = time.perf_counter() - begin
         shown = len(rows)
         time.sleep(0.03)
-        assert took < SOON + NOISE
         assert len(rows) == shown
 
 
-def test_pause_waits_for_the_callback_that_runs(engine: ReplayEngine) -> None:
+@pytest.mark.parametrize("control", ["pause", "stop", "close"])
+def test_a_thread_that_waits_for_the_next_tick_is_woken(before: list[threading.Thread], control: str) -> None:
+    """However long the step, pause, stop and close end the thread at once: it does not wait the step out."""
+    waits, woken = threading.Event(), threading.Event()
+
+    def wait(changed: threading.Event, _seconds: float) -> None:
+        waits.set()
+        if changed.wait(LONG):
+            woken.set()
+
+    engine = ReplayEngine(game(100), speed=0.1, wait=wait)
+    engine.play()
+    assert waits.wait(LONG)
+    getattr(engine, control)()
+    assert woken.wait(LONG / 2)
+    assert until(lambda: not engine_threads(before), LONG / 2)
+    engine.close()
+
+
+def test_pause_waits_for_the_callback_that_runs(engine: ReplayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A callback that has begun has ended when pause returns, so that nothing is appended after it."""
+    monkeypatch.setattr(pacer, "_PATIENCE", LONG)  # under load a short callback may outlast the patience of pause
     rows: list[int] = []
     entered = threading.Event()
 
@@ -91,7 +108,7 @@ def test_pause_waits_for_the_callback_that_runs(engine: ReplayEngine) -> None:
     engine.on("tick", slow)
     for _ in range(10):
         engine.play()
-        assert entered.wait(10)
+        assert entered.wait(LONG)
         engine.pause()
         shown = len(rows)
         time.sleep(0.01)
@@ -113,7 +130,7 @@ def test_pausing_and_playing_never_leaves_two_threads(engine: ReplayEngine, befo
 def test_the_thread_is_gone_soon_also_from_inside_a_callback(
     engine: ReplayEngine, before: list[threading.Thread], control: str
 ) -> None:
-    """A callback that pauses, stops or closes ends the thread that called it, within 50 ms, without a deadlock."""
+    """A callback that pauses, stops or closes ends the thread that called it, without a deadlock."""
     called = threading.Event()
 
     def end(step: Any) -> None:
@@ -124,8 +141,8 @@ def test_the_thread_is_gone_soon_also_from_inside_a_callback(
     engine.speed = 100
     engine.on("tick", end)
     engine.play()
-    assert called.wait(10)
-    assert until(lambda: not engine_threads(before), SOON + NOISE)
+    assert called.wait(LONG)
+    assert until(lambda: not engine_threads(before))
 
 
 CALLS: dict[str, Callable[[ReplayEngine], object]] = {
@@ -146,41 +163,40 @@ CALLS: dict[str, Callable[[ReplayEngine], object]] = {
 @pytest.mark.parametrize("inner", CALLS)
 @pytest.mark.parametrize("outer", ["step", "seek by tick", "stop", "push"])
 def test_a_callback_may_wait_for_another_thread_that_calls(engine: ReplayEngine, outer: str, inner: str) -> None:
-    """No lock is held in callbacks: one that waits for another thread's call waits less than 100 ms for it."""
+    """No lock is held in callbacks: another thread's call returns while the callback waits for it."""
     engine.seek(5)
-    stalls: list[float] = []
+    returned: list[bool] = []
 
     def wait_for_another(_step: Any) -> None:
-        if stalls:
+        if returned:
             return
-        stalls.append(10.0)
-        begin = time.perf_counter()
-        other = threading.Thread(target=CALLS[inner], args=(engine,))
+        returned.append(False)
+        other = threading.Thread(target=CALLS[inner], args=(engine,), daemon=True)
         other.start()
-        other.join(10)
-        stalls[0] = time.perf_counter() - begin
+        other.join(LONG)
+        returned[0] = not other.is_alive()
 
     engine.on("tick", wait_for_another)
     CALLS[outer](engine)
-    assert stalls[0] < 0.1 + NOISE
+    assert returned == [True]
 
 
 def test_a_callback_that_blocks_stalls_nobody(engine: ReplayEngine) -> None:
-    """While a callback blocks, every control of another thread returns within 50 ms and takes effect."""
-    entered, free = threading.Event(), threading.Event()
+    """While a callback blocks, every control of another thread returns and takes effect."""
+    entered, free, left = threading.Event(), threading.Event(), threading.Event()
 
     def block(_step: Any) -> None:
         entered.set()
-        assert free.wait(10)
+        free.wait(LONG)
+        left.set()
 
     engine.speed = 100
     handle = engine.on("tick", block)
     engine.play()
-    assert entered.wait(10)
+    assert entered.wait(LONG)
     for call in (engine.pause, lambda: engine.seek(70), engine.play, engine.stop, lambda: engine.status):
-        begin = time.perf_counter()
         call()
-        assert time.perf_counter() - begin < SOON + NOISE
+        assert not left.is_set()
     assert (engine.playing, engine.index) == (False, 0)
     handle.cancel()
     free.set()
@@ -197,12 +213,14 @@ def test_a_dropped_engine_stops_playing_and_is_collected(before: list[threading.
     assert until(lambda: not engine_threads(before), 5)
 
 
-def test_ticks_come_at_their_time() -> None:
-    """In real time, 100 ticks at 50 times the speed end when they should."""
-    engine = ReplayEngine(game(101), speed=50)
-    begin = time.perf_counter()
-    assert engine.run() == 101
-    assert time.perf_counter() - begin == pytest.approx(0.5, abs=NOISE)
+def test_real_time_is_waited_for() -> None:
+    """By the clock of the machine no tick is early: the tick that is due after n steps comes then, or later."""
+    engine = ReplayEngine(game(51), speed=50)
+    begin = time.monotonic()
+    came: list[float] = []
+    engine.on("tick", lambda _step: came.append(time.monotonic() - begin))
+    assert engine.run() == 51
+    assert all(seconds >= row * 0.25 / 50 for row, seconds in enumerate(came))
 
 
 def test_run_takes_over_from_a_playing_thread(engine: ReplayEngine, before: list[threading.Thread]) -> None:
@@ -213,7 +231,7 @@ def test_run_takes_over_from_a_playing_thread(engine: ReplayEngine, before: list
     time.sleep(0.02)
     engine.run(FASTEST)
     assert log.rows == list(range(10_000))
-    assert until(lambda: not engine_threads(before), SOON + NOISE)
+    assert until(lambda: not engine_threads(before))
 
 
 def test_run_inside_a_callback_changes_nothing(engine: ReplayEngine) -> None:
