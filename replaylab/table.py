@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.columns import column, decimals, texts
+from replaylab.compute import pc
 from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase, Row
 
 PRICE_TYPE: Final = pa.decimal128(PRICE_PRECISION, PRICE_SCALE)
@@ -282,7 +282,7 @@ def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> p
     """
     walls = column(wall_us, wall_us == _MISSING)
     if zone == "UTC" or zoned.all():
-        return walls.cast(TIME_TYPE)
+        return walls.view(TIME_TYPE)
     written = walls.cast(pa.timestamp("us"))
     local = pc.assume_timezone(written, zone, ambiguous="earliest", nonexistent="earliest")
     skipped = pc.subtract(written, pc.local_timestamp(local))  # how far into a gap, else nothing

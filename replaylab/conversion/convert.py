@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ from replaylab.storage.store import REMARKS, SEGMENTS, Store
 
 if TYPE_CHECKING:
     from replaylab.conversion.report import ConversionReport
+    from replaylab.settings import Settings
 
 _log = logging.getLogger("replaylab.conversion")
 HELPED_BYTES: Final = 96 << 20  # below this a helper process costs more than it brings
@@ -77,11 +79,7 @@ def convert(
     >>> first.ticks_stored == again.ticks_known, again.ticks_stored
     (True, 0)
     """
-    from replaylab.conversion.report import report
-    from replaylab.settings import current  # pydantic loads late, as importing the package must stay cheap
-
-    given = {"source_tz": source_tz, "workers": workers, "progress": progress}
-    settings = current().changed(**{name: value for name, value in given.items() if value is not None})
+    settings = _settings(source_tz=source_tz, workers=workers, progress=progress)
     zone = settings.source_tz
     refuse_uri(store)
     root = Path(store)
@@ -104,6 +102,8 @@ def convert(
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(held)
                 raise
+    from replaylab.conversion.report import report  # brings pydantic, so it loads while nothing waits for it
+
     done = report(str(root), zone, made, extents, search.left_alone)
     counts_only = {"sources", "reasons", "examples", "left_alone"}
     fields = done.model_dump(mode="json", exclude=counts_only) | {
@@ -116,6 +116,26 @@ def convert(
 
 def _in_short(done: ConversionReport) -> str:
     return f"{done.ticks_stored:,} ticks stored, {done.ticks_known:,} known, {done.ticks_quarantined:,} quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """The settings of a conversion where none is set: the defaults of `Settings`, without pydantic's start."""
+
+    source_tz: str = "UTC"
+    workers: int | None = None
+    progress: bool = True
+
+
+def _settings(*, source_tz: str | None, workers: int | None, progress: bool | None) -> Settings | _Plain:
+    """Return the settings of this conversion, those in the environment included."""
+    in_environment = any(name.upper().startswith("REPLAYLAB_") for name in os.environ)
+    if source_tz is None and workers is None and isinstance(progress, bool | None) and not in_environment:
+        return _Plain() if progress is None else _Plain(progress=progress)
+    from replaylab.settings import current  # pydantic loads only where there is something to check
+
+    given = {"source_tz": source_tz, "workers": workers, "progress": progress}
+    return current().changed(**{name: value for name, value in given.items() if value is not None})
 
 
 def _hands(size: int, workers: int | None, *, strict: bool) -> tuple[int, int]:

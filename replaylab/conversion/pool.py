@@ -6,9 +6,8 @@ import sys
 import threading
 from collections import deque
 from concurrent.futures import Future
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,7 +15,11 @@ from replaylab.conversion.job import Base, Folders, Job
 from replaylab.conversion.source import Piece
 from replaylab.errors import ReplayLabError, WorkerFailed
 from replaylab.segments.extent import Extent
-from replaylab.worker import Worker, connection_to_parent
+
+if TYPE_CHECKING:  # loaded where a process is started: most conversions start none
+    from multiprocessing.connection import Connection
+
+    from replaylab.worker import Worker
 
 _POOL: Final = "ARROW_DEFAULT_MEMORY_POOL"  # Arrow's own pool holds 45 MB more, for nothing here
 _SETTLING_BYTES: Final = 31 << 20
@@ -147,6 +150,8 @@ class Pool:
         done(sum(extent.end - extent.start for extent in extents))
 
     def _hire(self, number: int, done: Any) -> None:
+        from replaylab.worker import Worker
+
         worker = Worker.spawned("replaylab.conversion.pool", keep=[self.lock], env={_POOL: "system"})
         name = f"replaylab-helper-{number}"
         thread = threading.Thread(target=self._lead, args=(worker.connection, done), name=name, daemon=True)
@@ -217,6 +222,8 @@ def serve(leader: Connection) -> None:
 
 
 if __name__ == "__main__":
+    from replaylab.worker import connection_to_parent
+
     parent = connection_to_parent(sys.argv[1:])
     if parent is not None:
         serve(parent)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
+from replaylab.compute import pc
 from replaylab.durable import remove, sole_writer, sweep, written_aside
 from replaylab.errors import SegmentDamaged, StoreError
 from replaylab.progress import bar

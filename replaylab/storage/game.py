@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from replaylab.compute import pc
 from replaylab.errors import ReplayLabError
 from replaylab.storage.game_summary import summarise
 from replaylab.storage.interchange import pandas_frame, polars_frame

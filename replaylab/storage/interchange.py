@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from replaylab.compute import pc
 from replaylab.errors import AnalysisError, MissingExtra, SegmentDamaged
 from replaylab.segments.order import in_order_received, sorted_by_game
 from replaylab.segments.segment import Segment

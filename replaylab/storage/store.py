@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from replaylab.compute import pc
 from replaylab.errors import AnalysisError, GameNotFound, SegmentDamaged, StoreUnwritable
 from replaylab.journals.reader import Recording
 from replaylab.journals.unsealed import UnsealedJournal

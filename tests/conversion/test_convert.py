@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import replaylab as rl
 from replaylab import errors
 from replaylab.conversion import plan as planning
+from replaylab.settings import Settings
 from replaylab.simulation.simulate import tick_lines
 from tests.stores import (
     as_nobody,
@@ -341,3 +345,45 @@ def test_leftovers_of_others_are_removed(tmp_path: Path) -> None:
     quiet(folder, tmp_path / "store")
     assert leftovers(tmp_path / "store") == []
     assert state(tmp_path / "store") == before
+
+
+def test_plain_settings_are_the_defaults() -> None:
+    """A conversion without settings, which loads no pydantic, works with the defaults of `Settings`."""
+    from replaylab.conversion.convert import _Plain, _settings
+
+    plain = _settings(source_tz=None, workers=None, progress=None)
+    assert isinstance(plain, _Plain)
+    defaults = Settings()
+    assert (plain.source_tz, plain.workers, plain.progress) == (
+        defaults.source_tz,
+        defaults.workers,
+        defaults.progress,
+    )
+
+
+def test_settings_of_the_environment_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting in the environment takes effect on a conversion that names none."""
+    from replaylab.conversion.convert import _settings
+    from replaylab.settings import current
+
+    monkeypatch.setenv("REPLAYLAB_WORKERS", "3")
+    current.cache_clear()
+    assert _settings(source_tz=None, workers=None, progress=False).workers == 3
+    current.cache_clear()
+
+
+def test_what_a_conversion_loads_before_it_reads() -> None:
+    """Up to its first read a conversion loads neither pydantic nor pandas, pyarrow.compute or multiprocessing."""
+    code = (
+        "import sys, replaylab as rl\n"
+        "from replaylab.conversion import convert\n"
+        "heavy = {'pydantic', 'pandas', 'pyarrow.compute', 'multiprocessing', 'subprocess', 'rich', 'tqdm'}\n"
+        "def stop(*sources, **options): sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)\n"
+        "convert.plan = stop\n"
+        "rl.convert(sys.argv[1], sys.argv[2], progress=False)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(SAMPLES), folder], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (0, "")
