@@ -90,6 +90,10 @@ def _checked(rules: object) -> Rules:
     return rules
 
 
+class _Unaffordable(OrderRefused):
+    """An order that the balance does not cover."""
+
+
 class OpenBet(NamedTuple):
     """A side bet that is neither won nor lost yet."""
 
@@ -199,7 +203,8 @@ class Account:
         except OrderRefused as refusal:
             if self._strict:
                 raise OrderRefused(f"game {self._game_id!r}, tick {tick}: {refusal}") from None
-            self.ledger.refused.append(Refusal(self._game_id, tick, repr(order), str(refusal)))
+            short = isinstance(refusal, _Unaffordable)
+            self.ledger.refused.append(Refusal(self._game_id, tick, repr(order), str(refusal), short))
             return str(refusal)
         return None
 
@@ -210,7 +215,7 @@ class Account:
             raise OrderRefused(f"amount={amount} lies outside the limits {self._least} to {self._most}")
         if (MONEY.add(amount, money(MONEY.multiply(amount, fee))) if fee else amount) > self.ledger.balance:
             more = f" and a commission of {fee} of it" if fee else ""
-            raise OrderRefused(f"amount={amount}{more} is more than the balance of {self.balance}")
+            raise _Unaffordable(f"amount={amount}{more} is more than the balance of {self.balance}")
         return amount
 
     def _buy(self, order: Buy, price: Decimal) -> None:
@@ -264,9 +269,18 @@ class Account:
         if self.bet is not None:
             self._close_bet("won", tick)
 
-    def void(self) -> None:
-        """End the game without a rug, as its record does: what is held or staked comes back at cost."""
-        if self.quantity:
+    def void(self, price: Decimal | None = None) -> None:
+        """End the game without a rug, as its record does: a bet comes back at cost, a position at a price or at cost.
+
+        Parameters
+        ----------
+        price : Decimal, optional
+            At which the position is marked; without one it comes back at cost.
+        """
+        if self.quantity and price is not None:
+            self._receive("mark", money(MONEY.multiply(self.quantity, price)))
+            self._close("mark", self._tick)
+        elif self.quantity:
             self._receive("void", self.cost)
             self._close("void", self._tick)
         if self.bet is not None:

@@ -18,7 +18,9 @@ from replaylab.analysis.backtests.ledger import MONEY, Entry, Ledger, Refusal, T
 from replaylab.analysis.backtests.metrics import metrics_table
 from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
-from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, placed_orders, play
+from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, last_price, placed_orders, play
+from replaylab.analysis.backtests.watched import Watched
+from replaylab.analysis.price_paths.arguments import one_of
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.errors import AnalysisError
@@ -27,6 +29,7 @@ from replaylab.progress import bar
 if TYPE_CHECKING:
     import pandas as pd
 
+_AT_CUT = {"void", "mark"}  # endings of what was open when a record ended
 _STEP = 200  # games between two looks at the progress bar
 
 
@@ -46,6 +49,8 @@ class Backtest:
         Games in which the strategy raised.
     left_out : int
         Games that were not played as no rug of theirs was recorded.
+    watched : Watched, optional
+        How games were watched, where figures are weighted for those that were cut off.
     """
 
     rules: Rules
@@ -53,12 +58,15 @@ class Backtest:
     played: Played
     failures: tuple[Failure, ...] = ()
     left_out: int = 0
+    watched: Watched | None = None
 
     @classmethod
-    def of(cls, trader: Trader, left_out: int = 0) -> Backtest:
+    def of(cls, trader: Trader, left_out: int = 0, watched: Watched | None = None) -> Backtest:
         """Return the result of a trader so far, also of one that follows an engine."""
         account = trader.account
-        return cls(account.rules, account.ledger.copy(), trader.played.copy(), tuple(trader.failures), left_out)
+        return cls(
+            account.rules, account.ledger.copy(), trader.played.copy(), tuple(trader.failures), left_out, watched
+        )
 
     @property
     def start(self) -> Decimal:
@@ -98,8 +106,53 @@ class Backtest:
     def __repr__(self) -> str:
         return (
             f"Backtest({self.n_games} games, {self.n_ticks} ticks, {len(self.book)} trades: "
-            f"{self.start:f} -> {MONEY.normalize(self.balance):f})"
+            f"{self.start:f} -> {MONEY.normalize(self.balance):f}{''.join(f'; {note}' for note in self.notes)})"
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the figures leave out or make up for, in words: cut-off games, games that could not be played."""
+        found = []
+        if self.left_out:
+            found.append(f"{_games(self.left_out)} without a rug left out")
+        cut = self.played.rugged.count(False)
+        if cut:
+            still_open = sum(trade.ending in _AT_CUT for trade in self.trades)
+            how = "weighted" if self.watched else "as they stood"
+            found.append(f"{_games(cut)} cut off, {still_open} trades open there, {how}")
+        if not self.playable.all():
+            found.append(f"{_games(int((~self.playable).sum()))} not playable: the balance did not cover a stake")
+        if self.failures:
+            found.append(f"the strategy raised in {_games(len(self.failures))}")
+        return found
+
+    @cached_property
+    def playable(self) -> NDArray[np.bool_]:
+        """Whether each game could be played; not, where nothing was traded as the balance did not cover a stake.
+
+        That is where an order was refused for it, or where the balance was below the least stake of the whole run.
+        """
+        stakes = [-entry.amount for entry in self.entries if entry.kind in {"buy", "bet"}]
+        least = float(min(stakes, default=Decimal(0)))
+        before = np.array(list(map(float, [self.start, *self.played.balance[:-1]])), np.float64)[: self.n_games]
+        traded = {entry.game_id for entry in self.entries}
+        short = {refusal.game_id for refusal in self.book.refused if refusal.unaffordable} - traded
+        idle = np.array([game_id not in traded for game_id in self.played.game_id], np.bool_)
+        refused = np.array([game_id in short for game_id in self.played.game_id], np.bool_)
+        return np.asarray(idle & (refused | (before < least))) ^ True
+
+    @cached_property
+    def _needs(self) -> NDArray[np.float64]:
+        """Balance that was needed to play each game: the most that was out at once."""
+        number = {game_id: place for place, game_id in enumerate(self.played.game_id)}
+        spent: dict[str, Decimal] = {}
+        found = np.zeros(self.n_games)
+        for entry in self.entries:
+            spent[entry.game_id] = now = MONEY.add(spent.get(entry.game_id, Decimal(0)), entry.amount)
+            place = number.get(entry.game_id)
+            if place is not None:
+                found[place] = max(found[place], -float(now))
+        return found
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
@@ -115,7 +168,7 @@ class Backtest:
 
     @cached_property
     def refused(self) -> pd.DataFrame:
-        """Every order that was not carried out: `game_id`, `tick`, `order`, `reason`."""
+        """Every order that was not executed: `game_id`, `tick`, `order`, `reason`, `unaffordable`."""
         return _frame(self.book.refused, Refusal)
 
     @cached_property
@@ -156,17 +209,56 @@ class Backtest:
 
     def metrics(self, *, level: float = 0.95, target: float = 0.0) -> pd.DataFrame:
         """Return the table of metrics; formulas: `replaylab.analysis.backtests.metrics.metrics_table`."""
-        trades = np.array([float(trade.profit) for trade in self.trades])
-        return metrics_table(self.profits, start=float(self.start), trades=trades, ticks=self.n_ticks, level=level,
-                             target=target)  # fmt: skip
+        import pandas as pd
+
+        trades = self.trades
+        profits, paid = (np.array([float(one) for one in values], np.float64) for values in (
+            [trade.profit for trade in trades], [trade.paid for trade in trades]))  # fmt: skip
+        weights, of_trades = self._weights
+        kept = self.playable
+        table = metrics_table(self.profits[kept], start=float(self.start), trades=profits, ticks=self.n_ticks,
+                              level=level, target=target, weights=weights[kept], trade_weights=of_trades,
+                              paid=paid)  # fmt: skip
+        counts = {
+            "games_left_out": self.left_out,
+            "games_cut": self.played.rugged.count(False),
+            "games_not_playable": int((~kept).sum()),
+        }
+        rows = [(name, float(count), "games", self.n_games + self.left_out) for name, count in counts.items()]
+        more = pd.DataFrame(rows, columns=["metric", "value", "unit", "n"]).set_index("metric")
+        return pd.concat([table, more])
+
+    @cached_property
+    def _weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights of games and of trades: 1 each, or the inverse chance of having been watched to their end."""
+        if self.watched is None:
+            return np.ones(self.n_games), np.ones(len(self.trades))
+        return self.watched.of_games(), self.watched.of_trades(self.trades)
 
     def ruin(self, **options: Any) -> Ruin:
         """Return the chance of ruin by resampling games; see `replaylab.analysis.backtests.ruin.ruin` for the options.
 
-        Ruin is a balance below the least bet, with which nothing more can be done.
+        Ruin is a balance that does not cover the stakes of the next game drawn, or lies below the least bet. Games that
+        could not be played are not drawn: they are no games without a loss. With `compound` it is a balance of which
+        the usual share lies below the least bet.
+
+        Raises
+        ------
+        AnalysisError
+            When no game could be played.
         """
-        level = options.pop("level", float(str(self.rules.min_bet)))
-        return ruin(self.profits, start=float(self.start), level=level, **options)
+        kept = self.playable
+        if not kept.any():
+            raise AnalysisError(f"games={self.n_games}: none could be played, so there is nothing to resample")
+        least, needs = float(str(self.rules.min_bet)), self._needs[kept]
+        if options.get("compound"):
+            before = np.array(list(map(float, [self.start, *self.played.balance[:-1]])), np.float64)[kept]
+            shares = needs[needs > 0] / before[needs > 0]
+            least = min(least / float(np.median(shares)), float(self.start) / 2) if len(shares) else least
+        level = options.pop("level", least)
+        weights = self._weights[0][kept]
+        options.setdefault("games", self.n_games)
+        return ruin(self.profits[kept], start=float(self.start), level=level, needs=needs, weights=weights, **options)
 
     def _repr_html_(self) -> str:
         table = self.metrics().to_html(border=0, float_format="{:.6g}".format)
@@ -179,7 +271,7 @@ def backtest(
     *,
     rules: Rules | None = None,
     where: Selection | None = None,
-    unfinished: Literal["skip", "void"] = "skip",
+    unfinished: Literal["weight", "mark", "void", "skip"] = "weight",
     strict: bool = False,
     check: bool = True,
     progress: bool = True,
@@ -200,10 +292,13 @@ def backtest(
         Bankroll, limits, commission, side bets.
     where : Selection, optional
         Which games; by default all with a live tick that did not come back after their rug.
-    unfinished : {"skip", "void"}
-        What to do with games whose rug was not recorded: leave them out, and count them in `left_out`; or play them
-        and give back at cost what is open when the record ends. Either way the games that are left are shorter than
-        all, as long ones are cut more often.
+    unfinished : {"weight", "mark", "void", "skip"}
+        What to do with games whose rug was not recorded. ``weight`` plays them, gives back at cost what is open when
+        the record ends, and makes up for it: trades and games that were seen to their end count by the inverse chance
+        of that in the mean figures of `metrics` and in `ruin`, those that were not count nothing. It alone is unbiased;
+        ledger and equity are those of the orders that were seen. ``mark`` values what is held at the last price,
+        ``void`` gives it back at cost: both leave out the risk of what was not seen. ``skip`` leaves such games out,
+        which favours short games and so makes most strategies look worse than they are.
     strict : bool
         Raise where a strategy raises or an order is refused, instead of noting it.
     check : bool
@@ -237,27 +332,28 @@ def backtest(
     >>> found.n_games, found.profit == sum(entry.amount for entry in found.entries)
     (200, True)
     """
-    if unfinished not in {"skip", "void"}:
-        raise AnalysisError(f"unfinished={unfinished!r}: take one of skip, void")
+    one_of("unfinished", unfinished, ("weight", "mark", "void", "skip"))
     found = paths(source, where=where)
     asked = len(found)
     if unfinished == "skip":
         found = found.select(found.rug_tick >= 0)
     left_out = asked - len(found)
     rules = Rules() if rules is None else rules
+    watched = Watched.of(found) if unfinished == "weight" and (found.rug_tick < 0).any() else None
+    mark = unfinished == "mark"
     if isinstance(strategy, Vectorised):
         orders = placed_orders(strategy, found)
         if check:
             check_look_ahead(strategy, found, orders)
         account = Account(rules, strict=strict)
-        played = play(orders, found, ExactPrices.of(source, found), account)
-        return Backtest(rules, account.ledger, played, left_out=left_out)
+        played = play(orders, found, ExactPrices.of(source, found), account, mark=mark)
+        return Backtest(rules, account.ledger, played, left_out=left_out, watched=watched)
     trader = Trader(strategy, rules, strict=strict)
-    _run(trader, found, ExactPrices.of(source, found), progress=progress)
-    return Backtest.of(trader, left_out)
+    _run(trader, found, ExactPrices.of(source, found), progress=progress, mark=mark)
+    return Backtest.of(trader, left_out, watched)
 
 
-def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool) -> None:
+def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool, mark: bool) -> None:
     """Run a trader over games; it holds no later tick."""
     starts, rugs = found.start.tolist(), found.rug_tick.tolist()
     see = trader.see
@@ -271,9 +367,13 @@ def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool) ->
             if rugs[game] >= 0:
                 trader.rug(rugs[game], exact.rug(game))
             else:
-                trader.end()
+                trader.end(last_price(found, exact, game) if mark else None)
             if game % _STEP == _STEP - 1:
                 shown.update(_STEP)
+
+
+def _games(count: int) -> str:
+    return f"{count:,} {'game' if count == 1 else 'games'}"
 
 
 def _frame(rows: Sequence[Any], kind: Any) -> pd.DataFrame:

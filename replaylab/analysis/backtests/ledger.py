@@ -9,16 +9,17 @@ MONEY: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)  # holds every sum an
 QUANTUM: Final = Decimal("1E-18")  # proceeds are rounded to it, once; all else is exact
 
 _add: Final = MONEY.add
-EntryKind = Literal["buy", "sell", "commission", "bet", "won", "rug", "void"]
+EntryKind = Literal["buy", "sell", "commission", "bet", "won", "rug", "void", "mark"]
 TradeKind = Literal["position", "bet"]
-Ending = Literal["sold", "rug", "won", "lost", "void"]
+Ending = Literal["sold", "rug", "won", "lost", "void", "mark"]
 
 
 class Entry(NamedTuple):
     """One movement of money: `amount` was added to the balance (below 0: taken), which then was `balance`.
 
     ``rug`` is what a position fetched at the rug price, ``won`` the whole payout of a bet, ``void`` what came back of
-    positions and bets when a recording ended without a rug. A lost bet moves nothing: its stake is gone already.
+    positions and bets when a recording ended without a rug, ``mark`` what a position was worth there. A lost bet moves
+    nothing: its stake is gone already.
     """
 
     game_id: str
@@ -50,12 +51,13 @@ class Trade(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """One order that was not carried out, and why."""
+    """One order that was not executed, and why; `unaffordable` where the balance did not cover it."""
 
     game_id: str
     tick: int
     order: str
     reason: str
+    unaffordable: bool = False
 
 
 class Ledger:

@@ -16,8 +16,17 @@ Floats = NDArray[np.float64]
 _ROUNDING: Final = 1e-12  # relative; what doubles differ by although they mean the same
 
 
-def metrics_table(
-    profits: Floats, *, start: float, trades: Floats, ticks: int = 0, level: float = 0.95, target: float = 0.0
+def metrics_table(  # noqa: PLR0913 each is a fact of the run
+    profits: Floats,
+    *,
+    start: float,
+    trades: Floats,
+    ticks: int = 0,
+    level: float = 0.95,
+    target: float = 0.0,
+    weights: Floats | None = None,
+    trade_weights: Floats | None = None,
+    paid: Floats | None = None,
 ) -> pd.DataFrame:
     """One table of the figures of a strategy, from the profit of each game and of each trade.
 
@@ -45,6 +54,7 @@ def metrics_table(
     mean_trade          mean profit of a trade
     longest_wins        most trades in a row with a profit above 0
     longest_losses      most trades in a row with a profit below 0
+    return_on_stake     sum of the profits of trades over what was paid for them; only where `paid` is passed
     ==================  ================================================================================================
 
     Returns per game are not returns per year: a ratio here compares strategies on the same games and nothing else. The
@@ -64,6 +74,11 @@ def metrics_table(
         Confidence of `var` and `cvar`, between 0 and 1.
     target : float
         Return of a game that `sortino` asks for.
+    weights, trade_weights : float64 arrays, optional
+        Weights of games in `mean_return`, `volatility`, `sharpe`, `sortino`, `var` and `cvar`, and of trades in
+        `win_rate`, `profit_factor`, `mean_trade` and `return_on_stake`; each counts 1 unless passed.
+    paid : float64 array, one a trade, optional
+        What was paid for each.
 
     Returns
     -------
@@ -96,9 +111,12 @@ def metrics_table(
     deepest = float(np.where(under, 1 - curve / peaks, 0.0).max())
     whole = float(curve[-1] / start - 1)
     below = np.minimum(0.0, returns - target)
-    mean = _mean(returns)
-    spread = _spread(returns)
+    weights = np.ones(games) if weights is None else weights
+    counted = np.ones(count) if trade_weights is None else trade_weights
+    mean = _mean(returns, weights)
+    spread = _spread(returns, weights)
     won, lost = trades > 0, trades < 0
+    gains = counted * trades
     rows = [
         ("games", games, "games", games),
         ("ticks", ticks, "ticks", games),
@@ -110,22 +128,24 @@ def metrics_table(
         ("max_drawdown", deepest, "share", games),
         ("drawdown_games", _longest(under), "games", games),
         ("sharpe", _ratio(mean, spread), "a game", games),
-        ("sortino", _ratio(mean - target, float(np.sqrt(_mean(below**2)))), "a game", games),
+        ("sortino", _ratio(mean - target, float(np.sqrt(_mean(below**2, weights)))), "a game", games),
         ("calmar", _ratio(whole, deepest), "", games),
-        ("var", value_at_risk(profits, level), "money a game", games),
-        ("cvar", expected_shortfall(profits, level), "money a game", games),
-        ("win_rate", _mean(won.astype(np.float64)), "share", count),
-        ("profit_factor", _ratio(float(trades[won].sum()), float(-trades[lost].sum())), "", count),
-        ("mean_trade", _mean(trades), "money", count),
+        ("var", value_at_risk(profits, level, weights), "money a game", games),
+        ("cvar", expected_shortfall(profits, level, weights), "money a game", games),
+        ("win_rate", _mean(won.astype(np.float64), counted), "share", count),
+        ("profit_factor", _ratio(float(gains[won].sum()), float(-gains[lost].sum())), "", count),
+        ("mean_trade", _mean(trades, counted), "money", count),
         ("longest_wins", _longest(won), "trades", count),
         ("longest_losses", _longest(lost), "trades", count),
     ]
+    if paid is not None:
+        rows.append(("return_on_stake", _ratio(float(gains.sum()), float((counted * paid).sum())), "share", count))
     frame = pd.DataFrame(rows, columns=["metric", "value", "unit", "n"])
     frame["value"] = frame["value"].astype(float)
     return frame.set_index("metric")
 
 
-def value_at_risk(profits: Floats, level: float = 0.95) -> float:
+def value_at_risk(profits: Floats, level: float = 0.95, weights: Floats | None = None) -> float:
     """Least loss that a share `level` of the games did not exceed; NaN without games.
 
     Examples
@@ -133,13 +153,14 @@ def value_at_risk(profits: Floats, level: float = 0.95) -> float:
     >>> value_at_risk(np.arange(-10.0, 10.0), 0.95)
     9.0
     """
-    if not len(profits):
+    losses, counted = _sorted(-profits, weights)
+    if not len(losses):
         return float("nan")
-    losses = np.sort(-profits)
-    return float(losses[max(0, int(np.ceil(level * len(losses) - 1e-9)) - 1)])
+    reached = np.cumsum(counted) >= (level - 1e-12) * counted.sum()
+    return float(losses[int(reached.argmax()) if reached.any() else -1])
 
 
-def expected_shortfall(profits: Floats, level: float = 0.95) -> float:
+def expected_shortfall(profits: Floats, level: float = 0.95, weights: Floats | None = None) -> float:
     """Mean loss of the worst share 1 - `level` of the games, the one on the border counted in part; NaN without games.
 
     Examples
@@ -147,23 +168,36 @@ def expected_shortfall(profits: Floats, level: float = 0.95) -> float:
     >>> expected_shortfall(np.arange(-10.0, 10.0), 0.9)
     9.5
     """
-    if not len(profits):
+    losses, counted = (one[::-1] for one in _sorted(-profits, weights))
+    if not len(losses):
         return float("nan")
-    losses = np.sort(-profits)[::-1]
-    tail = (1 - level) * len(losses)
-    weights = np.clip(tail - np.arange(len(losses)), 0, 1)
-    return float((losses * weights).sum() / tail)
+    tail = (1 - level) * float(counted.sum())
+    inside = np.clip(tail - (np.cumsum(counted) - counted), 0, counted)
+    return float((losses * inside).sum() / tail)
 
 
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _sorted(losses: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
+    """Return losses in rising order with their weights, without those that weigh nothing."""
+    counted = np.ones(len(losses)) if weights is None else weights
+    order = np.argsort(losses, kind="stable")
+    order = order[counted[order] > 0]
+    return losses[order], counted[order]
 
 
-def _spread(values: Floats) -> float:
+def _mean(values: Floats, weights: Floats) -> float:
+    return float(np.average(values, weights=weights)) if weights.any() else float("nan")
+
+
+def _spread(values: Floats, weights: Floats) -> float:
     """Standard deviation with n - 1; 0 where values differ by no more than doubles do that mean the same."""
-    if len(values) < 2:
+    some = weights > 0
+    count, values = int(some.sum()), values[some]
+    if count < 2:
         return float("nan")
-    return 0.0 if np.ptp(values) <= _ROUNDING * np.abs(values).max() else float(np.std(values, ddof=1))
+    if np.ptp(values) <= _ROUNDING * np.abs(values).max():
+        return 0.0
+    middle = _mean(values, weights[some])
+    return float(np.sqrt(_mean((values - middle) ** 2, weights[some]) * count / (count - 1)))
 
 
 def _ratio(above: float, below: float) -> float:

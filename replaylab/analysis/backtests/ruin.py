@@ -53,20 +53,22 @@ class Ruin:
         return f"Ruin({self.probability:.2%}, {self.low:.2%} to {self.high:.2%}, {self.resamples} resamples)"
 
 
-def ruin(
+def ruin(  # noqa: PLR0913 each is a choice of the caller
     profits: Floats,
     *,
     start: float,
     level: float = 0.0,
     games: int | None = None,
     compound: bool = False,
+    needs: Floats | None = None,
+    weights: Floats | None = None,
     resamples: int = 2_000,
     seed: int = 0,
 ) -> Ruin:
-    """Chance that a bankroll falls below a level at some time, from whole games drawn with replacement.
+    """Chance that a bankroll cannot go on at some time, from whole games drawn with replacement.
 
-    The unit is the game: its trades share one path and one rug, so they are drawn together or not at all. A ruined
-    bankroll stays where it fell, as nothing can be staked from it.
+    The unit is the game: its trades share one path and one rug, so they are drawn together or not at all. A bankroll is
+    ruined when it falls below a level, or when it does not cover what the next game drawn asks for; it stays there.
 
     Parameters
     ----------
@@ -81,6 +83,10 @@ def ruin(
     compound : bool
         Draw returns (profit over the balance before the game) instead of profits: right where stakes are a share of
         the balance. Without it profits are drawn as they are: right for stakes that do not depend on it.
+    needs : float64 array, one a game, optional
+        Balance that is needed to play each game as it was played; not used with `compound`, where stakes shrink.
+    weights : float64 array, one a game, optional
+        Games are drawn in proportion to them; each alike unless passed.
     resamples : int
         Bankrolls.
     seed : int
@@ -106,14 +112,17 @@ def ruin(
     if not len(profits) or not np.isfinite(profits).all():
         raise AnalysisError(f"games={len(profits)}: ruin needs at least one game, each with a finite profit")
     drawn_from = _returns(profits, start) if compound else profits
+    chance = _chances(weights)
     rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     curves = np.empty((resamples, length + 1), np.float32)
     finals, ruined = np.empty(resamples), np.zeros(resamples, np.bool_)
     step = max(1, _CELLS // (length + 1))
     for first in range(0, resamples, step):
         rows = slice(first, min(first + step, resamples))
-        drawn = drawn_from[rng.integers(len(drawn_from), size=(rows.stop - rows.start, length))]
-        curve, ruined[rows] = _curves(drawn, start, level, compound=compound)
+        size = (rows.stop - rows.start, length)
+        drawn = rng.integers(len(profits), size=size) if chance is None else rng.choice(len(profits), size, p=chance)
+        asked = None if needs is None or compound else needs[drawn]
+        curve, ruined[rows] = _curves(drawn_from[drawn], asked, start, level, compound=compound)
         curves[rows], finals[rows] = curve, curve[:, -1]
     share = float(ruined.mean())
     low, high = wilson(share, resamples)
@@ -124,14 +133,26 @@ def ruin(
     return Ruin(share, float(low), float(high), fan, finals, resamples, len(profits), level)
 
 
-def _curves(drawn: Floats, start: float, level: float, *, compound: bool) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return bankrolls from start to end, each held where it fell below the level, and which did."""
+def _chances(weights: Floats | None) -> Floats | None:
+    if weights is None or (weights == 1).all():
+        return None
+    if not weights.any():
+        raise AnalysisError("weights=0: no game was watched to its end, so none can be drawn")
+    return np.asarray(weights / weights.sum())
+
+
+def _curves(
+    drawn: Floats, needs: Floats | None, start: float, level: float, *, compound: bool
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return bankrolls from start to end, each held where it was ruined, and which were."""
     before = np.full((len(drawn), 1), start)
     curve = np.concatenate(
         [before, start * np.cumprod(1 + drawn, axis=1) if compound else start + np.cumsum(drawn, axis=1)], axis=1
     )
     border = _ROUNDING * start  # a sum of doubles that means the level is not below it
     fell = (curve < level - border) | (curve <= border)
+    if needs is not None:
+        fell[:, :-1] |= curve[:, :-1] < needs - border
     ruined = fell.any(axis=1)
     at = np.where(ruined, fell.argmax(axis=1), curve.shape[1] - 1)
     held = np.take_along_axis(curve, at[:, None], axis=1)

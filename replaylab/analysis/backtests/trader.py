@@ -133,11 +133,11 @@ class Trader:
             self.account.rug(tick, price)
             self._done(rugged=True)
 
-    def end(self) -> None:
-        """End the game without a rug, when one is open: what is held or staked comes back at cost."""
+    def end(self, price: Decimal | None = None) -> None:
+        """End the game without a rug, when one is open; see `Account.void` for what is held or staked."""
         if self._open:
             self.account.live(self._now)
-            self.account.void()
+            self.account.void(price)
             self._done(rugged=False)
 
     def _done(self, *, rugged: bool) -> None:

@@ -21,6 +21,8 @@ from replaylab.storage.game_summary import SCHEMA
 
 _KNOWN: Final = {"game_id", "start", "first_tick", "late_start"}  # of a game, as soon as it has begun
 Orders = Mapping[Order, ArrayLike]
+Ints = NDArray[np.int64]
+_ROUNDS: Final = 16  # runs on games that are cut behind an order
 
 
 @dataclass(frozen=True)
@@ -107,28 +109,44 @@ def blind(paths: Paths) -> Paths:
 def check_look_ahead(
     strategy: Vectorised, paths: Paths, orders: PlacedOrders, *, games: int = 64, seed: int = 0
 ) -> None:
-    """Run a strategy on some games that are cut at a random tick: what it orders before the cut must be the same.
+    """Run a strategy on games that are cut, and compare what it orders up to the cut.
 
-    It finds look-ahead where it changes an order of those games; a clean check is no proof.
+    One run cuts each of 64 games at a random tick. Others cut directly behind rows with orders, 64 in all, as an order
+    that knows the next price is wrong there and nowhere else. It finds look-ahead where it changes an order of those
+    games; a clean check is no proof.
 
     Raises
     ------
     LookAhead
-        When an order before the cut differs; the message names game and tick.
+        When an order up to the cut differs; the message names game and tick.
     """
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(paths))[:games])
-    lengths = paths.lengths[chosen]
-    kept = np.ceil(lengths * rng.random(len(chosen))).astype(np.int64)
-    chosen, kept = chosen[kept > 0], kept[kept > 0]
+    kept = np.ceil(paths.lengths[chosen] * rng.random(len(chosen))).astype(np.int64)
+    _check_cut(strategy, paths, orders, chosen[kept > 0], kept[kept > 0])
+    rows = rng.permutation(np.unique(orders.row))
+    of_row = np.searchsorted(paths.start, rows, side="right") - 1
+    left = games
+    for _ in range(_ROUNDS):
+        chosen, first = np.unique(of_row, return_index=True)  # a game is cut once a run: its id stays its own
+        if not len(chosen) or left <= 0:
+            return
+        chosen, first = chosen[:left], first[:left]
+        _check_cut(strategy, paths, orders, chosen, rows[first] - paths.start[chosen] + 1)
+        left -= len(chosen)
+        rest = np.ones(len(rows), np.bool_)
+        rest[first] = False
+        rows, of_row = rows[rest], of_row[rest]
+
+
+def _check_cut(strategy: Vectorised, paths: Paths, orders: PlacedOrders, chosen: Ints, kept: Ints) -> None:
+    """Raise `LookAhead` when the strategy orders otherwise on the first `kept` ticks of the games `chosen`."""
     if not len(chosen):
         return
     start = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     rows = np.arange(start[-1]) + np.repeat(paths.start[chosen] - start[:-1], kept)
-    games_table = paths.games.take(pa.array(chosen))
-    cut = Paths(
-        games_table, start, paths.tick[rows], paths.price[rows], paths.rug_tick[chosen], paths.rug_price[chosen]
-    )
+    games = paths.games.take(pa.array(chosen))
+    cut = Paths(games, start, paths.tick[rows], paths.price[rows], paths.rug_tick[chosen], paths.rug_price[chosen])
     again = placed_orders(strategy, cut)
     seen = np.isin(orders.row, rows)
     names = [repr(order) for order in orders.orders]  # NaN is not equal to itself, its name is
@@ -144,7 +162,14 @@ def check_look_ahead(
         )
 
 
-def play(orders: PlacedOrders, paths: Paths, exact: ExactPrices, account: Account) -> Played:
+def last_price(paths: Paths, exact: ExactPrices, game: int) -> Decimal | None:
+    """Return the last price that the record of a game shows; None where it shows none."""
+    first, stop = int(paths.start[game]), int(paths.start[game + 1])
+    priced = np.flatnonzero(~np.isnan(paths.price[first:stop]))
+    return exact.at(first + int(priced[-1])) if len(priced) else None
+
+
+def play(orders: PlacedOrders, paths: Paths, exact: ExactPrices, account: Account, *, mark: bool = False) -> Played:
     """Execute the orders game after game, with the same account as a strategy that is called at each tick."""
     game_ids, rugs = paths.game_ids, paths.rug_tick.tolist()
     numbers = np.searchsorted(paths.start, orders.row, side="right") - 1
@@ -167,7 +192,7 @@ def play(orders: PlacedOrders, paths: Paths, exact: ExactPrices, account: Accoun
             account.rug(rugs[number], rug_at(number))
         else:
             account.live(int(paths.tick[paths.start[number + 1] - 1]))
-            account.void()
+            account.void(last_price(paths, exact, number) if mark else None)
         balances.append(account.balance)
     balances += [account.balance] * (len(game_ids) - len(balances))
     return Played(game_ids, paths.lengths.tolist(), balances, (paths.rug_tick >= 0).tolist())

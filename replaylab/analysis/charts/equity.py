@@ -73,10 +73,7 @@ def backtest(found: Backtest, ruin: Ruin | None = None, ax: Axes | None = None) 
 
 def _facts(found: Backtest, ruin: Ruin | None) -> list[str]:
     facts = [counted(found.n_games, found.n_ticks), f"{len(found.trades):,} trades"]
-    if found.left_out:
-        facts.append(f"{found.left_out:,} {'game' if found.left_out == 1 else 'games'} without a rug left out")
-    if found.failures:
-        facts.append(f"the strategy raised in {len(found.failures):,}")
+    facts += found.notes
     if ruin is not None:
         facts.append(f"{ruin.resamples:,} bankrolls, {ruin.probability * 100:.3g} % of them ruined")
     return facts

@@ -150,12 +150,12 @@ def split(
     Returns
     -------
     dict
-        Paths of each part, by name; every game is in exactly one. A part of few games may be empty.
+        Paths of each part, by name; every game is in exactly one, and no part is empty.
 
     Raises
     ------
     AnalysisError
-        When shares are not above zero or do not add up to 1.
+        When shares are not above zero or do not add up to 1, or a part would have no game.
 
     Examples
     --------
@@ -177,6 +177,9 @@ def split(
     else:
         drawn = [(place + 0.5) / found.n_games for place in range(found.n_games)]
     part = np.searchsorted(edges, np.array(drawn, np.float64), side="right")
+    counts = dict(zip(parts, np.bincount(part, minlength=len(parts)).tolist(), strict=True))
+    if not all(counts.values()):
+        raise AnalysisError(f"games={found.n_games}: a part would be empty, {counts}; pass fewer parts")
     return {name: found.select(part == place) for place, name in enumerate(parts)}
 
 

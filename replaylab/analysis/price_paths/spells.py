@@ -121,6 +121,44 @@ def product_limit(at_risk: Ints, rugs: Ints) -> tuple[Floats, Floats]:
     return np.cumprod(1 - died, axis=-1), np.cumsum(terms, axis=-1)
 
 
+def influence(spells: Spells, curve: Curve, weights: Floats, games: int) -> Floats:
+    """Return how far each game moves a weighted sum of a Kaplan-Meier curve, to first order; one value a game.
+
+    The values add up to 0, and the sum of their squares estimates the variance of the weighted sum, whatever games were
+    cut off. Where none was, the sum over `games` of estimate / games + value is that of the games' own results.
+
+    Parameters
+    ----------
+    spells : Spells
+        What the curve was made of.
+    curve : Curve
+    weights : float64 array, one a tick of the curve
+        The sum is that of weights x survival.
+    games : int
+        Number of games.
+
+    Examples
+    --------
+    >>> spells = Spells(np.array([0, 0]), np.array([1, 2]), np.array([True, True]), np.array([0, 1]))
+    >>> influence(spells, kaplan_meier(spells), np.array([0.0, 1.0, 0.0]), 2).tolist()
+    [-0.25, 0.25]
+    """
+    begin, size = int(curve.tick[0]), len(curve.tick)
+    left = spells.since(begin)
+    survival = np.nan_to_num(curve.survival)
+    hazard = np.divide(curve.rugs, curve.at_risk, out=np.zeros(size), where=curve.at_risk > 0)
+    hazard[0] = 0.0
+    ahead = np.cumsum((weights * survival)[::-1])[::-1]
+    alone = np.cumsum(weights[::-1])[::-1]  # of a tick at which all that are left rug: what one more survivor would add
+    onward = np.where(survival > 0, np.divide(ahead, survival, out=np.zeros(size), where=survival > 0), alone)
+    before = np.concatenate([[1.0], survival[:-1]])
+    pull = np.divide(before * onward, curve.at_risk, out=np.zeros(size), where=curve.at_risk > 0)
+    lived = np.concatenate([[0.0], np.cumsum(pull * hazard)])
+    first, last = left.entry - begin, np.minimum(left.exit - begin, size - 1)
+    gained = lived[last + 1] - lived[first + 1] - pull[last] * left.rugged
+    return np.bincount(left.game, gained, games).astype(np.float64)
+
+
 def rugs_between(curve: Curve, begin: int, end: int | None = None) -> tuple[float, float]:
     """Return the share of games that rug after tick `begin` and up to `end` (or ever), and the trials behind it.
 

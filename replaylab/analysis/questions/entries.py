@@ -1,8 +1,8 @@
 """Entries: outcomes of buying at a tick or a price and selling at a target, a stop, after a time, or at the rug.
 
 The rug counts: an entry that is still open when it comes is a loss. An outcome that was not recorded is `cut`.
-Shares and means are of the entries whose outcome is known, so a share may be off by at most cut / n_ticks; intervals
-draw whole games, as ticks of a game are no repetitions of each other. See `trades` for the rules of a sale.
+Shares and means weigh the known outcomes so that cut-off games do not bias them (see `follow_up`); intervals are by
+whole games, as ticks of a game are no repetitions of each other. See `trades` for the rules of a sale.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import numbers, some_games
+from replaylab.analysis.price_paths.follow_up import FollowUp, weighted_mean, weighted_quantiles
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
+from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.analysis.questions.interval import ratio_by_game
+from replaylab.analysis.questions.interval import mean_by_game, share_by_game
 from replaylab.analysis.questions.trades import CUT, OUTCOMES, TARGET, EntryPlan, Trades, trades
 from replaylab.errors import AnalysisError
 
@@ -91,11 +93,11 @@ class EntryStudy:
     ----------
     summary : DataFrame
         One row: `n_games` and `n_ticks` (entries whose outcome is known, and the games that they are from), `cut`
-        (entries not known, left out), `success` (share that reached the target; NaN without one) with `success_low`,
-        `success_high`, `mean_result` with `mean_low`, `mean_high` (bootstrap over games), `median_result`,
+        (entries not known), `success` (share that reached the target; NaN without one) with `success_low`,
+        `success_high`, `mean_result` with `mean_low`, `mean_high` (by whole games), `median_result`,
         `mean_held` (ticks), `mean_mae`, `mean_mfe`.
     outcomes : DataFrame
-        One row a way out (target, stop, hold, rug): `outcome`, `n_games`, `n_ticks`, `share` of the known entries with
+        One row a way out (target, stop, hold, rug): `outcome`, `n_games`, `n_ticks`, `share` of the entries with
         `low`, `high`, `mean_result`, `mean_held`, `median_held`. The time that winners took is no optimum to hold:
         it leaves out those that did not win.
     plan : EntryPlan
@@ -152,40 +154,26 @@ def entry_study(
     import pandas as pd
 
     known = some_games(paths(source, where=where))
-    found = trades(known, plan)
-    tally = _Tally(known, found, plan)
-    ways = [place for place in range(CUT) if (found.outcome == place).any() or (place == TARGET and plan.target)]
-    counts = np.stack([tally.per_game(found.outcome == place) for place in ways], axis=1)
-    total = tally.per_game(tally.decided)[:, None]
     drawing: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    sums = np.column_stack([counts, tally.per_game(tally.decided, found.result)])
-    low, high = ratio_by_game(sums, np.repeat(total, len(ways) + 1, axis=1), **drawing)
-    share = counts.sum(axis=0) / total.sum()
-    rows = [
-        {"outcome": OUTCOMES[place], "n_games": int((counts[:, at] > 0).sum()), "n_ticks": int(counts[:, at].sum())}
-        | {"share": share[at], "low": low[at], "high": high[at]}
-        | {
-            "mean_result": _mean(found.result[found.outcome == place]),
-            "mean_held": _mean(found.held[found.outcome == place]),
-            "median_held": _median(found.held[found.outcome == place]),
-        }
-        for at, place in enumerate(ways)
-    ]
-    aimed = plan.target is not None
+    tally = _Tally(known, trades(known, plan), plan)
+    ways = [place for place in range(CUT) if tally.count(place) or (place == TARGET and plan.target)]
+    rows = [{"outcome": OUTCOMES[place]} | tally.way(place, confidence) for place in ways]
+    aimed = {"share": np.nan, "low": np.nan, "high": np.nan} if plan.target is None else rows[0]
+    low, high = tally.mean_interval(drawing)
     summary = {
-        "n_games": int((total > 0).sum()),
-        "n_ticks": int(total.sum()),
+        "n_games": tally.n_games,
+        "n_ticks": int(tally.decided.sum()),
         "cut": int((~tally.decided).sum()),
-        "success": share[0] if aimed else np.nan,
-        "success_low": low[0] if aimed else np.nan,
-        "success_high": high[0] if aimed else np.nan,
-        "mean_result": _mean(found.result[tally.decided]),
-        "mean_low": low[-1],
-        "mean_high": high[-1],
-        "median_result": _median(found.result[tally.decided]),
-        "mean_held": _mean(found.held[tally.decided]),
-        "mean_mae": _mean(found.adverse[tally.decided]),
-        "mean_mfe": _mean(found.favourable[tally.decided]),
+        "success": aimed["share"],
+        "success_low": aimed["low"],
+        "success_high": aimed["high"],
+        "mean_result": tally.mean(tally.result),
+        "mean_low": low,
+        "mean_high": high,
+        "median_result": tally.median(tally.result),
+        "mean_held": tally.mean(tally.held),
+        "mean_mae": tally.mean(tally.adverse),
+        "mean_mfe": tally.mean(tally.favourable),
     }
     return EntryStudy(pd.DataFrame([summary]), pd.DataFrame(rows), plan)
 
@@ -217,8 +205,8 @@ def touch_table(
     -------
     DataFrame
         One row a price and target: `at_price`, `target`, `n_games`, `n_ticks` (known entries), `cut`, the shares
-        `target_first`, `stop_first`, `hold_first`, `rug_first`, `low`, `high` (of `target_first`, bootstrap over
-        games), `mean_result`. NaN where no game reached the price, or fewer than two did (`low`, `high`).
+        `target_first`, `stop_first`, `hold_first`, `rug_first`, `low`, `high` (of `target_first`), `mean_result` with
+        `mean_low`, `mean_high`. NaN where no game reached the price; the last two where fewer than five did.
 
     Raises
     ------
@@ -249,28 +237,24 @@ def touch_table(
 
 
 def _touched(known: Paths, plan: EntryPlan, drawing: dict[str, Any]) -> dict[str, Any]:
-    found = trades(known, plan, empty=True)
-    tally = _Tally(known, found, plan)
-    wins, total = tally.per_game(found.outcome == TARGET)[:, None], tally.per_game(tally.decided)[:, None]
-    games, ticks = int((total > 0).sum()), int(total.sum())
-    low, high = ratio_by_game(wins, total, **drawing) if games > 1 else (np.full(1, np.nan), np.full(1, np.nan))
-    shares = {
-        f"{name}_first": (found.outcome == place).sum() / ticks if ticks else np.nan
-        for place, name in enumerate(OUTCOMES[:CUT])
-    }
+    tally = _Tally(known, trades(known, plan, empty=True), plan)
+    ways = {OUTCOMES[place]: tally.way(place, drawing["confidence"]) for place in range(CUT)}
+    low, high = tally.mean_interval(drawing)
     return {
-        "n_games": games,
-        "n_ticks": ticks,
+        "n_games": tally.n_games,
+        "n_ticks": int(tally.decided.sum()),
         "cut": int((~tally.decided).sum()),
-        **shares,
-        "low": float(low[0]),
-        "high": float(high[0]),
-        "mean_result": _mean(found.result[tally.decided]),
+        **{f"{name}_first": way["share"] for name, way in ways.items()},
+        "low": ways["target"]["low"],
+        "high": ways["target"]["high"],
+        "mean_result": tally.mean(tally.result),
+        "mean_low": low,
+        "mean_high": high,
     }
 
 
 class _Tally:
-    """Sums over the entries of each game."""
+    """Entries whose outcome is known, with the weights that make up for those that were cut."""
 
     def __init__(self, known: Paths, found: Trades, plan: EntryPlan) -> None:
         self.decided = found.outcome != CUT
@@ -278,18 +262,55 @@ class _Tally:
             raise AnalysisError(
                 f"{plan}: each of {len(self.decided)} records ends before its outcome; nothing is known"
             )
-        self._game = known.game_of_tick[found.row]
-        self._games = known.n_games
+        seen = self.decided
+        self._game = known.game_of_tick[found.row[seen]]
+        self._outcome = found.outcome[seen]
+        self._begin = known.tick[found.row[seen]].astype(np.int64)
+        self._end = self._begin + found.held[seen]
+        self._follow_up = FollowUp.of_runs(known, Runs.of(known))
+        self._weights = self._follow_up.weight(self._begin, self._end)
+        self.n_games = len(np.unique(self._game))
+        self.result, self.adverse, self.favourable = found.result[seen], found.adverse[seen], found.favourable[seen]
+        self.held = found.held[seen].astype(np.float64)
 
-    def per_game(self, which: NDArray[np.bool_], values: Floats | None = None) -> Floats:
-        """Count entries a game, or add up their values."""
-        weights = None if values is None else values[which]
-        return np.bincount(self._game[which], weights, minlength=self._games).astype(np.float64)
+    def count(self, place: int) -> int:
+        """Return how many entries had that outcome."""
+        return int((self._outcome == place).sum())
 
+    def mean(self, values: Floats) -> float:
+        """Return the mean over the entries, those cut made up for."""
+        return weighted_mean(values, self._weights)
 
-def _mean(values: NDArray[Any]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    def median(self, values: Floats) -> float:
+        """Return the median over the entries, those cut made up for."""
+        return weighted_quantiles(values, self._weights, (0.5,))[0]
 
+    def way(self, place: int, confidence: float) -> dict[str, Any]:
+        """Return what is known of one outcome: entries, share with its interval, mean result, holding times."""
+        here = self._outcome == place
+        above, below = self._sums(here.astype(np.float64))
+        low, high = share_by_game(above, below, confidence=confidence)
+        weights = self._weights[here]
+        return {
+            "n_games": len(np.unique(self._game[here])),
+            "n_ticks": int(here.sum()),
+            "share": self.mean(here.astype(np.float64)),
+            "low": float(low[0]),
+            "high": float(high[0]),
+            "mean_result": weighted_mean(self.result[here], weights),
+            "mean_held": weighted_mean(self.held[here], weights),
+            "median_held": weighted_quantiles(self.held[here], weights, (0.5,))[0],
+        }
 
-def _median(values: NDArray[Any]) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+    def mean_interval(self, drawing: dict[str, Any]) -> tuple[float, float]:
+        """Return the interval of the mean result; NaN for fewer than two games."""
+        above, below = self._sums(self.result)
+        here = ((above != 0) | (below != 0)).ravel()
+        if here.sum() < 2:
+            return float("nan"), float("nan")
+        low, high = mean_by_game(above[here], below[here], **drawing)
+        return float(low[0]), float(high[0])
+
+    def _sums(self, values: Floats) -> tuple[Floats, Floats]:
+        above, below = self._follow_up.sums(self._game, self._begin, self._end, values)
+        return above[:, None], below[:, None]

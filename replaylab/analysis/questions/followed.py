@@ -35,9 +35,10 @@ class Followed:
 
     def __init__(self, known: Paths, at: Ints, longest: int) -> None:
         self.at = at
+        left, rugged = ticks_left(known)
+        longest = min(longest, int(left.max(initial=0)) + 1)  # further on nobody is followed: one step says so
         place = np.minimum(np.searchsorted(at, known.tick), len(at) - 1)
         rows = np.flatnonzero(at[place] == known.tick)
-        left, rugged = ticks_left(known)
         cell = place[rows] * (longest + 2) + np.minimum(left[rows], longest + 1)
         shape = (len(at), longest + 2)
 
@@ -55,6 +56,7 @@ class Followed:
 
     def columns(self, windows: Ints, confidence: float) -> dict[str, Any]:
         """Return counts and rates, tick after tick, each for all windows."""
+        asked, windows = windows, np.minimum(windows, self.alive.shape[1])
         wins = self.wins[:, windows]
         cut = self.cut[:, windows - 1]
         games = np.repeat(self.games[:, None], len(windows), axis=1)
@@ -68,7 +70,7 @@ class Followed:
         rate = np.divide(wins, settled, out=np.full(wins.shape, np.nan), where=settled > 0)
         found = {
             "tick": np.repeat(self.at[:, None], len(windows), axis=1),
-            "window": np.repeat(windows[None, :], len(self.at), axis=0),
+            "window": np.repeat(asked[None, :], len(self.at), axis=0),
             "n_games": games,
             "wins": wins,
             "losses": losses,

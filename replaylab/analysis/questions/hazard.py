@@ -12,7 +12,7 @@ from replaylab.analysis.price_paths.live import Ints
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier, rugs_between
-from replaylab.analysis.questions.interval import wilson
+from replaylab.analysis.questions.interval import rate_interval, wilson
 from replaylab.simulation.process import RUG_PROBABILITY
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def hazard(
 ) -> pd.DataFrame:
     """Chance that a game which is alive rugs at its next tick, by its age.
 
-    It is the number of rugs over the number of transitions that were watched. Given that the game is alive each
-    transition is a trial of its own, so they may be counted as such although many belong to one game. A bin that stands
-    out among many is expected: one in twenty does at 95 %.
+    It is the number of rugs over the number of transitions that were watched, with Cox's interval for a rate. While the
+    game is alive each transition is a trial of its own, so they count as such although many belong to one game. A
+    bin that stands out among many is expected: one in twenty does at 95 %.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def hazard(
     ends = np.append(begins[1:], max(int(spells.exit.max(initial=0)), int(begins[-1]) + 1))
     at_risk, rugs = (_within(counts, begins, ends) for counts in (spells.at_risk(), spells.rugs()))
     share = np.divide(rugs, at_risk, out=np.full(len(rugs), np.nan), where=at_risk > 0)
-    low, high = wilson(share, at_risk, confidence=confidence)
+    low, high = rate_interval(rugs, at_risk, confidence=confidence)
     games = [
         len(np.unique(spells.game[(spells.entry < end) & (spells.exit > begin)]))
         for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)

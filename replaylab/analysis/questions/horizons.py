@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import number, one_of, some_games, wholes
+from replaylab.analysis.price_paths.follow_up import FollowUp, weighted_mean, weighted_quantiles
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.analysis.questions.interval import normal_quantile, ratio_by_game
+from replaylab.analysis.questions.interval import mean_by_game, normal_quantile, share_by_game
 from replaylab.analysis.questions.trades import CUT, EntryPlan, trades
 from replaylab.errors import AnalysisError
 
@@ -54,15 +55,16 @@ def horizon_table(
     where : Selection, optional
         Which games. Complete ones are shorter than all games, which makes every hold look worse.
     confidence, resamples, seed
-        Of the intervals by bootstrap over games; 0 resamples give none.
+        Of the intervals by whole games; 0 resamples give none for the mean.
 
     Returns
     -------
     DataFrame
         One row a hold: `hold`, `n_games`, `n_ticks` (windows whose end is known), `cut` (windows that the record, or a
-        missing tick, ends; left out, and as a rug settles a window sooner, survival is too low by at most
-        cut / n_ticks), `survived` (share not ended by the rug) with `survived_low`, `survived_high`,
-        `mean_result` with `low`, `high`, and the quantiles `q05`, `q25`, `median`, `q75`, `q95` of the result.
+        missing tick, ends), `survived` (share not ended by the rug) with `survived_low`, `survived_high`,
+        `mean_result` with `low`, `high`, and the quantiles `q05`, `q25`, `median`, `q75`, `q95` of the result. A rug
+        settles a window sooner than its end does, so known windows are weighted for those that were cut; see
+        `replaylab.analysis.price_paths.follow_up`.
 
     Raises
     ------
@@ -80,6 +82,8 @@ def horizon_table(
     known = some_games(paths(source, where=where))
     runs, rows = Runs.of(known), _entered(known, between)
     game, paid = known.game_of_tick[rows], known.price[rows]
+    follow_up, begin = FollowUp.of_runs(known, runs), known.tick[rows].astype(np.int64)
+    rug_tick = known.tick[runs.last[rows]].astype(np.int64) + 1
     at_rug = np.where(runs.rugged[rows], runs.rug_price[rows] if rug == "recorded" else 0.0, np.nan)
 
     def held(hold: int) -> dict[str, Any]:
@@ -88,23 +92,24 @@ def horizon_table(
         left_at = np.where(alive, known.price[np.minimum(later, known.n_ticks - 1)], at_rug)
         result = left_at / paid - 1
         decided = ~np.isnan(result)
-        weights = (alive[decided].astype(np.float64), result[decided])
-        sums = [np.bincount(game[decided], one, known.n_games).astype(np.float64) for one in weights]
-        count = np.bincount(game[decided], minlength=known.n_games).astype(np.float64)
-        low, high = _drawn(sums, count, confidence, resamples, seed)
-        total = max(1.0, float(count.sum()))
+        end = np.where(alive, begin + hold, rug_tick)[decided]
+        of, since, weights = game[decided], begin[decided], follow_up.weight(begin[decided], end)
+        lived, below = follow_up.sums(of, since, end, alive[decided].astype(np.float64))
+        gained, _ = follow_up.sums(of, since, end, result[decided])
+        lived_low, lived_high = share_by_game(lived[:, None], below[:, None], confidence=confidence)
+        low, high = _mean_interval(gained, below, confidence, resamples, seed)
         return {
             "hold": hold,
-            "n_games": int((count > 0).sum()),
-            "n_ticks": int(count.sum()),
+            "n_games": int((below > 0).sum()),
+            "n_ticks": int(decided.sum()),
             "cut": int((~decided).sum()),
-            "survived": sums[0].sum() / total,
-            "survived_low": low[0],
-            "survived_high": high[0],
-            "mean_result": sums[1].sum() / total,
-            "low": low[1],
-            "high": high[1],
-            **_quantiles("", result[decided]),
+            "survived": weighted_mean(alive[decided].astype(np.float64), weights),
+            "survived_low": float(lived_low[0]),
+            "survived_high": float(lived_high[0]),
+            "mean_result": weighted_mean(result[decided], weights),
+            "low": low,
+            "high": high,
+            **_quantiles("", result[decided], weights),
         }
 
     return _frame(known, held, holds, confidence)
@@ -155,16 +160,20 @@ def excursion_table(
     known = some_games(paths(source, where=where))
     base = plan or EntryPlan(per="tick", hold=1)
 
+    follow_up = FollowUp.of_runs(known, Runs.of(known))
+
     def held(hold: int) -> dict[str, Any]:
         found = trades(known, replace(base, hold=hold))
         decided = found.outcome != CUT
+        begin = known.tick[found.row[decided]].astype(np.int64)
+        weights = follow_up.weight(begin, begin + found.held[decided])
         return {
             "hold": hold,
             "n_games": len(np.unique(known.game_of_tick[found.row[decided]])),
             "n_ticks": int(decided.sum()),
             "cut": int((~decided).sum()),
-            **_quantiles("mae_", found.adverse[decided], mean=True),
-            **_quantiles("mfe_", found.favourable[decided], mean=True),
+            **_quantiles("mae_", found.adverse[decided], weights, mean=True),
+            **_quantiles("mfe_", found.favourable[decided], weights, mean=True),
         }
 
     return _frame(known, held, holds, None)
@@ -199,17 +208,16 @@ def _entered(known: Paths, between: tuple[float, float] | None) -> NDArray[np.in
     return rows
 
 
-def _drawn(sums: list[Floats], count: Floats, confidence: float, resamples: int, seed: int) -> tuple[Floats, Floats]:
-    here = count > 0
-    if not here.any():
-        return np.full(len(sums), np.nan), np.full(len(sums), np.nan)
-    above = np.stack([one[here] for one in sums], axis=1)
-    below = np.repeat(count[here][:, None], len(sums), axis=1)
-    return ratio_by_game(above, below, confidence=confidence, resamples=resamples, seed=seed)
+def _mean_interval(above: Floats, below: Floats, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    if not below.any():
+        return float("nan"), float("nan")
+    here = (above != 0) | (below != 0)
+    drawing: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    low, high = mean_by_game(above[here][:, None], below[here][:, None], **drawing)
+    return float(low[0]), float(high[0])
 
 
-def _quantiles(prefix: str, values: Floats, *, mean: bool = False) -> dict[str, float]:
+def _quantiles(prefix: str, values: Floats, weights: Floats, *, mean: bool = False) -> dict[str, float]:
     names = [f"{prefix}median" if share == 0.5 else f"{prefix}q{round(share * 100):02}" for share in QUANTILES]
-    found = np.quantile(values, QUANTILES) if len(values) else np.full(len(QUANTILES), np.nan)
-    first = {f"{prefix}mean": float(values.mean()) if len(values) else float("nan")} if mean else {}
-    return first | dict(zip(names, found.tolist(), strict=True))
+    first = {f"{prefix}mean": weighted_mean(values, weights)} if mean else {}
+    return first | dict(zip(names, weighted_quantiles(values, weights, QUANTILES), strict=True))

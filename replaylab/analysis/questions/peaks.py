@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MULTIPLES: Final = (1.5, 2, 3, 5, 10, 20, 50, 100)
 SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
+_HIGH: Final = 2
 _NEVER: Final = np.iinfo(np.int64).max
 
 
@@ -111,7 +112,8 @@ def peak_quantiles(
     -------
     DataFrame
         `share`, `peak` (highest multiple that at least 1 - share of the games reach), `low`, `high`, `n_games`
-        (watched from tick 0); NaN where no game was watched.
+        (watched from tick 0). NaN where it is not known: no game was watched, or, of `high` and in cut-off games of
+        `peak`, it may lie above the highest price that was seen.
 
     Examples
     --------
@@ -129,7 +131,7 @@ def peak_quantiles(
     rows = []
     for share in asked:
         row = {"share": share}
-        for name, bound in (("peak", 0), ("low", 1), ("high", 2)):
+        for name, bound in (("peak", 0), ("low", 1), ("high", _HIGH)):
             row[name] = _highest_reached(watched, prices, 1 - share, bound, confidence)
         rows.append({**row, "n_games": len(watched.exit)})
     frame = pd.DataFrame(rows)
@@ -148,7 +150,10 @@ def _highest_reached(watched: _Watched, prices: Floats, share: float, bound: int
             first = middle + 1
         else:
             last = middle
-    return float(prices[first - 1]) if first else float("nan")
+    if not first:
+        return float("nan")
+    beyond = bound == _HIGH or not watched.rugged.all()  # no price above was seen, but there may be one
+    return float("nan") if first == len(prices) and beyond else float(prices[first - 1])
 
 
 def _highest(found: Paths) -> Floats:

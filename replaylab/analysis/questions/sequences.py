@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, localcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from replaylab.analysis.price_paths.arguments import money, one_of, some_games, whole
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.analysis.questions.interval import ratio_by_game, wilson
+from replaylab.analysis.price_paths.spells import Curve, Spells, influence, kaplan_meier
+from replaylab.analysis.questions.interval import mean_by_game, share_by_game
 from replaylab.analysis.questions.odds import payout
 from replaylab.analysis.questions.sidebets import PAYS, WINDOW
 from replaylab.errors import AnalysisError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 COOLDOWNS: Final = {"server": 0, "simulator": 5}
 _MOST_BETS: Final = 1000
 _DIGITS: Final = 500
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -42,9 +44,12 @@ class BetSequence:
         `won` (number of the bet that won, from 1; 0 for none), `decided` (false where the record ends before the
         sequence does), `staked`, `result` (Decimal; None where not decided).
     summary : DataFrame
-        One row: `n_games` (decided), `cut` (not decided, left out), `n_bets`, `wins`, `win_rate` (of games) with
-        `low`, `high` (Wilson), `staked`, `result` (exact sums), `mean_result` (a game) with `mean_low`, `mean_high`
-        (bootstrap over games), `return_on_stake` (result / staked), `worst`, `best`.
+        One row. Of all games: `win_rate` (a game) with `low`, `high`, `mean_staked` and `mean_result` (a game) with
+        `mean_low`, `mean_high`, `return_on_stake` (the second over the first) with `return_low`, `return_high`. They
+        come from the Kaplan-Meier chances to place and to win each bet, as leaving out the games that were cut off
+        would favour wins, which are decided sooner; NaN where no game was followed to the end of the last bet. Of the
+        decided games alone, exact: `n_games`, `n_bets`, `wins`, `staked`, `result`, `worst`, `best`; and `cut`, the
+        number of games not decided. Without a cut game both say the same.
     stakes : tuple of Decimal
         Stake of each bet.
 
@@ -150,12 +155,15 @@ def bet_sequence(  # noqa: PLR0913 each is a choice of the caller
     seen = np.flatnonzero(np.bincount(known.game_of_tick[known.tick == begin], minlength=known.n_games))
     if not len(seen):
         raise AnalysisError(f"entry={begin}: none of the {known.n_games} games was seen live at that tick")
-    known = known.take(seen)
+    every, known = known, known.take(seen)
     bets, won, decided = _played(known, begin, step, pause, len(amounts))
     if not decided.any():
         raise AnalysisError(f"games={len(seen)}: each record ends before its sequence of bets does; nothing is known")
     games = _games(known.game_ids, bets, won, decided, _outcomes(amounts, paying))
-    return BetSequence(games, _summary(games, confidence, resamples, seed), amounts)
+    first = begin + (step + pause) * np.arange(len(amounts))
+    chances = _Chances.of(every, begin, first, step, amounts, paying)
+    drawing: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    return BetSequence(games, _summary(games, chances, drawing), amounts)
 
 
 def _played(known: Paths, entry: int, window: int, cooldown: int, most: int) -> tuple[Ints, Ints, NDArray[np.bool_]]:
@@ -204,31 +212,80 @@ def _games(
     )
 
 
-def _summary(games: pd.DataFrame, confidence: float, resamples: int, seed: int) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class _Chances:
+    """Chance to win, money staked and money won of a game, one value a game: their means are the estimates.
+
+    Where no game was cut off they are those of the game itself; else each includes what the game says of the others.
+    """
+
+    won: Floats
+    staked: Floats
+    result: Floats
+
+    @classmethod
+    def of(cls, known: Paths, entry: int, first: Ints, window: int, stakes: tuple[Decimal, ...], pays: Decimal) -> Self:
+        """Return the chances from the survival of all games after the first bet; bets start at the ticks `first`."""
+        spells = Spells.of(known)
+        left = spells.since(entry)
+        games, of_spell = np.unique(left.game, return_inverse=True)
+        counted = Spells(left.entry, left.exit, left.rugged, of_spell)
+        curve = kaplan_meier(counted, entry)
+        amounts, bought = np.array(list(map(float, stakes))), float(pays)
+        placed, lost = (_weights(curve, first, one) for one in (amounts, amounts * bought))
+        over = _weights(curve, first + window, amounts * bought)
+        begun, ended = _weights(curve, first, np.ones(len(first))), _weights(curve, first + window, np.ones(len(first)))
+        sums = (begun - ended, placed, lost - over - placed)
+        return cls(*(_per_game(counted, curve, weights, len(games)) for weights in sums))
+
+
+def _weights(curve: Curve, ticks: Ints, amounts: Floats) -> Floats:
+    """Return weights that make amounts x survival after ticks out of a curve; NaN where the curve does not reach."""
+    place, last = ticks - int(curve.tick[0]), len(curve.tick) - 1
+    if curve.survival[last] == 0:  # no game is left: none is later
+        amounts, place = amounts[place <= last], place[place <= last]
+    if (place > last).any():
+        return np.full(last + 1, np.nan)
+    return np.bincount(place, amounts, last + 1).astype(np.float64)
+
+
+def _per_game(spells: Spells, curve: Curve, weights: Floats, games: int) -> Floats:
+    used = weights != 0
+    total = float((weights[used] * curve.survival[used]).sum())
+    if np.isnan(total):
+        return np.full(games, np.nan)
+    return total + games * influence(spells, curve, weights, games)
+
+
+def _summary(games: pd.DataFrame, chances: _Chances, drawing: dict[str, Any]) -> pd.DataFrame:
     import pandas as pd
 
     known = games[games["decided"]]
-    count, wins = len(known), int((known["won"] > 0).sum())
-    low, high = wilson(wins / count, count, confidence=confidence)
     result = known["result"].to_numpy()
-    single = result.astype(np.float64)[:, None]
-    drawn = ratio_by_game(single, np.ones_like(single), confidence=confidence, resamples=resamples, seed=seed)
+    ones = np.ones((len(chances.won), 1))
+    low, high = share_by_game(chances.won[:, None], ones, confidence=drawing["confidence"])
+    sums, per = np.column_stack([chances.result, chances.result]), np.column_stack([ones, chances.staked])
+    mean_low, mean_high = mean_by_game(sums, per, **drawing)
+    mean, staked_mean = float(chances.result.mean()), float(chances.staked.mean())
     with localcontext(_exact()):
         total, staked = sum(result, Decimal(0)), sum(known["staked"], Decimal(0))
     row: dict[str, Any] = {
-        "n_games": count,
-        "cut": len(games) - count,
+        "n_games": len(known),
+        "cut": len(games) - len(known),
         "n_bets": int(known["bets"].sum()),
-        "wins": wins,
-        "win_rate": wins / count,
-        "low": float(low),
-        "high": float(high),
+        "wins": int((known["won"] > 0).sum()),
+        "win_rate": float(chances.won.mean()),
+        "low": float(low[0]),
+        "high": float(high[0]),
         "staked": staked,
         "result": total,
-        "mean_result": float(total) / count,
-        "mean_low": float(drawn[0][0]),
-        "mean_high": float(drawn[1][0]),
-        "return_on_stake": float(total / staked),
+        "mean_staked": staked_mean,
+        "mean_result": mean,
+        "mean_low": float(mean_low[0]),
+        "mean_high": float(mean_high[0]),
+        "return_on_stake": mean / staked_mean,
+        "return_low": float(mean_low[1]),
+        "return_high": float(mean_high[1]),
         "worst": min(result),
         "best": max(result),
     }

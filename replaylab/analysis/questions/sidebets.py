@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import one_of, some_games, whole, wholes
-from replaylab.analysis.price_paths.paths import Paths, Source, paths
+from replaylab.analysis.price_paths.follow_up import FollowUp
+from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.followed import Followed, ticks_left
-from replaylab.analysis.questions.interval import ratio_by_game
+from replaylab.analysis.questions.interval import share_by_game
 from replaylab.analysis.questions.odds import expected_value, kelly, payout
-from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,14 +70,13 @@ def sidebet_table(
         record), `wins`, `losses`, `cut` (not known), `win_rate` (Kaplan-Meier from the tick on: wins / n_games where
         nothing was cut), `low`, `high` (Wilson score interval, at the effective sample size where bets were cut),
         `settled_rate` (wins / (wins + losses), too high where bets were cut), `expected_value` (mean profit a bet, in
-        stakes), `kelly` (0 for a losing bet). NaN where no game was seen. `attrs` holds `n_games`, `n_ticks` (of all
-        games asked), `pays`, `break_even`, `confidence`.
+        stakes), `kelly` (0 for a losing bet). NaN where no game was seen, or none followed for the window. `attrs`
+        holds `n_games`, `n_ticks` (of all games asked), `pays`, `break_even`, `confidence`.
 
     Raises
     ------
     AnalysisError
-        When there is no game, none with a rug, a tick is negative, a window is below 1 or longer than every game,
-        or the payout is not above 1.
+        When there is no game, a tick is negative, a window is below 1, or the payout is not above 1.
 
     Examples
     --------
@@ -90,9 +89,8 @@ def sidebet_table(
     """
     import pandas as pd
 
-    paying, known = payout(pays), _with_rugs(paths(source, where=where))
-    at = wholes("ticks", ticks, least=0)
-    windows = _windows("window", window, known)
+    paying, known = payout(pays), some_games(paths(source, where=where))
+    at, windows = wholes("ticks", ticks, least=0), wholes("window", window, least=1)
     counts = Followed(known, at, int(windows[-1]))
     columns = counts.columns(windows, confidence)
     columns["expected_value"] = expected_value(columns["win_rate"], paying)
@@ -132,7 +130,8 @@ def sidebet_heatmap(
     Returns
     -------
     DataFrame
-        Index `tick`, columns `window`; `attrs` as for `sidebet_table`, and `value`.
+        Index `tick`, columns `window`; `attrs` as for `sidebet_table`, `value`, and `sold`: the windows that the game
+        sells. The other columns are what a bet would be worth if it were sold at that window.
 
     Raises
     ------
@@ -153,7 +152,7 @@ def sidebet_heatmap(
     table = sidebet_table(source, ticks=ticks, window=windows, pays=pays, where=where)
     wide = table.pivot(index="tick", columns="window")  # noqa: PD010 every cell is one row: nothing to aggregate
     found = pd.DataFrame(wide[value]).where(wide["n_games"] >= least)
-    found.attrs = {**table.attrs, "value": value}
+    found.attrs = {**table.attrs, "value": value, "sold": [WINDOW]}
     return found
 
 
@@ -165,13 +164,11 @@ def sidebet_pooled(
     pays: object = PAYS,
     where: Selection | None = None,
     confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Win rate of bets made at every live tick of an age, all ticks of a game pooled.
 
     Pooled bets are not independent: those of one game win or lose together, up to `window` of them by one rug. The
-    interval therefore draws whole games. Long games weigh more here than in `sidebet_table`.
+    interval is therefore by whole games. Long games weigh more here than in `sidebet_table`.
 
     Parameters
     ----------
@@ -179,15 +176,16 @@ def sidebet_pooled(
         As for `sidebet_table`.
     edges : sequence of int
         Ages in ticks at which a group begins; each ends where the next begins, the last never.
-    confidence, resamples, seed
-        Of the interval by bootstrap over games; 0 resamples give none.
+    confidence : float
+        Of the interval.
 
     Returns
     -------
     DataFrame
         One row a group: `from_tick`, `to_tick` (exclusive; -1 for none), `n_games`, `n_ticks` (bets that were settled),
-        `wins`, `cut` (bets not settled, left out), `win_rate`, `low`, `high`, `expected_value`, `kelly`. A bet that
-        wins is settled sooner than one that loses, so the rate is too high by at most cut / n_ticks.
+        `wins`, `cut` (bets not settled), `win_rate`, `low`, `high`, `settled_rate`, `expected_value`, `kelly`. A bet
+        that wins is settled sooner than one that loses: `win_rate` weighs the settled bets so that those of cut-off
+        games do not bias it (see `replaylab.analysis.price_paths.follow_up`); `settled_rate` is wins / n_ticks.
 
     Raises
     ------
@@ -197,57 +195,46 @@ def sidebet_pooled(
     Examples
     --------
     >>> from replaylab.simulation.bulk import price_arrays
-    >>> found = sidebet_pooled(Paths.of_arrays(*price_arrays(2_000, seed=1)), edges=[0, 200], resamples=200)
+    >>> found = sidebet_pooled(Paths.of_arrays(*price_arrays(2_000, seed=1)), edges=[0, 200])
     >>> bool(((found["low"] < 0.1817) & (0.1817 < found["high"])).all())
     True
     """
     import pandas as pd
 
-    paying, known = payout(pays), _with_rugs(paths(source, where=where))
-    begins = wholes("edges", edges, least=0)
-    within = int(_windows("window", whole("window", window, least=1), known)[0])
+    paying, known = payout(pays), some_games(paths(source, where=where))
+    begins, within = wholes("edges", edges, least=0), whole("window", window, least=1)
     left, rugged = ticks_left(known)
-    group = np.searchsorted(begins, known.tick, side="right") - 1
+    begin = known.tick.astype(np.int64)
+    group = np.searchsorted(begins, begin, side="right") - 1
     won, lost = rugged & (left <= within), np.where(rugged, left > within, left >= within)
-    cell = known.game_of_tick * len(begins) + group
-    shape = (known.n_games, len(begins))
+    settled, end = won | lost, begin + np.minimum(left, within)
+    follow_up, game = FollowUp.of_records(known), known.game_of_tick
 
-    def per_game(bets: NDArray[np.bool_]) -> NDArray[np.float64]:
-        inside = bets & (group >= 0)
-        return np.bincount(cell[inside], minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    def grouped(place: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        here = settled & (group == place)
+        return follow_up.sums(game[here], begin[here], end[here], won[here].astype(np.float64))
 
-    wins, settled, cut = per_game(won), per_game(won | lost), per_game(~won & ~lost)
-    bets = settled.sum(axis=0)
-    rate = np.divide(wins.sum(axis=0), bets, out=np.full(len(begins), np.nan), where=bets > 0)
-    low, high = ratio_by_game(wins, settled, confidence=confidence, resamples=resamples, seed=seed)
+    above, below = (np.stack(one, axis=1) for one in zip(*map(grouped, range(len(begins))), strict=True))
+    size = len(begins)
+    bets, wins, cut = (np.bincount(group[which & (group >= 0)], minlength=size) for which in (settled, won, ~settled))
+    weight = below.sum(axis=0)
+    rate = np.divide(above.sum(axis=0), weight, out=np.full(size, np.nan), where=weight > 0)
+    low, high = share_by_game(above, below, confidence=confidence)
     frame = pd.DataFrame(
         {
             "from_tick": begins,
             "to_tick": np.append(begins[1:], -1),
-            "n_games": (settled > 0).sum(axis=0),
-            "n_ticks": bets.astype(np.int64),
-            "wins": wins.sum(axis=0).astype(np.int64),
-            "cut": cut.sum(axis=0).astype(np.int64),
+            "n_games": (below > 0).sum(axis=0),
+            "n_ticks": bets,
+            "wins": wins,
+            "cut": cut,
             "win_rate": rate,
             "low": low,
             "high": high,
+            "settled_rate": np.divide(wins, bets, out=np.full(size, np.nan), where=bets > 0),
             "expected_value": expected_value(rate, paying),
             "kelly": kelly(rate, paying),
         }
     )
     frame.attrs = {"n_games": known.n_games, "n_ticks": known.n_ticks, "pays": paying, "confidence": confidence}
     return frame
-
-
-def _with_rugs(known: Paths) -> Paths:
-    if not (some_games(known).rug_tick >= 0).any():
-        raise AnalysisError(f"games={known.n_games}: none of them has a recorded rug, so no bet is known to have won")
-    return known
-
-
-def _windows(name: str, windows: int | Sequence[int], known: Paths) -> Ints:
-    found = wholes(name, windows, least=1)
-    longest = int(max(known.rug_tick.max(), known.tick.max()))
-    if found[-1] > longest:
-        raise AnalysisError(f"{name}={found[-1]}: no game is that long; the longest has {longest} ticks")
-    return found

@@ -17,7 +17,7 @@ from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.rolling import lagged
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.analysis.questions.interval import ratio_by_game, wilson
+from replaylab.analysis.questions.interval import mean_by_game, wilson
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def volatility_by_price(
     edges : sequence of float
         Prices at which a zone begins; each ends where the next begins, the last never.
     where, confidence, resamples, seed
-        Which games, and how the interval by bootstrap over games is made; 0 resamples give none.
+        Which games, and how the interval by whole games is made; 0 resamples give none.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def volatility_by_price(
         here = zone == place
         sums = np.bincount(game[here], size[here], known.n_games)[:, None].astype(np.float64)
         counts = np.bincount(game[here], minlength=known.n_games)[:, None].astype(np.float64)
-        low, high = ratio_by_game(sums, counts, confidence=confidence, resamples=resamples, seed=seed)
+        low, high = mean_by_game(sums, counts, confidence=confidence, resamples=resamples, seed=seed)
         some = bool(here.any())
         found.append(
             {

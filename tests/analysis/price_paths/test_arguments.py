@@ -26,7 +26,7 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "sequence_study": analysis.sequence_study,
     "sidebet_table": lambda source, **rest: analysis.sidebet_table(source, window=3, **rest),
     "sidebet_heatmap": lambda source, **rest: analysis.sidebet_heatmap(source, windows=[1, 2], **rest),
-    "sidebet_pooled": lambda source, **rest: analysis.sidebet_pooled(source, window=2, resamples=0, **rest),
+    "sidebet_pooled": lambda source, **rest: analysis.sidebet_pooled(source, window=2, **rest),
     "bet_sequence": lambda source, **rest: analysis.bet_sequence(source, stakes=1, window=1, resamples=0, **rest),
     "entry_study": lambda source, **rest: analysis.entry_study(
         source, EntryPlan(at_tick=0, hold=1), resamples=0, **rest

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replaylab.analysis.price_paths.follow_up import FollowUp
 from replaylab.analysis.price_paths.paths import Paths
+from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.entries import entry_study, entry_trades, touch_table
 from replaylab.analysis.questions.horizons import excursion_table, horizon_table
@@ -90,7 +92,7 @@ def test_outcomes_are_those_played_by_hand(games: list[Made], plan: EntryPlan) -
 
 @given(some_games(), st.integers(1, 8), st.sampled_from(["recorded", "total"]))
 def test_horizons_are_entries_held(games: list[Made], hold: int, rug: str) -> None:
-    """A horizon is every tick held for so long: the same windows, the same survivors, the same mean."""
+    """A horizon is every tick held for so long: the same windows, the same weights, the same survivors and mean."""
     known = made(games)
     found = trades(known, EntryPlan(per="tick", hold=hold, rug=rug))
     decided = found.outcome != OUTCOMES.index("cut")
@@ -101,8 +103,10 @@ def test_horizons_are_entries_held(games: list[Made], hold: int, rug: str) -> No
     (row,) = horizon_table(known, holds=[hold], rug=rug, resamples=0).to_dict("records")
     held = found.outcome == OUTCOMES.index("hold")
     assert (row["n_ticks"], row["cut"]) == (decided.sum(), (~decided).sum())
-    assert row["survived"] == pytest.approx(held.sum() / decided.sum())
-    assert row["mean_result"] == pytest.approx(found.result[decided].mean())
+    begin = known.tick[found.row[decided]].astype(np.int64)
+    weights = FollowUp.of_runs(known, Runs.of(known)).weight(begin, begin + found.held[decided])
+    assert row["survived"] == pytest.approx(np.average(held[decided], weights=weights))
+    assert row["mean_result"] == pytest.approx(np.average(found.result[decided], weights=weights))
     assert row["n_ticks"] + row["cut"] == known.n_ticks
 
 
@@ -250,10 +254,10 @@ def test_questions_without_an_answer_are_refused() -> None:
         entry_study(censored, EntryPlan(at_tick=0, hold=5))
     with pytest.raises(AnalysisError, match="nothing is known"):
         excursion_table(censored, holds=[5])
-    with pytest.raises(AnalysisError, match="resamples=0"):
-        entry_study(made([whole(5)]), plan)
-    assert entry_study(made([whole(5)]), plan, resamples=0).summary["n_games"][0] == 1
-    assert np.isnan(touch_table(made([whole(5)]), prices=[1.25], targets=[1])["low"][0])
+    (one,) = entry_study(made([whole(5)]), plan).summary.to_dict("records")
+    assert (one["n_games"], np.isnan(one["mean_low"]), np.isnan(one["mean_high"])) == (1, True, True)
+    (cell,) = touch_table(made([whole(5)]), prices=[1.25], targets=[1]).to_dict("records")
+    assert (cell["low"], cell["high"] > 0.7) == (0, True)
 
 
 @pytest.mark.parametrize(

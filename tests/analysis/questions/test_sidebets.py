@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.analysis.questions.interval import ratio_by_game, wilson
+from replaylab.analysis.questions.interval import mean_by_game, wilson
 from replaylab.analysis.questions.odds import break_even, expected_value, kelly, theory_rate
 from replaylab.analysis.questions.sequences import BetSequence, bet_sequence, martingale
 from replaylab.analysis.questions.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
@@ -135,7 +135,7 @@ def test_simulated_games_give_the_value_of_theory() -> None:
     cells = sidebet_table(drawn(), window=[10, 40, 100], confidence=1 - 0.01 / 27)
     truth = 1 - 0.995 ** cells["window"]
     assert ((cells["low"] < truth) & (truth < cells["high"])).all()
-    pooled = sidebet_pooled(drawn(), confidence=0.99, resamples=300, seed=3)
+    pooled = sidebet_pooled(drawn(), confidence=0.99)
     assert ((pooled["low"] < theory_rate(40)) & (theory_rate(40) < pooled["high"])).all()
     assert pooled["expected_value"].to_numpy() == pytest.approx(5 * pooled["win_rate"] - 1)
     assert (table["kelly"] == 0).all()
@@ -143,7 +143,7 @@ def test_simulated_games_give_the_value_of_theory() -> None:
 
 def test_pooled_ticks_are_not_independent() -> None:
     """The interval by games is several times that which takes every tick for a game."""
-    (row,) = sidebet_pooled(drawn(2_000), edges=[0], resamples=300).to_dict("records")
+    (row,) = sidebet_pooled(drawn(2_000), edges=[0]).to_dict("records")
     low, high = wilson(row["win_rate"], row["n_ticks"])
     assert row["high"] - row["low"] > 3 * float(high - low)
     assert row["n_ticks"] == drawn(2_000).n_ticks
@@ -152,13 +152,13 @@ def test_pooled_ticks_are_not_independent() -> None:
 def test_pooled_counts_are_those_of_a_plain_count() -> None:
     """Each live tick is one bet of its age; those not settled are counted, and left out."""
     games = [whole(70), Made(range(30, 95)), whole(3), Made([5, 6, 9], 10)]
-    table = sidebet_pooled(made(games), edges=[4, 50], resamples=0)
+    table = sidebet_pooled(made(games), edges=[4, 50])
     for row in table.to_dict("records"):
         ends = row["to_tick"] if row["to_tick"] >= 0 else 1000
         counts = [one_by_one(games, tick, 40) for tick in range(row["from_tick"], ends)]
         wins, losses, cut = np.sum(counts, axis=0).tolist()
         assert (row["wins"], row["n_ticks"], row["cut"]) == (wins, wins + losses, cut)
-    assert table[["low", "high"]].isna().all(axis=None)
+    assert (table["settled_rate"] == table["wins"] / table["n_ticks"]).all()
 
 
 def test_heatmap_is_the_table() -> None:
@@ -262,7 +262,6 @@ def test_money_is_exact() -> None:
     [
         ({"window": 0}, "window=0"),
         ({"window": -1}, "window=-1"),
-        ({"window": 301}, "window=301"),
         ({"window": 1.5}, "window=1.5"),
         ({"window": True}, "window=True"),
         ({"window": []}, "window="),
@@ -323,14 +322,12 @@ def test_bad_stakes_are_refused(arguments: dict[str, Any], field: str) -> None:
         martingale(**arguments)
 
 
-def test_no_game_and_no_rug_are_refused() -> None:
-    """An empty selection, and games of which none is known to have rugged, are errors and not a table of zeros."""
-    empty, censored = made([whole(50)]).select(np.array([False])), made([Made(range(90)), Made(range(10))])
+def test_no_game_is_refused() -> None:
+    """An empty selection is an error and not a table of zeros."""
+    empty = made([whole(50)]).select(np.array([False]))
     for question in (sidebet_table, sidebet_pooled, sidebet_heatmap):
         with pytest.raises(AnalysisError, match="games=0"):
             question(empty)
-        with pytest.raises(AnalysisError, match="none of them has a recorded rug"):
-            question(censored)
     with pytest.raises(AnalysisError, match="games=0"):
         bet_sequence(empty, stakes=[1])
     with pytest.raises(AnalysisError, match="nothing is known"):
@@ -339,15 +336,35 @@ def test_no_game_and_no_rug_are_refused() -> None:
         sidebet_table(made([whole(50)]), where=Selection(min_ticks=1000))
 
 
+def test_windows_longer_than_every_game_are_answered() -> None:
+    """Games that all rug at tick 3 win every bet of 40 ticks at tick 0, whatever the window; counts and rate say so."""
+    for window in (3, 40, 10**6):
+        (row,) = sidebet_table(made([whole(3), whole(3)]), ticks=[0], window=window).to_dict("records")
+        assert (row["window"], row["wins"], row["losses"], row["cut"], row["win_rate"]) == (window, 2, 0, 0, 1.0)
+    assert sidebet_pooled(made([whole(3), whole(3)]), edges=[0])["win_rate"].tolist() == [1.0]
+
+
+def test_bets_of_games_that_all_end_alive_have_bounds() -> None:
+    """Without any rug, bets followed to the end are lost and the interval says how sure; others are not known."""
+    censored = made([Made(range(90)) for _ in range(20)])
+    table = sidebet_table(censored, ticks=[0, 60])
+    assert table["win_rate"].fillna(-1).tolist() == [0.0, -1.0]
+    assert 0 < table["high"][0] < 0.2
+    assert table[["low", "high"]].isna().all(axis=1).tolist() == [False, True]
+    pooled = sidebet_pooled(censored, edges=[0, 60])
+    assert pooled["win_rate"].fillna(-1).tolist() == [0.0, -1.0]
+    assert 0 < pooled["high"][0] < 0.2
+    assert sidebet_heatmap(censored, ticks=[0], windows=[40]).to_numpy().tolist() == [[-1.0]]
+
+
 def test_one_game_has_wide_intervals_or_none() -> None:
     """One game gives Wilson's interval of one trial; drawing games from one game is refused."""
     known = made([whole(50)])
     (row,) = sidebet_table(known, ticks=[20]).to_dict("records")
     assert (row["n_games"], row["win_rate"], row["high"]) == (1, 1.0, 1.0)
     assert row["low"] < 0.3
-    with pytest.raises(AnalysisError, match="resamples=0"):
-        sidebet_pooled(known)
-    assert sidebet_pooled(known, resamples=0)["n_games"].sum() == 1
+    assert sidebet_pooled(known)["n_games"].sum() == 1
+    assert np.isnan(bet_sequence(known, stakes=[1], resamples=0).summary["mean_low"][0])
     with pytest.raises(AnalysisError, match="min_games=0"):
         sidebet_heatmap(known, windows=[10], min_games=0)
     with pytest.raises(AnalysisError, match="value='ev'"):
@@ -357,9 +374,9 @@ def test_one_game_has_wide_intervals_or_none() -> None:
 def test_the_same_seed_draws_the_same_games() -> None:
     """An interval is a function of its seed; nothing outside is drawn from."""
     values = np.arange(20.0)[:, None]
-    first = ratio_by_game(values, np.ones_like(values), seed=4)
-    assert np.array_equal(first, ratio_by_game(values, np.ones_like(values), seed=4))
-    assert not np.array_equal(first, ratio_by_game(values, np.ones_like(values), seed=5))
+    first = mean_by_game(values, np.ones_like(values), seed=4)
+    assert np.array_equal(first, mean_by_game(values, np.ones_like(values), seed=4))
+    assert not np.array_equal(first, mean_by_game(values, np.ones_like(values), seed=5))
 
 
 def test_the_real_recordings(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -377,7 +394,7 @@ def test_the_real_recordings(tmp_path_factory: pytest.TempPathFactory) -> None:
     table = sidebet_table(complete, ticks=[0, 50, 100, 200], confidence=0.999)
     counted = [(int((rugs > at).sum()), int(((rugs > at) & (rugs - at <= 40)).sum())) for at in (0, 50, 100, 200)]
     assert list(zip(table["n_games"], table["wins"], strict=True)) == counted
-    pooled = sidebet_pooled(complete, edges=[200], resamples=0)
+    pooled = sidebet_pooled(complete, edges=[200])
     assert pooled["n_ticks"][0] == np.maximum(rugs - 200, 0).sum()
     assert pooled["wins"][0] == np.minimum(np.maximum(rugs - 200, 0), 40).sum()
     every = sidebet_table(known, ticks=range(0, 501, 100), confidence=0.999)

@@ -1,0 +1,143 @@
+"""Follow-up: weights that make up for outcomes which cut-off records do not show. Pure.
+
+An outcome that comes late is seen less often than one that comes soon, so a mean over the outcomes that were seen leans
+to the soon ones: to rugs, to bets that won. Each seen outcome is therefore weighted by the inverse chance that a game
+which is watched at the beginning is still watched at the end (inverse probability of censoring weights; Robins and
+Rotnitzky 1992). The chance is the Kaplan-Meier estimate of the cuts, by tick of the game. It is right as long as what
+cuts a record is independent of what the game does next; without a cut every weight is 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replaylab.analysis.price_paths.paths import Paths
+from replaylab.analysis.price_paths.runs import Runs
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class FollowUp:
+    """Chance of being watched from one tick of a game to a later one.
+
+    Parameters
+    ----------
+    games : int
+        Number of games.
+    game, tick : int64 arrays, one a watched tick
+        The game, and the tick at which it was watched alive.
+    cut : bool array, one a watched tick
+        Whether the record ends there, so that the next tick, rug or not, was not seen.
+
+    Examples
+    --------
+    >>> follow_up = FollowUp(2, np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([False, False, True]))
+    >>> follow_up.weight(np.array([0, 1]), np.array([2, 2])).tolist()
+    [2.0, 1.0]
+    """
+
+    games: int
+    game: Ints
+    tick: Ints
+    cut: NDArray[np.bool_]
+
+    @classmethod
+    def of_runs(cls, known: Paths, runs: Runs) -> FollowUp:
+        """Return the follow-up where a missing tick ends it as the end of the record does."""
+        priced = np.flatnonzero(~np.isnan(known.price))
+        cut = (runs.last[priced] == priced) & ~runs.rugged[priced]
+        return cls(known.n_games, known.game_of_tick[priced], known.tick[priced].astype(np.int64), cut)
+
+    @classmethod
+    def of_records(cls, known: Paths) -> FollowUp:
+        """Return the follow-up where only the end of a record without a rug ends it: the game goes on over gaps."""
+        cut = np.zeros(known.n_ticks, np.bool_)
+        ends = known.start[1:] - 1
+        cut[ends[(known.rug_tick < 0) & (known.lengths > 0)]] = True
+        return cls(known.n_games, known.game_of_tick, known.tick.astype(np.int64), cut)
+
+    def __post_init__(self) -> None:
+        size = int(self.tick.max(initial=0)) + 1
+        watched = np.bincount(self.tick, minlength=size)
+        ended = np.bincount(self.tick[self.cut], minlength=size)
+        hazard = np.divide(ended, watched, out=np.zeros(size), where=watched > 0)
+        stays = np.where(hazard < 1, 1 - hazard, 1.0)  # where all are cut, no outcome behind is seen: any value will do
+        object.__setattr__(self, "_watched", watched)
+        object.__setattr__(self, "_hazard", hazard)
+        object.__setattr__(self, "_stays", stays)
+        object.__setattr__(self, "_log", np.concatenate([[0.0], np.cumsum(np.log(stays))]))
+
+    def weight(self, begin: Ints, end: Ints) -> Floats:
+        """Return the inverse chance that what is watched at tick `begin` is still watched at tick `end`."""
+        if not self.cut.any():
+            return np.ones(len(begin))
+        log: Floats = self._log  # type: ignore[attr-defined]
+        last = len(log) - 1
+        found: Floats = np.exp(log[np.minimum(begin, last)] - log[np.minimum(end, last)])
+        return found
+
+    def sums(self, game: Ints, begin: Ints, end: Ints, values: Floats) -> tuple[Floats, Floats]:
+        """Return, one value a game, the weighted sum of outcomes and the sum of their weights.
+
+        The first includes a term of mean zero, by which the error of the estimated weights counts too: the spread of
+        the ratio over games is that of the estimate, to first order.
+
+        Parameters
+        ----------
+        game, begin, end : int64 arrays, one an outcome that was seen
+            Its game, and the ticks between which it had to be watched.
+        values : float64 array
+            The outcomes.
+        """
+        if not self.cut.any():
+            counts = np.bincount(game, minlength=self.games).astype(np.float64)
+            return np.bincount(game, values, self.games).astype(np.float64), counts
+        hazard: Floats = self._hazard  # type: ignore[attr-defined]
+        weights = self.weight(begin, end)
+        above: Floats = np.bincount(game, weights * values, self.games).astype(np.float64)
+        below: Floats = np.bincount(game, weights, self.games).astype(np.float64)
+        total = below.sum()
+        if not total:
+            return above, below
+        apart = weights * (values - above.sum() / total)
+        size = len(hazard)
+        edges = np.bincount(begin, apart, size + 1) - np.bincount(np.minimum(end, size), apart, size + 1)
+        through = np.cumsum(edges)[:size]
+        at_risk: Floats = self._stays * self._watched  # type: ignore[attr-defined]
+        pull = np.divide(through, at_risk, out=np.zeros(size), where=(at_risk > 0) & (hazard < 1))
+        above += np.bincount(self.game, pull[self.tick] * (self.cut - hazard[self.tick]), self.games)
+        return above, below
+
+
+def weighted_mean(values: Floats, weights: Floats) -> float:
+    """Return the weighted mean; NaN without a value.
+
+    Examples
+    --------
+    >>> weighted_mean(np.array([1.0, 4.0]), np.array([2.0, 1.0]))
+    2.0
+    """
+    total = float(weights.sum()) if len(values) else 0.0
+    return float(values @ weights) / total if total else float("nan")
+
+
+def weighted_quantiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> list[float]:
+    """Return weighted quantiles; NaN without a value. Between two values where all weights are 1, else one of them.
+
+    Examples
+    --------
+    >>> weighted_quantiles(np.array([1.0, 2.0]), np.ones(2), (0.5,))
+    [1.5]
+    >>> weighted_quantiles(np.array([1.0, 2.0]), np.array([3.0, 1.0]), (0.5,))
+    [1.0]
+    """
+    if not len(values):
+        return [float("nan")] * len(shares)
+    if (weights == 1).all():
+        return [float(one) for one in np.quantile(values, shares)]
+    return [float(one) for one in np.quantile(values, shares, weights=weights, method="inverted_cdf")]
