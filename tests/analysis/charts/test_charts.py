@@ -226,17 +226,19 @@ def test_equity_is_the_balance_in_its_fan() -> None:
 
 
 def test_equity_tells_what_is_missing() -> None:
-    """Games without a rug, and games in which the strategy raised, are said."""
+    """Games without a rug, left out or cut off, and games in which the strategy raised, are counted on the chart."""
 
     def raises(tape: Any, account: Any) -> None:
         del tape, account
         raise ValueError("no")
 
-    found = a.backtest(made([whole(5), Made(range(9))]), raises, progress=False)
+    found = a.backtest(made([whole(5), Made(range(9))]), raises, unfinished="skip", progress=False)
     text = words(charts.backtest(found))
     assert "1 games without a rug left out" not in text
     assert "1 game without a rug left out" in text
     assert "the strategy raised in 1" in text
+    weighted = words(charts.backtest(a.backtest(made([whole(5), Made(range(9))]), raises, progress=False)))
+    assert "1 game cut off, 0 trades open there, weighted" in weighted
 
 
 def test_small_paths_are_coloured_by_their_results() -> None:
@@ -304,7 +306,9 @@ def test_no_transition_no_game_says_so() -> None:
     """Games of which no tick into the next was seen, a backtest of no game, and no path at all say so."""
     alone = made([Made([7])])
     assert "No game was watched" in words(charts.survival(a.survival(alone), a.hazard(alone)))
-    assert "No game was played" in words(charts.backtest(backtested(made([Made(range(5))]))))
+    assert "No game was played" in words(
+        charts.backtest(a.backtest(made([Made(range(5))]), a.Vectorised(lambda _: {}), unfinished="skip"))
+    )
     assert "No game" in words(charts.paths(a.Paths.join([])))
 
 
