@@ -132,7 +132,7 @@ def drawn_as(games: int, seed: int, *, cut: bool) -> Paths:
     whole = Paths.of_arrays(*price_arrays(games, seed))
     if not cut:
         return whole
-    lengths = np.random.default_rng(seed).geometric(1 / 300, games)
+    lengths = np.random.default_rng([seed, 1]).geometric(1 / 300, games)  # not the stream that drew the games
     return watched(whole, entries=np.zeros(games, np.int64), lengths=lengths)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,6 +13,7 @@ from replaylab.compute import pc
 from replaylab.errors import AnalysisError, MissingExtra, SegmentDamaged
 from replaylab.segments.order import in_order_received, sorted_by_game
 from replaylab.segments.segment import Segment
+from replaylab.storage.views import create_views
 from replaylab.table import NAME_TYPE, SCHEMA
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def answered(
     games_table: Callable[[], pa.Table],
     left_out: dict[str, str] | None,
 ) -> pa.Table:
-    """Return the answer of DuckDB to a query over the views `ticks` and `games`; see `Store.sql`."""
+    """Return the answer of DuckDB to a query over the views of a store; see `Store.sql`."""
     from replaylab.storage.dataset import damage_in
 
     duckdb = extra("duckdb", "sql")
@@ -134,8 +134,7 @@ def _asked(
     with duckdb.connect(config=_NO_SURPRISES) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("ticks", dataset_of(segments))
-        if re.search(r"\b(games|show)\b", query, re.IGNORECASE):
-            connection.register("games", games_table())
+        create_views(connection, query, games_table)
         kinds = [statement.type for statement in connection.extract_statements(query)]
         if kinds != [duckdb.StatementType.SELECT]:
             raise AnalysisError(f"{query!r} is not one SELECT; the views of a store are read, one query a call")

@@ -331,7 +331,10 @@ class Store:
         *,
         damaged: Damaged = "raise",
     ) -> pa.Table:
-        """Return the answer of DuckDB to a query over the views `ticks` (every stored row) and `games`.
+        """Return the answer of DuckDB to a query over the views of a store.
+
+        `ticks` is every stored row, `games` one row a game, `live` every live tick once (what the analysis counts),
+        `prices` its price as `price` (exact) and `price_double` (the nearest double), `gaps` the missing live ticks.
 
         Parameters
         ----------

@@ -205,8 +205,8 @@ def test_a_compaction_in_between_is_read_again(
 
 
 def test_sql_shows_its_views(store: rl.Store) -> None:
-    """Both views are listed when it is asked what there is."""
-    assert store.sql("SHOW TABLES")["name"].to_pylist() == ["games", "ticks"]
+    """All views are listed when it is asked what there is."""
+    assert store.sql("SHOW TABLES")["name"].to_pylist() == ["games", "gaps", "live", "prices", "ticks"]
 
 
 def test_polars_frames_are_exact(store: rl.Store) -> None:

@@ -64,6 +64,8 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     value, even = attrs["value"], attrs["break_even"]
     name, middle = _VALUES[value]
     facts = [] if value in _COUNTS else [f"break-even {even * 100:.4g} %"]
+    sold = set(attrs.get("sold", frame.columns))
+    facts += [] if sold.issuperset(frame.columns) else ["* window is not sold"]
     title = f"Side bets by tick and window: {name.partition(' (')[0]}"
     head(drawn, title, behind(frame, *facts, "cells of a tick share their games"))
     cells = np.asarray(frame.to_numpy(np.float64), np.float64).T
@@ -75,7 +77,10 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     _draw_cells(drawn, cells * scale, centre if isinstance(centre, float) else None, name)
     drawn.set(xlabel="tick of the bet (one is 250 ms)", ylabel="window (ticks)")
     drawn.set_xticks(*_thinned(frame.index.tolist()))
-    drawn.set_yticks(*_thinned(frame.columns.tolist()))
+    places, names = _thinned(frame.columns.tolist())
+    drawn.set_yticks(
+        places, [name + "*" * (frame.columns[place] not in sold) for place, name in zip(places, names, strict=True)]
+    )
     return shown(drawn, ax)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import xxhash
+from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import number, one_of, some_games, whole
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "Selection", "bootstrap", "games", "games_of", "split"]
 
 PARTS: Final[Mapping[str, float]] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+_GROUPS: Final = 200  # of games that a jackknife leaves out at once
+Floats = NDArray[np.float64]
 Statistic = Callable[[Paths], float | Mapping[str, float]]
 
 
@@ -194,8 +197,9 @@ def bootstrap(
 ) -> pd.DataFrame:
     """Interval of any statistic, by drawing whole games with replacement as often as there are games.
 
-    Ticks are never drawn: those of one game share its path and its rug. The interval is that of the percentiles; it is
-    too narrow for fewer than about 30 games, and for statistics that hang on the longest or highest few.
+    Ticks are never drawn: those of one game share its path and its rug. The interval is BCa: percentiles, corrected for
+    bias and skewness (Efron, Better Bootstrap Confidence Intervals, 1987). It is too narrow for fewer than about 30
+    games, and for statistics that depend on the longest or highest few.
 
     Parameters
     ----------
@@ -230,7 +234,7 @@ def bootstrap(
     """
     import pandas as pd
 
-    half = number("confidence", confidence, above=0, below=1) / 2
+    number("confidence", confidence, above=0, below=1)
     count = whole("resamples", resamples, least=2)
     if not callable(statistic):
         raise AnalysisError(f"statistic={statistic!r} cannot be called; pass a function of Paths")
@@ -241,18 +245,53 @@ def bootstrap(
     rng = np.random.default_rng(whole("seed", seed, least=0, most=None))
     drawn = [_numbers(statistic(found.take(rng.integers(found.n_games, size=found.n_games)))) for _ in range(count)]
     values = pd.DataFrame(drawn, columns=list(estimate), dtype=np.float64)
-    edges = values.quantile([0.5 - half, 0.5 + half])
+    left = [_numbers(statistic(part)) for part in _without_each(found)]
+    ends = {
+        name: bca(value, values[name].to_numpy(), np.array([one[name] for one in left]), confidence)
+        for name, value in estimate.items()
+    }
     return pd.DataFrame(
         {
             "estimate": pd.Series(estimate, dtype=np.float64),
-            "low": edges.iloc[0],
-            "high": edges.iloc[1],
+            "low": pd.Series({name: end[0] for name, end in ends.items()}, dtype=np.float64),
+            "high": pd.Series({name: end[1] for name, end in ends.items()}, dtype=np.float64),
             "standard_error": values.std(),
             "resamples": values.count(),
             "n_games": found.n_games,
             "n_ticks": found.n_ticks,
         }
     ).loc[list(estimate)]
+
+
+def _without_each(found: Paths) -> Iterator[Paths]:
+    """Yield the games without each of them in turn; without each of 200 groups where there are more."""
+    group = np.arange(found.n_games) * min(_GROUPS, found.n_games) // found.n_games
+    for one in range(int(group[-1]) + 1):
+        yield found.take(np.flatnonzero(group != one))
+
+
+def bca(estimate: float, drawn: Floats, left: Floats, confidence: float) -> tuple[float, float]:
+    """Return the ends of the BCa interval from resampled values and those of the jackknife; NaN are left out.
+
+    Examples
+    --------
+    >>> low, high = bca(0.0, np.linspace(-1, 1, 1001), np.array([-0.1, 0.0, 0.1]), 0.9)
+    >>> round(low, 2), round(high, 2)
+    (-0.9, 0.9)
+    """
+    from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+
+    drawn, left = drawn[~np.isnan(drawn)], left[~np.isnan(left)]
+    if not len(drawn) or np.isnan(estimate):
+        return float("nan"), float("nan")
+    below = ((drawn < estimate).sum() + (drawn == estimate).sum() / 2) / len(drawn)
+    bias = float(ndtri(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
+    apart = left.mean() - left if len(left) else np.zeros(1)
+    spread = float((apart**2).sum())
+    skew = float((apart**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    z = bias + ndtri(np.array([(1 - confidence) / 2, (1 + confidence) / 2]))
+    low, high = np.quantile(drawn, ndtr(bias + z / (1 - skew * z)))
+    return float(low), float(high)
 
 
 def _numbers(found: float | Mapping[str, float]) -> dict[str, float]:

@@ -354,3 +354,12 @@ def test_charts_need_no_pyplot() -> None:
 def test_chart_has_a_function_of_its_name(name: str) -> None:
     """Each chart is called as the function whose result it takes."""
     assert hasattr(a, name)
+
+
+def test_windows_that_are_not_sold_are_marked() -> None:
+    """The heat map marks every window but the one of 40 ticks that the game sells, and says what the mark means."""
+    picture = charts.sidebet_heatmap(a.sidebet_heatmap(small(), ticks=[0], windows=[20, 40, 60]))
+    assert [label.get_text() for label in picture.axes[0].get_yticklabels()] == ["20*", "40", "60*"]
+    assert "* window is not sold" in words(picture)
+    sold = charts.sidebet_heatmap(a.sidebet_heatmap(small(), ticks=[0], windows=[40]))
+    assert "not sold" not in words(sold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -188,7 +188,7 @@ def test_bootstrap_is_the_same_for_the_same_seed() -> None:
 
 def test_bootstrap_counts_what_gave_no_number() -> None:
     """A resample in which the statistic is NaN is out of the interval and out of the count."""
-    calls = iter(range(100))
+    calls = count()
     found = bootstrap(DRAWN, lambda one: float("nan") if next(calls) % 2 else mean_life(one), resamples=10)
     assert found.loc["value", "resamples"] == 5
     assert found["low"].notna().all()
