@@ -1,4 +1,4 @@
-"""Playhead: where playback is at a given time, as four numbers. Pure: whoever asks brings the time.
+"""Playhead: where playback is at a given time, as four numbers. Pure: times come as arguments.
 
 Positions are seconds of the game, times are seconds of any clock that does not jump (`time.monotonic`, a browser's
 `performance.now() / 1000`, a counter in a test).
@@ -19,7 +19,7 @@ NOMINAL_SECONDS: Final = 0.25  # from one tick to the next, as the server sends 
 
 
 def checked_speed(speed: object, least: float = MIN_SPEED, most: float = MAX_SPEED) -> float:
-    """Give a speed as a float when it lies within its bounds or is `FASTEST`.
+    """Return a speed as a float when it lies within its bounds or is `FASTEST`.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Playhead:
 
 
 def checked_rate(rate: float) -> float:
-    """Give a rate above zero, or raise `SpeedError`: no playhead stands still while it plays, or runs backwards."""
+    """Return a rate above zero, or raise `SpeedError`: no playhead stands still while it plays, or runs backwards."""
     if not rate > 0:
         raise SpeedError(f"speed={rate!r}: must be above zero")
     return rate

@@ -89,7 +89,7 @@ def speed_of(text: str) -> float:
 
 
 def print_ticks(engine: ReplayEngine, row: int | None = None, out: TextIO | None = None) -> int:
-    """Play from a row to the end, one line a tick; gives how many.
+    """Play from a row to the end, one line a tick; return how many.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class Watch:
         self._paused = False
 
     def run(self, key: Callable[[float], str | None], row: int | None = None) -> int:
-        """Play from a row until the end or ``quit``; `key` waits some seconds for a key and gives what it means."""
+        """Play from a row until the end or ``quit``; `key` waits some seconds for a key and returns what it means."""
         engine = self.engine
         with engine.on("tick", self._ticked), engine.on("rug", self._happened), engine.on("gap", self._happened):
             self._live.say(HELP)
@@ -218,7 +218,7 @@ class Watch:
 def keyboard(source: TextIO) -> Iterator[Callable[[float], str | None]]:
     """Return a function that waits for a key and says what it means; on leaving the terminal is as it was before."""
     if not source.isatty():
-        yield _nobody
+        yield _no_key
         return
     import termios
     import tty
@@ -239,7 +239,7 @@ def keyboard(source: TextIO) -> Iterator[Callable[[float], str | None]]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _nobody(seconds: float) -> str | None:
+def _no_key(seconds: float) -> str | None:
     time.sleep(seconds)
     return None
 

@@ -1,7 +1,7 @@
-"""Drivers: who calls an engine when its next tick is due; one thread in a script, one task in a running event loop.
+"""Drivers: call a pacer when its next tick is due; one thread in a script, one task in a running event loop.
 
-Both run the same loop: the engine does what is due and says how long to wait. They hold the engine weakly while they
-wait, so that one that nobody holds any more is collected, and its driver ends.
+Both run the same loop: the pacer shows what is due and returns how long to wait. They hold the pacer weakly while they
+wait, so that an engine without references is collected, and its driver ends.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Wait = Callable[[threading.Event, float], object]
 
 
 class Driven(Protocol):
-    """What a driver drives."""
+    """What a driver drives: a `Pacer`."""
 
     def turn(self, driver: Driver, most: int = ...) -> float | None:
-        """Do what is due, at most some ticks; seconds to wait, or None when the driver is needed no more."""
+        """Show what is due, at most some ticks; return seconds to wait, None when the driver has nothing left to do."""
 
     def lose(self, driver: Driver) -> None:
-        """The driver was stopped from outside, or died."""
+        """Pause: the driver was stopped from outside, or died."""
 
 
 class Driver(Protocol):
-    """Calls an engine's `turn`; `slice` is how many seconds a turn may take, `stays` whether it outlasts a pause."""
+    """Calls a pacer's `turn`; `slice` is how many seconds a turn may take, `stays` whether it outlasts a pause."""
 
     @property
     def slice(self) -> float:
@@ -42,7 +42,7 @@ class Driver(Protocol):
 
     @property
     def stays(self) -> bool:
-        """Whether it goes on when the engine is paused."""
+        """Whether it goes on while playback is paused."""
 
     def wake(self) -> None:
         """Look again at once: something changed."""
@@ -121,7 +121,7 @@ class _LoopWaiter:
         self._thread = threading.get_ident()
 
     def wake(self) -> None:
-        """Look again at once; a loop that is closed has nobody to wake."""
+        """Look again at once; a closed loop has nothing to wake."""
         if threading.get_ident() == self._thread:
             self._changed.set()
             return

@@ -53,9 +53,9 @@ class _Reading(Generic[Value]):
 
 
 class ReplayEngine:
-    """Plays a stored game, a playlist, or a live stream; every tick reaches callbacks once and in order.
+    """A player of a stored game, a playlist, or a live stream; every tick reaches callbacks once and in order.
 
-    Every control says whether it did something; none raises because of the state that the engine is in, and a closed
+    Every control returns whether it did something; none raises because of the state that the engine is in, and a closed
     engine refuses everything. Ticks are shown at their time: what a slow callback delays is reported as `lag` and
     caught up with, never dropped, never added up.
 
@@ -136,12 +136,12 @@ class ReplayEngine:
         return Iteration(self, self._pacer)
 
     def load(self, source: object, *, show: bool = True) -> bool:
-        """Hold another game, paused at its first tick, and show that; what was held before ends.
+        """Load another game, paused at its first tick, and show that; the game before it ends.
 
         Raises
         ------
         Unplayable
-            When it is no game, or cannot be read; what was held before is still there.
+            When it is no game, or cannot be read; the game before it stays loaded.
         """
         if isinstance(source, Playlist):
             self.playlist = source
@@ -162,8 +162,8 @@ class ReplayEngine:
         known = len(self.playlist.errors)
         line = self.playlist.next(pacing=self._pacing, skip_gaps=self._skip_gaps)
         for error in self.playlist.errors[known:]:
-            told = Event("error", reason=f"a game was skipped: {error}", error=error)
-            self._pacer.change(lambda transport, _now, told=told: transport.outbox.append(("error", told)), None)  # type: ignore[misc]
+            event = Event("error", reason=f"a game was skipped: {error}", error=error)
+            self._pacer.change(lambda transport, _now, event=event: transport.outbox.append(("error", event)), None)  # type: ignore[misc]
         if line is None:
             return False
         self._pacer.change(lambda transport, now: transport.load(line, now, show=show), False)
@@ -192,10 +192,10 @@ class ReplayEngine:
         return self._pacer.push(tick)
 
     def on(self, kind: str, callback: Callback, *, weak: bool = False) -> Subscription:
-        """Call back at every event of a kind.
+        """Subscribe a callback to a kind of event.
 
         Callbacks run one after another, in order, with no lock held, in the thread or event loop that plays, pushes or
-        calls. One that raises is reported as an ``error`` event and called again next time; the others never notice.
+        calls. One that raises is reported as an ``error`` event and called again next time; others are not affected.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class ReplayEngine:
         return subscription
 
     def play(self) -> bool:
-        """Play from here: in the running event loop where there is one, else in one thread. Whether it plays now."""
+        """Play from here, in the running event loop where there is one, else in one thread; return whether it plays."""
         playing = self.playing
         plays = self._pacer.change(lambda transport, now: transport.play(now), False)
         if plays and not playing:
@@ -225,7 +225,7 @@ class ReplayEngine:
         return plays
 
     def pause(self) -> bool:
-        """Stay here. After it returns no tick is shown, at any speed; whether it was playing."""
+        """Pause; after it returns no tick is shown, at any speed. Return whether it was playing."""
         done = self._pacer.change(lambda transport, now: transport.pause(now), False)
         self._pacer.settle()
         if done:
@@ -239,7 +239,7 @@ class ReplayEngine:
         return done
 
     def reset(self) -> bool:
-        """Start the game anew: as `stop`, and its start, rug and end will be told again. False when live."""
+        """Start the game anew: as `stop`, and its start, rug and end are reported again. False when live."""
         done = self._pacer.change(lambda transport, now: transport.reset(now), False)
         self._pacer.settle()
         return done
@@ -275,7 +275,7 @@ class ReplayEngine:
         self._pacer.change(lambda transport, now: transport.set_speed(rate, now), None)
 
     def step_forward(self) -> bool:
-        """Show the next tick; False at the end, where the game's end is told once."""
+        """Show the next tick; False at the end, where the game's end is reported once."""
         return self._pacer.change(lambda transport, now: transport.step(1, now), False)
 
     def step_backward(self) -> bool:
@@ -328,7 +328,7 @@ class ReplayEngine:
         return self._pacer.change(lambda transport, _now: transport.set_loop(first, last), False)
 
     def clear_loop(self) -> bool:
-        """Play on beyond the loop; whether there was one."""
+        """Remove the loop and play on beyond it; return whether there was one."""
         return self._pacer.change(lambda transport, _now: transport.clear_loop(), False)
 
     @property
@@ -382,9 +382,9 @@ class ReplayEngine:
         return View(Timeline(table), table.num_rows)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Go through the rest of a stored game as fast as possible, in Arrow batches that share its memory.
+        """Yield the rest of a stored game as fast as possible, in Arrow batches that share its memory.
 
-        The cursor moves with it; gaps, the rug and the end are told as when playing, single ticks are not.
+        The cursor moves with it; gaps, the rug and the end are reported as when playing, single ticks are not.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What an engine tells: steps, events and its status, all of them small frozen values."""
+"""What callbacks receive: steps and events; and the status of an engine. All of them small frozen values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Track(Protocol):
         """One more than the greatest index."""
 
     def value(self, name: str, index: int) -> Any:
-        """Give the value of a column in a row; None where it is null."""
+        """Return the value of a column in a row; None where it is null."""
 
 
 class Step(NamedTuple):
@@ -157,7 +157,7 @@ class Received(NamedTuple):
         return Mode.LIVE
 
     def value(self, name: str, index: int) -> Any:
-        """Give a value of the tick."""
+        """Return a value of the tick."""
         del index
         return getattr(self.received, _IN_TICK.get(name, name), None)
 
@@ -166,7 +166,7 @@ _new_received: Final[Callable[[type[Received], tuple[Tick, int]], Received]] = t
 
 
 def received_step(tick: Tick, index: int) -> Step:
-    """Give the step of a live tick that is the newest.
+    """Return the step of a live tick that is the newest.
 
     Examples
     --------
@@ -205,7 +205,7 @@ class Status:
 
     `index` is -1 and `progress` 0.0 before anything was shown. `lag` and `max_lag` are seconds by which ticks came late
     because a callback was slow; `waiting` counts events that wait for a callback that runs, `missed` live ticks that
-    callbacks were too slow to be told.
+    callbacks were too slow to receive.
     """
 
     mode: Mode

@@ -1,4 +1,4 @@
-"""Listeners: who is told of which kind of event; strong or weak, each callback once."""
+"""Listeners: the callbacks of each kind of event; strong or weak, each callback once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from replaylab.playback.event import KINDS, Callback
 
 
 class _Weak:
-    """Calls a callback as long as somebody else holds it, or the object it is a method of."""
+    """Calls a callback while other references to it, or to the object it is a method of, exist."""
 
     __slots__ = ("_gone", "ref")
 
@@ -64,7 +64,7 @@ class Subscription:
 class Listeners:
     """The callbacks of each kind, in the order in which they subscribed.
 
-    `of` maps a kind to a tuple that is replaced, never changed: whoever goes through one is not disturbed.
+    `of` maps a kind to a tuple that is replaced, never changed, so that it can be iterated without a lock.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Listeners:
             When the callback cannot be called, or is a coroutine function (use ``async for`` instead).
         """
         if not _callable(callback) or inspect.iscoroutinefunction(callback):
-            raise TypeError(f"{callback!r} is no callback: give a plain function; in a coroutine use `async for`")
+            raise TypeError(f"{callback!r} is no callback: pass a plain function; in a coroutine use `async for`")
         if kind not in self.of:
             raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
         with self._lock:
@@ -98,7 +98,7 @@ class Listeners:
             self.of[kind] = tuple(one for one in self.of[kind] if one != entry)
 
     def clear(self) -> None:
-        """Forget everybody."""
+        """Remove every callback."""
         with self._lock:
             for kind in self.of:
                 self.of[kind] = ()

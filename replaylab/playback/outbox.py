@@ -67,7 +67,7 @@ class Outbox(deque[tuple[str, Any]]):
         if not self._warned:
             self._warned = True
             reason = (
-                f"a callback is slow: {self._crowded} events wait for it; from {self._backlog} on ticks are not told"
+                f"a callback is slow: {self._crowded} events wait for it; from {self._backlog} on ticks are left out"
             )
             self.append(("error", Event("error", game_id, reason=reason)))
 
@@ -76,7 +76,7 @@ class Outbox(deque[tuple[str, Any]]):
         self._warned = False
         if self._unreported:
             reason = (
-                f"{self._unreported} live ticks were not told: a callback is too slow; the ring still has the newest"
+                f"{self._unreported} live ticks were left out: a callback is too slow; the ring still has the newest"
             )
             self.append(("error", Event("error", game_id, reason=reason)))
             self._unreported = 0

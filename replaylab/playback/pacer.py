@@ -146,7 +146,7 @@ class Pacer:
         return self._transport.shown - before
 
     def turn(self, driver: Driver, most: int = _ENDLESS) -> float | None:
-        """Show what is due, at most some ticks; seconds until the next, or None when `driver` is needed no more."""
+        """Show what is due, at most some ticks; return seconds until the next, None when `driver` may end."""
         me = threading.get_ident()
         until = time.monotonic() + driver.slice
         with self._lock:
@@ -179,8 +179,8 @@ class Pacer:
     def take_ahead(self, driver: Driver, steps: deque[Step], most: int) -> bool:
         """Add steps at which nothing else happens to an iteration's own, at most some; return whether there are any.
 
-        Whoever takes the first of `steps` has shown it; any change of the transport takes back the others. There are
-        none where other callbacks want the ticks: these come to the iteration one by one.
+        A step that is taken out of `steps` counts as shown; any change of the transport takes back the others. None is
+        added where other callbacks want the ticks: then they come to the iteration one by one.
         """
         listeners = self._listeners.of
         if len(listeners["tick"]) > 1:
@@ -330,7 +330,7 @@ class Pacer:
             self._on_end()
 
     def _report(self, kind: str, callback: Callback, error: Exception) -> None:
-        """Tell that a callback raised; when a callback of ``error`` does, only the log tells."""
+        """Report a callback that raised, in the log and as an ``error`` event, unless it is a callback of that."""
         level = logging.DEBUG if id(callback) in self._failing else logging.WARNING
         self._failing.add(id(callback))
         _log.log(level, "a callback of %r raised: %r", kind, callback, exc_info=error)

@@ -42,7 +42,7 @@ class Playlist:
     >>> game = [Tick(game_id="g", tick=0, timestamp="2031-01-02T03:04:05", price=1)]
     >>> games = Playlist([game, "no game", game])
     >>> [games.next().game_id, games.next().game_id, games.next()], games.skipped
-    (['g', 'g', None], {1: 'str is no game: give a Game, a table of ticks, or a list of Tick'})
+    (['g', 'g', None], {1: 'str is no game; a Game, a table of ticks or a list of Tick can be played'})
     >>> games.names, games.open(2)
     (('game 1', 'game 2', 'game 3'), Timeline('g', 1 rows))
     """

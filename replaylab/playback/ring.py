@@ -90,7 +90,7 @@ class RingBuffer:
         self._count = 0  # positions below this are whole
 
     def push(self, tick: Tick) -> int:
-        """Keep a tick, evicting the oldest when full; gives its position. Only one thread may push."""
+        """Keep a tick, evicting the oldest when full; return its position. Only one thread may push."""
         position = self._count
         slot = position % self._rows
         price = tick.price
@@ -149,7 +149,7 @@ class RingBuffer:
         return found[0] if found else None
 
     def at(self, position: int) -> Tick | None:
-        """Give the tick at a position; None when it is not there any more, or not yet."""
+        """Return the tick at a position; None when it is not there any more, or not yet."""
         if not self.first <= position < self._count:
             return None
         rows = self._copy(position, position + 1)
@@ -160,17 +160,17 @@ class RingBuffer:
         return self._at[position % self._rows] / 1e6
 
     def latest(self, n: int | None = None) -> list[Tick]:
-        """Give the newest `n` ticks (None: all), oldest first; a new list each time, in time proportional to `n`."""
+        """Return the newest `n` ticks (None: all), oldest first; a new list each time, in time proportional to `n`."""
         return _ticks(self._newest(n))
 
     def between(self, first_tick: int, last_tick: int) -> list[Tick]:
-        """Give the ticks whose number lies from `first_tick` to `last_tick`, both included, in the order received."""
+        """Return the ticks whose number lies from `first_tick` to `last_tick`, both included, in the order received."""
         rows = self._newest(None)
         keep = np.flatnonzero((rows.tick >= first_tick) & (rows.tick <= last_tick))
         return _ticks(_taken(rows, keep))
 
     def to_table(self, n: int | None = None, *, stop: int | None = None) -> pa.Table:
-        """Give the newest `n` ticks (None: all) as Arrow columns named as in a store, prices exact.
+        """Return the newest `n` ticks (None: all) as Arrow columns named as in a store, prices exact.
 
         Parameters
         ----------
@@ -242,14 +242,14 @@ class RingBuffer:
 
 
 def checked_size(size: int) -> int:
-    """Give the size of a ring when it is a whole number above zero, or raise `SettingsError`."""
+    """Return the size of a ring when it is a whole number above zero, or raise `SettingsError`."""
     if type(size) is not int or size < 1:
         raise SettingsError(f"ring size {size!r}: must be a whole number of ticks, at least 1")
     return size
 
 
 def _taken(rows: _Rows, keep: NDArray[np.intp]) -> _Rows:
-    """Give some of the rows."""
+    """Return some of the rows."""
     columns: list[Any] = [values[keep] for values in rows[1:7]]
     texts = [[names[place] for place in keep.tolist()] for names in (rows.game, rows.phase)]
     return _Rows(rows.first + (int(keep[0]) if len(keep) else 0), *columns, *texts)
@@ -285,7 +285,7 @@ def _ticks(rows: _Rows) -> list[Tick]:
 
 
 def price_of(low: int, high: int) -> Decimal:
-    """Give the price that two words of 64 bits (two's complement) stand for, without trailing zeros.
+    """Return the price that two words of 64 bits (two's complement) stand for, without trailing zeros.
 
     Examples
     --------

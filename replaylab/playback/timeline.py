@@ -106,7 +106,7 @@ class Timeline:
         return [*sorted(self.marks), self.stop - 1]
 
     def plain_until(self, index: int) -> int:
-        """Give the first row from `index` on at which something happens: a gap, the rug, the end."""
+        """Return the first row from `index` on at which something happens: a gap, the rug, the end."""
         return self._mark_rows[min(bisect_left(self._mark_rows, index), len(self._mark_rows) - 1)]
 
     def due(self, index: int) -> float:
@@ -114,7 +114,7 @@ class Timeline:
         return float(self._due_at[index])
 
     def value(self, name: str, index: int) -> Any:
-        """Give the value of a column in a row; None where it is null, or where there is no such column."""
+        """Return the value of a column in a row; None where it is null, or where there is no such column."""
         if name not in self.table.column_names:
             return _ABSENT.get(name)
         value = self.table.column(name)[index].as_py()
@@ -190,7 +190,7 @@ class Timeline:
         return _Numbers(self.tick, np.flatnonzero(self.live))
 
     def index_of_tick(self, tick: int, occurrence: int | None = None) -> int | None:
-        """Give the row with a tick number, found by bisection; None when there is none.
+        """Return the row with a tick number, found by bisection; None when there is none.
 
         Numbers repeat: by default it is the first live row with that number (for 0 the start of play, not of the
         cooldown), or the first row where none is live. `occurrence` counts all rows with it, from 0, as received.
@@ -205,13 +205,13 @@ class Timeline:
         return np.maximum.accumulate(self.at_us)
 
     def index_at(self, at_us: int) -> int | None:
-        """Give the last row received up to a time (microseconds since 1970 UTC); None outside the game."""
+        """Return the last row received up to a time (microseconds since 1970 UTC); None outside the game."""
         if not self._known.any() or not self._latest_us[0] <= at_us <= self._latest_us[-1]:
             return None
         return int(self._latest_us.searchsorted(at_us, side="right")) - 1
 
     def next_event(self, kind: str, index: int, direction: int = 1, percent: float | str | Decimal = 5) -> int | None:
-        """Give the nearest ``rug``, ``peak``, ``gap`` or ``move`` beyond a row; None when there is none.
+        """Return the nearest ``rug``, ``peak``, ``gap`` or ``move`` beyond a row; None when there is none.
 
         A ``move`` is the first live row whose price differs by at least `percent` from the price at `index`.
 
@@ -311,7 +311,7 @@ def _table_of(source: object) -> pa.Table:
         return source
     if isinstance(source, Sequence) and source and all(isinstance(one, Tick) for one in source):
         return _table_of_ticks(source)
-    raise Unplayable(f"{type(source).__name__} is no game: give a Game, a table of ticks, or a list of Tick")
+    raise Unplayable(f"{type(source).__name__} is no game; a Game, a table of ticks or a list of Tick can be played")
 
 
 def _table_of_ticks(ticks: Sequence[Tick]) -> pa.Table:

@@ -1,7 +1,7 @@
 """Transport: what is held and where its cursor stands; what play, pause, step, seek, loop and push do to it.
 
-No thread, no lock, no clock and no callback: times come as arguments, and every change puts what there is to tell into
-the outbox, in order.
+No thread, no lock, no clock and no callback: times come as arguments, and every change puts its events into the
+outbox, in order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Transport:
     ring_ticks : int
         Ticks kept of a live game.
     listeners : mapping, optional
-        The callbacks of each kind; events that nobody listens to are not made.
+        The callbacks of each kind; events without a listener are not made.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Transport:
         """Hold a stored game, paused at its first row, which is shown now or when something else is; ends another."""
         self._leave("replaced", now)
         self._enter(timeline, now)
-        self._tell("load")
+        self._announce("load")
         if show:
             self.open(now)
         return True
@@ -137,7 +137,7 @@ class Transport:
         self._halt(now)
         self.following = self._unopened = False
         self.track, self.cursor, self.loop = None, -1, None
-        self._tell("closed")
+        self._announce("closed")
 
     def play(self, now: float) -> bool:
         """Let it run from the cursor; whether it runs now."""
@@ -145,7 +145,7 @@ class Transport:
             return self.playing
         if self._unopened:
             self.open(now, show=False)
-            self.cursor = -1  # the first row is shown like all others, by whoever plays
+            self.cursor = -1  # the first row is shown like all others, by the driver
         if self.at_end and isinstance(self.track, Stream):
             return self.go_live(now)
         if self.at_end and self.loop is None:
@@ -153,7 +153,7 @@ class Transport:
             return False
         self.head = Playhead(self._place(now, shown=True), now, self.head.rate, playing=True)
         self.max_lag = 0.0
-        self._tell("play")
+        self._announce("play")
         return True
 
     def pause(self, now: float, reason: str = "pause") -> bool:
@@ -164,7 +164,7 @@ class Transport:
         if self.following:
             self.following = False
             self.cursor = min([self.cursor, *(row - 1 for row in self.outbox.withdraw_ticks())])
-        self._tell(reason)
+        self._announce(reason)
         return True
 
     def take(self, clock: Callable[[], float]) -> float | None:
@@ -274,12 +274,12 @@ class Transport:
         track = self.track
         self._leave("reset", now)
         self._enter(track, now)
-        self._tell("reset")
+        self._announce("reset")
         self.open(now)
         return True
 
     def batch(self, rows: int, now: float) -> pa.RecordBatch | None:
-        """Go on by some rows at once and give them; gaps, rug and end are told, ticks are not. None at the end."""
+        """Go on by some rows and return them; gaps, rug and end are reported, ticks are not. None at the end."""
         track = self.track
         if not isinstance(track, Timeline):
             return None
@@ -298,21 +298,21 @@ class Transport:
         """Go on at another speed from where it is; rows that are due stay due."""
         place = self._place(now, shown=False) if self.head.playing else self.head.anchor
         self.head = Playhead(place, now, checked_rate(rate), self.head.playing)
-        self._tell("speed")
+        self._announce("speed")
 
     def set_loop(self, first: int, last: int) -> bool:
         """Repeat the rows from `first` to `last`, both included; False when there are none, or the game is live."""
         if not isinstance(self.track, Timeline) or not 0 <= first <= last < self.track.stop:
             return False
         self.loop = (first, last)
-        self._tell("loop")
+        self._announce("loop")
         return True
 
     def clear_loop(self) -> bool:
         """Play on beyond the loop; whether there was one."""
         found, self.loop = self.loop is not None, None
         if found:
-            self._tell("loop")
+            self._announce("loop")
         return found
 
     def go_live(self, now: float) -> bool:
@@ -324,7 +324,7 @@ class Transport:
             if not self.at_end:
                 self._jump(self.track.stop - 1, now, "live")
             self.following = True
-            self._tell("live")
+            self._announce("live")
         return True
 
     def push(self, tick: Tick, clock: Callable[[], float]) -> None:
@@ -345,23 +345,23 @@ class Transport:
             self.outbox.offer("push", received_step(tick, index), tick.game_id)
         mark = stream.mark
         if mark is not None and mark[0] == index:
-            self._tell_mark(stream, received_step(tick, index), *mark[1:])
+            self._report_mark(stream, received_step(tick, index), *mark[1:])
 
-    def _tell_mark(self, stream: Stream, step: Step, gap: Gap | None, rug: bool) -> None:  # noqa: FBT001
+    def _report_mark(self, stream: Stream, step: Step, gap: Gap | None, rug: bool) -> None:  # noqa: FBT001
         if gap is not None:
             self.outbox.offer("gap", Event("gap", stream.game_id, step, gap.reason, gap), stream.game_id)
         if rug:
             self.outbox.append(("rug", Event("rug", stream.game_id, step)))
 
     def _begin_live(self, game_id: str, now: float) -> Stream:
-        """End what was held and follow a new live game, unless somebody paused the one before it."""
+        """End what was held and follow a new live game, unless the one before it is paused."""
         follow = self.playing or not isinstance(self.track, Stream)
         self._leave("superseded" if isinstance(self.track, Stream) else "replaced", now)
         stream = Stream(game_id, self.ring_ticks)
         self._enter(stream, now)
         self.following = follow
         self._start()
-        self._tell("live")
+        self._announce("live")
         return stream
 
     def open(self, now: float, *, show: bool = True) -> None:
@@ -392,13 +392,13 @@ class Transport:
         self.outbox.append(("game_start", Event("game_start", self.game_id)))
 
     def _end(self, reason: str) -> None:
-        """Tell the end of a game, once."""
+        """Report the end of a game, once."""
         if not self._ended:
             self._ended = True
             self.outbox.append(("game_end", Event("game_end", self.game_id, reason=reason)))
 
-    def _tell(self, reason: str) -> None:
-        """Tell a change of state; the status is taken when it is delivered."""
+    def _announce(self, reason: str) -> None:
+        """Report a change of state; the status is taken when it is delivered."""
         self.outbox.append(("state", reason))
 
     def _place(self, now: float, *, shown: bool) -> float:
@@ -422,7 +422,7 @@ class Transport:
         """The last row of a stored game was shown."""
         self._halt(now)
         self._end("end")
-        self._tell("end")
+        self._announce("end")
 
     def _jump(self, row: int, now: float | None, reason: str) -> None:
         """Arrive at a row from somewhere else."""
@@ -454,7 +454,7 @@ class Transport:
             self._end("end")
 
     def _mark(self, track: Timeline, row: int, step: Step) -> None:
-        """Tell what happened at a row: a gap each time it is passed, the rug once a game."""
+        """Report what happened at a row: a gap each time it is passed, the rug once a game."""
         gap = track.marks[row]
         if gap is not None:
             self.outbox.append(("gap", Event("gap", track.game_id, step, gap.reason, gap)))

@@ -1,4 +1,4 @@
-"""View: the game up to the cursor, and nothing else. Reading past it raises: nobody knew it at that moment."""
+"""View: the game up to the cursor, and nothing else. Reading past it raises."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ class View(Sequence[Step]):
         return self._timeline.floats[: self._stop].copy()
 
     def to_table(self) -> pa.Table:
-        """Give the rows seen so far as a table of its own, exact prices included; a copy."""
+        """Return the rows seen so far as a table of its own, exact prices included; a copy."""
         return self._timeline.table.take(pa.array(np.arange(self._stop)))

@@ -36,7 +36,7 @@ def test_a_blocked_callback_bounds_what_waits_for_it() -> None:
     engine.push(tick(3000))
     assert shown == [*range(1000), 3000]
     assert "800 events wait for it" in errors[0].reason
-    assert "2000 live ticks were not told" in errors[1].reason
+    assert "2000 live ticks were left out" in errors[1].reason
     assert (len(errors), engine.status.waiting) == (2, 0)
     engine.close()
 

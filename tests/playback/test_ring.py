@@ -300,3 +300,27 @@ def test_a_row_that_is_being_overwritten_is_left_out() -> None:
     found = ring.latest()
     assert all(one == given[one.tick] for one in found)
     assert 0 not in [one.tick for one in found]
+
+
+def test_a_row_overtaken_while_it_is_read_is_none() -> None:
+    """`at` returns the tick of its position or None, also when the writer overtakes it, never a later tick."""
+    ring = RingBuffer(10)
+    given = [tick(n, price=n, game=f"game-{n}") for n in range(600)]
+
+    class Names(list[str]):
+        """Copied after the numbers; meanwhile the writer goes far beyond the row that is read."""
+
+        overtaken = False
+
+        def __getitem__(self, place: Any) -> Any:
+            if isinstance(place, slice) and not self.overtaken:
+                self.overtaken = True
+                for one in given[10:]:
+                    ring.push(one)
+            return super().__getitem__(place)
+
+    for one in given[:10]:
+        ring.push(one)
+    ring._game = Names(ring._game)
+    assert ring.at(5) is None
+    assert ring.at(595) == given[595]
