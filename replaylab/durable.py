@@ -89,6 +89,8 @@ def make_folders(*folders: Path) -> None:
         with storing(folder):
             for made in [*reversed(folder.parents), folder]:
                 if not made.is_dir():
+                    if made.exists():
+                        raise StoreUnwritable(f"{made} is a file; name a folder, or remove the file")
                     made.mkdir(exist_ok=True)
                     sync_folder(made.parent)
 

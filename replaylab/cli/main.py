@@ -34,6 +34,8 @@ class _Commands(TyperGroup):
             raise typer.Exit(READER_GONE) from None
         except KeyboardInterrupt:
             code, problem = INTERRUPTED, "interrupted"
+        except (FileExistsError, NotADirectoryError) as error:
+            code, problem = COULD_NOT_RUN, f"{error.filename} is a file or lies below one; name a folder"
         except OSError as error:
             code, problem = COULD_NOT_RUN, f"{error.filename or 'error'}: {error.strerror or error}"
         complain(problem)

@@ -23,12 +23,12 @@ LogTo = Annotated[
     typer.Option(
         "--log",
         metavar="FILE",
-        help="Append a log to this file; - for standard error. REPLAYLAB_LOG_LEVEL sets how much.",
+        help="Append a log to this file; - for standard error. REPLAYLAB_LOG_LEVEL sets its level.",
     ),
 ]
 LogFormat = Annotated[
     str | None,
-    typer.Option("--log-format", metavar="FORM", help="text, or json for one object a line; text unless set."),
+    typer.Option("--log-format", metavar="FORM", help="text (the default), or json, one object a line."),
 ]
 
 # --log and --log-format as they stand before the command, set anew by each call of the program

@@ -100,7 +100,7 @@ def record(  # noqa: PLR0913 the options of the command
 
 
 def recover(store: StorePath, *, no_progress: NoProgress = False, json: AsJson = False) -> None:
-    """Seal what recorders that have died left in their journals.
+    """Seal the journals that dead recorders have left.
 
     Those that a recorder is writing stay as they are. May be run at any time, and again; opening a store does the same.
     """

@@ -23,7 +23,7 @@ def info(
         typer.Option("--version", callback=print_versions, is_eager=True, help="Print what replaylab runs on."),
     ] = False,
 ) -> None:
-    """Show a store, its games and what was recorded into it, or one game."""
+    """Show a store and its games, or one game."""
     from replaylab.cli.overview import overview
     from replaylab.cli.record_status import runs_of, show_recordings
     from replaylab.cli.tables import show_game, show_games, show_json, show_overview
@@ -60,7 +60,7 @@ def verify(
     """Check every byte and row of a store.
 
     Digests, counts and the accounts of all sources are compared with what was written; nothing is changed. Journals
-    that are not yet sealed are checked as they are, and named; that they are there is no problem.
+    that are not yet sealed are checked and named; they are not a problem.
     """
     from replaylab.cli.record_status import show_unsealed, unsealed
     from replaylab.cli.tables import show_json, show_verification
@@ -91,7 +91,7 @@ def stats(
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
-    """Count games and damage; quantiles.
+    """Count games and damage, and show quantiles.
 
     The quantiles of rug tick and peak are taken over the complete games alone.
     """

@@ -251,7 +251,11 @@ def plain(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " | ".join(line.strip() for line in _plain_lines(text))
+    """Return a message on one line: a list of problems after its heading, other lines behind one another."""
+    first, *more = [line.strip() for line in _plain_lines(text)] or [""]
+    if more and all(line.startswith("- ") for line in more):
+        return f"{first}: {'; '.join(line.removeprefix('- ') for line in more)}"
+    return " | ".join([first, *more])
 
 
 def _plain_lines(text: str) -> list[str]:

@@ -64,7 +64,7 @@ def row_at(engine: ReplayEngine, place: str) -> int:
     if place.removeprefix("-").isdecimal():
         found = engine.seek_tick(int(place))
     else:
-        when = moment("place to begin at", place)
+        when = moment("--from", place)
         found = when is not None and engine.seek_time(when)
     if not found:
         raise SettingsError(

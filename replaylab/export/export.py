@@ -211,7 +211,7 @@ def _format(path: Path) -> Format:
     if form is None:
         raise SettingsError(
             f"path={str(path)!r}: the ending says the format; take one of {', '.join(_FORMATS)}; "
-            "`replaylab.export.pages.export_pages` writes .html pages that play"
+            "`replaylab export --html` and `export_pages` write pages that play"
         )
     return form
 

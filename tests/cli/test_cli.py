@@ -127,7 +127,7 @@ def test_convert_reports_every_byte(folder: Path, tmp_path: Path) -> None:
     assert report["balanced"]
     assert report["bytes_in"] == expected["bytes"]
     assert report["ticks_stored"] == sum(expected["ticks"].values())
-    assert report["ticks_quarantined"] == expected["quarantined"]
+    assert report["pieces_quarantined"] == expected["quarantined"]
     again = told("convert", folder / "recordings", "--to", tmp_path / "store")
     assert (again["ticks_stored"], again["ticks_known"]) == (0, report["ticks_stored"])
 

@@ -111,7 +111,7 @@ def test_places_and_speeds_that_are_none() -> None:
     for place in ("9", "-1", "2001-01-01"):
         with pytest.raises(SettingsError, match=r"ticks are 0 to 8, its times 2031-01-02T03:04:05 to"):
             row_at(engine, place)
-    with pytest.raises(SettingsError, match="place to begin at='soon'"):
+    with pytest.raises(SettingsError, match="--from='soon'"):
         row_at(engine, "soon")
     with pytest.raises(SettingsError, match="no stored game"):
         row_at(FakeTime().engine(), "5")
