@@ -407,9 +407,9 @@ class Moody:
         return Receipt(len(given), len(self.taken) - 1, -1)
 
 
-def taken(recorder: Moody, folder: Path, *, waits: bool) -> tuple[Pipe, list[tuple[int, int, int, str]]]:
+def taken(recorder: Moody, folder: Path, *, waits: bool) -> tuple[Pipe, list[tuple[int, int, int, str, str]]]:
     """An intake to which ten ticks were given, and what it told of refused ones."""
-    told: list[tuple[int, int, int, str]] = []
+    told: list[tuple[int, int, int, str, str]] = []
     intake = Pipe(
         recorder, LineReader(), Refusals(folder, "run"), lambda *one: told.append(one), lambda _seconds: waits
     )
@@ -432,14 +432,14 @@ def test_ticks_that_may_not_wait_are_counted(tmp_path: Path) -> None:
     intake, told = taken(recorder, tmp_path, waits=False)
     assert recorder.taken == []
     assert intake.counts.refused == {"disk_full": 10}
-    assert told == [(1, 10, 0, "disk_full")]
+    assert told == [(1, 10, 0, "disk_full", "")]
 
 
 def test_a_recorder_that_has_given_up_ends_it(tmp_path: Path) -> None:
     """What it will never take again is not offered again."""
     intake, told = taken(Moody("stopped"), tmp_path, waits=True)
     assert intake.over
-    assert told == [(1, 10, 0, "stopped")]
+    assert told == [(1, 10, 0, "stopped", "")]
 
 
 def test_a_line_too_long_is_one_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
