@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from replaylab.widgets.messages import (
+    Advance,
+    Blind,
     Limits,
     Message,
     Pick,
@@ -44,6 +46,12 @@ class Player(Protocol):
 
     def pick(self, number: int) -> bool:
         """Show another game; False when it cannot be played."""
+
+    def advance(self, rows: int) -> None:
+        """Show some more rows of a game whose future is hidden."""
+
+    def set_blind(self, *, on: bool) -> None:
+        """Hide what lies ahead from the pages, or show it."""
 
     def notify(self, *, now: bool) -> None:
         """Update the traits that observers listen to; without `now`, at most every tenth of a second."""
@@ -128,11 +136,15 @@ class Channel:
                 self._greatest = max(self._greatest, message.gen)
             self.delivery.soon(lambda: self._obey(message))
 
-    def _obey(self, message: Ready | Pick | State) -> None:
+    def _obey(self, message: Ready | Pick | Advance | Blind | State) -> None:
         if isinstance(message, Ready):
             self.open(message.client)
         elif isinstance(message, Pick):
             self._player.pick(message.number)
+        elif isinstance(message, Advance):
+            self._player.advance(message.rows)
+        elif isinstance(message, Blind):
+            self._player.set_blind(on=message.on)
         elif message.gen >= self._gen:
             self._player.take_state(message)
 

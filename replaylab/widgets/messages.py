@@ -83,7 +83,21 @@ class Want(_Message):
     number: Whole
 
 
-Message = Ready | Shown | State | Pick | Want
+class Advance(_Message):
+    """A user goes on by some rows of a game whose future is hidden: only the kernel has them."""
+
+    kind: Literal["advance"]
+    rows: Annotated[int, Field(ge=1, le=1_000)]
+
+
+class Blind(_Message):
+    """A user hides what lies ahead in the kernel, or shows it again."""
+
+    kind: Literal["blind"]
+    on: bool
+
+
+Message = Ready | Shown | State | Pick | Want | Advance | Blind
 _READER: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 
@@ -98,7 +112,7 @@ class Limits:
     rows : int
         One more than the greatest row of the game.
     live : bool
-        Whether the newest row can be followed.
+        Whether the newest row can be followed: in a live game, and in one whose future is hidden.
     speeds : (float, float)
         Least and greatest speed.
     games : int

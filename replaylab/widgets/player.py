@@ -16,6 +16,7 @@ from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
+from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import module
 from replaylab.widgets.fallback import cell, line
 from replaylab.widgets.payload import StoredPayload
@@ -50,6 +51,9 @@ class ReplayPlayer(anywidget.AnyWidget):
         Logarithmic price axis.
     ahead : bool
         Draw what lies beyond the playhead, faintly.
+    blind : bool
+        Hide what lies ahead wholly: the page gets each row when it is shown and not before, and neither the length of
+        the game nor its peak, rug or gaps. The kernel then keeps the time. A trait: it can be set later, too.
     lockstep : bool
         Let the page wait for the callbacks, however slow they are.
 
@@ -87,6 +91,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
     speed = _Speed(1.0, help="seconds of the game a second; infinity is as fast as possible")
+    blind = traitlets.Bool(default_value=False, help="whether what lies ahead is hidden from the page")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
     player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)
 
@@ -99,6 +104,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         height: int = 300,
         log: bool = False,
         ahead: bool = True,
+        blind: bool = False,
         lockstep: bool = False,
     ) -> None:
         given = isinstance(source, ReplayEngine)
@@ -106,13 +112,14 @@ class ReplayPlayer(anywidget.AnyWidget):
         self._own = not given
         if speed is not None:
             self.engine.speed = speed
-        options = DisplayOptions(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep)
+        options = DisplayOptions(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep, blind=blind)
         playlist = None if given else Playlist.of(source)
         super().__init__()
         self._first_layout = self.layout
         self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options, height)
         self._update()
         self.observe(self._speed_set, "speed")
+        self.observe(self._blind_set, "blind")
         self.on_msg(self._receive)
 
     def play(self) -> None:
@@ -209,6 +216,7 @@ class ReplayPlayer(anywidget.AnyWidget):
             self.set_trait("playing", self._sync is not None and self._sync.playing)
             self.set_trait("game_id", self.engine.game_id or "")
             self.speed = self.engine.speed
+            self.blind = self._sync is not None and self._sync.options.blind
 
     @traitlets.default("player_id")
     def _new_player_id(self) -> str:
@@ -218,9 +226,15 @@ class ReplayPlayer(anywidget.AnyWidget):
         if self._sync is not None and change["new"] != self.engine.speed:
             self._sync.set_speed(change["new"])
 
+    def _blind_set(self, change: dict[str, Any]) -> None:
+        if self._sync is not None:
+            self._sync.set_blind(on=change["new"])
+
     def __repr__(self) -> str:
         if self._sync is None:
             return "ReplayPlayer(closed)"
+        if isinstance(self._sync.payload, BlindPayload):
+            return f"ReplayPlayer({self.game_id!r}, blind)"
         rows = self.engine.total
         return f"ReplayPlayer({self.game_id!r}, {rows} row{'' if rows == 1 else 's'})"
 
@@ -254,7 +268,7 @@ class ReplayPlayer(anywidget.AnyWidget):
             marks = sync.marks.get(self.game_id, [])
             row, log = self.engine.index, sync.options.log
             return cell(sync.payload, player=player, row=row, log=log, marks=marks)
-        return {"text/html": line(f"{self!r}: run the cell again to follow it", player)} if player else {}
+        return {"text/html": line(f"{self!r}: run the cell again to play it", player)} if player else {}
 
 
 def play(source: object, **options: Any) -> ReplayPlayer:

@@ -13,6 +13,7 @@ from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Callback, Event, Step
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
+from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.channel import Channel, from_page, to_page
 from replaylab.widgets.live_payload import LivePayload
 from replaylab.widgets.messages import Limits, State
@@ -24,12 +25,16 @@ TRAIL_SECONDS: Final = 0.05  # between two messages to the pages while the engin
 
 @dataclass
 class DisplayOptions:
-    """How a player shows: pacing, scale, what lies ahead, whether pages wait for callbacks, the loop."""
+    """How a player shows: pacing, scale, what lies ahead, whether pages wait for callbacks, the loop.
+
+    With `blind`, no page gets a row before the engine shows it, nor anything that tells of one.
+    """
 
     pacing: Pacing = "recorded"
     log: bool = False
     ahead: bool = True
     lockstep: bool = False
+    blind: bool = False
     loop: Sequence[int | None] = (None, None)
 
 
@@ -65,6 +70,7 @@ class PlayerSync:
         self.playlist = playlist
         self.options = options
         self.marks: dict[str, list[dict[str, Any]]] = {}  # by game
+        self._marks_shown = 0
         self.page_plays = False
         self._height = height
         self._on_change = on_change
@@ -82,8 +88,10 @@ class PlayerSync:
         callbacks: dict[str, Callback] = {"tick": self._ticked, "push": self._pushed, "state": self._changed}
         self._subscriptions = [engine.on(kind, callback) for kind, callback in callbacks.items()]
 
-    def _new_payload(self) -> StoredPayload | LivePayload | None:
+    def _new_payload(self) -> StoredPayload | BlindPayload | LivePayload | None:
         line, stream = self.engine.timeline, self.engine.stream
+        if line is not None and self.options.blind:
+            return BlindPayload(line, self.channel, lambda: self.engine.index)
         if line is not None:
             return StoredPayload(line)
         return None if stream is None else LivePayload(stream, self.channel)
@@ -104,7 +112,10 @@ class PlayerSync:
     # -- what Python does with the player ------------------------------------------------------------------------------
 
     def play(self) -> None:
-        """Let the pages play."""
+        """Let the pages play; what lies ahead of a game whose future is hidden only the engine can play."""
+        if isinstance(self.payload, BlindPayload):
+            self.engine.play()
+            return
         self.page_plays = True
         self.channel.post("play")
         self.notify(now=True)
@@ -122,7 +133,7 @@ class PlayerSync:
         with self._moving_engine():
             moved = self.engine.seek(row)
         if moved:
-            self.channel.seek(row)
+            self._show_row(row)
             self.notify(now=True)
         return moved
 
@@ -134,9 +145,16 @@ class PlayerSync:
             step = self.engine.step_forward if rows > 0 else self.engine.step_backward
             while went < abs(rows) and step():
                 went += 1
-        self.channel.seek(self.engine.index)
+        self._show_row(self.engine.index)
         self.notify(now=True)
         return went
+
+    def _show_row(self, row: int) -> None:
+        """Send the pages to a row, which they get first where they do not have it."""
+        if isinstance(self.payload, BlindPayload):
+            self.payload.flush()
+            self._show_new_marks()
+        self.channel.seek(row)
 
     def set_speed(self, speed: float) -> None:
         """Change the speed of the engine and the pages."""
@@ -151,7 +169,47 @@ class PlayerSync:
 
     def show_marks(self) -> None:
         """Show the marks of this game in the pages."""
-        self.channel.post("marks", marks=self.marks.get(self.engine.game_id or "", []))
+        marks = self._visible_marks()
+        self._marks_shown = len(marks)
+        self.channel.post("marks", marks=marks)
+
+    def _show_new_marks(self) -> None:
+        """Show marks that the playhead has reached, in a game whose future is hidden."""
+        if len(self._visible_marks()) != self._marks_shown:
+            self.show_marks()
+
+    def _visible_marks(self) -> list[dict[str, Any]]:
+        marks = self.marks.get(self.engine.game_id or "", [])
+        if isinstance(self.payload, BlindPayload):
+            seen = self.payload.seen
+            return [mark for mark in marks if mark["row"] < seen]
+        return marks
+
+    def set_blind(self, *, on: bool) -> None:
+        """Hide what lies ahead from the pages, or show it; a live game hides nothing."""
+        if on == self.options.blind:
+            return
+        self.options.blind = on
+        if self.engine.timeline is not None:
+            self.page_plays = False
+            with self._moving_engine():
+                self.engine.pause()
+            self._reopen()
+        self.notify(now=True)
+
+    def advance(self, rows: int) -> None:
+        """Show some more rows of a game whose future is hidden."""
+        if isinstance(self.payload, BlindPayload):
+            with self._moving_engine():
+                self.engine.pause()
+                self._go_to_newest()
+            self.step(rows)
+
+    def _go_to_newest(self) -> None:
+        """Go to the furthest row of a game whose future is hidden that was shown."""
+        payload = self.payload
+        if isinstance(payload, BlindPayload) and self.engine.index < payload.seen - 1:
+            self.engine.seek(payload.seen - 1)
 
     # -- what a page asks and reports, on the main loop ----------------------------------------------------------------
 
@@ -160,25 +218,25 @@ class PlayerSync:
         if self.payload is None:
             return None
         facts, buffers = self.payload.opening()
-        live = isinstance(self.payload, LivePayload)
+        follows = not isinstance(self.payload, StoredPayload)
         return {
             "facts": facts | {"height": self._height, "game": self._number, "speeds": list(self.engine.speed_bounds)},
             "state": asdict(self.options)
             | {
                 "row": self.engine.index,
-                "playing": self.engine.playing if live else self.page_plays,
+                "playing": self.engine.playing if follows else self.page_plays,
                 "speed": to_page(self.engine.speed),
             },
             "games": [] if self.playlist is None else list(self.playlist.names),
-            "marks": self.marks.get(self.engine.game_id or "", []),
+            "marks": self._visible_marks(),
         }, buffers
 
     def limits(self, gen: int) -> Limits:
         """Return what messages of pages have to stay within now."""
         return Limits(
             gen=gen,
-            rows=self.engine.total,
-            live=isinstance(self.payload, LivePayload),
+            rows=self.payload.seen if isinstance(self.payload, BlindPayload) else self.engine.total,
+            live=not isinstance(self.payload, StoredPayload),
             speeds=self.engine.speed_bounds,
             games=0 if self.playlist is None else len(self.playlist),
         )
@@ -202,18 +260,22 @@ class PlayerSync:
 
     def take_state(self, state: State) -> None:
         """Take over what a user changed in a page."""
-        self.page_plays = state.playing
+        blind = isinstance(self.payload, BlindPayload)
+        self.page_plays = state.playing and not (blind and state.following)
         self.options.pacing = state.pacing
         self.options.loop = tuple(state.loop)
         self._follows = state.following
         speed = from_page(state.speed)
         with self._moving_engine():
-            if self._follows:
+            if speed != self.engine.speed:
+                self.engine.speed = speed
+            if self._follows and blind:
+                self._go_to_newest()
+                self.engine.play()
+            elif self._follows:
                 self.engine.go_live()
             elif self.engine.playing:
                 self.engine.pause()
-            if speed != self.engine.speed:
-                self.engine.speed = speed
         self.notify(now=True)
 
     def pick(self, number: int) -> bool:
@@ -241,6 +303,14 @@ class PlayerSync:
             self._notify_later = True  # or observers would miss the last of several moves
             self.channel.delivery.later(NOTIFY_SECONDS, lambda: self.notify(now=True))
 
+    def _reopen(self) -> None:
+        """Open what the engine holds now in every page."""
+        self._follows = False
+        self.payload = self._new_payload()
+        self._marks_shown = 0
+        self.options.loop = (None, None)
+        self.channel.open()
+
     # -- what is done to the engine itself, by other code --------------------------------------------------------------
 
     @contextmanager
@@ -253,7 +323,11 @@ class PlayerSync:
             self._moving -= 1
 
     def _ticked(self, _step: Step) -> None:
-        if not self._moving and isinstance(self.payload, StoredPayload):
+        if isinstance(self.payload, BlindPayload):
+            self.payload.nudge()
+            if not self._moving:
+                self._trail()
+        elif not self._moving and isinstance(self.payload, StoredPayload):
             self._trail()
 
     def _pushed(self, _step: Step) -> None:
@@ -269,8 +343,11 @@ class PlayerSync:
 
     def _catch_up(self) -> None:
         self._trailing = False
-        if isinstance(self.payload, StoredPayload):
-            self.channel.seek(self.engine.index)
+        blind = isinstance(self.payload, BlindPayload)
+        if isinstance(self.payload, StoredPayload) or (blind and not self.engine.playing):
+            self._show_row(self.engine.index)
+        elif blind:
+            self._show_new_marks()
         self.notify(now=not self.engine.playing)
 
     def _changed(self, event: Event) -> None:
@@ -281,10 +358,7 @@ class PlayerSync:
         """Let the pages follow a change of the engine's state."""
         shown = None if self.payload is None else self.payload.track
         if (self.engine.timeline or self.engine.stream) is not shown:
-            self._follows = False
-            self.payload = self._new_payload()
-            self.options.loop = (None, None)
-            self.channel.open()
+            self._reopen()
         elif reason == "speed":
             self.channel.post("speed", speed=to_page(self.engine.speed))
         elif reason == "loop":
@@ -292,6 +366,8 @@ class PlayerSync:
         elif reason == "play" and isinstance(self.payload, StoredPayload):
             self.page_plays = False  # the engine keeps the time now, the pages follow
             self.channel.post("pause")
-        elif isinstance(self.payload, LivePayload):
+        elif self.payload is not None and not isinstance(self.payload, StoredPayload):
+            if isinstance(self.payload, BlindPayload):
+                self.payload.flush()
             self.channel.post("play" if self.engine.playing else "pause")
         self.notify(now=True)

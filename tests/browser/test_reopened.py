@@ -68,7 +68,7 @@ def test_long_and_live_games_opened_again_are_a_picture_or_a_line(start: Start, 
     page, path = playing.page, saved(playing)
     Notebook(page, lab, path.name)
     expect(page.locator(PICTURE)).to_be_visible(timeout=5_000)
-    expect(page.get_by_text("run the cell again to follow it")).to_be_visible(timeout=5_000)
+    expect(page.get_by_text("run the cell again to play it")).to_be_visible(timeout=5_000)
     assert page.get_by_text(ERROR).locator("visible=true").count() == 0
 
 

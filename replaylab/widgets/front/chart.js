@@ -69,7 +69,7 @@ export class Chart {
     const { track, row } = this.session;
     if (this.whole) {
       this.start = track.base;
-      this.span = Math.max(1, track.size);
+      this.span = track.blind ? Math.max(60, track.size / 0.85) : Math.max(1, track.size); // room that says nothing
       return;
     }
     if (this.follow) {

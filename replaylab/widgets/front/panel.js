@@ -78,6 +78,7 @@ export class Panel {
     this.skip = this.button("Skip to the next tick", "S", () => view.skip(), "", "Skip gap");
     this.log = this.button("Logarithmic price", "L", () => view.flip("log"), "", "Log");
     this.ahead = this.button("Show what lies ahead", "H", () => view.flip("ahead"), "", "Ahead");
+    this.blind = this.button("Hide the future", "B", () => view.hide(), "", "Blind");
     this.follow = this.button("Follow the playhead", "F", () => view.follow(), "", "Follow");
     this.fit = this.button("Show the whole game", "0", () => view.fit(), "", "Whole");
     this.now = this.button("Go to the newest tick", "End", () => view.newest(), "", "Now");
@@ -91,6 +92,7 @@ export class Panel {
       this.skip,
       this.log,
       this.ahead,
+      this.blind,
       this.follow,
       this.fit,
       this.now,
@@ -122,6 +124,9 @@ export class Panel {
     this.press(this.log, session.shown.log);
     this.press(this.ahead, session.shown.ahead);
     this.ahead.hidden = track.live;
+    this.blind.hidden = session.offline || (track.live && !track.blind);
+    this.press(this.blind, track.blind);
+    this.pacing.hidden = track.blind; // the kernel keeps the time
     this.now.hidden = !track.live;
     this.press(this.now, session.following);
     this.pickGames();
@@ -170,7 +175,8 @@ export class Panel {
       this.place.textContent = "no row";
       return;
     }
-    put(this.place, `${spanText(head.due(row) - head.due(track.base))} / ${spanText(head.due(track.last) - head.due(track.base))}`);
+    const passed = spanText(head.due(row) - head.due(track.base));
+    put(this.place, track.blind ? passed : `${passed} / ${spanText(head.due(track.last) - head.due(track.base))}`);
     put(this.pace, this.status(now));
     this.press(this.follow, chart.follow && !chart.whole);
     this.follow.hidden = chart.whole;
@@ -190,7 +196,7 @@ export class Panel {
     if (session.trouble) return session.trouble;
     if (session.gone) return "no kernel: plays on by itself";
     if (session.report.slow(now)) return `kernel busy, ${session.pace.text}`;
-    if (session.following) return "live";
+    if (session.following) return track.blind ? "" : "live";
     return session.playing ? session.pace.text : "";
   }
 }

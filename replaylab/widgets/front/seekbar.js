@@ -130,5 +130,6 @@ function positionText(session) {
   if (!track.size) return "no row";
   const said = track.describe(row);
   const past = spanText(head.due(row) - head.due(track.base));
+  if (track.blind) return `${said.tick}, price ${said.price}, ${said.phase}, ${past}`;
   return `${said.tick}, price ${said.price}, ${said.phase}, ${past} of ${spanText(head.due(track.last) - head.due(track.base))}`;
 }

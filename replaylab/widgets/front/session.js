@@ -147,11 +147,22 @@ export class Session extends Transport {
   append(content, buffers, now) {
     if (content.id !== this.track.facts.id) return;
     this.track.append(content.at, content.n, buffers);
+    this.track.facts.events.push(...(content.events || []));
+    this.track.facts.gaps.push(...(content.gaps || []));
     if (this.row < this.track.base) {
       this.row = this.track.base;
       this.head.moveTo(this.row, now);
     }
     if (this.following) this.show(this.track.last, now);
+  }
+
+  /** @param {number} rows */
+  advanceBy(rows) {
+    this.post({ kind: "advance", rows: Math.min(rows, 1000) });
+  }
+
+  hide() {
+    this.post({ kind: "blind", on: !this.track.blind });
   }
 
   /** @param {number} number */

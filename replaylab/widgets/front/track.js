@@ -14,10 +14,11 @@ export class Track {
   /** @param {import("./types.js").Facts} facts */
   constructor(facts) {
     this.facts = facts;
-    this.live = facts.mode === "live";
+    this.live = facts.mode !== "stored"; // rows come while it plays
+    this.blind = facts.mode === "blind"; // a stored game, of which the kernel sends each row at its time
     this.base = facts.base;
     this.size = this.live ? 0 : facts.n;
-    this.room = this.live ? Math.ceil((facts.capacity * 1.25) / FOLD) * FOLD : facts.n;
+    this.room = this.live ? Math.ceil(Math.max(facts.capacity * 1.25, facts.n, 1024) / FOLD) * FOLD : facts.n;
     this.words = new Uint32Array(this.room * 4);
     this.times = new BigInt64Array(this.room);
     this.dues = new Float64Array(this.room);
@@ -115,9 +116,35 @@ export class Track {
       this.base = at; // rows were lost on the way: begin anew
       this.size = 0;
     }
+    if (this.blind) this.grow(this.size + count);
     if (this.size + count > this.room) this.drop(Math.max(count, Math.ceil(this.room / 4)));
     this.size += count;
     this.put(at, buffers);
+  }
+
+  /** @param {number} rows */
+  grow(rows) {
+    if (rows <= this.room) return;
+    this.room = Math.ceil((rows * 2) / FOLD) * FOLD;
+    /**
+     * @template {Uint32Array | BigInt64Array | Float64Array | Int32Array | Uint8Array} Column
+     * @param {Column} column
+     * @param {number} length
+     * @returns {Column}
+     */
+    const longer = (column, length) => {
+      const made = /** @type {any} */ (new /** @type {any} */ (column.constructor)(length));
+      made.set(column);
+      return made;
+    };
+    this.words = longer(this.words, this.room * 4);
+    this.times = longer(this.times, this.room);
+    this.dues = longer(this.dues, this.room);
+    this.ticks = longer(this.ticks, this.room);
+    this.bits = longer(this.bits, this.room);
+    this.prices = longer(this.prices, this.room);
+    this.lows = longer(this.lows, this.room / FOLD);
+    this.highs = longer(this.highs, this.room / FOLD);
   }
 
   /** @param {number} count */

@@ -25,6 +25,9 @@ export class Transport {
 
   want() {}
 
+  /** @param {number} _rows that only the kernel has */
+  advanceBy(_rows) {}
+
   /** @param {string} _what */
   changed(_what) {}
 
@@ -118,7 +121,8 @@ export class Transport {
       this.stand(now);
     }
     const row = this.track.clamp(this.row + count);
-    if (count > 0) {
+    if (this.track.blind && this.row + count > this.track.last) this.advanceBy(this.row + count - this.track.last);
+    else if (count > 0) {
       this.report.played(row, "step");
       this.show(row, now);
     } else if (row < this.row) this.jump(row, "seek", now);
@@ -234,6 +238,7 @@ export class Transport {
   atEnd(from, to, over, now) {
     if (this.track.live) {
       this.following = true;
+      if (this.track.blind) this.announce(now); // from here on the kernel keeps the time
     } else if (this.loops(from, to)) {
       const late = this.head.speed === null ? 0 : this.head.at(now) - over;
       this.report.jump(from, "loop");

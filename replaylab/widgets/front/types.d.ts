@@ -9,7 +9,7 @@ export type Mark = { row: number; label: string; kind?: string; colour?: string 
 
 export type Facts = {
   id: string;
-  mode: "stored" | "live";
+  mode: "stored" | "live" | "blind";
   title: string;
   base: number;
   n: number;
@@ -36,6 +36,7 @@ export type State = {
   lockstep: boolean;
   log: boolean;
   ahead: boolean;
+  blind?: boolean;
 };
 
 // Whatever the kernel sends: which fields there are follows from its kind.
@@ -50,6 +51,8 @@ export type Content = {
   id?: string;
   number?: number;
   at?: number;
+  events?: Mark[];
+  gaps?: Mark[];
   n?: number;
   row?: number;
   gen?: number;

@@ -192,6 +192,11 @@ export class View {
     this.session.changed("shown");
   }
 
+  hide() {
+    const { track, offline } = this.session;
+    if (!offline && (track.blind || !track.live)) this.session.hide();
+  }
+
   follow() {
     this.chart.follow = !this.chart.follow;
     this.session.schedule();
