@@ -218,12 +218,13 @@ class Store:
             `end` (UTC), `first_tick`, `last_tick` (live), `complete`, `late_start`, `censored`, `gaps`,
             `missing_ticks`, `double_rug`, `repaired` (rows), `sources`. Prices are Decimals, whole numbers are
             nullable integers; see `replaylab.storage.game_summary` for the definitions. Segments that cannot be read
-            are left out and named in ``attrs["left_out"]``.
+            are left out and named in ``attrs["left_out"]``; ``attrs["store"]`` is the place of the store.
         """
         import pandas as pd
 
         whole = {pa.int64(): pd.Int64Dtype()}
         frame: pd.DataFrame = self.games_table().to_pandas(types_mapper=whole.get)
+        frame.attrs["store"] = self.place
         if self.damaged:
             frame.attrs["left_out"] = dict(self.damaged)
         return frame

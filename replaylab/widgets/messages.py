@@ -66,6 +66,8 @@ class State(_Message):
     pacing: Pacing
     loop: Annotated[list[Whole | None], Field(min_length=2, max_length=2)]
     following: bool = False
+    log: bool | None = None
+    ahead: bool | None = None
 
 
 class Pick(_Message):

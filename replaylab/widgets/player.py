@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,8 +21,10 @@ from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import module
 from replaylab.widgets.fallback import cell, line
 from replaylab.widgets.payload import StoredPayload
+from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
 
+_OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep")
 _numbers: Final = itertools.count(1)
 
 
@@ -38,9 +41,12 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     Parameters
     ----------
-    source : Game, Table, Timeline, Store, ReplayEngine, or a list of games or of Tick
+    source : Game, Store, path of one, Table, Timeline, ReplayEngine, DataFrame, or a list of games or of Tick
         What to play. Of several games, the first that can be played is shown and the others can be picked. An engine
-        is shown with what it holds: a stored game, or a live one, which is followed.
+        is shown with what it holds: a stored game, or a live one, which is followed. A DataFrame is one of
+        `Store.games`, whole or in part.
+    games : str, DataFrame, or list of str, optional
+        Ids of the games of the store to play, in that order.
     speed : float, optional
         0.1 to 100 seconds of the game a second; infinity is as fast as possible. That of the engine unless given.
     pacing : {"recorded", "nominal"}
@@ -63,7 +69,9 @@ class ReplayPlayer(anywidget.AnyWidget):
         Follows the page; its events (``tick``, ``rug``, ``gap``, ``game_end`` ...) say what was shown.
     index, playing, speed, game_id
         Can be observed like the traits of any widget. They follow the page at most ten times a second, and at once
-        when it pauses, seeks or ends. Only `speed` can be set.
+        when it pauses, seeks or ends. Of these only `speed` can be set.
+    speed, pacing, height, log, ahead, blind, lockstep
+        Can be set at any time, and take effect at once. A name that a player does not have raises `AttributeError`.
 
     Notes
     -----
@@ -91,13 +99,19 @@ class ReplayPlayer(anywidget.AnyWidget):
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
     speed = _Speed(1.0, help="seconds of the game a second; infinity is as fast as possible")
-    blind = traitlets.Bool(default_value=False, help="whether what lies ahead is hidden from the page")
+    pacing = traitlets.Enum(["recorded", "nominal"], "recorded", help="when ticks are due")
+    height = traitlets.Int(300, min=60, max=10_000, help="of the chart, in pixels")
+    log = traitlets.Bool(default_value=False, help="logarithmic price axis")
+    ahead = traitlets.Bool(default_value=True, help="draw what lies beyond the playhead, faintly")
+    blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
+    lockstep = traitlets.Bool(default_value=False, help="let the page wait for the callbacks")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
     player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each option is written out, so that a signature tells them
         self,
         source: object,
+        games: object = None,
         *,
         speed: float | None = None,
         pacing: Pacing = "recorded",
@@ -107,20 +121,29 @@ class ReplayPlayer(anywidget.AnyWidget):
         blind: bool = False,
         lockstep: bool = False,
     ) -> None:
+        source = playable(source, games)
         given = isinstance(source, ReplayEngine)
         self.engine: ReplayEngine = source if isinstance(source, ReplayEngine) else ReplayEngine(pacing=pacing)
         self._own = not given
         if speed is not None:
             self.engine.speed = speed
-        options = DisplayOptions(pacing=pacing, log=log, ahead=ahead, lockstep=lockstep, blind=blind)
         playlist = None if given else Playlist.of(source)
-        super().__init__()
+        super().__init__(pacing=pacing, height=height, log=log, ahead=ahead, blind=blind, lockstep=lockstep)
+        options = DisplayOptions(pacing, height, log, ahead, lockstep, blind)
         self._first_layout = self.layout
-        self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options, height)
+        self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options)
         self._update()
         self.observe(self._speed_set, "speed")
-        self.observe(self._blind_set, "blind")
+        self.observe(self._option_set, _OPTIONS)
         self.on_msg(self._receive)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that a player has; a name that it does not have is an error, not a new attribute."""
+        if not name.startswith("_") and name != "engine" and not hasattr(type(self), name):
+            close = difflib.get_close_matches(name, [*self.trait_names(), "engine"], 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(['speed', *_OPTIONS])}"
+            raise AttributeError(f"a player has no {name!r} to be set{hint}")
+        super().__setattr__(name, value)
 
     def play(self) -> None:
         """Play; a page that opens later begins at once. At the end, it begins again."""
@@ -216,7 +239,9 @@ class ReplayPlayer(anywidget.AnyWidget):
             self.set_trait("playing", self._sync is not None and self._sync.playing)
             self.set_trait("game_id", self.engine.game_id or "")
             self.speed = self.engine.speed
-            self.blind = self._sync is not None and self._sync.options.blind
+            if self._sync is not None:
+                for name in _OPTIONS:
+                    setattr(self, name, getattr(self._sync.options, name))
 
     @traitlets.default("player_id")
     def _new_player_id(self) -> str:
@@ -226,9 +251,9 @@ class ReplayPlayer(anywidget.AnyWidget):
         if self._sync is not None and change["new"] != self.engine.speed:
             self._sync.set_speed(change["new"])
 
-    def _blind_set(self, change: dict[str, Any]) -> None:
+    def _option_set(self, change: dict[str, Any]) -> None:
         if self._sync is not None:
-            self._sync.set_blind(on=change["new"])
+            self._sync.set_option(change["name"], change["new"])
 
     def __repr__(self) -> str:
         if self._sync is None:
@@ -271,8 +296,41 @@ class ReplayPlayer(anywidget.AnyWidget):
         return {"text/html": line(f"{self!r}: run the cell again to play it", player)} if player else {}
 
 
-def play(source: object, **options: Any) -> ReplayPlayer:
-    """Return a player for a game, several games, a store, or an engine; see `ReplayPlayer` for the options.
+def play(  # noqa: PLR0913  as above
+    source: object,
+    games: object = None,
+    *,
+    speed: float | None = None,
+    pacing: Pacing = "recorded",
+    height: int = 300,
+    log: bool = False,
+    ahead: bool = True,
+    blind: bool = False,
+    lockstep: bool = False,
+) -> ReplayPlayer:
+    """Return a player for a game, several games, a store, or an engine; `ReplayPlayer` says what the options do.
+
+    Parameters
+    ----------
+    source : Game, Store, path of one, Table, Timeline, ReplayEngine, DataFrame, or a list of games or of Tick
+        What to play. A DataFrame is one of `Store.games`, whole or in part.
+    games : str, DataFrame, or list of str, optional
+        Ids of the games of the store to play, in that order.
+    speed : float, optional
+        0.1 to 100 seconds of the game a second; infinity is as fast as possible.
+    pacing : {"recorded", "nominal"}
+        When ticks are due: when they were received, or every 0.25 s.
+    height : int
+        Of the chart, in pixels.
+    log, ahead, blind, lockstep : bool
+        Logarithmic prices; draw what lies ahead faintly; hide it wholly; let the page wait for callbacks.
+
+    Raises
+    ------
+    Unplayable
+        When there is nothing to play; it says what to type.
+    GameNotFound
+        When the store has no game of an id.
 
     Examples
     --------
@@ -280,4 +338,14 @@ def play(source: object, **options: Any) -> ReplayPlayer:
     >>> play([Tick(game_id="g", tick=0, timestamp="2031-01-02T03:04:05", price=1)], speed=5)
     ReplayPlayer('g', 1 row)
     """
-    return ReplayPlayer(source, **options)
+    return ReplayPlayer(
+        source,
+        games,
+        speed=speed,
+        pacing=pacing,
+        height=height,
+        log=log,
+        ahead=ahead,
+        blind=blind,
+        lockstep=lockstep,
+    )

@@ -25,12 +25,13 @@ TRAIL_SECONDS: Final = 0.05  # between two messages to the pages while the engin
 
 @dataclass
 class DisplayOptions:
-    """How a player shows: pacing, scale, what lies ahead, whether pages wait for callbacks, the loop.
+    """How a player shows: pacing, height, scale, what lies ahead, whether pages wait for callbacks, the loop.
 
     With `blind`, no page gets a row before the engine shows it, nor anything that tells of one.
     """
 
     pacing: Pacing = "recorded"
+    height: int = 300
     log: bool = False
     ahead: bool = True
     lockstep: bool = False
@@ -53,8 +54,6 @@ class PlayerSync:
         Called when index, playing, speed or game may have changed.
     options : DisplayOptions
         How it shows.
-    height : int
-        Of the chart, in pixels.
     """
 
     def __init__(
@@ -64,7 +63,6 @@ class PlayerSync:
         send: Callable[[Any, Sequence[Any]], Any],
         on_change: Callable[[], None],
         options: DisplayOptions,
-        height: int,
     ) -> None:
         self.engine = engine
         self.playlist = playlist
@@ -72,7 +70,6 @@ class PlayerSync:
         self.marks: dict[str, list[dict[str, Any]]] = {}  # by game
         self._marks_shown = 0
         self.page_plays = False
-        self._height = height
         self._on_change = on_change
         self._notified_at = 0.0
         self._moving = 0  # depth of `_moving_engine`: what the engine reports meanwhile comes from here
@@ -167,6 +164,16 @@ class PlayerSync:
         self.options.loop = loop
         self.channel.post("loop", loop=loop)
 
+    def set_option(self, name: str, value: Any) -> None:
+        """Change how the pages show; what is as it was changes nothing."""
+        if getattr(self.options, name) == value:
+            return
+        if name == "blind":
+            self.set_blind(on=value)
+            return
+        setattr(self.options, name, value)
+        self.channel.post("options", **{name: value})
+
     def show_marks(self) -> None:
         """Show the marks of this game in the pages."""
         marks = self._visible_marks()
@@ -220,7 +227,8 @@ class PlayerSync:
         facts, buffers = self.payload.opening()
         follows = not isinstance(self.payload, StoredPayload)
         return {
-            "facts": facts | {"height": self._height, "game": self._number, "speeds": list(self.engine.speed_bounds)},
+            "facts": facts
+            | {"height": self.options.height, "game": self._number, "speeds": list(self.engine.speed_bounds)},
             "state": asdict(self.options)
             | {
                 "row": self.engine.index,
@@ -263,6 +271,8 @@ class PlayerSync:
         blind = isinstance(self.payload, BlindPayload)
         self.page_plays = state.playing and not (blind and state.following)
         self.options.pacing = state.pacing
+        self.options.log = self.options.log if state.log is None else state.log
+        self.options.ahead = self.options.ahead if state.ahead is None else state.ahead
         self.options.loop = tuple(state.loop)
         self._follows = state.following
         speed = from_page(state.speed)

@@ -69,7 +69,7 @@ export class Session extends Transport {
       pause: () => this.pause(),
       seek: () => this.seek(content.row, "told", content.gen),
       speed: () => this.setSpeed(content.speed, false),
-      pacing: () => this.setPacing(content.pacing, false),
+      options: () => this.setOptions(content),
       loop: () => this.setLoop(content.loop, false),
       marks: () => {
         this.marks = content.marks;
@@ -154,6 +154,19 @@ export class Session extends Transport {
       this.head.moveTo(this.row, now);
     }
     if (this.following) this.show(this.track.last, now);
+  }
+
+  /** @param {import("./types.js").Content} content */
+  setOptions(content) {
+    if (content.pacing !== undefined) this.setPacing(content.pacing, false);
+    if (content.height !== undefined) this.track.facts.height = content.height;
+    if (content.log !== undefined) this.shown.log = content.log;
+    if (content.ahead !== undefined) this.shown.ahead = content.ahead;
+    if (content.lockstep !== undefined) this.lockstep = content.lockstep;
+  }
+
+  state() {
+    return { ...super.state(), ...this.shown };
   }
 
   /** @param {number} rows */

@@ -60,6 +60,10 @@ export type Content = {
   pacing?: Pacing;
   loop?: Loop;
   text?: string;
+  height?: number;
+  log?: boolean;
+  ahead?: boolean;
+  lockstep?: boolean;
 };
 
 export type Buffers = DataView[];

@@ -91,8 +91,8 @@ export class View {
       put(this.title, facts.title);
       this.root.setAttribute("aria-label", `Player of ${facts.title}`);
       this.stage.setAttribute("aria-label", `Price chart of ${facts.title}. Space plays, arrows step, plus and minus zoom`);
-      this.stage.style.height = `${facts.height}px`;
     }
+    this.stage.style.height = `${session.track.facts.height}px`;
     if (what !== "ack") this.chart.stale();
     this.panel.changed();
   }
@@ -189,7 +189,7 @@ export class View {
   /** @param {"log" | "ahead"} name */
   flip(name) {
     this.session.shown[name] = !this.session.shown[name];
-    this.session.changed("shown");
+    this.session.announce(performance.now());
   }
 
   hide() {

@@ -1,0 +1,108 @@
+"""What `rl.play` is given, made into what a player plays: stores, paths, ids, tables of games, games."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from replaylab.errors import GameNotFound, Unplayable
+from replaylab.storage.game import Game
+from replaylab.storage.open import open_store
+from replaylab.storage.store import Store
+
+_HELP: Final = (
+    "type rl.play(store), rl.play(store, 'id'), rl.play(store, ['id', 'id']), rl.play(store, store.games()), "
+    "rl.play(game), or the path of a store in the place of the store"
+)
+
+
+def playable(source: object, games: object = None) -> Any:
+    """Return what a player plays: the source itself, or the games of a store that were asked for.
+
+    Parameters
+    ----------
+    source : Store, path of one, Game, Table, Timeline, ReplayEngine, DataFrame, or a list of games or of Tick
+        A DataFrame is one of `Store.games`, whole or in part, which names its store.
+    games : str, Game, DataFrame, or a list of ids, optional
+        The games of the store, in the order to play them; all of them unless given.
+
+    Raises
+    ------
+    GameNotFound
+        When the store has no game of an id; it says how many others it lacks.
+    Unplayable
+        When what was given is nothing that can be played; it says what to type.
+
+    Examples
+    --------
+    >>> playable([], "20310102-a")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    replaylab.errors.Unplayable: games='20310102-a': ids need a store before them, not a list; type rl.play(store), ...
+    """
+    if isinstance(source, (str, os.PathLike)):
+        source = _opened(source)
+    if isinstance(source, pd.DataFrame):
+        source, games = _store_of(source), source if games is None else games
+    if games is None:
+        return source
+    if not isinstance(source, Store):
+        raise Unplayable(f"games={_short(games)}: ids need a store before them, not a {type(source).__name__}; {_HELP}")
+    return [source.game(game_id) for game_id in _known(source, _ids(games))]
+
+
+def _opened(path: str | os.PathLike[str]) -> Store:
+    if str(path).endswith((".jsonl", ".ndjson", ".parquet")):
+        raise Unplayable(
+            f"{os.fspath(path)!r} is a file, not a store: type rl.convert({os.fspath(path)!r}, 'store'), "
+            "then rl.play('store')"
+        )
+    return open_store(path)
+
+
+def _store_of(frame: pd.DataFrame) -> Store:
+    place = frame.attrs.get("store")
+    if place is None:
+        raise Unplayable(f"the table does not say which store its games are in: type rl.play(store, table); {_HELP}")
+    return open_store(place)
+
+
+def _ids(games: object) -> list[str]:
+    """Return the ids of the games that were asked for."""
+    if isinstance(games, str):
+        return [games]
+    if isinstance(games, Game):
+        return [games.id]
+    if isinstance(games, pd.DataFrame):
+        if "game_id" not in games.columns:
+            raise Unplayable(f"the table has no column game_id: type rl.play(store, store.games()); {_HELP}")
+        games = games["game_id"]
+    if isinstance(games, Iterable):
+        ids = [one.id if isinstance(one, Game) else one for one in games]
+        if ids and all(isinstance(one, str) for one in ids):
+            return ids
+        if not ids:
+            raise Unplayable(f"no game was asked for: the list of ids is empty; {_HELP}")
+    raise Unplayable(f"games={_short(games)} names no game; {_HELP}")
+
+
+def _known(store: Store, ids: Sequence[str]) -> Sequence[str]:
+    """Return the ids; raise `GameNotFound` for the first that the store lacks."""
+    known = set(store.game_ids())
+    lacking = [one for one in ids if one not in known]
+    if not lacking:
+        return ids
+    try:
+        store.game(lacking[0])
+    except GameNotFound as error:
+        more = f" (and {len(lacking) - 1:,} more of {len(ids):,})" if len(lacking) > 1 else ""
+        raise GameNotFound(f"{error}{more}") from None
+    return ids
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
