@@ -204,10 +204,10 @@ def try_lock(descriptor: int) -> bool:
 
 
 def leads_to(path: Path, descriptor: int) -> bool:
-    """Whether a path still leads to an open file."""
+    """Return whether a path still leads to an open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
 
 

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     sync_seconds: Seconds = Field(10.0, description="longest time between two syncs of a recording")
     max_unsynced_ticks: int = Field(1_000, ge=10, le=100_000, description="ticks of a recording not yet synced")
     max_failures: int = Field(5, ge=1, le=100, description="failures in a row after which a recording stops")
+    max_failure_seconds: Seconds = Field(30.0, description="time that such a row lasts, at least")
     min_free_start_bytes: int = Field(100 * 1024**2, ge=0, le=1 << 50, description="free space to begin a recording")
     min_free_bytes: int = Field(10 * 1024**2, ge=0, le=1 << 50, description="free space below which none goes on")
     seal_ticks: int = Field(200_000, ge=100, le=10_000_000, description="ticks of a journal that are made a segment")

@@ -22,6 +22,7 @@ NUMBERS = [
     "sync_seconds",
     "max_unsynced_ticks",
     "max_failures",
+    "max_failure_seconds",
     "seal_ticks",
     "seal_game_ticks",
     "seal_seconds",

@@ -111,6 +111,17 @@ class Damage:
     raw: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A line of a type that is not known, with a valid checksum: `label` is its type; `start` to `end` in bytes."""
+
+    label: str
+    line: int
+    start: int
+    end: int
+    raw: bytes
+
+
 @dataclass(slots=True)
 class Lines:
     """The lines of a block of a journal.
@@ -121,6 +132,10 @@ class Lines:
         Lines of good ticks as `Tick.to_line` returns them, in order, with newlines.
     seqs, lines, sizes : list of int
         Sequence number, line of the file (from 0) and size in bytes of each of them.
+    newer_format : int, optional
+        Format that the first line names, when this release does not know it.
+    others : list of Control
+        Lines of a type that is not known, with valid checksums.
     headers : list of Header
         Of the lines that start a journal.
     control_bytes, control_lines, blank_bytes, blank_lines : int
@@ -139,6 +154,8 @@ class Lines:
     lines: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
+    newer_format: int | None = None
+    others: list[Control] = field(default_factory=list)
     control_bytes: int = 0
     control_lines: int = 0
     blank_bytes: int = 0
@@ -230,14 +247,23 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
     """Take a line that has a valid checksum and is not a tick."""
     try:
         line = json.loads(raw)
-        if line["type"] == "journal_start":
+        label = line["type"]
+        if label == "journal_start":
+            if _is_newer(line.get("format")):
+                found.newer_format = line["format"]
             found.headers.append(Header(**{name: line[name] for name in _HEADER_NAMES}))
+        elif label != "journal_end":
+            found.others.append(Control(str(label), number, at, at + size, raw + b"\n" * (size - len(raw))))
     except (ValueError, KeyError, TypeError, RecursionError):
         _add_damage(found, "foreign_bytes", number, at, raw + b"\n" * (size - len(raw)))
         return
     found.control_bytes += size
     found.control_lines += 1
-    found.closed = line["type"] == "journal_end"
+    found.closed = label == "journal_end"
+
+
+def _is_newer(version: object) -> bool:
+    return isinstance(version, int) and version > FORMAT
 
 
 def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:
@@ -264,6 +290,8 @@ def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
     found.lines += inner.lines
     found.sizes += [size - (not ends) for size in inner.sizes]
     found.headers += inner.headers
+    found.newer_format = found.newer_format or inner.newer_format
+    found.others += inner.others if ends else [replace(one, end=one.end - 1, raw=one.raw[:-1]) for one in inner.others]
     found.control_bytes += inner.control_bytes - inner.control_lines * (not ends)
     found.control_lines += inner.control_lines
     found.damage += inner.damage if ends else [replace(one, end=one.end - 1, raw=one.raw[:-1]) for one in inner.damage]

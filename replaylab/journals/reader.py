@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from replaylab.journals.format import Damage, Header, Lines, place_of, scan
+from replaylab.errors import StoreTooNew
+from replaylab.journals.format import FORMAT, Control, Damage, Header, Lines, place_of, scan
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.line_layout import Shape
@@ -97,6 +98,7 @@ class JournalReader:
         self.closed = False
         self.end = 0
         self.damage: list[Damage] = []
+        self.others: list[Control] = []
         self._held = held or SeqRanges()
         self._seqs = SeqRanges()
         self._next: int | None = None
@@ -130,9 +132,14 @@ class JournalReader:
 
     def _name_run(self, first: bytes) -> None:
         """Take the run from the first line; from the file name where that line is damaged."""
-        headers = scan(first, final=False).headers
-        if headers:
-            self.header = headers[0]
+        found = scan(first, final=False)
+        if found.newer_format is not None:
+            raise StoreTooNew(
+                f"{self.name}: a journal of format {found.newer_format}, this release knows {FORMAT}; install a newer "
+                "replaylab to read it. The file is left as it is"
+            )
+        if found.headers:
+            self.header = found.headers[0]
             self.run, self.number, self._next = self.header.run, self.header.number, self.header.first_seq
 
     def _take(self, block: bytes, *, final: bool) -> None:
@@ -160,6 +167,7 @@ class JournalReader:
 
     def _count(self, found: Lines) -> None:
         account = self._account
+        self.others += found.others
         account.bytes["kept"] += found.control_bytes
         account.bytes["blank"] += found.blank_bytes
         account.lines["control"] += found.control_lines
@@ -278,8 +286,12 @@ class JournalReader:
         )
 
     def remarks(self) -> list[Placed]:
-        """Return the damage as remarks."""
-        return [
+        """Return damage, and lines of types that are not known, as remarks in their order."""
+        damage = [
             Placed(self.name, one.line + 1, one.start, one.end, "quarantine", one.reason, one.raw)
             for one in self.damage
         ]
+        others = [
+            Placed(self.name, one.line + 1, one.start, one.end, "control", one.label, one.raw) for one in self.others
+        ]
+        return sorted(damage + others, key=lambda one: (one.start, one.end)) if others else damage

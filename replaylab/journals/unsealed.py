@@ -63,14 +63,16 @@ class UnsealedJournal(Segment):
 
     def problem(self) -> str | None:
         """Return None when every byte read is what was written, else what is wrong."""
-        damaged = Counter(one.reason for one in self._remarks if one.reason not in EXPECTED)
+        damaged = Counter(
+            one.reason for one in self._remarks if one.kind == "quarantine" and one.reason not in EXPECTED
+        )
         if not damaged:
             return None
         shown = ", ".join(f"{count} x {reason}" for reason, count in sorted(damaged.items()))
         return f"{self.path.name}: damaged ({shown}); its good ticks are read, `replaylab recover` sets the rest aside"
 
     def remarks_table(self) -> pa.Table:
-        """Return the damage in it as remarks."""
+        """Return damage, and lines of types that are not known, as remarks."""
         return remarks_table(self._remarks) if self._remarks else REMARKS_SCHEMA.empty_table()
 
 

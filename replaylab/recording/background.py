@@ -18,7 +18,8 @@ from replaylab.recording.state import State
 from replaylab.recording.syncer import Syncer
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
-_AGAIN_SECONDS: Final = 0.02  # after a failed sync, and longer with each of them
+_ENDING_SECONDS: Final = 3.0  # for which syncs that fail are tried again at the end of a recording
+_LONGEST_WAIT_SECONDS: Final = 0.25  # between two of them
 _log = logging.getLogger("replaylab.recorder")
 
 Listener = Callable[[RecorderEvent], object]
@@ -84,10 +85,12 @@ class Background:
                 _log.exception("recorder %s: unexpected", self.state.run)
                 with self.state.lock:
                     self.state.fail(error)
-                time.sleep(_AGAIN_SECONDS)
+                time.sleep(self.state.health.retry_seconds)
 
     def _patience(self) -> float:
         """Return the seconds until something is due; while nothing can be done, until the next look."""
+        if self.state.health.retry_seconds:
+            return min(self.state.health.retry_seconds, LOOK_SECONDS)
         if self.state.health.phase is not Phase.RECORDING:
             return LOOK_SECONDS
         due = self._synced_at + self.state.settings.sync_seconds - time.monotonic()
@@ -120,9 +123,7 @@ class Background:
         state, health = self.state, self.state.health
         while self._is_due() and not self._ending and health.problem is None:
             if not self.sync():
-                if health.phase is Phase.PAUSED:
-                    break  # until the next look
-                time.sleep(_AGAIN_SECONDS * health.failures)
+                break  # until it is time to try again
             self._look()
         self._look()
         if health.phase is Phase.RECORDING:
@@ -140,6 +141,8 @@ class Background:
 
     def _is_due(self) -> bool:
         state, positions = self.state, self.state.positions
+        if state.health.retry_seconds or positions.lost:
+            return False
         if len(positions.unsynced) >= state.settings.buffer_ticks or positions.sync_asked:
             return True
         if state.journals.retired or state.journals.abandoned:
@@ -150,8 +153,11 @@ class Background:
         return time.monotonic() - self._synced_at >= state.settings.sync_seconds
 
     def sync(self) -> bool:
-        """Make permanent what is waiting; return False when that failed, and what was waiting is written elsewhere."""
+        """Make permanent what is waiting; return False when that failed. Journals that are gone are restored first."""
         done = self.syncer.sync()
+        if not done:
+            with self.state.lock:
+                self.watch.restore()
         if done:
             self._synced_at = time.monotonic()
         return done
@@ -159,7 +165,7 @@ class Background:
     def _prepare(self) -> None:
         """Make the next journal before it is needed."""
         state = self.state
-        if state.journals.spare is None:
+        if state.journals.spare is None and not state.health.sync_fails:
             with suppress(OSError):  # the one in use goes on; the next is made when it is needed
                 spare = state.journals.create()
                 with state.lock:
@@ -188,9 +194,17 @@ class Background:
         if self._finished:
             return  # by a `stop` that was interrupted
         state.positions.ask_for_sync()
-        while state.health.problem is None and not self.sync():
-            time.sleep(_AGAIN_SECONDS * state.health.failures)
         with state.lock:
+            self.watch.restore(at_once=True)
+        give_up_at = time.monotonic() + _ENDING_SECONDS
+        while state.health.problem is None and not self.sync():
+            if time.monotonic() > give_up_at:
+                with state.lock:
+                    state.give_up(f"given up at its end, the last failure: {state.health.last_error}")
+            time.sleep(max(0.005, min(state.health.retry_seconds, _LONGEST_WAIT_SECONDS)))
+        with state.lock:
+            if not self.watch.restore(at_once=True):
+                state.give_up(f"the store {state.root} is gone and could not be made again")
             file = journals.current
             file.end(state.positions.next_seq)
             if not file.spoilt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from replaylab.durable import keep_room, make_folders
 from replaylab.errors import ReplayLabError
@@ -11,7 +12,7 @@ from replaylab.recording.health import Phase
 from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.journal_set import discard
 from replaylab.recording.sealer import Sealer
-from replaylab.recording.state import DISK_FULL, RESERVE_BYTES, State
+from replaylab.recording.state import DISK_FULL, RESERVE_BYTES, STORE_GONE, State
 from replaylab.recording.syncer import Syncer
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
@@ -43,14 +44,14 @@ class DiskWatch:
             free_bytes = -1  # the folder is gone
         with state.lock:
             health.look_at(free_bytes)
-            if health.phase in {Phase.RECORDING, Phase.PAUSED} and self._missing():
-                self._restore()
+            if health.phase in {Phase.RECORDING, Phase.PAUSED}:
+                self.restore()
             for file in state.journals.unsynced:
                 if not file.given_up and file.is_cut:
                     self._give_up(file)
             if health.phase is Phase.RECORDING and 0 <= free_bytes < state.settings.min_free_bytes:
                 state.pause(DISK_FULL)
-            elif health.phase is Phase.PAUSED and free_bytes >= state.settings.min_free_bytes:
+            elif health.may_resume and not state.positions.lost and free_bytes >= state.settings.min_free_bytes:
                 self._resume()
 
     def _resume(self) -> None:
@@ -70,28 +71,46 @@ class DiskWatch:
         """Return the journals whose names are gone, or lead to other files."""
         return [file for file in self.state.journals.files if not (file is self.sealer.current or file.is_reachable)]
 
-    def _restore(self) -> None:
+    def restore(self, *, at_once: bool = False) -> bool:
         """Go on where the store was when it has been deleted or moved, with all that has not become a segment.
 
         What was not permanent is written to a new journal, as after a failed sync; what was permanent is copied from
         the files, which can be read as long as they are open, and synced. A step that fails is tried again at the next
-        look: no file is closed before its copy is permanent.
+        look: no file is closed before its copy is permanent. Until then ticks are refused, and what is in no file that
+        has a name is not called durable. Return whether all journals have their names; the caller holds the lock.
         """
         state, journals = self.state, self.state.journals
         missing = self._missing()
+        if not missing or (state.positions.lost and state.health.retry_seconds and not at_once):
+            return not missing
         if journals.spare in missing:
             journals.discard_spare()
         try:
             make_folders(state.root, *(state.root / name for name in (SEGMENTS, REMARKS, JOURNALS)))
             if any(file in missing for file in journals.unsynced) and not self.syncer.write_again():
-                return
+                self._lose(missing)
+                return False
             for file in [one for one in missing if one in journals.files]:
                 journals.replace(file, self._copy(file))
         except (OSError, ReplayLabError) as error:
-            state.fail(error)
-            return
+            self._lose(missing)
+            state.fail(f"the store {state.root} is gone and cannot be made again: {error}")
+            return False
+        with suppress(OSError):  # taken again when there is room
+            keep_room(state.reserve, RESERVE_BYTES)
+        state.positions.restore()
         state.positions.ask_for_sync()
+        state.changed.notify_all()
         state.events.emit(RecorderEventKind.MOVED, path=str(state.root), journals=len(missing))
+        return True
+
+    def _lose(self, missing: list[JournalFile]) -> None:
+        """Refuse ticks, and call durable only what is in files that have their names."""
+        state = self.state
+        sealed_too = not (state.root / SEGMENTS).is_dir()
+        firsts = [file.first_seq for file in missing if file is not state.journals.spare]
+        state.positions.lose(0 if sealed_too or not firsts else min(firsts))
+        state.pause(STORE_GONE)
 
     def _copy(self, file: JournalFile) -> JournalFile:
         """Write the permanent part of a journal whose name is gone to a new file of that name, and sync it."""
@@ -107,6 +126,7 @@ class DiskWatch:
             new.make_permanent(new.size)
         except BaseException:
             discard(new)
+            new.close()
             raise
         return new
 

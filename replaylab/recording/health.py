@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
+from typing import Final
+
+_FIRST_RETRY_SECONDS: Final = 0.02  # after a failure; doubled with each one in a row
+_LONGEST_RETRY_SECONDS: Final = 2.0
+_FIRST_PAUSE_SECONDS: Final = 0.25  # doubled while no tick is accepted between two pauses
+_LONGEST_PAUSE_SECONDS: Final = 16.0
 
 
 class Phase(StrEnum):
@@ -20,8 +27,8 @@ class Health:
 
     Parameters
     ----------
-    max_failures : int
-        Failures in a row after which the recording is given up.
+    max_failures, max_failure_seconds : int, float
+        Failures in a row after which the recording is given up, and how long the row must have lasted.
 
     Attributes
     ----------
@@ -37,11 +44,13 @@ class Health:
         Calls that failed, and failures in a row.
     last_error : str, optional
         The last of them.
+    sync_fails : bool
+        Whether the last sync failed.
     free_bytes : int
         Free space when last looked at; -1 when the folder is gone.
     """
 
-    def __init__(self, max_failures: int) -> None:
+    def __init__(self, max_failures: int, max_failure_seconds: float) -> None:
         self.phase = Phase.RECORDING
         self.pause_reason: str | None = None
         self.problem: str | None = None
@@ -49,7 +58,14 @@ class Health:
         self.errors = self.failures = 0
         self.last_error: str | None = None
         self.free_bytes = 0
+        self.sync_fails = False
         self._max_failures = max_failures
+        self._max_failure_seconds = max_failure_seconds
+        self._row = 0  # failures of any kind since the last success
+        self._failing_since = self._retry_at = 0.0
+        self._pauses = 0  # since a tick was accepted
+        self._paused_at_seq = -1
+        self._resume_at = 0.0
 
     def note(self, error: BaseException | str) -> None:
         """Remember an error that has no consequence yet."""
@@ -62,25 +78,67 @@ class Health:
 
     def fail(self, error: BaseException | str) -> bool:
         """Count a failure; return whether it was the one after which the recording is given up."""
-        self.count_error(error)
+        self.back_off(error)
+        if not self.failures:
+            self._failing_since = time.monotonic()
         self.failures += 1
-        if self.failures < self._max_failures or self.problem is not None:
+        lasted = time.monotonic() - self._failing_since
+        if self.failures < self._max_failures or lasted < self._max_failure_seconds:
+            return False
+        return self.give_up(f"given up after {self.failures} failures in a row, the last one: {error}")
+
+    def give_up(self, problem: str) -> bool:
+        """End the recording for a reason; return whether it is the first one."""
+        if self.problem is not None:
             return False
         if self.phase is not Phase.CLOSED:
             self.phase = Phase.FAILED
-        self.problem = f"given up after {self.failures} failures in a row, the last one: {error}"
+        self.problem = problem
         return True
 
-    def succeed(self) -> None:
-        """Record that a row of failures has ended."""
-        self.failures = 0
+    def back_off(self, error: BaseException | str) -> None:
+        """Count a call that failed and is made again after a while, longer with each one in a row."""
+        self.count_error(error)
+        self._retry_at = time.monotonic() + min(
+            _LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** min(self._row, 20)
+        )
+        self._row += 1
 
-    def pause(self, reason: str) -> bool:
+    def fail_sync(self) -> None:
+        """Record that a sync failed: only a sync that succeeds ends the row."""
+        self.sync_fails = True
+
+    def succeed_sync(self) -> None:
+        """Record that a sync has ended the row of failures."""
+        self.sync_fails = False
+        self.succeed()
+
+    def succeed(self) -> None:
+        """Record a success, which ends a row of failures unless syncs still fail."""
+        if not self.sync_fails:
+            self.failures = self._row = 0
+            self._retry_at = 0.0
+
+    @property
+    def retry_seconds(self) -> float:
+        """Seconds until a call that failed is made again."""
+        return max(0.0, self._retry_at - time.monotonic())
+
+    def pause(self, reason: str, next_seq: int) -> bool:
         """Stop accepting ticks until `resume`; return whether that is new."""
         if self.phase is not Phase.RECORDING:
             return False
         self.phase, self.pause_reason = Phase.PAUSED, reason
+        self._pauses = 0 if next_seq > self._paused_at_seq else self._pauses + 1
+        self._paused_at_seq = next_seq
+        seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self._pauses, 9))
+        self._resume_at = time.monotonic() + seconds
         return True
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether a pause has lasted long enough, and syncs succeed."""
+        return self.phase is Phase.PAUSED and not self.sync_fails and time.monotonic() >= self._resume_at
 
     def resume(self) -> None:
         """Accept ticks again after a pause."""
@@ -107,7 +165,8 @@ class Health:
         """Return what is wrong, in the order of weight."""
         found = [self.problem] if self.problem else []
         if self.phase is Phase.PAUSED:
-            found.append(f"refusing ticks: {self.pause_reason}, {self.free_bytes:,} bytes free")
+            free = f", {self.free_bytes:,} bytes free" if self.free_bytes >= 0 else ""
+            found.append(f"refusing ticks: {self.pause_reason}{free}")
         if self.damage:
             found.append(self.damage)
         if self.failures:

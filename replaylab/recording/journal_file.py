@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -138,7 +139,11 @@ class JournalFile:
             self.remove_rest()
 
     def make_permanent(self, size: int) -> None:
-        """Sync the first `size` bytes and the name; raises OSError, and then the journal is given up."""
+        """Sync the first `size` bytes and the name; raises OSError, and then the journal is given up.
+
+        A journal whose path no longer leads to it raises as well, and is not given up: what was synced cannot be found
+        there, and is restored from the open file.
+        """
         try:
             sync(self.descriptor)
             if not self.named:
@@ -146,6 +151,8 @@ class JournalFile:
         except OSError:
             self.given_up = True
             raise
+        if not self.is_reachable:
+            raise OSError(errno.ENOENT, f"{self.path} is gone")
         self.synced = size
 
     def make_name_permanent(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +77,7 @@ class JournalSet:
             self.current.begin(0, self._header(self.current, 0))
         except BaseException:
             discard(self.current)
+            self.current.close()
             raise
 
     def _header(self, file: JournalFile, first_seq: int) -> bytes:
@@ -98,7 +98,9 @@ class JournalSet:
         try:
             new.begin(first_seq, self._header(new, first_seq))
         except OSError:
+            new.roll_back(0)
             discard(new)
+            new.close()
             raise
         old = self.current
         old.end(next_seq)
@@ -111,6 +113,7 @@ class JournalSet:
         """Keep a new journal for the next turn; return False when a later one is in use already, and discard it."""
         if file.number < self.current.number:  # numbers give the order, and limits of earlier journals depend on it
             discard(file)
+            file.close()
             return False
         self.spare = file
         return True
@@ -119,6 +122,7 @@ class JournalSet:
         """Remove the spare."""
         if self.spare is not None:
             discard(self.spare)
+            self.spare.close()
             self.spare = None
 
     def abandon(self, file: JournalFile | None = None) -> None:
@@ -132,6 +136,10 @@ class JournalSet:
         if file in self.retired:
             self.retired.remove(file)
             self.sealing.append(file)
+
+    def drop_abandoned(self) -> None:
+        """Remove abandoned journals in which nothing is permanent: a later one holds all that was in them."""
+        self.abandoned = [file for file in self.abandoned if file.synced or not discard(file)]
 
     def take_abandoned(self) -> list[JournalFile]:
         """Remove and return the abandoned journals."""
@@ -168,10 +176,12 @@ class JournalSet:
             file.close()
 
 
-def discard(file: JournalFile) -> None:
-    """Remove a journal in which nothing was acknowledged."""
-    with suppress(OSError):
-        file.remove_rest()
+def discard(file: JournalFile) -> bool:
+    """Remove a journal whose ticks, if any, are in another one; return False, and keep it open, if that fails."""
+    try:
         if file.is_reachable:
             file.path.unlink(missing_ok=True)
+    except OSError:
+        return False
     file.close()
+    return True

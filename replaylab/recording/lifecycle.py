@@ -21,6 +21,7 @@ from replaylab.recording.state import RESERVE_BYTES, State
 from replaylab.recording.writer import Writer
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
+_SEALING_SECONDS: Final = 1.0  # after a fault, no journal is begun to be sealed later than this
 _live: Final[weakref.WeakSet[State]] = weakref.WeakSet()
 
 
@@ -49,7 +50,7 @@ class Lifecycle:
         _live.add(state)
         state.events.emit(RecorderEventKind.STARTED, path=str(state.root), durability=state.durability)
         self.background.start()
-        writer.serve(self.background.thread.ident or 0)
+        writer.serve(self.background.thread.ident or 0, self.background.watch.restore)
 
     def flush(self, timeout_seconds: float) -> None:
         """Wait until all that was accepted so far is permanent, and its events are delivered."""
@@ -59,10 +60,10 @@ class Lifecycle:
             wanted, inside = positions.last_seq, self.writer.is_inside
             if threading.current_thread() is self.background.thread:
                 self.background.sync()
-            elif positions.durable_seq < wanted and self._report is None and not inside:
+            elif self._report is None and not inside and not self._is_durable(wanted):
                 positions.ask_for_sync()
                 state.events.wake()
-                state.wait(lambda: positions.durable_seq >= wanted or health.problem or self._report, timeout_seconds)
+                state.wait(lambda: self._is_durable(wanted) or health.problem or self._report, timeout_seconds)
             missing = max(0, wanted - positions.durable_seq)  # other threads may have recorded meanwhile
         if not inside:
             self.background.catch_up(deadline - time.monotonic())
@@ -71,6 +72,10 @@ class Lifecycle:
                 f"{missing} ticks of {state.root} are written and not yet permanent: "
                 f"{health.problem or f'not done within {timeout_seconds} s'}"
             )
+
+    def _is_durable(self, seq: int) -> bool:
+        """Whether every tick up to `seq` is permanent, in files that have their names."""
+        return self.state.positions.durable_seq >= seq and self.state.journals.current.is_reachable
 
     def stop(self) -> RecordingReport:
         """End the recording."""
@@ -90,7 +95,7 @@ class Lifecycle:
                         state.events.emit(RecorderEventKind.GAME_ENDED, game_id=self.writer.game_id)
                     state.changed.notify_all()
                 self.background.end()
-                self.sealer.finish()
+                self.sealer.finish(_SEALING_SECONDS if state.health.errors else None)
                 self._close()
                 self._report = self._reported()
                 ticks, durable = self._report.ticks, self._report.durable
@@ -163,6 +168,7 @@ def begin(state: State) -> None:
             state.journals.current.make_name_permanent()
         except BaseException:
             discard(state.journals.current)
+            state.journals.current.close()
             state.reserve.unlink(missing_ok=True)
             raise
 

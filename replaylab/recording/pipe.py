@@ -15,7 +15,7 @@ from replaylab.recording.receipt import Receipt
 from replaylab.recording.refusals import Refusals, log_refusal
 from replaylab.tick import Tick
 
-WAITS: Final = frozenset({"overflow", "disk_full", "write_failed"})  # reasons that may pass
+WAITS: Final = frozenset({"overflow", "disk_full", "store_gone", "write_failed"})  # reasons that may pass
 OVER: Final = frozenset({"stopped", "closed", "forked"})  # reasons that do not
 _AT_ONCE: Final = 100  # ticks that a recorder writes in one piece: all of them, or none
 _AGAIN_SECONDS: Final = 0.1

@@ -15,8 +15,13 @@ class Positions:
     ----------
     next_seq : int
         Sequence number of the next tick.
+    synced_seq : int
+        Last sequence number that has been synced; `unsynced` holds the lines after it.
     durable_seq, durable_at : int, datetime or None
-        Last sequence number that survives a power cut (-1 for none), and when it was synced.
+        Last sequence number that survives a power cut (-1 for none), and when it was synced: `synced_seq`, or less
+        while journals are lost.
+    lost : bool
+        Whether journals have lost their names, so that what was synced in them cannot be read after the recording.
     unsynced : list of bytes
         Lines accepted and not yet synced, kept under ``durability="group"`` so that they can be written again.
     sync_asked : bool
@@ -25,7 +30,8 @@ class Positions:
 
     def __init__(self) -> None:
         self.next_seq = 0
-        self.durable_seq = -1
+        self.synced_seq = self.durable_seq = -1
+        self.lost = False
         self.durable_at: datetime | None = None
         self.unsynced: list[bytes] = []
         self.sync_asked = False
@@ -56,11 +62,23 @@ class Positions:
 
     def make_durable(self, seq: int, at: datetime) -> None:
         """Record that every tick up to `seq` is permanent."""
-        count = seq - self.durable_seq
+        count = seq - self.synced_seq
         if count > 0:
             del self.unsynced[:count]
-            self.durable_seq = seq
-        self.durable_at = at
+            self.synced_seq = seq
+        if not self.lost:
+            self.durable_seq = self.synced_seq
+            self.durable_at = at
+
+    def lose(self, first_seq: int) -> None:
+        """Record that the journals from `first_seq` on have lost their names."""
+        self.lost = True
+        self.durable_seq = min(self.durable_seq, first_seq - 1)
+
+    def restore(self) -> None:
+        """Record that every journal that was lost has been written again, and synced."""
+        self.lost = False
+        self.durable_seq = self.synced_seq
 
     def ask_for_sync(self) -> None:
         """Want a sync now."""

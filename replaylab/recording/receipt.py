@@ -19,8 +19,8 @@ class Receipt(NamedTuple):
     durable_seq : int
         Sequence number up to which a power cut loses nothing.
     reason : str, optional
-        Why a tick was refused: a code of `TickError`, or ``disk_full``, ``write_failed``, ``overflow``, ``closed``,
-        ``stopped``, ``forked`` or ``reentrant``.
+        Why a tick was refused: a code of `TickError`, or ``disk_full``, ``store_gone``, ``write_failed``, ``overflow``,
+        ``closed``, ``stopped``, ``forked`` or ``reentrant``.
     refused : int
         Ticks that were refused; they are never found on disk.
 

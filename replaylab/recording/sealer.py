@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import Final
@@ -39,6 +40,7 @@ class Sealer:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._not_before = 0.0
+        self._stop_at = math.inf
 
     def wake(self) -> None:
         """Seal what is waiting, on a thread of its own."""
@@ -56,15 +58,16 @@ class Sealer:
         if self._thread is not None:
             self._thread.join()
 
-    def finish(self) -> None:
-        """Seal what is left, now; what cannot be sealed stays a journal."""
+    def finish(self, max_seconds: float | None) -> None:
+        """Seal what is left, now; what cannot be sealed, or not within a time, stays a journal."""
+        self._stop_at = math.inf if max_seconds is None else time.monotonic() + max_seconds
         self.join()
         self.seal_all()
 
     def seal_all(self) -> None:
         """Seal what is waiting, until one fails."""
         state = self.state
-        while True:
+        while time.monotonic() < self._stop_at:
             with state.lock:
                 self.current = state.journals.sealing[0] if state.journals.sealing else None
             if self.current is None:
@@ -81,7 +84,9 @@ class Sealer:
 
     def _seal(self, file: JournalFile) -> None:
         state = self.state
-        troubled = bool(self._failures or state.health.errors)  # else no segment can hold anything of this journal
+        troubled = bool(
+            self._failures or state.health.errors or state.counters.retried
+        )  # else no segment can hold anything of this journal
         recorded = recorded_extents(Store(state.root)) if troubled else []
         sealed = seal(state.root, file.path, recorded)
         with state.lock:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 RESERVE_BYTES: Final = 256 << 10
 DISK_FULL: Final = "disk_full"
+STORE_GONE: Final = "store_gone"
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -74,7 +75,7 @@ class State:
         self.durability = durability_of(mode, settings)
         self.positions = Positions()
         self.journals = JournalSet(self.folder, run, self.durability)
-        self.health = Health(settings.max_failures)
+        self.health = Health(settings.max_failures, settings.max_failure_seconds)
         self.counters = Counters()
         self.events = EventQueue(run, environment.now)
         self.renew_lock()
@@ -123,12 +124,20 @@ class State:
     def fail(self, error: BaseException | str) -> None:
         """Count a failure; the one too many ends the recording."""
         if self.health.fail(error):
-            self.events.emit(RecorderEventKind.FAILED, reason=self.health.problem)
-            self.changed.notify_all()
+            self._report_failed()
+
+    def give_up(self, problem: str) -> None:
+        """End the recording for a reason."""
+        if self.health.give_up(problem):
+            self._report_failed()
+
+    def _report_failed(self) -> None:
+        self.events.emit(RecorderEventKind.FAILED, reason=self.health.problem)
+        self.changed.notify_all()
 
     def pause(self, reason: str) -> None:
-        """Refuse ticks until there is room again."""
-        if self.health.pause(reason):
+        """Refuse ticks until the recorder can go on."""
+        if self.health.pause(reason, self.positions.next_seq):
             with suppress(OSError, ReplayLabError):
                 remove([self.reserve])
             self.events.emit(RecorderEventKind.PAUSED, reason=reason, free_bytes=self.health.free_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import Final
 
@@ -33,7 +34,10 @@ class Syncer:
         self.ending = True
 
     def sync(self) -> bool:
-        """Make permanent what is waiting; after a failure write it to another journal and return False."""
+        """Make permanent what is waiting; return False after a failure.
+
+        A journal whose sync failed is never synced again: the next call writes what was waiting to another one first.
+        """
         begun = time.monotonic()
         done = self._sync_current()
         if done is None:
@@ -54,7 +58,7 @@ class Syncer:
         file, seq = journals.current, positions.last_seq
         size = file.size
         alone = not (journals.retired or journals.abandoned) and journals.current is file and not file.given_up
-        if not alone or state.mode != "group" or state.health.failures:
+        if not alone or state.mode != "group" or state.health.sync_fails:
             return None
         try:
             state.sync(file, size)
@@ -84,7 +88,7 @@ class Syncer:
                 return False
             with state.lock:
                 state.make_durable(seq)
-                state.health.succeed()
+                state.health.succeed_sync()
                 if retired:
                     journals.release(file)
         if journals.abandoned:
@@ -92,18 +96,20 @@ class Syncer:
         return True
 
     def _failed(self, error: OSError) -> None:
-        """After a failed sync, write what was to be permanent to another journal."""
+        """After a failed sync; a journal that is gone is restored at the next look at the disk, and is no failure."""
         with self.state.lock:
+            if error.errno == errno.ENOENT and not all(file.is_reachable for file in self.state.journals.unsynced):
+                self.state.positions.ask_for_sync()
+                return
+            self.state.health.fail_sync()
             self._count(error)
-            if self.state.health.problem is None:
-                self.write_again()
 
     def _count(self, error: OSError) -> None:
         """Count a failure; a full disk is waited for until the recording ends."""
         state = self.state
         state.positions.ask_for_sync()  # as soon as what waits has been written elsewhere
         if error.errno in FULL and not self.ending:
-            state.health.count_error(error)
+            state.health.back_off(error)
             state.pause(DISK_FULL)
         else:
             state.fail(error)
@@ -112,7 +118,7 @@ class Syncer:
         """Write what is not permanent to a new journal with one write; those that held it are abandoned."""
         state, journals, positions = self.state, self.state.journals, self.state.positions
         lines = list(positions.unsynced) or self._read_back()
-        first = positions.durable_seq + 1 if lines else positions.next_seq
+        first = positions.synced_seq + 1 if lines else positions.next_seq
         try:
             journals.turn(first, positions.next_seq)
             journals.current.write(b"".join(lines))
@@ -121,6 +127,7 @@ class Syncer:
             self._count(again)
             return False
         journals.abandon()
+        journals.drop_abandoned()
         state.report_retried(len(lines), state.health.last_error)
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -55,6 +55,7 @@ class Writer:
         self.game_id: str | None = None
         self.background_thread = 0
         self._writing = False
+        self._restore: Callable[[], bool] = lambda: False
         self._encode = Encoder(state.run).line
         self._keeps = state.mode == "group"
         self._syncs = state.mode == "tick"
@@ -71,9 +72,10 @@ class Writer:
         """Whether this very thread is in the middle of writing a tick: the caller is a signal handler."""
         return self._writing and self.state.is_held
 
-    def serve(self, thread: int) -> None:
-        """Remember which thread calls the listener."""
+    def serve(self, thread: int, restore: Callable[[], bool]) -> None:
+        """Remember which thread calls the listener, and how journals are restored whose names are gone."""
         self.background_thread = thread
+        self._restore = restore
 
     def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:  # noqa: C901, PLR0912 in one piece: calls cost
         """Write one tick."""
@@ -119,8 +121,8 @@ class Writer:
                 raise
             finally:
                 self._writing = False
-            if troubled:
-                state.health.succeed()
+            if self._health.failures:
+                self._health.succeed()
             return _new(Receipt, (1, seq, positions.durable_seq, None, 0))
 
     def record_many(self, ticks: Iterable[Tick | Mapping[str, Any]]) -> Receipt:
@@ -190,12 +192,15 @@ class Writer:
                 else:
                     self._count(file, len(lines))
             except OSError as error:
-                return self._write_again(file, before, lines, error)
+                reason = self._write_again(file, before, lines, error)
+                if reason:
+                    return reason
             except BaseException:
                 self._interrupted(file, before, lines, first)
                 raise
             finally:
                 self._writing = False
+            state.health.succeed()
         return None
 
     def _keep(self, lines: list[bytes]) -> None:
@@ -231,6 +236,7 @@ class Writer:
                 old = state.turn()
                 if self._syncs:  # all that was acknowledged in it is permanent
                     state.journals.abandon(old)
+                    state.journals.drop_abandoned()
             except OSError as error:
                 self._failed(error)
         if health.phase is not _RECORDING:
@@ -260,11 +266,13 @@ class Writer:
         new = old
         size = before
         try:
-            state.turn()
+            if old.is_reachable or not self._restore():
+                state.turn()
             new = journals.current
             size = new.size
-            if self._syncs:  # a file whose sync has failed is never synced again
+            if self._syncs and old in journals.retired:  # a file whose sync has failed is never synced again
                 journals.abandon(old)
+                journals.drop_abandoned()
             new.write(b"".join(lines))
             if self._keeps:
                 self._keep(lines)

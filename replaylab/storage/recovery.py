@@ -24,7 +24,7 @@ from replaylab.durable import (
     try_lock,
     written_aside,
 )
-from replaylab.errors import ReplayLabError, StoreBusy, StoreError
+from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import place_of
 from replaylab.journals.reader import OPEN, JournalReader
 from replaylab.journals.unsealed import elsewhere, journal_names
@@ -175,6 +175,8 @@ def _recover_one(store: Store, path: Path) -> Sealed | None:  # noqa: PLR0911 on
         return seal(store.path, path, recorded_extents(store))
     except StoreBusy:
         return Sealed(path.name, OPEN, problem="a conversion or compaction is running; recover again when it has ended")
+    except StoreTooNew:
+        raise
     except (ReplayLabError, OSError) as error:
         return Sealed(path.name, OPEN, problem=str(error))
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
+from replaylab.errors import StoreTooNew
 from replaylab.journals.encoder import Encoder, closed, seed_of
 from replaylab.journals.format import Header, Lines, end_line, journal_name, place_of, scan
 from replaylab.journals.reader import JournalReader
@@ -17,7 +20,7 @@ from replaylab.parsing.fields import PADDING
 from replaylab.parsing.json_line import Kind, parse_line
 from replaylab.parsing.line_layout import Shape
 from replaylab.parsing.scan import scan_block
-from tests.recordings import stored, tick, ticks
+from tests.recordings import small, stored, tick, ticks
 
 RUN = "20310102T030405000000Z-0123456789ab-7"
 OTHER = "20310102T030405000000Z-ba9876543210-8"
@@ -194,3 +197,50 @@ def test_reading_in_stretches_is_reading_at_once(cuts: list[int]) -> None:
     once.read(io.BytesIO(whole), len(whole), final=True)
     assert growing.extent() == once.extent()
     assert growing.table() == once.table()
+
+
+NEWER: Final = closed(b'{"type": "journal_start", "format": 2, "made_of": "other members"', 0)
+
+
+def left_behind(store: Path, *contents: bytes) -> Path:
+    """Return a journal of a store, whose recorder has died."""
+    with rl.Recorder(store, settings=small()):
+        pass
+    path = store / "journals" / journal_name(RUN, 0)
+    path.write_bytes(b"".join(contents))
+    return path
+
+
+@pytest.mark.parametrize("work", ["open", "read", "recover", "verify", "convert"])
+def test_a_journal_of_a_newer_format_is_left_as_it_is(tmp_path: Path, work: str) -> None:
+    """Whatever is asked of the store, `StoreTooNew` names the journal and both formats, and the file is untouched."""
+    content = NEWER + b"{'type': 'any'}\n" + b"".join(LINES)
+    path = left_behind(tmp_path, content)
+    works: dict[str, Callable[[], object]] = {
+        "open": lambda: rl.open_store(tmp_path),
+        "read": lambda: rl.Store(tmp_path).rows,
+        "recover": lambda: rl.recover(tmp_path),
+        "verify": lambda: rl.Store(tmp_path).verify(),
+        "convert": lambda: rl.Store(tmp_path).games(),
+    }
+    with pytest.raises(StoreTooNew, match=rf"{path.name}.*format 2.*knows 1"):
+        works[work]()
+    assert path.read_bytes() == content
+    assert list((tmp_path / "segments").iterdir()) == []
+
+
+@pytest.mark.parametrize("torn", [0, 7])
+def test_a_line_of_an_unknown_type_is_a_remark(tmp_path: Path, torn: int) -> None:
+    """A line with a right checksum and another type is kept, before and after sealing, inside a damaged one as well."""
+    odd = closed(b'{"type": "weather", "sky": "blue"', seed_of(RUN))
+    path = left_behind(tmp_path, HEADER, LINES[0], b"x" * torn, odd, *LINES[1:])
+    for opened in (rl.Store, rl.open_store):
+        store = opened(tmp_path)
+        (remark,) = store.remarks("control").to_pylist()
+        assert (remark["source"], remark["line"], remark["reason"]) == (path.name, 3, "weather")
+        assert remark["raw"] == odd
+        assert remark["end"] - remark["start"] == len(odd)
+        assert store.rows == 9
+    assert store.verify().ok
+    assert not path.exists()
+    assert [one.state for one in store.recordings()] == ["quarantined" if torn else "recovered"]
