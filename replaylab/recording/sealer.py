@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
+from functools import cache
 from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
@@ -14,10 +19,25 @@ from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import State
 from replaylab.storage.recovery import recorded_extents, seal
 from replaylab.storage.store import Store
+from replaylab.table import SCHEMA
 
 _AGAIN_SECONDS: Final = 1.0  # after a failure, doubled with each one in a row
 _LONGEST_SECONDS: Final = 60.0
+_libraries = threading.RLock()  # held while they load, and by a fork
 _log = logging.getLogger("replaylab.recorder")
+
+
+@cache
+def load_libraries() -> None:
+    """Load what sealing needs, so that no fork meets a half-loaded library: its child would wait for it for ever.
+
+    pyarrow imports pandas at the first table that it writes.
+    """
+    with _libraries:
+        pq.write_table(SCHEMA.empty_table(), pa.BufferOutputStream())
+
+
+os.register_at_fork(before=_libraries.acquire, after_in_parent=_libraries.release, after_in_child=_libraries.release)
 
 
 class Sealer:
@@ -66,6 +86,7 @@ class Sealer:
 
     def seal_all(self) -> None:
         """Seal what is waiting, until one fails."""
+        load_libraries()
         state = self.state
         while time.monotonic() < self._stop_at:
             with state.lock:
