@@ -130,8 +130,9 @@ class _Plain:
 def _settings(*, source_tz: str | None, workers: int | None, progress: bool | None) -> Settings | _Plain:
     """Return the settings of this conversion, those in the environment included."""
     in_environment = any(name.upper().startswith("REPLAYLAB_") for name in os.environ)
-    if source_tz is None and workers is None and progress in {None, True, False} and not in_environment:
-        return _Plain() if progress is None else _Plain(progress=progress)
+    plain = source_tz is None and workers is None and not in_environment
+    if plain and type(progress) in {type(None), bool}:
+        return _Plain(progress=progress is not False)
     from replaylab.settings import current  # pydantic loads only where there is something to check
 
     given = {"source_tz": source_tz, "workers": workers, "progress": progress}
