@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
+    from replaylab.parsing.mapping import Mapping
     from replaylab.playback.engine import ReplayEngine
     from replaylab.recording.recorder import Recorder
     from replaylab.settings import Settings
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConversionReport",
     "Game",
+    "Mapping",
     "Phase",
     "Recorder",
     "ReplayEngine",
@@ -51,6 +53,7 @@ __all__ = [
 _HOME = {
     "ConversionReport": "conversion.report",
     "Game": "storage.game",
+    "Mapping": "parsing.mapping",
     "Phase": "tick",
     "Recorder": "recording.recorder",
     "ReplayEngine": "playback.engine",

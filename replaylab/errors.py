@@ -11,6 +11,7 @@
     |   |-- SourceNotFound (FileNotFoundError)   a path or pattern that leads to no recording
     |   |-- SourceEmpty (ValueError)             a folder without recordings
     |   |-- SourceUnreadable (PermissionError)   a recording that may not be read
+    |   |-- NotARecording (ValueError)           a file that is something else: a page, a table, an archive, a bomb
     |   `-- SourceDamaged (ValueError)           damage met in strict mode; has .source, .line, .start, .reason
     |-- StoreError
     |   |-- StoreNotFound (FileNotFoundError)    a path that holds no store
@@ -113,6 +114,10 @@ class SourceEmpty(SourceError, ValueError):
 
 class SourceUnreadable(SourceError, PermissionError):
     """A recording that is there and may not be read."""
+
+
+class NotARecording(SourceError, ValueError):
+    """A file that is no recording: a page, a pointer, a table, an archive of another kind, a bomb."""
 
 
 class SourceDamaged(SourceError, ValueError):

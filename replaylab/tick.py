@@ -18,7 +18,7 @@ PRICE_SCALE: Final = 24
 PRICE_WHOLE_DIGITS: Final = PRICE_PRECISION - PRICE_SCALE
 MAX_TICK_BYTES: Final = 1 << 20
 INT32_MAX: Final = 2**31 - 1
-_TOO_FINE: Final = "finer than microseconds; convert with --truncate-times (truncate_times=True) to cut it"
+TOO_FINE: Final = "finer than microseconds; convert with --truncate-times (truncate_times=True) to cut it"
 _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
 _EXACT: Final = Context(prec=60)  # more digits than a price can have: nothing is rounded
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -345,7 +345,7 @@ def _as_written(value: object, field: str) -> datetime:
         raise TickError(field, value, "bad_time", _epoch_hint(value) or "not a time in ISO 8601")
     fraction = re.search(r"[.,]\d{6}(\d+)", value)
     if fraction and fraction[1].strip("0"):
-        raise TickError(field, value, "time_too_fine", _TOO_FINE)
+        raise TickError(field, value, "time_too_fine", TOO_FINE)
     try:
         return datetime.fromisoformat(value.removesuffix("UTC").rstrip() + "Z" if value.endswith("UTC") else value)
     except ValueError as error:
@@ -365,7 +365,7 @@ def _plain_time(value: datetime, field: str) -> datetime:
     if value != value:  # noqa: PLR0124 a time that is none differs from itself
         raise TickError(field, value, "bad_time", "not a time")
     if getattr(value, "nanosecond", 0):
-        raise TickError(field, value, "time_too_fine", _TOO_FINE)
+        raise TickError(field, value, "time_too_fine", TOO_FINE)
     return datetime.combine(value.date(), value.time(), value.tzinfo).replace(fold=value.fold)
 
 

@@ -15,6 +15,7 @@ import replaylab
 NAMES = [
     "ConversionReport",
     "Game",
+    "Mapping",
     "Phase",
     "Recorder",
     "ReplayEngine",

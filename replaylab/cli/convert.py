@@ -10,7 +10,7 @@ from replaylab.cli.exit_codes import finish
 from replaylab.cli.options import AsJson, NoProgress
 
 
-def convert(
+def convert(  # noqa: PLR0913 the options of the command
     source: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Files, folders and quoted patterns.")],
     *,
     to: Annotated[str, typer.Option("--to", metavar="STORE", help="Folder of the store, made when it is not there.")],
@@ -18,22 +18,60 @@ def convert(
         str | None, typer.Option(metavar="ZONE", help="Zone of times that carry none; UTC unless set.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first damage.")] = False,
+    map_by: Annotated[
+        str | None,
+        typer.Option("--map", metavar="FILE", help="A mapping in TOML, or vectra, pandas, trades or games."),
+    ] = None,
+    time_unit: Annotated[
+        str, typer.Option(metavar="UNIT", help="Unit of times that are numbers since 1970: s, ms, us or ns.")
+    ] = "",
+    truncate_times: Annotated[
+        bool, typer.Option("--truncate-times", help="Cut times that are finer than a microsecond, and count them.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes at once; one a core unless set.")] = None,
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
     """Convert recordings into a store.
 
-    A second run adds only what is new.
+    A second run adds only what is new. Packed files are unpacked; - reads standard input.
     """
     from replaylab.cli.tables import show_conversion, show_json
     from replaylab.conversion.convert import convert as library_convert
 
     report = library_convert(
-        source, to, source_tz=source_tz, strict=strict, workers=workers, progress=False if no_progress else None
+        source,
+        to,
+        source_tz=source_tz,
+        strict=strict,
+        mapping=map_by,
+        time_unit=time_unit,
+        truncate_times=truncate_times,
+        workers=workers,
+        progress=False if no_progress else None,
     )
     show_json(report.model_dump(mode="json"), ok=report.ok) if json else show_conversion(report)
     finish(*report.problems, *([] if report.balanced else ["the bytes do not add up: see the report"]))
+
+
+def inspect(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of any kind.")],
+    *,
+    map_by: Annotated[
+        str | None, typer.Option("--map", metavar="FILE", help="Show how this mapping would read it.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Show what a file is and how it would be read.
+
+    Packing, encoding, form, its first ticks, and the mapping that it would take. Nothing is stored.
+    """
+    from replaylab.cli.tables import show_inspection, show_json
+    from replaylab.conversion.inspect import inspect as library_inspect
+
+    found = library_inspect(file, map_by)
+    show_json(found) if json else show_inspection(found)
+    finish(*([] if found.ticks else [f"{file}: no tick can be read as it is"]))
 
 
 def simulate(

@@ -15,7 +15,7 @@ from replaylab.cli import convert, export, play, record, run, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
-from replaylab.errors import ReplayLabError, SegmentDamaged, SourceDamaged
+from replaylab.errors import NotARecording, ReplayLabError, SegmentDamaged, SourceDamaged
 
 
 class _Commands(TyperGroup):
@@ -25,7 +25,7 @@ class _Commands(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (SourceDamaged, SegmentDamaged) as error:
+        except (SourceDamaged, NotARecording, SegmentDamaged) as error:
             code, problem = PROBLEM, str(error)
         except ReplayLabError as error:
             code, problem = COULD_NOT_RUN, str(error)
@@ -86,6 +86,7 @@ def _replaylab(
 # in the order in which --help lists them
 _COMMANDS: Final = (
     convert.convert,
+    convert.inspect,
     record.record,
     record.recover,
     stores.info,

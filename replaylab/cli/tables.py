@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from replaylab.cli.overview import Overview, Statistics
+    from replaylab.conversion.inspect import Inspection
     from replaylab.conversion.report import ConversionReport
     from replaylab.storage.compact import CompactionReport
     from replaylab.storage.verify import Verification
@@ -68,6 +69,24 @@ def show_conversion(report: ConversionReport) -> None:
         for reason, count, done in damage:
             table.add_row(reason, f"{count:,}", done)
         _show_under("damage", table)
+
+
+def show_inspection(found: Inspection) -> None:
+    """Print what a file is and how it would be read."""
+    damage = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.items())
+    show_pairs(
+        {
+            "file": f"{found.path}, {found.bytes:,} bytes",
+            "dress": found.dress or "plain lines of UTF-8",
+            "form": found.form,
+            "looked at": f"{found.lines:,} lines: {found.ticks:,} ticks" + (f", {damage}" if damage else ""),
+            **dict(zip(("first", "second", "third"), found.first, strict=False)),
+            "damage": found.detail,
+            "to read it": found.advice,
+        }
+    )
+    if found.mapping:
+        show(Group("", Text("mapping.toml to begin with: check every name", style="bold"), Text(found.mapping)))
 
 
 def show_overview(found: Overview) -> None:

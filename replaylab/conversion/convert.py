@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from replaylab.conversion.job import Folders
-from replaylab.conversion.plan import plan
+from replaylab.conversion.games import Numbering
+from replaylab.conversion.job import Folders, How
+from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
-from replaylab.conversion.source import search_sources
+from replaylab.conversion.source import Paths, Search, Source, reading, search_sources
+from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, unpack
 from replaylab.durable import make_folders, sole_writer
-from replaylab.errors import SourceUnreadable, StoreError
+from replaylab.errors import NotARecording, SourceNotFound, SourceUnreadable, StoreError
 from replaylab.kernel.library import load
+from replaylab.parsing.mapping import Mapping
 from replaylab.progress import bar
 from replaylab.storage.compact import remove_leftovers, take_out
 from replaylab.storage.objectstore import refuse_uri
@@ -25,18 +30,24 @@ from replaylab.storage.store import REMARKS, SEGMENTS, Store
 
 if TYPE_CHECKING:
     from replaylab.conversion.report import ConversionReport
+    from replaylab.segments.extent import Extent
     from replaylab.settings import Settings
 
 _log = logging.getLogger("replaylab.conversion")
+STANDARD_INPUT: Final = "-"
+BATCH_BYTES: Final = 64 << 20  # packed bytes that are unpacked at once
 HELPED_BYTES: Final = 96 << 20  # below this a helper process costs more than it brings
 
 
-def convert(
+def convert(  # noqa: PLR0913 every one but the first two has a default
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
     source_tz: str | None = None,
     strict: bool = False,
+    mapping: Mapping | str | os.PathLike[str] | None = None,
+    time_unit: str = "",
+    truncate_times: bool = False,
     progress: bool | None = None,
     workers: int | None = None,
 ) -> ConversionReport:
@@ -48,13 +59,21 @@ def convert(
     Parameters
     ----------
     sources : path or paths
-        Files, folders (searched in depth for ``*.jsonl`` and ``*.game.json``) and patterns.
+        Files, folders (searched in depth for ``*.jsonl``, ``*.ndjson``, ``*.game.json``, also packed) and patterns;
+        ``-`` is standard input. gzip, zstd, bzip2, xz and zip are unpacked, UTF-16 and arrays are read.
     store : path
         Folder of the store.
     source_tz : str, optional
         Zone of times that carry none, such as ``America/New_York``; UTC unless given here or set.
     strict : bool
         Stop at the first damage with `SourceDamaged`.
+    mapping : Mapping or path, optional
+        How to read objects that name their fields otherwise: a `Mapping`, a TOML file, or the name of a ready one
+        (``vectra``, ``pandas``, ``trades``, ``games``).
+    time_unit : {"s", "ms", "us", "ns"}, optional
+        Unit of times that are numbers since 1970; without it they are refused.
+    truncate_times : bool
+        Cut times that are finer than a microsecond, and count them; without it they are refused.
     progress : bool, optional
         Show a progress bar, in a terminal or notebook.
     workers : int, optional
@@ -62,8 +81,8 @@ def convert(
 
     Raises
     ------
-    SourceNotFound, SourceEmpty, SourceUnreadable, SourceDamaged
-        About the recordings; one of several that may not be read is named in the report instead.
+    SourceNotFound, SourceEmpty, SourceUnreadable, NotARecording, SourceDamaged
+        About the recordings; one of several that cannot be read is named in the report instead.
     SettingsError
         For a zone that is not known, or a number of workers below one.
     StoreBusy, StoreFull, StoreUnwritable, StoreTooNew
@@ -80,31 +99,29 @@ def convert(
     (True, 0)
     """
     settings = _settings(source_tz=source_tz, workers=workers, progress=progress)
-    zone = settings.source_tz
+    how_read = _mapping(mapping, time_unit, truncate_times=truncate_times)
+    how = How(settings.source_tz, strict=strict, mapping=how_read, numbering=Numbering.needed(how_read))
     refuse_uri(store)
     root = Path(store)
-    search = search_sources(sources, store=root)
-    found = search.sources
     folders = Folders(root / SEGMENTS, root / REMARKS)
-    make_folders(root, folders.segments, folders.remarks)
-    with sole_writer(root) as lock:
-        held = Store(root)
-        remove_leftovers(held)
-        made = plan(found, held.extents(), zone=zone, strict=strict)
-        if len(made.unreadable) == len(found):
-            raise SourceUnreadable("; ".join(made.unreadable.values()))
-        take_out(held, made.retaken)
-        pool = Pool(made.jobs, folders, zone=zone, strict=strict, lock=lock)
-        with bar(made.bytes, "convert", "B", show=settings.progress) as shown:
-            try:
-                extents = pool.run(*_hands(made.bytes, settings.workers, strict=strict), shown.update)
-            except BaseException:
-                with suppress(StoreError):  # what cannot be removed now is removed by the next run
-                    remove_leftovers(held)
-                raise
+    made = Plan()
+    extents: list[Extent] = []
+    with TemporaryDirectory(prefix="replaylab-") as place:
+        paths, piped = _without_input(sources, Path(place))
+        search = Search([], {}) if piped and not paths else search_sources(paths, store=root)
+        found = [*search.sources, *piped]
+        make_folders(root, folders.segments, folders.remarks)
+        with sole_writer(root) as lock:
+            held = Store(root)
+            remove_leftovers(held)
+            run = _Run(held, folders, how, lock, settings, Path(place), made, extents)
+            run.convert(found)
+        if found and len(made.unreadable) == len(found):
+            problem = "; ".join(made.unreadable.values())
+            raise NotARecording(problem) if made.refused else SourceUnreadable(problem)
     from replaylab.conversion.report import report  # brings pydantic, so it loads while nothing waits for it
 
-    done = report(str(root), zone, made, extents, search.left_alone)
+    done = report(str(root), how.zone, made, extents, search.left_alone)
     counts_only = {"sources", "reasons", "examples", "left_alone"}
     fields = done.model_dump(mode="json", exclude=counts_only) | {
         "sources": len(found),
@@ -112,6 +129,135 @@ def convert(
     }
     _log.log(logging.INFO if done.ok else logging.WARNING, "converted into %s: %s", root, _in_short(done), extra=fields)
     return done
+
+
+def _mapping(given: Mapping | str | os.PathLike[str] | None, unit: str, *, truncate_times: bool) -> Mapping | None:
+    """Return the mapping that is to be read by; None when lines are read as always."""
+    mapping = None if given is None else Mapping.load(given if isinstance(given, Mapping) else Path(given))
+    if unit or truncate_times:
+        mapping = mapping or Mapping()
+        mapping = replace(
+            mapping, time_unit=unit or mapping.time_unit, truncate_times=truncate_times or mapping.truncate_times
+        )
+    return None if mapping == Mapping() else mapping
+
+
+def _without_input(given: Paths | Iterable[Paths], place: Path) -> tuple[list[Paths], list[Source]]:
+    """Return the paths without ``-``, and what standard input holds as a source."""
+    paths = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+    rest = [path for path in paths if os.fspath(path) != STANDARD_INPUT]
+    if len(rest) == len(paths):
+        return rest, []
+    if sys.stdin is None:
+        raise SourceNotFound("standard input is closed; pipe a recording into it, or name a file")
+    target = place / "stdin"
+    with target.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return rest, [Source(target, "stdin", target.stat().st_size)]
+
+
+class _Run:
+    """One conversion: sources that can be read as they are together, others unpacked a few at a time."""
+
+    def __init__(
+        self,
+        held: Store,
+        folders: Folders,
+        how: How,
+        lock: int,
+        settings: Settings | _Plain,
+        place: Path,
+        made: Plan,
+        extents: list[Extent],
+    ) -> None:
+        self.held, self.folders, self.how, self.lock, self.settings = held, folders, how, lock, settings
+        self.place, self.made, self.extents = place, made, extents
+
+    def convert(self, sources: list[Source]) -> None:
+        """Convert sources, adding to the plan and the extents."""
+        plain, dressed = self._looked_at(sources)
+        made = self._plan(plain)
+        total = made.bytes + sum(source.size for source, _ in dressed)
+        with bar(total, "convert", "B", show=self.settings.progress) as shown:
+            self._work(made, shown.update)
+            for batch in _batches(dressed):
+                unpacked = [one for source, dress in batch if (one := self._unpack(source, dress, shown.update))]
+                part = self._plan([one.source for one in unpacked])
+                part.problems |= {one.source.name: one.problem for one in unpacked if one.problem}
+                part.dresses |= {one.source.name: one.dress.text for one in unpacked}
+                self._work(part, lambda _size: None)
+                for one in unpacked:
+                    one.source.path.unlink()
+
+    def _looked_at(self, sources: list[Source]) -> tuple[list[Source], list[tuple[Source, Dress]]]:
+        """Return the sources that can be read as they are, and those that have to be unpacked."""
+        plain: list[Source] = []
+        dressed: list[tuple[Source, Dress]] = []
+        for source in sources:
+            try:
+                with reading(source.path) as file:
+                    dress = dress_of(file.read(HEAD_BYTES), document=source.is_document)
+            except SourceUnreadable:
+                plain.append(source)  # the plan says why
+                continue
+            if dress.other:
+                self._refuse(source, f"{source.name}: {dress.other}, not a recording; nothing of it was stored")
+            elif dress.plain:
+                plain.append(source)
+            else:
+                dressed.append((source, dress))
+        return plain, dressed
+
+    def _refuse(self, source: Source, problem: str) -> None:
+        if self.how.strict:
+            raise NotARecording(problem)
+        self.made.unreadable[source.name] = problem
+        self.made.refused += 1
+
+    def _unpack(self, source: Source, dress: Dress, done: Callable[[int], object]) -> Unpacked | None:
+        try:
+            return unpack(source, dress, self.place / f"{len(list(self.place.iterdir()))}-{id(source):x}", done)
+        except NotARecording as error:
+            self._refuse(source, str(error))
+        except SourceUnreadable as error:
+            if self.how.strict:
+                raise
+            self.made.unreadable[source.name] = str(error)
+        return None
+
+    def _plan(self, sources: list[Source]) -> Plan:
+        digest = "" if self.how.mapping is None else self.how.mapping.digest
+        return plan(sources, self.held.extents(), zone=self.how.zone, strict=self.how.strict, mapping=digest)
+
+    def _work(self, made: Plan, done: Callable[[int], object]) -> None:
+        """Do what a plan says."""
+        if not made.jobs and not made.known and not made.twins:
+            self.made.add(made)
+            return
+        take_out(self.held, made.retaken)
+        in_order = self.how.strict or self.how.numbering is not None
+        if self.how.numbering is not None:
+            self.how.numbering.take_up(self.held.sealed(), made.grown)
+        pool = Pool(made.jobs, self.folders, how=self.how, lock=self.lock)
+        try:
+            self.extents += pool.run(*_hands(made.bytes, self.settings.workers, strict=in_order), done)
+        except BaseException:
+            with suppress(StoreError):  # what cannot be removed now is removed by the next run
+                remove_leftovers(self.held)
+            raise
+        self.made.add(made)
+
+
+def _batches(dressed: list[tuple[Source, Dress]]) -> Iterator[list[tuple[Source, Dress]]]:
+    """Yield sources to unpack at once: at most `BATCH_BYTES` packed bytes, or one."""
+    batch: list[tuple[Source, Dress]] = []
+    for one in dressed:
+        if batch and sum(source.size for source, _ in batch) + one[0].size > BATCH_BYTES:
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
 
 
 def _in_short(done: ConversionReport) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from replaylab.conversion.games import Numbering
 from replaylab.conversion.source import Block, Piece, read_pieces
 from replaylab.durable import written_aside
 from replaylab.errors import SourceDamaged
 from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.scan import Account, Remark, Scan, scan_block, scan_document, too_long
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.segments.order import sorted_by_game
@@ -34,6 +36,16 @@ class Folders:
 
     segments: Path
     remarks: Path
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How sources are read: the zone of times that carry none, whether damage is an error, the mapping of fields."""
+
+    zone: str = "UTC"
+    strict: bool = False
+    mapping: Mapping | None = None
+    numbering: Numbering | None = None
 
 
 @dataclass(slots=True)
@@ -61,10 +73,8 @@ class Job:
         What to convert.
     folders : Folders
         Where to write.
-    zone : str
-        Zone of times that carry none.
-    strict : bool
-        Whether the first damage is an error.
+    how : How
+        Zone, strictness and mapping.
     ask_base : callable
         Returns the base of a piece that follows another one; waits until that one has been read.
     tell_end : callable
@@ -76,14 +86,14 @@ class Job:
         pieces: list[Piece],
         folders: Folders,
         *,
-        zone: str,
-        strict: bool,
+        how: How,
         ask_base: Callable[[Piece], Base],
         tell_end: Callable[[Piece, Base], None],
     ) -> None:
         self.folders = folders
-        self.zone = zone
-        self.strict = strict
+        self.how = how
+        self.zone = how.zone
+        self.strict = how.strict
         self.ask_base = ask_base
         self.tell_end = tell_end
         self._reads = [_Read(piece, _known_base(piece)) for piece in pieces]
@@ -106,6 +116,7 @@ class Job:
                     line, seq = self._base(read)
                     self.tell_end(read.piece, (line + read.lines, seq + read.ticks))
                     self._place(read, writer)
+                    self._keep_mapping(read, writer)
             table, extents = self._table()
             remarks = (publish_remarks(aside, self.folders.remarks, writer.count), writer.count)
         table = sorted_by_game(table)  # what has no name any more is free before the writer asks for memory
@@ -149,8 +160,9 @@ class Job:
         if block.too_long:
             return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line)
         if block.document:
-            return scan_document(bytes(block.data[: block.size]))
-        return scan_block(block.data, [(part.end, part.unended) for part in block.parts], self._shapes)
+            return scan_document(bytes(block.data[: block.size]), self.how.mapping)
+        parts = [(part.end, part.unended) for part in block.parts]
+        return scan_block(block.data, parts, self._shapes, self.how.mapping)
 
     def _remark(
         self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int, read_labels: Collection[str]
@@ -186,6 +198,12 @@ class Job:
         )
         read.remarks = []
 
+    def _keep_mapping(self, read: _Read, writer: RemarkWriter) -> None:
+        """Keep the mapping of a source beside its ticks, once a source."""
+        if self.how.mapping is not None and not read.piece.start:
+            raw = self.how.mapping.to_json().encode()
+            writer.write([Placed(read.piece.source.name, 1, 0, 0, "annotation", "mapping", raw)])
+
     def _table(self) -> tuple[pa.Table, list[Extent]]:
         """Return the rows in the order read, and the extents that they are accounted for in."""
         batch = Batch.join(self._batches)
@@ -193,6 +211,13 @@ class Job:
         of_row = np.concatenate(self._read_of_row) if self._read_of_row else np.zeros(0, np.int32)
         bases = np.array([self._base(read) for read in self._reads], np.int64)
         starts = np.cumsum([0, *(read.ticks for read in self._reads[:-1])])
+        if self.how.numbering is not None:
+            bounds = [*starts.tolist(), len(batch)]
+            parts = [
+                (read.piece.source.name, slice(start, end))
+                for read, (start, end) in zip(self._reads, pairwise(bounds), strict=True)
+            ]
+            batch = self.how.numbering.apply(batch, parts)
         table = to_table(
             batch,
             source=Names(of_row, tuple(read.piece.source.name for read in self._reads)),
@@ -228,6 +253,7 @@ class Job:
             labels=dict(read.account.labels),
             examples=read.account.examples,
             unended=read.piece.unended,
+            mapping="" if self.how.mapping is None else self.how.mapping.digest,
         )
 
 

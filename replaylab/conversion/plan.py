@@ -52,7 +52,9 @@ class Plan:
     retaken : list
         Extents to take out of the store: last lines that had no newline, of sources that have grown since.
     unreadable : dict
-        Why a source cannot be read.
+        Why a source cannot be read; `refused` counts those that are no recordings.
+    problems, dresses : dict
+        What ended a packed source too early, and how a source was packed, encoded or laid out.
     """
 
     jobs: list[list[Piece]] = field(default_factory=list)
@@ -63,17 +65,35 @@ class Plan:
     changed: dict[str, str] = field(default_factory=dict)
     retaken: list[Extent] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    refused: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    dresses: dict[str, str] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
         """Bytes to convert."""
         return sum(piece.end - piece.start for job in self.jobs for piece in job)
 
+    def add(self, other: Plan) -> None:
+        """Add another plan to this one."""
+        for name in ("jobs", "known", "held", "twins", "retaken"):
+            getattr(self, name).extend(getattr(other, name))
+        for name in ("grown", "changed", "unreadable", "problems", "dresses"):
+            getattr(self, name).update(getattr(other, name))
+        self.refused += other.refused
 
-def plan(sources: Sequence[Source], extents: Iterable[Extent], *, zone: str = "UTC", strict: bool = False) -> Plan:
-    """Plan the conversion of sources into a store that holds extents."""
+
+def plan(
+    sources: Sequence[Source],
+    extents: Iterable[Extent],
+    *,
+    zone: str = "UTC",
+    strict: bool = False,
+    mapping: str = "",
+) -> Plan:
+    """Plan the conversion of sources, read by a mapping of that digest, into a store that holds extents."""
     made = Plan()
-    planner = _Planner(made, _Stored(extents), Counter(source.size for source in sources), zone)
+    planner = _Planner(made, _Stored(extents, mapping), Counter(source.size for source in sources), zone, mapping)
     job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, sum(source.size for source in sources) // 2 + 1))
     small: list[Piece] = []
     held = 0
@@ -108,9 +128,13 @@ Firsts = dict[int, dict[str, list[str]]]
 class _Stored:
     """The extents of a store, by source; not all of a source need be there, and a source is matched once."""
 
-    def __init__(self, extents: Iterable[Extent]) -> None:
+    def __init__(self, extents: Iterable[Extent], mapping: str) -> None:
         self.chains: dict[str, list[Extent]] = {}
+        self.others: set[str] = set()  # names of what was read by another mapping
         for extent in sorted(extents, key=lambda one: (one.start, one.end)):
+            if extent.mapping != mapping:
+                self.others.add(extent.source)
+                continue
             chain = self.chains.setdefault(extent.source, [])
             if extent.start >= (chain[-1].end if chain else 0):
                 chain.append(extent)
@@ -193,10 +217,11 @@ def digest_between(file: BinaryIO, start: int, end: int) -> str:
 class _Planner:
     """Finds the pieces of one source after another that are new."""
 
-    def __init__(self, made: Plan, stored: _Stored, sizes: Counter[int], zone: str) -> None:
+    def __init__(self, made: Plan, stored: _Stored, sizes: Counter[int], zone: str, mapping: str) -> None:
         self.made = made
         self.stored = stored
-        self.names = set(stored.chains)
+        self.names = set(stored.chains) | stored.others
+        self.mapping = mapping
         self.sizes = sizes
         self.zone = zone
         self.met: dict[str, str] = {}
@@ -213,7 +238,9 @@ class _Planner:
             chain, again = self.stored.take(source, file)
             name = chain[-1].source if chain else again[0].source if again else source.name
             if not chain and not again and name in self.names:
-                name = f"{name}@{(whole or digest_between(file, 0, source.size))[:8]}"
+                content = whole or digest_between(file, 0, source.size)
+                by_mapping = xxhash.xxh3_64_hexdigest((content + self.mapping).encode())
+                name = f"{name}@{(by_mapping if self.mapping else content)[:8]}"
                 self.made.changed[name] = source.name
             pieces = list(_missing(file, source._replace(name=name), chain))
         if whole:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from replaylab.conversion.job import Base, Folders, Job
+from replaylab.conversion.job import Base, Folders, How, Job
 from replaylab.conversion.source import Piece
 from replaylab.errors import ReplayLabError, WorkerFailed
 from replaylab.segments.extent import Extent
@@ -65,10 +65,9 @@ class Bases:
 class Pool:
     """A process and its helpers, working through a queue of jobs in order."""
 
-    def __init__(self, jobs: list[list[Piece]], folders: Folders, *, zone: str, strict: bool, lock: int) -> None:
+    def __init__(self, jobs: list[list[Piece]], folders: Folders, *, how: How, lock: int) -> None:
         self.folders = folders
-        self.zone = zone
-        self.strict = strict
+        self.how = how
         self.lock = lock  # inherited by the helpers: the store stays locked until the last of them is gone
         self.bases = Bases()
         self.extents: list[Extent] = []
@@ -138,8 +137,7 @@ class Pool:
         return Job(
             pieces,
             self.folders,
-            zone=self.zone,
-            strict=self.strict,
+            how=self.how,
             ask_base=self.bases.ask,
             tell_end=self.bases.tell,
         )
@@ -164,7 +162,7 @@ class Pool:
             with helper:
                 while (job := self._next()) is not None:
                     number, pieces = job
-                    helper.send((pieces, self.folders, self.zone, self.strict))
+                    helper.send((pieces, self.folders, self.how))
                     self._store(number, self._answer(helper), done)
         except (EOFError, ConnectionError):
             self.failures.append(WorkerFailed("a worker process died; run the conversion again to finish it"))
@@ -201,7 +199,7 @@ def serve(leader: Connection) -> None:
     settle_allocator()
     while True:
         try:
-            pieces, folders, zone, strict = leader.recv()
+            pieces, folders, how = leader.recv()
         except EOFError:
             return
 
@@ -214,7 +212,7 @@ def serve(leader: Connection) -> None:
             leader.send(("end", (piece, base)))
 
         try:
-            extents = Job(pieces, folders, zone=zone, strict=strict, ask_base=ask_base, tell_end=tell_end).run()
+            extents = Job(pieces, folders, how=how, ask_base=ask_base, tell_end=tell_end).run()
         except (ReplayLabError, OSError, MemoryError) as error:
             leader.send(("failed", error))
         else:

@@ -77,7 +77,10 @@ class ConversionReport(BaseModel):
     )
     zoneless_times: int = Field(0, description="times without a zone, read in source_tz")
     doubtful_times: int = Field(0, description="times that the clock of source_tz showed twice or never")
+    times_truncated: int = Field(0, description="times that were cut to microseconds, as asked")
     segments: int = 0
+    cut_off: list[str] = Field(default_factory=list, description="packed sources that are damaged or end too early")
+    read_as: dict[str, str] = Field(default_factory=dict, description="sources by how they were packed or laid out")
     left_alone: dict[str, str] = Field(default_factory=dict, description="files of folders that were not read, and why")
 
     @computed_field  # type: ignore[prop-decorator]
@@ -101,7 +104,12 @@ class ConversionReport(BaseModel):
     @property
     def problems(self) -> list[str]:
         """What is wrong with sources as a whole: unreadable, shrunk while they were read, or no recording."""
-        found = [*self.unreadable, *(f"{one.source}: {one.problem}" for one in self.sources if one.status == "shrunk")]
+        shrunk = [f"{one.source}: {one.problem}" for one in self.sources if one.status == "shrunk"]
+        found = [*self.unreadable, *self.cut_off, *shrunk]
+        if self.reasons and not self.ticks_stored + self.ticks_known:
+            reason = max(self.reasons, key=lambda one: self.reasons[one])
+            example = f" ({self.examples[reason]})" if reason in self.examples else ""
+            found.append(f"no tick could be read: {reason}{example}; `replaylab inspect FILE` shows what a file is")
         if self.unknown_types and not self.ticks_seen:
             types = ", ".join(f"{name} {count:,}" for name, count in self.unknown_types.items())
             lines = sum(self.lines.values()) - self.lines.get("blank", 0)
@@ -138,6 +146,8 @@ class ConversionReport(BaseModel):
             "times": f"{_count(self.zoneless_times, 'time')} without a zone, read as {self.source_tz}{doubt}"
             if self.zoneless_times
             else "",
+            "cut": f"{_count(self.times_truncated, 'time')} cut to microseconds" if self.times_truncated else "",
+            "read as": _read_as(self.read_as),
             "no ticks": _no_ticks(self.unknown_types),
             "other content": _changed(self.sources),
             "left alone": _left_alone(self.left_alone),
@@ -168,6 +178,10 @@ def _no_ticks(types: dict[str, int]) -> str:
     listed = ", ".join(f"{name} {count:,}" for name, count in order)
     more = f" and {len(types) - _LISTED:,} more types" if len(types) > _LISTED else ""
     return f"{_count(sum(types.values()), 'line')} of types that no known recorder writes: {listed}{more}"
+
+
+def _read_as(dresses: dict[str, str]) -> str:
+    return ", ".join(f"{count:,} {dress}" for dress, count in Counter(dresses.values()).most_common(_LISTED))
 
 
 def _changed(sources: list[SourceReport]) -> str:
@@ -219,7 +233,10 @@ def report(
         unknown_types=dict(labels),
         zoneless_times=sum(extent.zoneless_times for extent in stored),
         doubtful_times=sum(extent.doubtful_times for extent in stored),
+        times_truncated=counts["ticks"]["truncated"],
         segments=len(made.jobs),
+        cut_off=[f"{name}: {problem}" for name, problem in made.problems.items()],
+        read_as=made.dresses,
         left_alone=dict(left_alone or {}),
     )
 

@@ -21,6 +21,7 @@ from replaylab.kernel.library import count_newlines
 from replaylab.parsing.fields import NEWLINE, PADDING
 
 ENDINGS: Final = (".jsonl", ".ndjson", ".game.json")  # in any case
+PACKED_ENDINGS: Final = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _HIDDEN: Final = "hidden"
 _STORE: Final = "a store, and no source"
 BLOCK_BYTES: Final = 2 << 20
@@ -173,8 +174,8 @@ def _why_not(file: str) -> str:
     """Return why a file of a folder is no recording by its name; empty when it is one."""
     lower = file.lower()
     if file.startswith("."):
-        return "hidden; give it by its name" if lower.endswith(ENDINGS) else _HIDDEN
-    return "" if lower.endswith(ENDINGS) else "not a recording by its name; give it by its name to read it"
+        return "hidden; give it by its name" if is_recording_name(lower) else _HIDDEN
+    return "" if is_recording_name(lower) else "not a recording by its name; give it by its name to read it"
 
 
 def _distinct_names(found: dict[str, str]) -> dict[str, str]:
@@ -207,6 +208,13 @@ def _check_regular(path: Path) -> None:
         os.scandir(path).close()
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file")
+
+
+def is_recording_name(file: str) -> bool:
+    """Whether a file of a folder is a recording by its name, packed or not."""
+    lower = file.lower()
+    packed = next((ending for ending in PACKED_ENDINGS if lower.endswith(ending)), "")
+    return lower.removesuffix(packed).endswith(ENDINGS)
 
 
 def _as_text(name: str) -> str:

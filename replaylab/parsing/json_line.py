@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from replaylab.errors import TickError
 from replaylab.table import FURTHER
 from replaylab.tick import (
     INT32_MAX,
     MAX_TICK_BYTES,
+    TOO_FINE,
     Row,
     checked_bool,
     checked_int,
@@ -50,6 +51,11 @@ KNOWN_TYPES: Final = frozenset(
 )
 _ARRAY_LINE: Final = re.compile(rb"[\[,]?[ \t\r\n]*(\{.*\})?[ \t\r\n]*(?:\][ \t\r\n]*,?|,)?", re.DOTALL)
 _SOCKETIO_FRAME: Final = re.compile(rb"([0-9]{1,2})(?:/[^,\"]*,)?[0-9]*([\[{].*[\]}])", re.DOTALL)
+_SHIFTS: Final = {"s": 6, "ms": 3, "us": 0, "ns": -3}  # decimals from a unit to microseconds
+_DIGITS: Final = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,9})?", re.ASCII)
+_FINE: Final = re.compile(r"([.,][0-9]{6})([0-9]+)")
+_LEAST_US: Final = -62_104_060_800_000_000  # the year 2
+_GREATEST_US: Final = 253_370_764_799_999_999  # the end of the year 9998
 _HANDSHAKES: Final = frozenset({b"0", b"40"})  # open, connect
 _TICK_FIELDS: Final = frozenset({"game_id", "tick", "price"})  # a line with these is a tick or damage, never control
 _CLAIMS: Final = frozenset({"_metadata", "_header", "_footer", "server_seed"})
@@ -101,7 +107,47 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_object)
 
 
-def parse_line(raw: bytes) -> Line:  # noqa: PLR0911 one way out for each thing a line can be
+class Times:
+    """How times are read: the unit of those that are numbers, whether too fine ones are cut; `cut` counts those."""
+
+    __slots__ = ("cut", "truncate", "unit")
+
+    def __init__(self, unit: str = "", *, truncate: bool = False) -> None:
+        self.unit = unit
+        self.truncate = truncate
+        self.cut = 0
+
+
+class Reads(Protocol):
+    """What a mapping does with a decoded object."""
+
+    @property
+    def native(self) -> bool:
+        """Whether objects are read as always, but for their times."""
+
+    def read(self, found: Any, times: Times | None = None) -> Line:
+        """Read a decoded object."""
+
+
+PLAIN_TIMES: Final = Times()
+
+
+class Reading(NamedTuple):
+    """How lines are read: by a mapping, or as always; and how their times are."""
+
+    mapping: Reads | None = None
+    times: Times = PLAIN_TIMES
+
+    @property
+    def mapped(self) -> bool:
+        """Whether objects are those of a mapping, and not of a known recorder."""
+        return self.mapping is not None and not self.mapping.native
+
+
+PLAIN: Final = Reading()
+
+
+def parse_line(raw: bytes, reading: Reading = PLAIN) -> Line:  # noqa: PLR0911 one way out for each thing a line can be
     """Read one line, with or without its newline.
 
     Examples
@@ -127,14 +173,14 @@ def parse_line(raw: bytes) -> Line:  # noqa: PLR0911 one way out for each thing 
     except _TooManyKeysError:
         return Line(Kind.DAMAGED, label="too_many_keys", detail=f"an object of more than {MAX_KEYS:,} keys")
     except json.JSONDecodeError as error:
-        found = _of_array(stripped) or _of_frame(stripped)
+        found = _of_array(stripped, reading) or _of_frame(stripped, reading)
         return found or Line(Kind.DAMAGED, label=broken_label(error, "not_json"), broken=True)
     except (ValueError, ArithmeticError):  # more digits, or a longer exponent, than Python converts
         return Line(Kind.DAMAGED, label="out_of_range")
-    return interpret(found, len(stripped))
+    return interpret(found, len(stripped), reading)
 
 
-def _of_array(stripped: bytes) -> Line | None:
+def _of_array(stripped: bytes, reading: Reading) -> Line | None:
     """Read the ticks of a line of a JSON array: objects with commas between and behind them, brackets around them.
 
     None when it is no such line; anything but ticks in it is left to resynchronising.
@@ -148,18 +194,18 @@ def _of_array(stripped: bytes) -> Line | None:
         found = DECODER.decode(f"[{framed[1].decode()}]")
     except (ValueError, ArithmeticError, RecursionError):
         return None
-    return _ticks_of(found, len(stripped))
+    return _ticks_of(found, len(stripped), reading)
 
 
-def _ticks_of(found: list[object], size: int) -> Line | None:
+def _ticks_of(found: list[object], size: int, reading: Reading) -> Line | None:
     """Return the line of several objects when every one of them is a tick."""
-    lines = [interpret(one, size) for one in found]
+    lines = [interpret(one, size, reading) for one in found]
     if not lines or any(line.kind is not Kind.TICK for line in lines):
         return lines[0] if len(lines) == 1 and isinstance(found[0], dict) else None
     return Line(Kind.TICK, tuple(row for line in lines for row in line.rows))
 
 
-def _of_frame(stripped: bytes) -> Line | None:
+def _of_frame(stripped: bytes, reading: Reading) -> Line | None:  # noqa: PLR0911 one way out for each frame
     """Read a frame of a Socket.IO log, such as ``42["gameStateUpdate", {...}]``; it has no time. None when it is none.
 
     The frames that open a connection are control lines; any other digit before an object is damage.
@@ -172,7 +218,9 @@ def _of_frame(stripped: bytes) -> Line | None:
         if framed[1] in _HANDSHAKES and isinstance(found, dict) and "sid" in found:
             return Line(Kind.CONTROL, label=f"frame:{framed[1].decode()}", private=True)
         if framed[1] == b"42" and isinstance(found, list) and len(found) > 1 and found[0] and isinstance(found[0], str):
-            return _captured({"data": found[1]}, found[0])
+            if reading.mapped and reading.mapping is not None:
+                return reading.mapping.read(found, reading.times)
+            return _captured({"data": found[1]}, found[0], reading.times)
     except TickError as error:
         return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
     except (ValueError, ArithmeticError, RecursionError):
@@ -180,14 +228,16 @@ def _of_frame(stripped: bytes) -> Line | None:
     return None
 
 
-def interpret(found: object, size: int = 0) -> Line:
+def interpret(found: object, size: int = 0, reading: Reading = PLAIN) -> Line:
     """Say what a decoded JSON value of `size` bytes is."""
     if isinstance(found, list) and found and isinstance(found[0], dict):
-        return _ticks_of(found, size) or Line(Kind.DAMAGED, label="not_object", broken=True)
+        return _ticks_of(found, size, reading) or Line(Kind.DAMAGED, label="not_object", broken=True)
     if not isinstance(found, dict):
         return Line(Kind.DAMAGED, label="not_object")
+    if reading.mapped and reading.mapping is not None:
+        return reading.mapping.read(found, reading.times)
     try:
-        return _dialect(found, size)
+        return _dialect(found, size, reading.times)
     except TickError as error:
         return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
 
@@ -197,15 +247,15 @@ def broken_label(error: json.JSONDecodeError, other: str) -> str:
     return "control_character" if error.msg.startswith("Invalid control character") else other
 
 
-def _dialect(found: dict[str, Any], size: int) -> Line:  # noqa: PLR0911 one way out for each dialect
+def _dialect(found: dict[str, Any], size: int, times: Times) -> Line:  # noqa: PLR0911 one way out for each dialect
     name = found.get("event", found.get("event_type"))
     if isinstance(name, str) and "data" in found:
-        return _captured(found, name)
+        return _captured(found, name, times)
     kind = found.get("type")
     if kind == "tick" or (kind is None and "tick" in found and "price" in found):
         if size > MAX_TICK_BYTES:
             return Line(Kind.DAMAGED, label="tick_too_large")
-        return Line(Kind.TICK, (tick_row(found),))
+        return Line(Kind.TICK, (tick_row(found, times),))
     if isinstance(kind, str) and kind:
         label = checked_text("type", kind)
         if found.keys() >= _TICK_FIELDS:
@@ -227,14 +277,14 @@ def _keys(found: dict[str, Any]) -> str:
     return f"keys {shown if len(shown) <= 80 else shown[:77] + '...'}" if found else "an empty object"
 
 
-def tick_row(found: dict[str, Any]) -> Row:
+def tick_row(found: dict[str, Any], times: Times = PLAIN_TIMES) -> Row:
     """Give the row of a tick object; raises `TickError` for what cannot be stored."""
     for field in ("game_id", "tick", "timestamp", "price", "active", "rugged"):
         if field not in found:
             raise TickError(field, None, "missing_field", "not there")
     active = checked_bool("active", found["active"])
     price, filled = read_price(found["price"], active=active, declared=found.get("price_filled") is True)
-    wall_us, zoned = read_time(found["timestamp"])
+    wall_us, zoned = read_time(found["timestamp"], times)
     phase = found.get("phase")
     return Row(
         game_id=checked_text("game_id", found["game_id"]),
@@ -246,8 +296,8 @@ def tick_row(found: dict[str, Any]) -> Row:
         recorded_phase=None if phase is None else checked_text("phase", phase),
         active=active,
         rugged=checked_bool("rugged", found["rugged"]),
-        cooldown_timer=_optional("cooldown_timer", found.get("cooldown_timer"), -INT32_MAX),
-        trade_count=_optional("trade_count", found.get("trade_count"), 0),
+        cooldown_timer=optional_int("cooldown_timer", found.get("cooldown_timer"), -INT32_MAX),
+        trade_count=optional_int("trade_count", found.get("trade_count"), 0),
         repaired=found.get("repaired") is True,
         further=tuple(_stated(found, FURTHER_FIELDS[one.name].recorded, one.name) for one in FURTHER),
     )
@@ -268,23 +318,51 @@ def read_price(value: object, *, active: bool, declared: bool = False) -> tuple[
     return checked_price(value), False
 
 
-def read_time(value: object) -> tuple[int | None, bool]:
-    """Give (microseconds, zoned) of a time as written; a null time stays unknown."""
+def read_time(value: object, times: Times = PLAIN_TIMES) -> tuple[int | None, bool]:
+    """Return (microseconds, zoned) of a time as written; a null time stays unknown."""
     if value is None:
         return None, True
+    number = _number(value) if times.unit else None
+    if number is not None:
+        return _epoch_us(value, number, times), True
+    if times.truncate and isinstance(value, str) and (fine := _FINE.search(value)):
+        times.cut += bool(fine[2].strip("0"))
+        value = value[: fine.end(1)] + value[fine.end() :]
     moment = parse_wall_time(value)
     return microseconds(moment), moment.tzinfo is not None
 
 
-def _optional(field: str, value: object, least: int) -> int | None:
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return Decimal(value)
+    return Decimal(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
+
+
+def _epoch_us(value: object, number: Decimal, times: Times) -> int:
+    """Return the microseconds of a number of units since 1970."""
+    if not number.is_finite() or abs(number) >= Decimal("1E+20"):
+        raise TickError("timestamp", value, "bad_time", f"no time in {times.unit} since 1970")
+    exact = number.scaleb(_SHIFTS[times.unit])
+    whole = int(exact.to_integral_value(ROUND_FLOOR))
+    if whole != exact:
+        if not times.truncate:
+            raise TickError("timestamp", value, "time_too_fine", TOO_FINE)
+        times.cut += 1
+    if not _LEAST_US <= whole <= _GREATEST_US:
+        raise TickError("timestamp", value, "bad_time", f"in {times.unit} since 1970 it is beyond the year 9998")
+    return whole
+
+
+def optional_int(field: str, value: object, least: int) -> int | None:
+    """Return a whole number, or None for null; raises `TickError` for anything else."""
     return None if value is None else checked_int(field, value, least)
 
 
-def _captured(found: dict[str, Any], name: str) -> Line:
+def _captured(found: dict[str, Any], name: str, times: Times) -> Line:
     data = found["data"]
     if name != CAPTURED_TICK or not isinstance(data, dict) or "gameId" not in data:
         return Line(Kind.CONTROL, label="event:" + checked_text("event", name), private=True)
-    wall_us, zoned = read_time(found.get("timestamp", found.get("ts")))
+    wall_us, zoned = read_time(found.get("timestamp", found.get("ts")), times)
     counting_down = "price" not in data
     active = not counting_down and checked_bool("active", data.get("active"))
     row = Row(
@@ -297,8 +375,8 @@ def _captured(found: dict[str, Any], name: str) -> Line:
         recorded_phase=None,
         active=active,
         rugged=not counting_down and checked_bool("rugged", data.get("rugged")),
-        cooldown_timer=_optional("cooldownTimer", data.get("cooldownTimer"), -INT32_MAX),
-        trade_count=_optional("tradeCount", data.get("tradeCount"), 0),
+        cooldown_timer=optional_int("cooldownTimer", data.get("cooldownTimer"), -INT32_MAX),
+        trade_count=optional_int("tradeCount", data.get("tradeCount"), 0),
         further=tuple(_stated(data, FURTHER_FIELDS[one.name].captured, one.name) for one in FURTHER),
     )
     return Line(Kind.TICK, (row,))

@@ -12,10 +12,11 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from replaylab.errors import TickError
-from replaylab.parsing.json_line import DECODER, Kind, Line, broken_label, interpret, tick_row
+from replaylab.parsing.json_line import DECODER, PLAIN, Kind, Line, Reading, broken_label, interpret, tick_row
 from replaylab.tick import MAX_TICK_BYTES, Row
 
 _OBJECT_START: Final = re.compile(r'\{[ \t\r\n]*"(?:type|game_id|timestamp|tick|_metadata|seq|ts|event)"[ \t\r\n]*:')
+_ANY_START: Final = re.compile(r'\{[ \t\r\n]*"')
 # The end of an object whose beginning is gone, or a bare beginning.
 _EDGE: Final = re.compile(r'\}[ \t\r\n]*\Z|\A[ \t\r\n]*\{"?[ \t\r\n]*\Z')
 _KEY: Final = re.compile(r'[ \t\r\n]*"([a-z_]+)"[ \t\r\n]*:[ \t\r\n]*')
@@ -39,7 +40,7 @@ class Span(NamedTuple):
     detail: str = ""
 
 
-def resynchronise(raw: bytes) -> list[Span]:
+def resynchronise(raw: bytes, reading: Reading = PLAIN) -> list[Span]:
     """Cut a damaged line into spans that cover every byte of it once.
 
     Examples
@@ -49,6 +50,7 @@ def resynchronise(raw: bytes) -> list[Span]:
     [(0, 2, 'scrap'), (2, 40, 'merged_line')]
     """
     text = raw.decode("utf-8", "surrogateescape")
+    begins = _ANY_START if reading.mapped else _OBJECT_START
     spans: list[Span] = []
     at_char = at_byte = lost = 0
 
@@ -60,7 +62,7 @@ def resynchronise(raw: bytes) -> list[Span]:
         at_char, at_byte = until, at_byte + size
 
     while at_char < len(text):
-        found = _OBJECT_START.search(text, at_char)
+        found = begins.search(text, at_char)
         if lost >= MAX_LOST - 1:
             take(len(text), None, "too_many_pieces", f"more than {MAX_LOST:,} pieces in one line")
         elif found is None:
@@ -68,7 +70,7 @@ def resynchronise(raw: bytes) -> list[Span]:
         elif found.start() > at_char:
             take(found.start(), None, "scrap")
         else:
-            take(*_object_at(text, at_char))
+            take(*_object_at(text, at_char, begins, reading))
     return spans
 
 
@@ -76,23 +78,23 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _object_at(text: str, start: int) -> tuple[int, Line | None, str, str]:
+def _object_at(text: str, start: int, begins: re.Pattern[str], reading: Reading) -> tuple[int, Line | None, str, str]:
     """Return (end, line, reason, detail) of the object that starts at `start`: whole, torn, or without data."""
     try:
         value, end = _decode(text, start)
     except RecursionError:
         return len(text), None, "too_deep", ""
     except json.JSONDecodeError as error:
-        after = _OBJECT_START.search(text, start + 1)
+        after = begins.search(text, start + 1)
         end = after.start() if after else len(text)
-        row = _torn_row(text[start:end])
+        row = None if reading.mapped else _torn_row(text[start:end], reading)
         if row:
             return end, Line(Kind.TICK, (row,)), "torn_object", ""
         return end, None, broken_label(error, "torn_beginning"), ""
     except (ValueError, ArithmeticError):  # a key twice, or a number longer than Python converts
-        after = _OBJECT_START.search(text, start + 1)
+        after = begins.search(text, start + 1)
         return (after.start() if after else len(text)), None, "torn_beginning", ""
-    line = interpret(value, end - start)
+    line = interpret(value, end - start, reading)
     if line.kind is Kind.DAMAGED:
         return end, None, line.label, line.detail
     rows = tuple(row._replace(repaired=True) for row in line.rows)
@@ -115,7 +117,7 @@ def _decode(text: str, start: int) -> tuple[object, int]:
             return value, start + end
 
 
-def _torn_row(text: str) -> Row | None:
+def _torn_row(text: str, reading: Reading) -> Row | None:
     """Give the row of a torn tick, when everything up to `rugged` is intact; what was cut off is None."""
     found: dict[str, Any] = {}
     at = 1
@@ -131,7 +133,7 @@ def _torn_row(text: str) -> Row | None:
     if found.get("type", "tick") != "tick" or "phase" not in found or at > MAX_TICK_BYTES:
         return None
     try:
-        return tick_row(found)._replace(repaired=True)
+        return tick_row(found, reading.times)._replace(repaired=True)
     except TickError:
         return None
 

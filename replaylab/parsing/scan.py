@@ -12,9 +12,10 @@ import numpy as np
 
 from replaylab.kernel.library import load
 from replaylab.parsing.fields import COMMA, NEWLINE, PADDING, Positions
-from replaylab.parsing.json_line import Kind, Line, parse_line
+from replaylab.parsing.json_line import PLAIN, Kind, Line, Reading, parse_line
 from replaylab.parsing.kernel_lines import LAYOUTS, LONGEST, TRIALS, KernelLines
 from replaylab.parsing.line_layout import LEAST_PIECES, Shape
+from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.resync import Span, resynchronise
 from replaylab.table import Batch, Whole
 from replaylab.tick import Row
@@ -96,7 +97,7 @@ class Scan(NamedTuple):
         return total
 
 
-def scan(data: bytes) -> Scan:
+def scan(data: bytes, mapping: Mapping | None = None) -> Scan:
     r"""Scan whole lines; a last line without a newline counts as a line.
 
     Examples
@@ -107,10 +108,15 @@ def scan(data: bytes) -> Scan:
     """
     unended = bool(data) and not data.endswith(b"\n")
     block = bytearray(data) + (b"\n" if unended else b"")
-    return scan_block(block + bytes(PADDING), [(len(block), unended)])
+    return scan_block(block + bytes(PADDING), [(len(block), unended)], mapping=mapping)
 
 
-def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list[Shape] | None = None) -> Scan:
+def scan_block(
+    block: bytearray,
+    parts: Sequence[tuple[int, bool]],
+    shapes: list[Shape] | None = None,
+    mapping: Mapping | None = None,
+) -> Scan:
     """Scan the whole lines of a block that has `PADDING` behind them.
 
     Parameters
@@ -121,15 +127,18 @@ def scan_block(block: bytearray, parts: Sequence[tuple[int, bool]], shapes: list
         Where each part of the block ends, and whether its last newline was added and is not to be counted.
     shapes : list of Shape, optional
         Shapes of earlier blocks, tried first; new ones are added.
+    mapping : Mapping, optional
+        How objects are read that name their fields otherwise.
     """
     part_ends = np.array([end for end, _ in parts], np.int64)
     library = load()
     size = int(part_ends[-1])
-    lines = NumpyLines(block, size) if library is None else KernelLines(block, size, library)
-    batches = lines.read_shaped([] if shapes is None else shapes)
+    reading = PLAIN if mapping is None else Reading(mapping, mapping.times())
+    lines = NumpyLines(block, size) if library is None or reading.mapped else KernelLines(block, size, library)
+    batches = [] if reading.mapped else lines.read_shaped([] if shapes is None else shapes)
     part_of_line = np.searchsorted(part_ends, lines.starts, "right")
     accounts = [Account() for _ in parts]
-    reader = _SlowReader(accounts)
+    reader = _SlowReader(accounts, reading)
     added = {end: part for part, (end, unended) in enumerate(parts) if unended}
     for number in np.flatnonzero(~lines.done).tolist():
         start, end = int(lines.starts[number]), int(lines.ends[number]) + 1
@@ -166,12 +175,13 @@ def _account_shaped(
         account.ticks["filled"] += int(filled[part])
 
 
-def scan_document(data: bytes) -> Scan:
+def scan_document(data: bytes, mapping: Mapping | None = None) -> Scan:
     """Scan one JSON document, such as a game state file; what is none is scanned as lines."""
-    if parse_line(data.removeprefix(BOM)).kind not in {Kind.TICK, Kind.CONTROL}:
-        return scan(data)
+    reading = PLAIN if mapping is None else Reading(mapping, mapping.times())
+    if parse_line(data.removeprefix(BOM), reading).kind not in {Kind.TICK, Kind.CONTROL}:
+        return scan(data, mapping)
     account = Account()
-    reader = _SlowReader([account])
+    reader = _SlowReader([account], reading)
     reader.read(0, 0, data, 0, added=False)
     return Scan(Batch.of(reader.rows, reader.row_lines), reader.remarks, [account], np.zeros(1, np.int64))
 
@@ -244,7 +254,8 @@ class NumpyLines:
 class _SlowReader:
     """Lines read one by one: the general parser first, resynchronising only where it finds damage."""
 
-    def __init__(self, accounts: list[Account]) -> None:
+    def __init__(self, accounts: list[Account], reading: Reading) -> None:
+        self.reading = reading
         self.accounts = accounts
         self.account = accounts[0]
         self.rows: list[Row] = []
@@ -258,7 +269,10 @@ class _SlowReader:
         mark = len(BOM) if raw.startswith(BOM) else 0
         self.account.bytes["blank"] += mark
         raw, start = raw[mark:], start + mark
-        line = parse_line(raw)
+        cut = self.reading.times.cut
+        line = parse_line(raw, self.reading)
+        if line.kind is Kind.TICK and self.reading.times.cut > cut:
+            self.account.ticks["truncated"] += self.reading.times.cut - cut
         self.account.lines[line.kind.value] += 1
         if line.kind is Kind.DAMAGED:
             self._repair(number, start, raw, line)
@@ -278,7 +292,7 @@ class _SlowReader:
             self.remarks.append(Remark(line.kind.value, line.label, number, start, start + len(raw), kept))
 
     def _repair(self, number: int, start: int, raw: bytes, line: Line) -> None:
-        spans = resynchronise(raw.rstrip(b"\r\n")) if line.broken else []
+        spans = resynchronise(raw.rstrip(b"\r\n"), self.reading) if line.broken else []
         if not any(span.line for span in spans) and (len(spans) < 2 or line.label == "not_utf8"):
             edge = spans[0].reason if spans and line.label == "not_json" else line.label
             spans = [Span(0, len(raw), None, edge, line.detail or (spans[0].detail if spans else ""))]

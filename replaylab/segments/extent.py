@@ -21,8 +21,9 @@ class Extent:
 
     `digest` is that of all of them, `head` that of the first `HEAD_BYTES`: where to look for a source that was renamed.
     `recording` is there for a journal: its `run`, the `number` in it, the `state` it ended in, the `seqs` of its ticks
-    (runs of first and last) and the `durability` that was in force. `labels`, `examples` are those of `scan.Account`.
-    `unended` bytes are a last line without its newline: they are read again when the source has grown.
+    (runs of first and last) and the `durability` that was in force. `labels`, `examples` are those of `scan.Account`,
+    `mapping` is the digest of the mapping by which the bytes were read. `unended` bytes are a last line without its
+    newline: they are read again when the source has grown.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Extent:
     labels: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     unended: bool = False
+    mapping: str = ""
 
     @property
     def line_count(self) -> int:

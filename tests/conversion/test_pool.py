@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from replaylab.conversion import plan as planning
-from replaylab.conversion.job import Folders, Job
+from replaylab.conversion.job import Folders, How, Job
 from replaylab.conversion.pool import Bases, Pool
 from replaylab.conversion.source import Piece, Source
 from replaylab.durable import sole_writer
@@ -137,7 +137,7 @@ def test_an_error_in_a_helper_is_raised_as_it_was(tmp_path: Path, big: Path) -> 
     big.write_bytes(b"[1]\n" * 30_000)
     pieces = planning.plan([Source(big, "big", 120_000)], []).jobs
     with sole_writer(tmp_path) as lock:
-        pool = Pool(pieces, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
+        pool = Pool(pieces, Folders(tmp_path, tmp_path), how=How(strict=True), lock=lock)
         with pytest.raises(SourceDamaged) as caught:
             pool.run(1, 0, lambda _: None)
     assert caught.value.source == "big"
@@ -153,7 +153,7 @@ def test_an_error_in_a_mate_is_raised_as_it_was(tmp_path: Path) -> None:
         path.write_bytes(b"[1]\n" * 30_000)
         jobs += planning.plan([Source(path, name, 120_000)], []).jobs
     with sole_writer(tmp_path) as lock:
-        pool = Pool(jobs, Folders(tmp_path, tmp_path), zone="UTC", strict=True, lock=lock)
+        pool = Pool(jobs, Folders(tmp_path, tmp_path), how=How(strict=True), lock=lock)
         with pytest.raises(SourceDamaged):
             pool.run(0, 1, lambda _: None)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("replaylab")]

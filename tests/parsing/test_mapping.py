@@ -1,0 +1,176 @@
+"""Mapping: other field names, envelopes and documents, as they were declared and never otherwise."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replaylab.errors import SettingsError
+from replaylab.parsing.json_line import Kind
+from replaylab.parsing.mapping import READY, Mapping
+from replaylab.parsing.scan import scan
+from replaylab.storage.open import open_store
+from tests.stores import line, quiet
+from tests.strategies import recordings
+
+TICK = {"gameId": "g", "tickCount": 3, "price": "1.50", "active": True, "rugged": False, "at": 1925089445250}
+NAMES = {"game_id": "gameId", "tick": "tickCount", "timestamp": "at"}
+TRADES = b"".join(b'{"ts": %d, "px": "64000.%d", "qty": 1}\n' % (1925089445000 + 250 * n, n % 10) for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("envelope", "options"),
+    [
+        (lambda tick: tick, {}),
+        (lambda tick: {"event": "x", "data": tick}, {"path": "data"}),
+        (lambda tick: {"topic": "t", "value": json.dumps(tick)}, {"path": "value"}),
+        (lambda tick: {"log": json.dumps(tick) + "\n", "stream": "stdout"}, {"path": "log"}),
+        (lambda tick: {"_source": {"body": tick}}, {"path": "_source.body"}),
+        (lambda tick: ["event", tick], {"path": "[1]"}),
+        (lambda tick: {"batch": [tick, tick]}, {"path": "batch[]"}),
+        (lambda tick: {"a": [{"b": [tick]}]}, {"path": "a[].b[0]"}),
+    ],
+)
+def test_ticks_in_an_envelope(envelope: Any, options: dict[str, Any]) -> None:
+    """A path leads through objects, arrays and JSON in a text to the tick."""
+    mapping = Mapping(fields=NAMES, time_unit="ms", **options)
+    data = json.dumps(envelope(TICK)).encode() + b"\n"
+    found = scan(data if data.startswith(b"{") else b'{"x": 1}\n' + data, mapping)
+    assert set(found.batch.price.to_pylist()) <= {Decimal("1.5")}
+    if data.startswith(b"{"):
+        assert found.batch.tick.tolist() == [3] * (2 if options.get("path") == "batch[]" else 1)
+        assert found.batch.wall_us[0] == 1925089445250_000
+
+
+def test_only_lines_of_a_kind_are_ticks() -> None:
+    """`where` sorts out what is no tick: control lines, kept by their value."""
+    mapping = Mapping(path="data", fields=NAMES, time_unit="ms", where={"event": "tick"})
+    lines = [json.dumps({"event": event, "data": TICK}).encode() for event in ("tick", "chat", "tick")]
+    found = scan(b"\n".join(lines), mapping)
+    assert len(found.batch) == 2
+    assert [one.reason for one in found.remarks] == ["event:chat"]
+
+
+@pytest.mark.parametrize(
+    ("tick", "reason", "said"),
+    [
+        ({"price": None}, "wrong_type", "price=None"),
+        ({"price": 1.5, "at": "yesterday"}, "bad_time", "yesterday"),
+        ({"at": 1925089445250.5}, "time_too_fine", "--truncate-times"),
+        ({"active": 1}, "wrong_type", "active=1"),
+        ({"gameId": ""}, "wrong_type", "game_id=''"),
+        ({"tickCount": -1}, "out_of_range", "tick=-1"),
+    ],
+)
+def test_damage_of_a_mapped_field_is_named(tick: dict[str, Any], reason: str, said: str) -> None:
+    """A value that cannot be stored damages its line, by field and value, as in every dialect."""
+    mapping = Mapping(fields=NAMES, time_unit="us" if "at" in tick and tick["at"] != "yesterday" else "ms")
+    found = mapping.read(json.loads(json.dumps(TICK | tick), parse_float=Decimal))
+    assert (found.kind, found.label) == (Kind.DAMAGED, reason)
+    assert said in found.detail
+    missing = Mapping(fields=NAMES | {"price": "px"}).read(TICK)
+    assert (missing.label, "nothing at 'px'" in missing.detail) == ("missing_field", True)
+
+
+@pytest.mark.parametrize(
+    ("unit", "number"),
+    [("s", "1925089445.25"), ("ms", "1925089445250"), ("us", "1925089445250000"), ("ns", "1925089445250000000")],
+)
+def test_units_of_time_are_exact(unit: str, number: str) -> None:
+    """Numbers of any unit, and their texts, are read without a float; what is too fine is cut only when asked."""
+    for text in (number, f'"{number}"'):
+        data = line(timestamp=None).replace(b'"timestamp": null', b'"timestamp": ' + text.encode())
+        found = scan(data, Mapping(time_unit=unit))
+        assert found.batch.wall_us.tolist() == [1925089445250_000]
+    fine = line(timestamp="2031-01-02T03:04:05.123456789Z")
+    assert scan(fine, Mapping(time_unit=unit)).account.reasons == {"time_too_fine": 1}
+    cut = scan(fine, Mapping(truncate_times=True))
+    assert (cut.batch.wall_us[0] % 1_000_000, cut.account.ticks["truncated"]) == (123456, 1)
+
+
+def test_trades_are_a_game_a_day(tmp_path: Path) -> None:
+    """Trades without a game are numbered by their place in the day, also when the file grows."""
+    path = tmp_path / "trades.jsonl"
+    later = b"".join(b'{"ts": %d, "px": "1.%d"}\n' % (1925089445000 + 86_400_000 + n, n) for n in range(5))
+    for data in (TRADES[:400], TRADES, TRADES + later):
+        path.write_bytes(data)
+        report = quiet(path, tmp_path / "store", mapping="trades")
+        assert report.balanced
+    store = open_store(tmp_path / "store")
+    assert store.game_ids() == ["2031-01-02", "2031-01-03"]
+    assert [store[game].ticks().column("tick").to_pylist() for game in store.game_ids()] == [[*range(20)], [*range(5)]]
+    assert store.verify().ok
+    quiet(path, tmp_path / "once", mapping="trades")
+    assert open_store(tmp_path / "once").verify().rows_digest == store.verify().rows_digest
+
+
+def test_games_by_file_and_by_silence(tmp_path: Path) -> None:
+    """A game may be a file, or end where nothing comes for some seconds."""
+    path = tmp_path / "btc.jsonl"
+    times = [0, 1, 2, 500, 501, 1_200]
+    path.write_bytes(b"".join(b'{"ts": %d, "px": 1}\n' % (1925089445 + at) for at in times))
+    base = {"fields": {"timestamp": "ts", "price": "px"}, "constants": {"active": True, "rugged": False}}
+    quiet(path, tmp_path / "file", mapping=Mapping.of(base | {"time_unit": "s", "game": "file"}))
+    quiet(path, tmp_path / "gap", mapping=Mapping.of(base | {"time_unit": "s", "game": "gap:300"}))
+    assert open_store(tmp_path / "file").game_ids() == ["btc"]
+    assert [len(game) for game in open_store(tmp_path / "gap")] == [3, 2, 1]
+    assert open_store(tmp_path / "gap").game_ids()[0] == "btc-20310102T030405.000000"
+
+
+def test_the_mapping_is_kept_and_part_of_the_identity(tmp_path: Path) -> None:
+    """What was read by it is known by it; by another mapping the same file is another source."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(TRADES)
+    quiet(path, tmp_path / "store", mapping="trades")
+    assert quiet(path, tmp_path / "store", mapping=READY["trades"]).ticks_known == 20
+    remarks = open_store(tmp_path / "store").remarks("annotation").to_pylist()
+    assert [json.loads(one["raw"])["game"] for one in remarks if one["reason"] == "mapping"] == ["day"]
+    other = Mapping(
+        fields={"timestamp": "ts", "price": "px"},
+        constants={"active": False, "rugged": False},
+        time_unit="ms",
+        game="file",
+    )
+    assert quiet(path, tmp_path / "store", mapping=other).ticks_stored == 20
+    assert open_store(tmp_path / "store").verify().ok
+
+
+@given(recordings(), st.sampled_from([*READY]))
+def test_any_bytes_by_any_mapping_have_an_exact_account(data: bytes, name: str) -> None:
+    """Fuzz: every byte and line is accounted for, and remarks point at their bytes."""
+    found = scan(data, READY[name])
+    account = found.account
+    assert sum(account.bytes.values()) == len(data)
+    assert sum(account.lines.values()) == len(found.part_of_line)
+    assert sum(account.ticks[kind] for kind in ("clean", "merged", "torn")) == len(found.batch)
+    assert all(one.raw in {None, data[one.start : one.end]} for one in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("time_unit = 'days'", "time_unit='days': must be one of s, ms, us, ns"),
+        ("fields = {prize = 'px'}", "'prize' is no field of a tick"),
+        ("game = 'week'", "must be day, file or gap:SECONDS"),
+        ("paths = 'x'", "paths: a mapping has path"),
+        ("path = 'a[x]'", "is no path"),
+        ("fields = 'x'", "must be tables"),
+        ("fields = {price = 'p'}\nconstants = {price = 1}", "price is both a field and a constant"),
+        ("step_ms = -1", "must be milliseconds"),
+        ("=", "not a mapping in TOML"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """Every mistake is named when the mapping is made, before anything is read."""
+    (tmp_path / "m.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        Mapping.load(tmp_path / "m.toml")
+    assert said in str(caught.value)
+    with pytest.raises(SettingsError, match="neither a file nor one of vectra, pandas, trades, games"):
+        Mapping.load("nothing")
