@@ -6,19 +6,33 @@ A file is written aside, synced, renamed, and its folder synced; whoever reads a
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
+import importlib
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from replaylab.errors import ReplayLabError, StoreBusy, StoreFull, StoreUnwritable
+
+
+def _module(name: str) -> Any:
+    """Return a module that not every platform has; None where it is not."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+fcntl = _module("fcntl")  # not on Windows
+msvcrt = _module("msvcrt")  # only there
+_CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)
 
 ASIDE: Final = ".aside"  # ending of a file that is still being written
 PATIENCE_SECONDS: Final = 2.0
@@ -65,7 +79,7 @@ def sync_file(path: Path) -> None:
 
 def create(path: Path) -> int:
     """Make a file that was not there, to be appended to; give its descriptor. Raises `FileExistsError`."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | _CLOEXEC, 0o666)
 
 
 def sync(descriptor: int) -> None:
@@ -79,8 +93,9 @@ def cut(descriptor: int, size: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder permanent."""
-    sync_file(folder)
+    """Make the names in a folder permanent; Windows, which opens no folders, does so by itself."""
+    if os.name == "posix":
+        sync_file(folder)
 
 
 def make_folders(*folders: Path) -> None:
@@ -172,7 +187,7 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
         When another process, or another thread of this one, holds it.
     """
     with storing(folder):
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _CLOEXEC, 0o666)
     try:
         deadline = time.monotonic() + patience_seconds
         while not try_lock(lock):
@@ -186,14 +201,26 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
         os.close(lock)
 
 
+def _lock_now(descriptor: int) -> None:
+    """Lock an open file, or raise: by flock, or as Windows does it."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+
 def try_lock(descriptor: int) -> bool:
     """Take the lock of an open file, which ends with the process; False when somebody else holds it.
 
     Raises OSError where a file system has no locks: without them nothing tells a live writer from a dead one.
     """
+    if fcntl is None and msvcrt is None:
+        raise StoreUnwritable(
+            errno.ENOSYS, f"Python has no file locks on this platform ({sys.platform}): stores can only be read here"
+        )
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        _lock_now(descriptor)
+    except (BlockingIOError, PermissionError):  # the second is what Windows says
         return False
     except OSError as error:
         if error.errno in _NO_LOCKS:
@@ -201,6 +228,12 @@ def try_lock(descriptor: int) -> bool:
             raise OSError(error.errno, f"{told} ({error.strerror})") from error
         raise
     return True
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS, nor on Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def leads_to(path: Path, descriptor: int) -> bool:
@@ -213,8 +246,12 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 def keep_room(path: Path, size: int) -> None:
     """Take room on the disk that `remove` gives back when it is needed most."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | _CLOEXEC, 0o666)
     try:
-        os.posix_fallocate(descriptor, 0, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:  # zeros take the same room
+            for start in range(0, size, 1 << 20):
+                os.write(descriptor, bytes(min(1 << 20, size - start)))
     finally:
         os.close(descriptor)

@@ -114,7 +114,8 @@ def connection_to_parent(arguments: Sequence[str]) -> Connection | None:
 def _die_with(parent: int) -> bool:
     """Have this process killed when its parent dies; return False when that has happened already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    if sys.platform == "linux":  # elsewhere the pipe's end is what a worker notices
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     return os.getppid() == parent
 
 

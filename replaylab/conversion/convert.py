@@ -19,7 +19,7 @@ from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import Paths, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, unpack
-from replaylab.durable import make_folders, sole_writer
+from replaylab.durable import make_folders, sole_writer, usable_cores
 from replaylab.errors import NotARecording, SourceNotFound, SourceUnreadable, StoreError
 from replaylab.kernel.library import load
 from replaylab.parsing.mapping import Mapping
@@ -287,9 +287,9 @@ def _settings(*, source_tz: str | None, workers: int | None, progress: bool | No
 
 def _hands(size: int, workers: int | None, *, strict: bool) -> tuple[int, int]:
     """How many helpers and mates to work with; strict reads in order, so that the first damage is the first."""
-    more = (len(os.sched_getaffinity(0)) if workers is None else workers) - 1
+    more = (usable_cores() if workers is None else workers) - 1
     if strict or not more:
         return 0, 0
     if load() is not None:  # the kernel reads without the interpreter's lock, so threads bring what processes would
         return 0, more
-    return (more, 0) if size >= HELPED_BYTES and sys.executable else (0, 1)
+    return (more, 0) if size >= HELPED_BYTES and sys.executable and os.name == "posix" else (0, 1)

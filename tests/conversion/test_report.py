@@ -100,7 +100,7 @@ def test_lines_that_are_no_tick_of_a_known_form_are_counted_by_type(tmp_path: Pa
 def test_only_what_had_been_a_tick_counts_as_one(tmp_path: Path) -> None:
     """Quarantined scraps are pieces of bytes; ticks are counted once each, whether they could be read or not."""
     path = tmp_path / "x.jsonl"
-    path.write_bytes(b"<html>\nnot here\n" + line("a", 0) + line("a", 1).replace(b"1.25", b"true") + b"}\n")
+    path.write_bytes(b"{]\nnot here\n" + line("a", 0) + line("a", 1).replace(b"1.25", b"true") + b"}\n")
     report = quiet(path, tmp_path / "store")
     assert (report.ticks_seen, report.ticks_stored, report.ticks_quarantined) == (2, 1, 1)
     assert report.pieces_quarantined == 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import pickle
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ThreadPoolExecutor, wait
@@ -13,6 +12,7 @@ from typing import Any, Final, Protocol, Self
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.pool import Forked, Inline
 from replaylab.analysis.batches.task import Outcome, Task, reason_of
+from replaylab.durable import usable_cores
 from replaylab.errors import AnalysisError, WorkerFailed
 
 _DIED: Final = {"KilledWorker"}  # what Dask raises when a task has taken its workers with it
@@ -113,7 +113,7 @@ def runner_for(task: Task, parts: int, executor: Any, workers: int | None, *, lo
         When `executor` is nothing of the kind, or the function cannot be sent to it.
     """
     if executor is None:
-        many = min(parts, workers or len(os.sched_getaffinity(0)))
+        many = min(parts, workers or usable_cores())
         if many <= 1:
             return Inline(task)
         if local:
