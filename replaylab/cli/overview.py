@@ -1,22 +1,21 @@
-"""Overview: a store in a few numbers, and the statistics of its complete games."""
+"""Overview: a store in a few numbers, and the statistics of its games."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from replaylab.analysis.batches.batch import summary_table
+from replaylab.analysis.questions.from_games import peak_quantiles_of, rug_tick_quantiles
 from replaylab.journals.unsealed import journal_names
 from replaylab.parsing.scan import BYTE_KINDS
 from replaylab.storage.files import JOURNALS
@@ -24,7 +23,6 @@ from replaylab.storage.objectstore import opened as opened_for_reading
 from replaylab.storage.store import Store
 
 QUANTILES: Final = (Decimal("0.05"), Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), Decimal("0.95"))
-Value = TypeVar("Value", int, Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts over all games, and quantiles over the complete ones alone, as a game cut short has no rug tick.
+    """Counts over all games, and quantiles that make up for games that were cut off.
 
     Attributes
     ----------
@@ -81,9 +79,10 @@ class Statistics:
     complete, censored, late_start, double_rug, never_live : int
         Games of each kind.
     complete_ticks : int
-        Live ticks of the complete games: what the quantiles rest on.
+        Live ticks of the complete games.
     rug_tick, peak : dict
-        Quantile to value: the least observed one that so large a share of complete games does not exceed.
+        Quantile to value: the least observed one that so large a share of games does not exceed, by Kaplan-Meier from
+        all games (`rug_tick`), and from the complete ones with weights (`peak`). One that is not known is not there.
     bytes : dict
         Bytes of the sources by what became of them.
     reasons : dict
@@ -161,7 +160,7 @@ def statistics(
         size.update(extent.bytes)
         reasons.update(extent.reasons)
     table, left_out = summary_table(opened, workers=workers, progress=progress)
-    complete = table.filter(table.column("complete"))
+    complete, shares = table.filter(table.column("complete")), [float(share) for share in QUANTILES]
     return Statistics(
         games=table.num_rows,
         rows=_sum(table, "rows"),
@@ -172,26 +171,12 @@ def statistics(
         double_rug=_count(table, "double_rug"),
         never_live=pc.sum(pc.equal(table.column("ticks"), 0)).as_py() or 0,
         complete_ticks=_sum(complete, "ticks"),
-        rug_tick=quantiles(complete.column("rug_tick").to_pylist()),
-        peak=quantiles(complete.column("peak").drop_null().to_pylist()),
+        rug_tick={str(share): tick for share, tick in rug_tick_quantiles(table, shares).items()},
+        peak={str(share): peak for share, peak in peak_quantiles_of(table, shares).items()},
         bytes={kind: size[kind] for kind in BYTE_KINDS},
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         damaged=tuple(dict.fromkeys(left_out.values())),
     )
-
-
-def quantiles(values: Sequence[Value]) -> dict[str, Value]:
-    """Return the quantiles `QUANTILES` of observed values; nothing when there are no values.
-
-    Examples
-    --------
-    >>> quantiles([5, 1, 3, 2, 4])
-    {'0.05': 1, '0.25': 2, '0.5': 3, '0.75': 4, '0.95': 5}
-    """
-    ordered = sorted(values)
-    if not ordered:
-        return {}
-    return {str(share): ordered[math.ceil(len(ordered) * share) - 1] for share in QUANTILES}
 
 
 def _journal_bytes(root: Path) -> int:

@@ -93,7 +93,7 @@ def stats(
 ) -> None:
     """Count games and damage, and show quantiles.
 
-    The quantiles of rug tick and peak are taken over the complete games alone.
+    The quantiles of rug tick and peak make up for games that were cut off.
     """
     from replaylab.cli.overview import statistics
     from replaylab.cli.tables import show_json, show_statistics

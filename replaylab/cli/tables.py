@@ -201,10 +201,11 @@ def show_statistics(found: Statistics) -> None:
         }
     )
     if found.rug_tick:
-        title = f"over {found.complete:,} complete games with {found.complete_ticks:,} live ticks"
-        table = _table("", *(f">{float(share):.0%}" for share in found.rug_tick))
-        table.add_row("rug tick", *(f"{value:,}" for value in found.rug_tick.values()))
-        table.add_row("peak", *(_price(value) for value in found.peak.values()))
+        title = f"over {found.games:,} games, {found.complete:,} of them complete; cut-off games are made up for"
+        shares = sorted(found.rug_tick.keys() | found.peak.keys(), key=float)
+        table = _table("", *(f">{float(share):.0%}" for share in shares))
+        table.add_row("rug tick", *(_whole(found.rug_tick.get(share)) for share in shares))
+        table.add_row("peak", *(_price(found.peak.get(share)) for share in shares))
         _show_under(title, table)
     show_reasons(found.reasons)
 

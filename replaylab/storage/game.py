@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from replaylab.columns import nearest_doubles
 from replaylab.compute import pc
 from replaylab.errors import ReplayLabError
 from replaylab.storage.game_summary import summarise
-from replaylab.storage.interchange import pandas_frame, polars_frame
+from replaylab.storage.interchange import Prices, pandas_frame, polars_frame, priced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 
 _TEXTS = ("game_id", "phase", "recorded_phase", "source")
 _UNREADABLE = (OSError, pa.ArrowException, ReplayLabError)
+
+
+class TickPath(NamedTuple):
+    """Tick numbers and prices of a game, one value a live tick before the rug; prices are the nearest doubles."""
+
+    tick: NDArray[np.int32]
+    price: NDArray[np.float64]
 
 
 class Game:
@@ -39,9 +48,18 @@ class Game:
     ['tick', 'timestamp', 'price']
     """
 
-    def __init__(self, game_id: str, read: Callable[[], pa.Table]) -> None:
+    def __init__(
+        self,
+        game_id: str,
+        read: Callable[[], pa.Table],
+        *,
+        summary: Callable[[], dict[str, Any]] | None = None,
+        path: Callable[[], TickPath] | None = None,
+    ) -> None:
         self.id = game_id
         self._read = read
+        self._summarise = summary
+        self._read_path = path
 
     @cached_property
     def _rows(self) -> pa.Table:
@@ -50,8 +68,31 @@ class Game:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The game's row of `Store.games()`, as a dict."""
+        if self._summarise is not None:  # made for many games at once
+            return self._summarise()
         found: dict[str, Any] = summarise(self._rows).to_pylist()[0]
         return found
+
+    @cached_property
+    def path(self) -> TickPath:
+        """The live ticks before the rug, each once and in order, and their prices as the nearest doubles (NaN: none).
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = rl.simulate(folder + "/recordings", games=1, seed=7)
+        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+        >>> tick, price = next(iter(rl.open_store(folder + "/store"))).path
+        >>> int(tick[0]), float(price[0])
+        (0, 1.0)
+        """
+        if self._read_path is not None:
+            return self._read_path()
+        table, rug_tick = self.live(), self.summary["rug_tick"]
+        if rug_tick is not None:
+            table = table.filter(pc.less(table.column("tick"), rug_tick))
+        return TickPath(table.column("tick").to_numpy().astype(np.int32), nearest_doubles(table.column("price")))
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)
@@ -76,33 +117,38 @@ class Game:
             table = table.set_column(place, pa.field(name, pa.string()), table.column(name).cast(pa.string()))
         return table
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Give every row as received as a pandas frame: prices are Decimals, whole numbers nullable."""
-        return pandas_frame(self.ticks())
+    def to_pandas(self, *, prices: Prices = "float64") -> pd.DataFrame:
+        """Return every row as received as a pandas frame: prices as the nearest doubles, or exact; see `prices`."""
+        return pandas_frame(self.ticks(), prices)
 
-    def to_polars(self) -> pl.DataFrame:
-        """Give every row as received as a Polars frame; prices are Decimal(38, 24). Needs the extra `polars`."""
-        return polars_frame(self.ticks())
+    def to_polars(self, *, prices: Prices = "decimal") -> pl.DataFrame:
+        """Return every row as received as a Polars frame; prices as Decimal(38, 24) or Float64. Needs `polars`."""
+        return polars_frame(self.ticks(), prices)
 
-    def live(self) -> pa.Table:
-        """Give the live ticks (active, not rugged): merged over sources, in order, each tick number once."""
-        table = self.ticks()
+    def live(self, *, prices: Prices = "decimal") -> pa.Table:
+        """Return the live ticks (active, not rugged): merged over sources, in order, each tick number once."""
+        table = priced(self.ticks(), prices)
         return _once(table.filter(pc.and_(table.column("active"), pc.invert(table.column("rugged")))))
 
-    def prices(self) -> pa.Table:
-        """Give the price path: live ticks before the rug in order, each once, then the rug price once at R.
+    def prices(self, prices: Prices = "decimal") -> pa.Table:
+        """Return the price path: live ticks before the rug in order, each once, then the rug price once at R.
+
+        Parameters
+        ----------
+        prices : {"decimal", "float64"}
+            Exact, or the nearest doubles.
 
         Returns
         -------
         Table
-            `tick` int32, `timestamp` UTC microseconds, `price` decimal128(38, 24).
+            `tick` int32, `timestamp` UTC microseconds, `price` decimal128(38, 24) or float64.
         """
         rug_tick = self.summary["rug_tick"]
         path = self.live()
         if rug_tick is not None:
             path = path.filter(pc.less(path.column("tick"), rug_tick))
             path = pa.concat_tables([path, self._rug_row(rug_tick)])
-        return path.select(["tick", "timestamp", "price"]).combine_chunks()
+        return priced(path.select(["tick", "timestamp", "price"]).combine_chunks(), prices)
 
     def _rug_row(self, rug_tick: int) -> pa.Table:
         table = self.ticks()

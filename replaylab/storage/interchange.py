@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 
+from replaylab.columns import with_doubles
 from replaylab.compute import pc
 from replaylab.errors import AnalysisError, MissingExtra, SegmentDamaged
 from replaylab.segments.order import in_order_received, sorted_by_game
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 What = Literal["ticks", "games"]
 Damaged = Literal["raise", "skip"]
+Prices = Literal["decimal", "float64"]
 LEFT_OUT: Final = b"replaylab.left_out"
 """Key of the metadata of a table that lacks something: what was left out and why, as JSON by the name of its file."""
 _GONE: Final = "[errno 2]"  # what DuckDB says of a file that Arrow did not find
@@ -37,6 +39,19 @@ def checked_damaged(damaged: str) -> Damaged:
     if damaged not in {"raise", "skip"}:
         raise AnalysisError(f"damaged={damaged!r} is not known; take 'raise' or 'skip'")
     return "skip" if damaged == "skip" else "raise"
+
+
+def priced(table: pa.Table, prices: str) -> pa.Table:
+    """Return a table with its prices as they are (``decimal``) or as the nearest doubles (``float64``).
+
+    Raises
+    ------
+    AnalysisError
+        When `prices` is neither.
+    """
+    if prices not in {"decimal", "float64"}:
+        raise AnalysisError(f"prices={prices!r} is not known; take 'decimal' or 'float64'")
+    return table if prices == "decimal" else with_doubles(table)
 
 
 def read_rows(
@@ -176,21 +191,24 @@ def asked_ids(games: str | Iterable[str]) -> pa.Array:
     return pa.array(dict.fromkeys(found), pa.string())
 
 
-def pandas_frame(table: pa.Table) -> pd.DataFrame:
-    """Give a table as a pandas frame: Decimals exact, whole numbers nullable, names as categories."""
+def pandas_frame(table: pa.Table, prices: str = "float64") -> pd.DataFrame:
+    """Return a table as a pandas frame: whole numbers nullable, names as categories; ``attrs["prices"]`` says which."""
     import pandas as pd
 
     whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
-    found: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(types_mapper=whole.get)
+    plain = priced(table, prices).replace_schema_metadata(None)
+    found: pd.DataFrame = plain.to_pandas(types_mapper=whole.get)
+    found.attrs["prices"] = prices
     left_out = (table.schema.metadata or {}).get(LEFT_OUT)
     if left_out:
         found.attrs["left_out"] = json.loads(left_out)
     return found
 
 
-def polars_frame(table: pa.Table) -> pl.DataFrame:
-    """Give a table as a Polars frame; raises `MissingExtra` when Polars is not installed."""
+def polars_frame(table: pa.Table, prices: str = "decimal") -> pl.DataFrame:
+    """Return a table as a Polars frame; raises `MissingExtra` when Polars is not installed."""
     polars = extra("polars", "polars")
+    table = priced(table, prices)
     plain = [table.column(name) for name in table.column_names]
     texts = [one.cast(pa.string()) if one.type == NAME_TYPE else one for one in plain]
     found: pl.DataFrame = polars.from_arrow(pa.table(texts, names=table.column_names))

@@ -23,6 +23,7 @@ from replaylab.storage.files import COMPACTIONS, JOURNALS, REMARKS, SEGMENTS, Fo
 from replaylab.storage.game import Game
 from replaylab.storage.interchange import (
     Damaged,
+    Prices,
     What,
     answered,
     asked_columns,
@@ -32,6 +33,7 @@ from replaylab.storage.interchange import (
     marked,
     pandas_frame,
     polars_frame,
+    priced,
     read_rows,
 )
 from replaylab.storage.summary_cache import Summaries
@@ -208,22 +210,24 @@ class Store:
         holders = [segment for segment in self.segments() if game_id in segment.rows_of]
         return in_order_received(pa.concat_tables([segment.read_game(game_id) for segment in holders]))
 
-    def games(self) -> pd.DataFrame:
+    def games(self, *, prices: Prices = "float64") -> pd.DataFrame:
         """Return one row a game, in order of their start.
+
+        Parameters
+        ----------
+        prices : {"float64", "decimal"}
+            Prices as the nearest doubles, with which pandas and numpy reckon, or as exact Decimals (`object`).
 
         Returns
         -------
         DataFrame
             `game_id`, `rows`, `ticks` (distinct live ones), `rug_tick`, `rug_price`, `peak`, `peak_tick`, `start`,
             `end` (UTC), `first_tick`, `last_tick` (live), `complete`, `late_start`, `censored`, `gaps`,
-            `missing_ticks`, `double_rug`, `repaired` (rows), `sources`. Prices are Decimals, whole numbers are
-            nullable integers; see `replaylab.storage.game_summary` for the definitions. Segments that cannot be read
-            are left out and named in ``attrs["left_out"]``; ``attrs["store"]`` is the place of the store.
+            `missing_ticks`, `double_rug`, `repaired` (rows), `sources`. ``attrs["prices"]`` says what prices are; whole
+            numbers are nullable integers; see `replaylab.storage.game_summary` for the definitions. Segments that
+            cannot be read are left out and named in ``attrs["left_out"]``; ``attrs["store"]`` is the place of the store.
         """
-        import pandas as pd
-
-        whole = {pa.int64(): pd.Int64Dtype()}
-        frame: pd.DataFrame = self.games_table().to_pandas(types_mapper=whole.get)
+        frame = pandas_frame(self.games_table(), prices)
         frame.attrs["store"] = self.place
         if self.damaged:
             frame.attrs["left_out"] = dict(self.damaged)
@@ -331,6 +335,7 @@ class Store:
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
         damaged: Damaged = "raise",
+        prices: Prices = "decimal",
     ) -> pa.Table:
         """Return the answer of DuckDB to a query over the views of a store.
 
@@ -345,6 +350,8 @@ class Store:
             Values for ``?`` or ``$name`` in the query.
         damaged : {"raise", "skip"}
             As for `to_arrow`.
+        prices : {"decimal", "float64"}
+            Decimals of the answer as they are, or as the nearest doubles.
 
         Returns
         -------
@@ -374,7 +381,7 @@ class Store:
         def ask() -> pa.Table:
             segments, left_out = self.readable(damaged)
             found = answered(query, params, segments, self.games_table, left_out if damaged == "skip" else None)
-            return marked(found, self._noted(left_out))
+            return marked(priced(found, prices), self._noted(left_out))
 
         return reread(ask)
 
@@ -384,6 +391,7 @@ class Store:
         games: str | Iterable[str] | None = None,
         *,
         damaged: Damaged = "raise",
+        prices: Prices = "decimal",
     ) -> pa.Table:
         """Return every row as stored, game after game in order of their start, each in the order received.
 
@@ -396,6 +404,8 @@ class Store:
         damaged : {"raise", "skip"}
             What to do with a segment that cannot be read: raise `SegmentDamaged`, or leave it out. The table then
             names what it lacks in its metadata, under ``replaylab.left_out``; so does `Store.damaged`.
+        prices : {"decimal", "float64"}
+            Exact, or the nearest doubles.
 
         Raises
         ------
@@ -408,7 +418,7 @@ class Store:
         def ask() -> pa.Table:
             segments, left_out = self.readable(damaged)
             found = read_rows(segments, wanted, ids, left_out if damaged == "skip" else None)
-            return marked(found, self._noted(left_out))
+            return marked(priced(found, prices), self._noted(left_out))
 
         return reread(ask)
 
@@ -426,14 +436,16 @@ class Store:
         columns: Sequence[str] | None = None,
         games: str | Iterable[str] | None = None,
         damaged: Damaged = "raise",
+        prices: Prices = "float64",
     ) -> pd.DataFrame:
         """Return every row, or one row a game (``what="games"``), as a pandas frame.
 
-        Prices are Decimals (`object`), whole numbers that may be missing are nullable, names are categories. A
-        Decimal takes a hundred bytes: for more than some million rows use `dataset` or `to_polars`. With
+        Prices are the nearest doubles, or with ``prices="decimal"`` exact Decimals (`object`), of which each takes a
+        hundred bytes; ``frame.attrs["prices"]`` says which. Whole numbers that may be missing are nullable, names are
+        categories. For more than some million rows use `dataset` or `to_polars`. With
         ``damaged="skip"`` what cannot be read is left out and named in ``frame.attrs["left_out"]``.
         """
-        return pandas_frame(self._asked(what, columns, games, damaged))
+        return pandas_frame(self._asked(what, columns, games, damaged), prices)
 
     def to_polars(
         self,
@@ -442,8 +454,11 @@ class Store:
         columns: Sequence[str] | None = None,
         games: str | Iterable[str] | None = None,
         damaged: Damaged = "raise",
+        prices: Prices = "decimal",
     ) -> pl.DataFrame:
-        """Return every row, or one row a game (``what="games"``), as a Polars frame; prices are Decimal(38, 24).
+        """Return every row, or one row a game (``what="games"``), as a Polars frame.
+
+        Prices are Decimal(38, 24), in which Polars reckons exactly, or with ``prices="float64"`` the nearest doubles.
 
         With ``damaged="skip"`` what cannot be read is left out and named in `Store.damaged`.
 
@@ -452,7 +467,7 @@ class Store:
         MissingExtra
             When Polars is not installed.
         """
-        return polars_frame(self._asked(what, columns, games, damaged))
+        return polars_frame(self._asked(what, columns, games, damaged), prices)
 
     def _asked(
         self, what: What, columns: Sequence[str] | None, games: str | Iterable[str] | None, damaged: Damaged

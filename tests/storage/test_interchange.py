@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -157,14 +158,42 @@ def test_rows_come_in_the_order_received(store: rl.Store) -> None:
 
 def test_pandas_frames_are_exact(store: rl.Store) -> None:
     """Prices are Decimals, whole numbers that may be missing are nullable, for rows, games, and one game."""
-    frame = store.to_pandas(games="exact", columns=["price", "trade_count"])
+    frame = store.to_pandas(games="exact", columns=["price", "trade_count"], prices="decimal")
     assert frame["price"].to_list() == [Decimal(text) for text in EXACT]
     assert str(frame["trade_count"].dtype) == "Int32"
     assert store.to_pandas("games").equals(store.games())
-    assert store.game("exact").to_pandas()["price"].to_list() == [Decimal(text) for text in EXACT]
-    assert store.to_pandas("games", games="exact", columns=["peak"])["peak"].to_list() == [Decimal(EXACT[4])]
+    assert store.game("exact").to_pandas(prices="decimal")["price"].to_list() == [Decimal(text) for text in EXACT]
+    highest = store.to_pandas("games", games="exact", columns=["peak"], prices="decimal")
+    assert highest["peak"].to_list() == [Decimal(EXACT[4])]
+    assert highest.attrs["prices"] == "decimal"
     with pytest.raises(errors.AnalysisError, match="take 'ticks' or 'games'"):
         store.to_pandas("rows")  # type: ignore[arg-type]
+
+
+def test_frames_reckon_as_a_pandas_user_types(store: rl.Store) -> None:
+    """By default frames hold the nearest doubles: quantiles, histograms and plots work, and the frame says so."""
+    nearest = [float(text) for text in EXACT]
+    for frame in (store.to_pandas(games="exact"), store.game("exact").to_pandas()):
+        assert frame["price"].tolist() == nearest
+        assert frame["price"].dtype == np.float64
+        assert frame.attrs["prices"] == "float64"
+    games = store.games()
+    assert games["peak"].quantile(0.9) <= games["peak"].max()
+    assert np.histogram(store.to_pandas()["price"].dropna(), bins=3)[0].sum() == len(prices(store))
+    game = store.game("exact")
+    for doubles, exact in (
+        (store.to_arrow(["price"], games="exact", prices="float64"), store.to_arrow(["price"], games="exact")),
+        (game.live(prices="float64"), game.live()),
+        (game.prices(prices="float64"), game.prices()),
+        (store.sql("SELECT price FROM ticks", prices="float64"), store.sql("SELECT price FROM ticks")),
+    ):
+        assert doubles.schema.field("price").type == pa.float64()
+        expected = [None if one is None else float(one) for one in exact["price"].to_pylist()]
+        assert doubles["price"].to_pylist() == expected
+    assert store.to_polars(prices="float64").schema["price"] == pl.Float64
+    assert game.to_polars(prices="float64").schema["price"] == pl.Float64
+    with pytest.raises(errors.AnalysisError, match="prices='exact' is not known"):
+        store.to_pandas(prices="exact")  # type: ignore[arg-type]
 
 
 def test_what_is_not_there_is_told_for_games_too(store: rl.Store) -> None:
@@ -216,7 +245,7 @@ def test_polars_frames_are_exact(store: rl.Store) -> None:
     assert frame["price"].to_list() == [Decimal(text) for text in EXACT]
     assert frame["game_id"].to_list() == ["exact"] * len(EXACT)
     assert sorted(store.to_polars(columns=["price"])["price"].drop_nulls().to_list()) == prices(store)
-    assert store.to_polars("games")["peak"].to_list() == store.games()["peak"].to_list()
+    assert store.to_polars("games")["peak"].to_list() == store.games(prices="decimal")["peak"].to_list()
     assert store.game("exact").to_polars()["price"].to_list() == [Decimal(text) for text in EXACT]
 
 
@@ -257,7 +286,7 @@ def test_every_price_survives_every_way(price: str, tmp_path_factory: pytest.Tem
     found = [
         store.sql("SELECT price FROM ticks")["price"][0].as_py(),
         store.to_polars()["price"][0],
-        store.to_pandas()["price"][0],
+        store.to_pandas(prices="decimal")["price"][0],
         Decimal((folder / "one.csv").read_text(encoding="utf-8").split()[1]),
     ]
     assert found == [Decimal(price)] * 4

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
-from replaylab.analysis.price_paths.live import nearest_doubles
 from replaylab.analysis.price_paths.paths import Paths, paths
+from replaylab.columns import nearest_doubles
 from tests.stores import RECORDINGS, quiet, simulated
 
 DAMAGE = ("never_rugged", "late_start", "missing_ticks", "several_files", "double_tick", "double_rug")

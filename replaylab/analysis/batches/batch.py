@@ -21,6 +21,7 @@ from replaylab.analysis.price_paths.selection import Selection, checked
 from replaylab.errors import AnalysisError
 from replaylab.segments.segment import ROW_GROUP_ROWS
 from replaylab.storage.game_summary import SCHEMA as GAMES_SCHEMA
+from replaylab.storage.interchange import pandas_frame
 from replaylab.storage.objectstore import opened
 from replaylab.storage.store import Store
 
@@ -140,8 +141,8 @@ def summarise(
     Returns
     -------
     DataFrame
-        As `Store.games`; `attrs` hold `n_games`, `n_ticks` (distinct live ones) and `left_out`: what could not be read
-        (segments, or single games of them), with the reason.
+        As `Store.games`, prices as the nearest doubles; `attrs` hold `n_games`, `n_ticks` (distinct live ones) and
+        `left_out`: what could not be read (segments, or single games of them), with the reason.
 
     Examples
     --------
@@ -152,12 +153,10 @@ def summarise(
     >>> summarise(folder + "/store").equals(rl.open_store(folder + "/store").games())
     True
     """
-    import pandas as pd
-
     table, left_out = summary_table(
         source, where=where, executor=executor, workers=workers, cache=cache, progress=progress
     )
-    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    frame = pandas_frame(table)
     frame.attrs |= {"n_games": len(frame), "n_ticks": int(frame["ticks"].sum()), "left_out": left_out}
     return frame
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.rows import alike, rows_of
+from replaylab.analysis.price_paths.live import Ticks, live_ticks
+from replaylab.columns import as_numpy
 from replaylab.errors import SegmentDamaged, StoreUnreachable
-from replaylab.storage.game import Game
+from replaylab.storage.game import Game, TickPath
 from replaylab.storage.game_summary import COLUMNS
 from replaylab.storage.game_summary import summarise as summarise_rows
 
@@ -85,20 +89,51 @@ class EachGame:
     def _work(self, part: Part, table: pa.Table) -> Outcome:
         first = 0
         outcomes = []
+        shared = _Shared(table)
         try:
-            for game_id, rows in zip(part.games, part.counts, strict=True):
-                outcomes.append(self._game(game_id, table.slice(first, rows)))
+            for number, (game_id, rows) in enumerate(zip(part.games, part.counts, strict=True)):
+                outcomes.append(self._game(shared.game(number, game_id, table.slice(first, rows))))
                 first += rows
         except KeyboardInterrupt:
             raise Stopped(part, Outcome.of(outcomes)) from None
         return Outcome.of(outcomes)
 
-    def _game(self, game_id: str, rows: pa.Table) -> Outcome:
+    def _game(self, game: Game) -> Outcome:
         try:
-            given = self.fn(Game(game_id, lambda: rows), **self.parameters)
-            return Outcome((game_id,), (rows_of(game_id, given),))
+            return Outcome((game.id,), (rows_of(game.id, self.fn(game, **self.parameters)),))
         except (Exception, SystemExit) as error:  # noqa: BLE001 whatever a user's function raises is a row of its game
-            return Outcome(failures={game_id: reason_of(error)})
+            return Outcome(failures={game.id: reason_of(error)})
+
+
+class _Shared:
+    """Summaries and price paths of the games of a part, made from its columns at once."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    @cached_property
+    def _summaries(self) -> pa.Table:
+        return summarise_rows(self._table)
+
+    @cached_property
+    def _ticks(self) -> Ticks:
+        rug_tick = np.array(as_numpy(self._summaries.column("rug_tick"), null=-1), np.int64)
+        start, tick, price = live_ticks(self._table, rug_tick)
+        tick.flags.writeable = price.flags.writeable = False
+        return start, tick, price
+
+    def _summary(self, number: int) -> dict[str, Any]:
+        found: dict[str, Any] = self._summaries.slice(number, 1).to_pylist()[0]
+        return found
+
+    def _path(self, number: int) -> TickPath:
+        start, tick, price = self._ticks
+        here = slice(int(start[number]), int(start[number + 1]))
+        return TickPath(tick[here], price[here])
+
+    def game(self, number: int, game_id: str, rows: pa.Table) -> Game:
+        """Return a game of the part, by its number from 0."""
+        return Game(game_id, lambda: rows, summary=partial(self._summary, number), path=partial(self._path, number))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from replaylab.errors import AnalysisError
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.game_summary import COLUMNS, summarise
+from replaylab.storage.interchange import Prices, pandas_frame
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -65,7 +66,9 @@ def games_of(segment: Segment) -> pa.Table:
     return summarise(in_order_received(segment.read([*COLUMNS, "seq"])))
 
 
-def games(source: Source, *, where: Selection | None = None, **conditions: Any) -> pd.DataFrame:
+def games(
+    source: Source, *, where: Selection | None = None, prices: Prices = "float64", **conditions: Any
+) -> pd.DataFrame:
     """One row a game, less what is no game: a cooldown alone, and games that came back after their rug.
 
     Parameters
@@ -74,6 +77,8 @@ def games(source: Source, *, where: Selection | None = None, **conditions: Any) 
         The games.
     where : Selection, optional
         Which games; what `Selection` says for its defaults.
+    prices : {"float64", "decimal"}
+        Prices as the nearest doubles, or as exact Decimals.
     **conditions
         Fields of a `Selection`, in place of those in `where`: rug_seen, censored, complete, late_start, repaired,
         start, end, min_ticks, max_missing, double_rug, ids.
@@ -99,16 +104,14 @@ def games(source: Source, *, where: Selection | None = None, **conditions: Any) 
     >>> found.attrs["n_games"], bool(found.attrs["n_ticks"] == found["rug_tick"].sum())
     (3, True)
     """
-    import pandas as pd
-
     try:
         chosen = replace(checked(where) or Selection(), **conditions)
     except TypeError as error:
         raise AnalysisError(f"{error}; see Selection for the conditions there are") from None
     table, left_out = _table(source)
     kept = chosen.of(table)
-    frame: pd.DataFrame = kept.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    frame.attrs = {"n_games": len(frame), "n_ticks": int(frame["ticks"].sum()), "left_out": left_out}
+    frame = pandas_frame(kept, prices)
+    frame.attrs |= {"n_games": len(frame), "n_ticks": int(frame["ticks"].sum()), "left_out": left_out}
     return frame
 
 

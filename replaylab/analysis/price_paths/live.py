@@ -1,4 +1,4 @@
-"""Live ticks of whole games as arrays, and decimals as their nearest doubles. Pure."""
+"""Live ticks of whole games as arrays. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from replaylab.columns import as_numpy, column
+from replaylab.columns import as_numpy, column, nearest_doubles
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,16 +48,3 @@ def live_ticks(table: pa.Table, rug_tick: Ints) -> Ticks:
 def no_ticks() -> Ticks:
     """Return the result of `live_ticks` for no game."""
     return np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0)
-
-
-def nearest_doubles(prices: pa.Array | pa.ChunkedArray) -> Floats:
-    """Return decimals as the doubles nearest to them, NaN for null; Arrow's own cast is often one bit off.
-
-    Examples
-    --------
-    >>> from decimal import Decimal
-    >>> nearest_doubles(pa.array([Decimal("1.1"), None], pa.decimal128(38, 24))).tolist()
-    [1.1, nan]
-    """
-    numbers = prices.cast(pa.string()).cast(pa.float64())
-    return np.array(pc.fill_null(numbers, float("nan")).to_numpy(), np.float64)

@@ -11,23 +11,28 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from replaylab.analysis.price_paths.live import Floats, Ints, live_ticks, nearest_doubles, no_ticks
+from replaylab.analysis.price_paths.live import Floats, Ints, live_ticks, no_ticks
 from replaylab.analysis.price_paths.selection import Selection, checked
-from replaylab.columns import as_numpy, column
+from replaylab.columns import as_numpy, column, nearest_doubles
 from replaylab.errors import AnalysisError, SegmentDamaged
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.files import reread
 from replaylab.storage.game_summary import COLUMNS, SCHEMA, summarise
+from replaylab.storage.interchange import polars_frame
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 _READ: Final = [*COLUMNS, "seq"]
 _log = logging.getLogger("replaylab.paths")
@@ -138,6 +143,38 @@ class Paths:
             self.rug_price[games],
             self.left_out,
         )
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row a tick: `game_id` (dictionary), `tick` int32, `price` float64 (null where there is none).
+
+        Examples
+        --------
+        >>> from replaylab.simulation.bulk import price_arrays
+        >>> Paths.of_arrays(*price_arrays(2, seed=1)).to_arrow().column_names
+        ['game_id', 'tick', 'price']
+        """
+        names = self.games.column("game_id").combine_chunks().dictionary_encode()  # a game may be there twice
+        codes = column(as_numpy(names.indices)[self.game_of_tick])
+        ids = pa.DictionaryArray.from_arrays(codes, names.dictionary)
+        price = column(self.price, np.isnan(self.price))
+        return pa.table([ids, column(self.tick), price], names=["game_id", "tick", "price"])
+
+    def ids_of(self, games: Ints) -> pd.Categorical:
+        """Return the ids of games by their numbers, as pandas categories; a game may be there more than once."""
+        import pandas as pd
+
+        codes, names = pd.factorize(np.array(self.game_ids, object))
+        return pd.Categorical.from_codes(codes[games], categories=pd.Index(names))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row a tick as a pandas frame: `game_id` (categorical), `tick`, `price` (float64)."""
+        found: pd.DataFrame = self.to_arrow().to_pandas()
+        found.attrs = {"n_games": self.n_games, "n_ticks": self.n_ticks, "prices": "float64"}
+        return found
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return one row a tick as a Polars frame; raises `MissingExtra` when Polars is not installed."""
+        return polars_frame(self.to_arrow())
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Paths:

@@ -70,7 +70,7 @@ def entry_trades(source: Source, plan: EntryPlan, *, where: Selection | None = N
     tick = known.tick[found.row].astype(np.int64)
     frame = pd.DataFrame(
         {
-            "game_id": pd.Categorical.from_codes(game, categories=pd.Index(known.game_ids)),
+            "game_id": known.ids_of(game),
             "tick": tick,
             "price": known.price[found.row],
             "outcome": pd.Categorical.from_codes(found.outcome, categories=pd.Index(OUTCOMES)),

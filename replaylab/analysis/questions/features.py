@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import some_games
-from replaylab.analysis.price_paths.live import nearest_doubles
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.rolling import deviation, lagged, mean, running_peak
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
+from replaylab.columns import nearest_doubles
 from replaylab.errors import AnalysisError
 from replaylab.playback.view import View
 
@@ -91,8 +91,7 @@ def features(source: Source, *, where: Selection | None = None) -> pd.DataFrame:
 
     known = some_games(paths(source, where=where))
     found = feature_arrays(known)
-    names = pd.Index(known.game_ids)
-    columns = {"game_id": pd.Categorical.from_codes(known.game_of_tick, categories=names), "tick": known.tick}
+    columns = {"game_id": known.ids_of(known.game_of_tick), "tick": known.tick}
     frame = pd.DataFrame({**columns, "price": known.price, **found})
     frame.attrs = {"n_games": known.n_games, "n_ticks": known.n_ticks}
     return frame

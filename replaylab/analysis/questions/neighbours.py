@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from replaylab.analysis.price_paths.arguments import number, numbers, some_games, whole
-from replaylab.analysis.price_paths.live import Floats, Ints, nearest_doubles
+from replaylab.analysis.price_paths.live import Floats, Ints
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.interval import normal_quantile, wilson
-from replaylab.columns import as_numpy
+from replaylab.columns import as_numpy, nearest_doubles
 from replaylab.simulation.process import RUG_PROBABILITY
 
 if TYPE_CHECKING:

@@ -235,5 +235,6 @@ def _incidence(at_risk: Ints, reached: Ints, rugs: Ints) -> tuple[float, float]:
         + (before**2 * reached * (at_risk - reached) / at_risk**3).sum()
         - 2 * (ahead * before * reached / at_risk**2).sum()
     )
-    trials = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else float(at_risk[0])
+    settled = float(reached.sum() + rugs.sum())  # games of which it is known whether they went so high
+    trials = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else settled
     return share, float(trials)

@@ -105,7 +105,8 @@ def test_summary_is_that_of_the_store(folder: Path, way: str) -> None:
         found = summarise(folder, executor=executor, workers=workers, progress=False)
     expected = rl.Store(folder).games()
     pd.testing.assert_frame_equal(found, expected)
-    assert found.attrs == {"n_games": 13, "n_ticks": expected["ticks"].sum(), "left_out": {}}
+    counts = {"n_games": 13, "n_ticks": expected["ticks"].sum(), "left_out": {}}
+    assert found.attrs == {"prices": "float64", **counts}
 
 
 def test_parts_share_out_the_store(folder: Path) -> None:
@@ -487,3 +488,21 @@ def test_interrupt_hands_over_what_was_finished(folder: Path, interrupting: Call
     assert len(caught.value.results) == 7
     assert not caught.value.results.manifest.complete
     assert "6 not reached" in repr(caught.value.results)
+
+
+def test_games_have_their_summary_and_path(folder: Path) -> None:
+    """The summary and the price path that a game of a batch has are those that it has when it is opened alone."""
+    store = rl.Store(folder)
+
+    def both(game: rl.Game) -> dict[str, object]:
+        tick, price = game.path
+        own = {name: str(value) for name, value in game.summary.items()}
+        return {"summary": str(own), "ticks": tick.tobytes(), "prices": price.tobytes()}
+
+    found = {row["game_id"]: row for row in map_games(store, both, workers=1).table.to_pylist()}
+    assert len(found) == 13
+    for game in store:
+        assert {"game_id": game.id, **both(game), "error": None} == found[game.id]
+    known = rl.analysis.paths(store)
+    for place, game_id in enumerate(known.game_ids):
+        assert found[game_id]["prices"] == known.of(place)[1].tobytes()

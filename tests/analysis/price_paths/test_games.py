@@ -81,7 +81,7 @@ def test_empty_store_has_no_games(tmp_path: Path) -> None:
     found = games(store)
     assert len(found) == 0
     assert list(found.columns) == list(store.games().columns)
-    assert found.attrs == {"n_games": 0, "n_ticks": 0, "left_out": {}}
+    assert found.attrs == {"prices": "float64", "n_games": 0, "n_ticks": 0, "left_out": {}}
     for by in ("game", "date"):
         with pytest.raises(AnalysisError, match="games=0: a part would be empty"):
             split(store, by=by)

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
-from replaylab.analysis.price_paths.live import nearest_doubles
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.analysis.price_paths.selection import Selection
+from replaylab.columns import nearest_doubles
 from replaylab.errors import AnalysisError, StoreNotFound
 from replaylab.simulation.bulk import price_arrays
 from tests.stores import game_lines, line, quiet, simulated

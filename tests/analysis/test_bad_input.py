@@ -1,0 +1,135 @@
+"""Bad and odd input: every public question answers, or raises an error of the package that names what is wrong."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from replaylab import analysis as a
+from replaylab.errors import AnalysisError, ReplayLabError, StrategyError
+from tests.analysis.made import Made, drawn, made, whole
+
+
+def once(tape: Any, account: Any) -> a.Buy | None:
+    """Buy at tick 0."""
+    del account
+    return a.Buy("0.1") if tape.now == 0 else None
+
+
+PLAN = a.EntryPlan(at_tick=0, hold=2)
+ASK: dict[str, Callable[[a.Paths], Any]] = {
+    "survival": a.survival,
+    "hazard": a.hazard,
+    "p_rug_within": a.p_rug_within,
+    "duration_hist": a.duration_hist,
+    "peak_table": a.peak_table,
+    "peak_quantiles": a.peak_quantiles,
+    "sequence_study": a.sequence_study,
+    "sidebet_table": a.sidebet_table,
+    "sidebet_heatmap": a.sidebet_heatmap,
+    "sidebet_pooled": a.sidebet_pooled,
+    "bet_sequence": lambda source: a.bet_sequence(source, stakes=["0.1", "0.2"], resamples=20),
+    "entry_study": lambda source: a.entry_study(source, PLAN, resamples=20),
+    "entry_trades": lambda source: a.entry_trades(source, PLAN),
+    "touch_table": lambda source: a.touch_table(source, prices=[1], targets=[1], resamples=20),
+    "horizon_table": lambda source: a.horizon_table(source, holds=[1, 5], resamples=20),
+    "excursion_table": lambda source: a.excursion_table(source, holds=[1, 5]),
+    "features": a.features,
+    "volatility_by_price": lambda source: a.volatility_by_price(source, resamples=20),
+    "spike_table": a.spike_table,
+    "bootstrap": lambda source: a.bootstrap(source, lambda some: float(some.lengths.mean()), resamples=20),
+    "split": a.split,
+    "games": a.games,
+    "backtest": lambda source: a.backtest(source, once, progress=False),
+}
+SOURCES = {
+    "one game": made([whole(5)]),
+    "one game of one tick": made([whole(1)]),
+    "all censored": made([Made(range(9))] * 8),
+    "all rug at once": made([whole(1)] * 8),
+    "the same game eight times": drawn(8).take(np.zeros(8, np.int64)),
+    "prices of 1e-24": made([whole(9, ["0.000000000000000000000001"] * 9)] * 8),
+    "prices of 1e13": made([whole(9, ["10000000000000"] * 9)] * 8),
+}
+SHARES = ("win_rate", "share", "p", "reached", "success", "hazard", "target_first", "rugged")
+
+
+def frames(found: Any) -> list[pd.DataFrame]:
+    """Return the frames of an answer."""
+    held = [found, *(vars(found).values() if hasattr(found, "__dict__") else ())]
+    return [one for one in held if isinstance(one, pd.DataFrame)]
+
+
+def answer_or_refusal(ask: Callable[[a.Paths], Any], source: a.Paths) -> tuple[Any, str]:
+    """Return the answer to a question, or the text of the package's own error."""
+    try:
+        return ask(source), ""
+    except ReplayLabError as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("name", ASK)
+def test_odd_games_are_answered_or_named(name: str, source: str) -> None:
+    """No question warns, raises an error of its libraries, or gives a share outside 0 and 1 or an end out of order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, refusal = answer_or_refusal(ASK[name], SOURCES[source])
+    assert not refusal or "=" in refusal, "the error does not name what is wrong"
+    for frame in frames(found):
+        for column in SHARES:
+            if column in frame:
+                values = pd.to_numeric(frame[column]).dropna()
+                assert ((values > -1e-9) & (values < 1 + 1e-9)).all(), column
+        if {"low", "high"} <= set(frame.columns):
+            ends = frame[["low", "high"]].astype(float).dropna()
+            assert (ends["low"] <= ends["high"] + 1e-12).all()
+        numbers = frame.select_dtypes("number").drop(columns=["to_price"], errors="ignore")
+        assert not np.isinf(numbers.to_numpy(np.float64, na_value=np.nan)).any()
+
+
+@pytest.mark.parametrize("name", ["sidebet_table", "hazard", "horizon_table", "peak_table", "survival"])
+def test_grids_of_nothing_and_of_a_million(name: str) -> None:
+    """A grid without a point is refused by its name; one of 100,000 points is answered, far ticks as not known."""
+    games = drawn(200)
+    ask: dict[str, Callable[[Any], Any]] = {
+        "sidebet_table": lambda grid: a.sidebet_table(games, ticks=grid, window=[10, 10**9 // 2]),
+        "hazard": lambda grid: a.hazard(games, bins=grid),
+        "horizon_table": lambda grid: a.horizon_table(games, holds=list(grid)[-3:], resamples=0),
+        "peak_table": lambda grid: a.peak_table(games, at=[1 + one for one in list(grid)[:50]]),
+        "survival": lambda grid: a.survival(games).rugged_by(grid),
+    }
+    with pytest.raises(AnalysisError, match="at least one"):
+        ask[name]([])
+    big = range(1, 100_001) if name in {"sidebet_table", "survival"} else range(1, 2_001)
+    assert len(ask[name](big)) >= 3
+
+
+@pytest.mark.parametrize("answer", [5, "buy", object(), {"buy": 1}, [1], b"", {}, [None], float("nan")])
+def test_a_strategy_that_returns_rubbish_is_named(answer: object) -> None:
+    """What is no order ends the strategy's game with a reason; with `strict` it raises, naming game and tick."""
+    found = a.backtest(made([whole(5)] * 3), lambda _tape, _account: answer, progress=False)
+    assert found.errors["reason"].str.contains("is no order").all()
+    assert len(found.errors) == 3
+    assert not found.profit
+    assert "the strategy raised in 3 games" in repr(found)
+    with pytest.raises(StrategyError, match=r"g0.*0"):
+        a.backtest(made([whole(5)]), lambda _tape, _account: answer, strict=True, progress=False)
+
+
+def test_a_strategy_that_raises_in_every_game_has_no_figures() -> None:
+    """A strategy that raises at once trades nothing: its means are those of games without a stake, and it is said."""
+
+    def fails(tape: Any, account: Any) -> None:
+        raise ZeroDivisionError(len(tape), account)
+
+    found = a.backtest(made([whole(5)] * 3), fails, progress=False)
+    metrics = found.metrics()["value"]
+    assert metrics[["trades", "profit"]].tolist() == [0, 0]
+    assert metrics[["win_rate", "mean_trade", "sharpe", "return_on_stake"]].isna().all()
+    assert len(found.errors) == 3
