@@ -172,7 +172,7 @@ def coverages(draws: int, big: int, sizes: tuple[int, ...]) -> None:
     columns: dict[str, dict[str, tuple[float, int]]] = {}
     for games in sizes:
         for cut in (False, True):
-            many = max(20, draws * 30 // games) if games > 100 else draws
+            many = draws if games <= 100 else draws // 4
             label = f"{games} {'cut' if cut else 'whole'}"
             columns[label] = coverage(games, many, truths[cut], cut=cut)
     names = list(truths[False])
