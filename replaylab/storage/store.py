@@ -225,7 +225,7 @@ class Store:
             `end` (UTC), `first_tick`, `last_tick` (live), `complete`, `late_start`, `censored`, `gaps`,
             `missing_ticks`, `double_rug`, `repaired` (rows), `sources`. ``attrs["prices"]`` says what prices are; whole
             numbers are nullable integers; see `replaylab.storage.game_summary` for the definitions. Segments that
-            cannot be read are left out and named in ``attrs["left_out"]``; ``attrs["store"]`` is the place of the store.
+            cannot be read are left out and named in ``attrs["left_out"]``; ``attrs["store"]`` is where the store is.
         """
         frame = pandas_frame(self.games_table(), prices)
         frame.attrs["store"] = self.place
