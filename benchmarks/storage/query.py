@@ -111,7 +111,7 @@ def summaries(store: Path, rounds: int) -> None:
         },
         rounds,
     )
-    ours, theirs = opened.games().sort_values("game_id"), duckdb_games(store).sort_values("game_id")
+    ours, theirs = opened.games(prices="decimal").sort_values("game_id"), duckdb_games(store).sort_values("game_id")
     differing = sum(
         int((ours[name].to_numpy() != theirs[name].to_numpy()).sum()) for name in ("rows", "ticks", "rug_price", "peak")
     )

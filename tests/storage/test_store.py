@@ -48,7 +48,7 @@ def test_no_store_there(tmp_path: Path, place: str) -> None:
 
 
 def test_games_one_row_each(store: Path) -> None:
-    """The table of games has the columns promised, one row a game, in order of start, with exact prices."""
+    """The table of games has the columns promised, one row a game, in order of start."""
     games = rl.open_store(store).games()
     promised = (
         "game_id rows ticks rug_tick rug_price peak peak_tick start end complete late_start censored gaps double_rug"
