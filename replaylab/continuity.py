@@ -175,7 +175,7 @@ class Continuity:
 
     def _fill(self, number: int) -> tuple[Change, ...]:
         """Take a number out of the run that misses it; one that no run misses was received before."""
-        at = bisect_right(self._first, number) - 1
+        at = bisect_right(self._first, number) - 1 if self._first else -1
         if at < 0 or number > self._last[at]:
             self.duplicates += 1
             return ()

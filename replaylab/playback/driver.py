@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import math
 import threading
 import time
 import weakref
@@ -18,6 +17,8 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, Self
 
 _LONGEST_WAIT: Final = 3600.0
+_SLICE: Final = 0.005  # seconds that a turn may keep the lock, or an event loop
+_BREATH: Final = 0.0002  # seconds between two turns in which another thread can take the lock
 _MOST: Final = 1024  # steps that an iteration takes at once
 _numbers = itertools.count(1)
 Wait = Callable[[threading.Event, float], object]
@@ -34,7 +35,7 @@ class Driven(Protocol):
 
 
 class Driver(Protocol):
-    """Calls a pacer's `turn`; `slice` is how many seconds a turn may take, `stays` whether it outlasts a pause."""
+    """Calls a pacer's `turn`, again and again."""
 
     @property
     def slice(self) -> float:
@@ -43,6 +44,10 @@ class Driver(Protocol):
     @property
     def stays(self) -> bool:
         """Whether it goes on while playback is paused."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether its thread has nothing else to do, so that callbacks may take as long as they like."""
 
     def wake(self) -> None:
         """Look again at once: something changed."""
@@ -56,8 +61,9 @@ def wait_for(event: threading.Event, seconds: float) -> None:
 class Caller:
     """Drives an engine in the thread that calls `run`, until there is nothing left to play."""
 
-    slice = math.inf
+    slice = _SLICE
     stays = False
+    alone = True
 
     def __init__(self, wait: Wait = wait_for) -> None:
         self._changed = threading.Event()
@@ -78,6 +84,8 @@ class Caller:
     def _pass(self, seconds: float) -> None:
         if seconds > 0:
             self._wait(self._changed, seconds)
+        else:
+            time.sleep(_BREATH)
         self._changed.clear()
 
 
@@ -112,8 +120,9 @@ class ThreadDriver(Caller):
 class _LoopWaiter:
     """Waits in an event loop, and can be woken from any thread."""
 
-    slice = 0.005
+    slice = _SLICE
     stays = False
+    alone = False
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()

@@ -46,7 +46,11 @@ class _Reading(Generic[Value]):
     @overload
     def __get__(self, engine: ReplayEngine, owner: type[ReplayEngine]) -> Value: ...
     def __get__(self, engine: ReplayEngine | None, owner: type[ReplayEngine]) -> Self | Value:
-        return self if engine is None else engine._read(self._look, still=self._still)  # noqa: SLF001  a part of it
+        if engine is None:
+            return self
+        if self._still:
+            return engine._pacer.read(self._look)  # noqa: SLF001  a part of it
+        return self._look(engine._transport)  # noqa: SLF001
 
     def __set__(self, engine: ReplayEngine, value: object) -> None:
         raise AttributeError(f"this attribute of a {type(engine).__name__} cannot be set")
@@ -299,12 +303,12 @@ class ReplayEngine:
 
         Numbers repeat; `occurrence` (from 0) counts all rows with that number, as received. False when live.
         """
-        return self._seek_line(lambda line, _cursor: line.index_of_tick(tick, occurrence))
+        return self._seek_line(lambda line: line.index_of_tick(tick, occurrence))
 
     def seek_time(self, moment: datetime | str) -> bool:
         """Go to the last row received up to a moment; False outside the game. False when live."""
         at_us = microseconds(parse_time(moment))
-        return self._seek_line(lambda line, _cursor: line.index_at(at_us))
+        return self._seek_line(lambda line: line.index_at(at_us))
 
     def seek_fraction(self, fraction: float) -> bool:
         """Go to a place between 0.0 (first row) and 1.0 (last row); False for anything else."""
@@ -314,11 +318,12 @@ class ReplayEngine:
 
     def seek_event(self, kind: str, direction: int = 1, percent: float | str | Decimal = 5) -> bool:
         """Go to the next (1) or former (-1) ``rug``, ``peak``, ``gap`` or ``move`` of that many percent."""
-        return self._seek_line(lambda line, cursor: line.next_event(kind, cursor, direction, percent))
+        cursor = self.index
+        return self._seek_line(lambda line: line.next_event(kind, cursor, direction, percent))
 
-    def _seek_line(self, find: Callable[[Timeline, int], int | None]) -> bool:
-        line, cursor = self._pacer.read(lambda transport: (transport.timeline, transport.cursor))
-        row = None if line is None else find(line, cursor)
+    def _seek_line(self, find: Callable[[Timeline], int | None]) -> bool:
+        line = self._transport.track
+        row = find(line) if isinstance(line, Timeline) else None
         if row is None:
             return False
         return self._pacer.change(lambda transport, now: transport.track is line and transport.seek(row, now), False)
@@ -396,9 +401,6 @@ class ReplayEngine:
         self._pacer.change(lambda transport, now: transport.pause(now), False)
         while (batch := self._pacer.change(lambda transport, now: transport.batch(rows, now), None)) is not None:
             yield batch
-
-    def _read(self, look: Callable[[Transport], Value], *, still: bool) -> Value:
-        return self._pacer.read(look) if still else look(self._transport)
 
     def _play_on(self) -> None:
         """Go on with the next game of the playlist when one is over."""

@@ -85,7 +85,8 @@ class Pacer:
         with self._lock:
             if self.closed:
                 return refusal
-            self._put_back()
+            if self._ahead:
+                self._put_back()
             result = act(self._transport, self._now())
             self._deliver()
         self._go_on()
@@ -94,9 +95,9 @@ class Pacer:
     def read(self, look: Callable[[Transport], Result]) -> Result:
         """Return what a function sees of the transport while nothing changes."""
         with self._lock:
-            ahead = len(self._ahead)
-            if not ahead:
+            if not self._ahead:
                 return look(self._transport)
+            ahead = len(self._ahead)
             self._transport.cursor -= ahead
             try:
                 return look(self._transport)
@@ -109,9 +110,11 @@ class Pacer:
             if self.closed:
                 self._refused += 1
                 return False
-            self._put_back()
-            self._transport.push(tick, self._now)
-            if self._transport.outbox:
+            if self._ahead:
+                self._put_back()
+            transport = self._transport
+            transport.push(tick, self._now)
+            if transport.outbox:
                 self._deliver()
         return True
 
@@ -163,7 +166,7 @@ class Pacer:
                     self._drain()
                     if self._driver is not driver:
                         return None
-                    if most <= 0 or (until < math.inf and time.monotonic() > until):
+                    if most <= 0 or time.monotonic() > until:
                         return 0.0
                     if self._transport.head.rate == FASTEST and most >= _PLENTY and self._sprint(driver, until):
                         continue
@@ -208,7 +211,6 @@ class Pacer:
     def drive(self, driver: Driver) -> None:
         """Let another driver take over, and play."""
         with self._lock:
-            self._put_back()
             former, self._driver = self._driver, driver
         if former is not None:
             former.wake()
@@ -343,7 +345,7 @@ class Pacer:
     def _sprint(self, driver: Driver, until: float) -> bool:
         """Show rows at which nothing else happens, at no speed limit: what `take` and `_drain` do, in one loop.
 
-        Ends at the time `until`, as an event loop has other things to do.
+        Ends at the time `until` where the thread of the driver has other things to do, as an event loop has.
         Called, and left, with the lock held, which is taken once a tick: a pause in between is obeyed at once.
         """
         transport, lock, listeners = self._transport, self._lock, self._listeners.of
@@ -352,7 +354,7 @@ class Pacer:
             return False
         first = row = transport.cursor + 1
         stop = track.plain_until(row)
-        endless = until == math.inf
+        endless = driver.alone
         while (
             row < stop and transport.head is head and transport.loop is None and not outbox and self._driver is driver
         ):

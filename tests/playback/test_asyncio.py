@@ -16,7 +16,7 @@ from replaylab.clock import FASTEST
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.pacer import Pacer
 from replaylab.playback.playlist import Playlist
-from tests.playing import Log, engine_threads, game, tick
+from tests.playing import FakeTime, Log, engine_threads, game, tick
 
 
 def play(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -393,3 +393,22 @@ def test_a_slow_loop_body_leaves_the_loop_its_turns() -> None:
     rows, turns = play(watch())
     assert rows == 200
     assert turns >= rows / 10
+
+
+def test_time_goes_on_from_the_row_where_a_loop_body_was_left(clock: FakeTime) -> None:
+    """After a break in the middle of a batch the rest takes its time, counted from the row that was shown last."""
+
+    async def watch() -> ReplayEngine:
+        engine = clock.engine(game(40), speed=FASTEST)
+        steps = aiter(engine)
+        async for step in steps:
+            if step.index == 20:
+                break
+        await steps.aclose()
+        return engine
+
+    engine = play(watch())
+    engine.speed = 1
+    begin = clock.at
+    assert engine.run() == 19
+    assert clock.at - begin == pytest.approx(19 * 0.25)

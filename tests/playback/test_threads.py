@@ -202,6 +202,20 @@ def test_a_callback_that_blocks_stalls_nobody(engine: ReplayEngine) -> None:
     free.set()
 
 
+def test_a_loop_without_callbacks_leaves_the_lock_to_others() -> None:
+    """An A-B loop at no speed limit that nothing listens to plays for ever, and every control still returns."""
+    engine = ReplayEngine(game(50), speed=FASTEST)
+    engine.set_loop(3, 9)
+    engine.play()
+    calls = [lambda: engine.index, lambda: engine.status, lambda: engine.seek(5), engine.pause]
+    other = threading.Thread(target=lambda: [call() for call in calls], daemon=True)
+    other.start()
+    other.join(LONG)
+    assert not other.is_alive()
+    assert not engine.playing
+    engine.close()
+
+
 def test_a_dropped_engine_stops_playing_and_is_collected(before: list[threading.Thread]) -> None:
     """Nobody holds it: its thread ends and its memory goes, though it was never paused or closed."""
     engine = ReplayEngine(game(1000), speed=0.1)
