@@ -47,6 +47,9 @@ class Player(Protocol):
     def pick(self, number: int) -> bool:
         """Show another game; False when it cannot be played."""
 
+    def play_next(self, number: int) -> bool:
+        """Play a game, or the first after it that can be played; False when there is none."""
+
     def advance(self, rows: int) -> None:
         """Show some more rows of a game whose future is hidden."""
 
@@ -140,7 +143,7 @@ class Channel:
         if isinstance(message, Ready):
             self.open(message.client)
         elif isinstance(message, Pick):
-            self._player.pick(message.number)
+            self._player.play_next(message.number) if message.play else self._player.pick(message.number)
         elif isinstance(message, Advance):
             self._player.advance(message.rows)
         elif isinstance(message, Blind):

@@ -68,13 +68,15 @@ class State(_Message):
     following: bool = False
     log: bool | None = None
     ahead: bool | None = None
+    play_on: bool | None = None
 
 
 class Pick(_Message):
-    """A user chose another game."""
+    """A user chose another game; with `play` it is the one that follows the one before, and plays at once."""
 
     kind: Literal["pick"]
     number: Whole
+    play: bool = False
 
 
 class Want(_Message):

@@ -145,9 +145,15 @@ class StoredPayload:
             "overview": self.pieces > 1,
             "nominal_ms": NOMINAL_SECONDS * 1e3,
             "phases": [str(phase) for phase in PHASES],
+            "live_row": self._live_row(),
             "gaps": _marks(self.timeline.gaps),
             "events": self._events(),
         }
+
+    def _live_row(self) -> int | None:
+        """Return the first live row; None when there is none."""
+        rows = np.flatnonzero(self.columns.flags & LIVE)
+        return int(rows[0]) if len(rows) else None
 
     def _events(self) -> list[dict[str, Any]]:
         found = []

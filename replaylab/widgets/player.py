@@ -24,7 +24,7 @@ from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
 
-_OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep")
+_OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on")
 _numbers: Final = itertools.count(1)
 
 
@@ -62,6 +62,8 @@ class ReplayPlayer(anywidget.AnyWidget):
         the game nor its peak, rug or gaps. The kernel then keeps the time. A trait: it can be set later, too.
     lockstep : bool
         Let the page wait for the callbacks, however slow they are.
+    play_on : bool
+        At the end of a game play the next one; of several games only.
 
     Attributes
     ----------
@@ -70,7 +72,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     index, playing, speed, game_id
         Can be observed like the traits of any widget. They follow the page at most ten times a second, and at once
         when it pauses, seeks or ends. Of these only `speed` can be set.
-    speed, pacing, height, log, ahead, blind, lockstep
+    speed, pacing, height, log, ahead, blind, lockstep, play_on
         Can be set at any time, and take effect at once. A name that a player does not have raises `AttributeError`.
 
     Notes
@@ -104,6 +106,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     log = traitlets.Bool(default_value=False, help="logarithmic price axis")
     ahead = traitlets.Bool(default_value=True, help="draw what lies beyond the playhead, faintly")
     blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
+    play_on = traitlets.Bool(default_value=False, help="at the end of a game play the next one")
     lockstep = traitlets.Bool(default_value=False, help="let the page wait for the callbacks")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
     player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)
@@ -120,6 +123,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         ahead: bool = True,
         blind: bool = False,
         lockstep: bool = False,
+        play_on: bool = False,
     ) -> None:
         source = playable(source, games)
         given = isinstance(source, ReplayEngine)
@@ -128,8 +132,12 @@ class ReplayPlayer(anywidget.AnyWidget):
         if speed is not None:
             self.engine.speed = speed
         playlist = None if given else Playlist.of(source)
-        super().__init__(pacing=pacing, height=height, log=log, ahead=ahead, blind=blind, lockstep=lockstep)
-        options = DisplayOptions(pacing, height, log, ahead, lockstep, blind)
+        given_options: dict[str, Any] = {
+            "pacing": pacing, "height": height, "log": log, "ahead": ahead, "blind": blind, "lockstep": lockstep,
+            "play_on": play_on,
+        }  # fmt: skip
+        super().__init__(**given_options)
+        options = DisplayOptions(**given_options)
         self._first_layout = self.layout
         self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options)
         self._update()
@@ -307,6 +315,7 @@ def play(  # noqa: PLR0913  as above
     ahead: bool = True,
     blind: bool = False,
     lockstep: bool = False,
+    play_on: bool = False,
 ) -> ReplayPlayer:
     """Return a player for a game, several games, a store, or an engine; `ReplayPlayer` says what the options do.
 
@@ -322,8 +331,9 @@ def play(  # noqa: PLR0913  as above
         When ticks are due: when they were received, or every 0.25 s.
     height : int
         Of the chart, in pixels.
-    log, ahead, blind, lockstep : bool
-        Logarithmic prices; draw what lies ahead faintly; hide it wholly; let the page wait for callbacks.
+    log, ahead, blind, lockstep, play_on : bool
+        Logarithmic prices; draw what lies ahead faintly; hide it wholly; let the page wait for callbacks; at the end of
+        a game play the next one.
 
     Raises
     ------
@@ -348,4 +358,5 @@ def play(  # noqa: PLR0913  as above
         ahead=ahead,
         blind=blind,
         lockstep=lockstep,
+        play_on=play_on,
     )

@@ -36,6 +36,7 @@ class DisplayOptions:
     ahead: bool = True
     lockstep: bool = False
     blind: bool = False
+    play_on: bool = False
     loop: Sequence[int | None] = (None, None)
 
 
@@ -273,6 +274,7 @@ class PlayerSync:
         self.options.pacing = state.pacing
         self.options.log = self.options.log if state.log is None else state.log
         self.options.ahead = self.options.ahead if state.ahead is None else state.ahead
+        self.options.play_on = self.options.play_on if state.play_on is None else state.play_on
         self.options.loop = tuple(state.loop)
         self._follows = state.following
         speed = from_page(state.speed)
@@ -302,6 +304,15 @@ class PlayerSync:
         self.engine.load(line, show=False)
         self._mirror("load")  # at once: the cell that picked may show the player
         return True
+
+    def play_next(self, number: int) -> bool:
+        """Play a game, or the first after it that can be played; False when there is none."""
+        games = 0 if self.playlist is None else len(self.playlist)
+        for place in range(number, games):
+            if self.pick(place):
+                self.play()
+                return True
+        return False
 
     def notify(self, *, now: bool = False) -> None:
         """Update the traits that observers listen to; while rows go by, at most ten times a second."""
@@ -376,6 +387,8 @@ class PlayerSync:
         elif reason == "play" and isinstance(self.payload, StoredPayload):
             self.page_plays = False  # the engine keeps the time now, the pages follow
             self.channel.post("pause")
+        elif reason == "end" and self.options.play_on and self.play_next(self._number + 1):
+            return
         elif self.payload is not None and not isinstance(self.payload, StoredPayload):
             if isinstance(self.payload, BlindPayload):
                 self.payload.flush()

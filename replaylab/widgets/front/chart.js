@@ -64,12 +64,21 @@ export class Chart {
     return this.bottom - Math.max(-1, Math.min(2, part)) * (this.bottom - HEAD);
   }
 
+  // First row of the whole view: the live part gets the width, unless somebody looks at what came before.
+  fold() {
+    const { track, row } = this.session;
+    const from = track.facts.live_row;
+    if (track.live || !(from > track.base) || (row > track.base && row < from)) return track.base;
+    return Math.max(track.base, from - Math.ceil((track.last - from) * 0.03) - 1);
+  }
+
   // Which rows are in sight.
   frame_rows() {
     const { track, row } = this.session;
     if (this.whole) {
-      this.start = track.base;
-      this.span = track.blind ? Math.max(60, track.size / 0.85) : Math.max(1, track.size); // room that says nothing
+      this.start = this.fold();
+      const rows = track.last + 1 - this.start;
+      this.span = track.blind ? Math.max(60, rows / 0.85) : Math.max(1, rows); // blind: room that says nothing
       return;
     }
     if (this.follow) {

@@ -6,6 +6,15 @@ import { SeekBar } from "./seekbar.js";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100, null];
 
+/** @type {[string, string, string, string][]} */
+const JUMPS = [
+  ["live", "Go to the start of play", "T", "Start"],
+  ["peak", "Go to the peak", "K", "Peak"],
+  ["rug", "Go to the rug", "R", "Rug"],
+  ["gap", "Go to the next gap", "G", "Gap"],
+  ["mark", "Go to the next mark", "M", "Mark"],
+];
+
 export class Panel {
   /**
    * @param {import("./session.js").Session} session
@@ -82,6 +91,8 @@ export class Panel {
     this.follow = this.button("Follow the playhead", "F", () => view.follow(), "", "Follow");
     this.fit = this.button("Show the whole game", "0", () => view.fit(), "", "Whole");
     this.now = this.button("Go to the newest tick", "End", () => view.newest(), "", "Now");
+    this.jumps = JUMPS.map(([name, title, key, text]) => ({ name, button: this.button(title, key, () => view.jump(name), "", text) }));
+    this.on = this.button("Play on with the next game", "O", () => view.flip("play_on"), "", "Play on");
     this.picker = make("span", "rlab-picker");
     this.options.append(
       this.speed,
@@ -96,6 +107,7 @@ export class Panel {
       this.follow,
       this.fit,
       this.now,
+      ...this.jumps.map((jump) => jump.button),
       this.pace,
       this.picker,
     );
@@ -129,7 +141,19 @@ export class Panel {
     this.pacing.hidden = track.blind; // the kernel keeps the time
     this.now.hidden = !track.live;
     this.press(this.now, session.following);
+    for (const { name, button } of this.jumps) button.hidden = !this.offers(name);
+    this.press(this.on, session.shown.play_on);
     this.pickGames();
+  }
+
+  // Whether there is such a place, before the playhead or behind it.
+  /** @param {string} name */
+  offers(name) {
+    const { track, marks } = this.session;
+    if (name === "live") return track.facts.live_row > track.base;
+    if (name === "gap") return track.facts.gaps.length > 0;
+    if (name === "mark") return marks.length > 0;
+    return track.facts.events.some((event) => event.kind === name);
   }
 
   /**
@@ -159,6 +183,7 @@ export class Panel {
       this.button("Previous game", "P", () => pick(-1), "previous"),
       select,
       this.button("Next game", "N", () => pick(1), "next"),
+      this.on,
     );
   }
 

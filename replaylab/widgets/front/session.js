@@ -16,8 +16,10 @@ export class Session extends Transport {
     this.marks = [];
     /** @type {string[]} */
     this.games = [];
-    this.shown = { log: false, ahead: true };
+    this.shown = { log: false, ahead: true, play_on: false };
     this.offline = false;
+    /** @type {number | null} */
+    this.nextGame = null; // the game that follows when this one has been reported
     this.trouble = "";
     this.raf = 0;
     this.player = model.get("player_id"); // names the player in the page, for what stands in for it
@@ -92,6 +94,7 @@ export class Session extends Transport {
   open(content, buffers, now) {
     const state = content.state;
     this.trouble = "";
+    this.nextGame = null;
     this.track = new Track(content.facts);
     this.head = new Playhead(this.track, now);
     this.head.pacing = state.pacing;
@@ -100,7 +103,7 @@ export class Session extends Transport {
     this.marks = content.marks;
     this.games = content.games;
     this.lockstep = state.lockstep;
-    this.shown = { log: state.log, ahead: state.ahead };
+    this.shown = { log: state.log, ahead: state.ahead, play_on: Boolean(state.play_on) };
     this.offline = Boolean(content.offline);
     if (content.facts.overview) this.track.overview(buffers);
     else if (this.track.live) this.track.append(this.track.base, content.facts.n, buffers);
@@ -162,6 +165,7 @@ export class Session extends Transport {
     if (content.height !== undefined) this.track.facts.height = content.height;
     if (content.log !== undefined) this.shown.log = content.log;
     if (content.ahead !== undefined) this.shown.ahead = content.ahead;
+    if (content.play_on !== undefined) this.shown.play_on = content.play_on;
     if (content.lockstep !== undefined) this.lockstep = content.lockstep;
   }
 
@@ -172,6 +176,18 @@ export class Session extends Transport {
   /** @param {number} rows */
   advanceBy(rows) {
     this.post({ kind: "advance", rows: Math.min(rows, 1000) });
+  }
+
+  ended() {
+    const next = this.track.facts.game + 1;
+    if (this.shown.play_on && next < this.games.length) this.nextGame = next;
+  }
+
+  // Ask for the game that follows, once the kernel has taken every row of this one.
+  askForNext() {
+    if (this.nextGame === null || this.report.flying || this.report.waiting.length) return;
+    if (!this.playing && this.row === this.track.last) this.post({ kind: "pick", number: this.nextGame, play: true });
+    this.nextGame = null;
   }
 
   hide() {
@@ -202,6 +218,7 @@ export class Session extends Transport {
     this.advance(moment);
     if (this.playing) this.pace.frame(moment, this.head.at(moment));
     if (!this.offline) this.report.flush(moment, this.state());
+    this.askForNext();
     for (const view of this.views) view.paint(moment);
     if (this.playing || (this.report.waiting.length && !this.gone && !this.offline)) this.schedule();
   }

@@ -25,6 +25,8 @@ export class Transport {
 
   want() {}
 
+  ended() {}
+
   /** @param {number} _rows that only the kernel has */
   advanceBy(_rows) {}
 
@@ -52,8 +54,19 @@ export class Transport {
     const [from, to] = this.ends();
     if (this.track.live) this.following = this.row >= this.track.last;
     else if (this.row >= to) this.jump(from, "seek", now);
+    this.skipWaiting(now);
     this.head.play(now);
     this.announce(now);
+  }
+
+  // What comes before the start of play is shown in one go: nobody waits for a price.
+  /** @param {number} now */
+  skipWaiting(now) {
+    const { base, facts, live } = this.track;
+    if (live || this.row !== base || this.loop[0] !== null || !(facts.live_row > base)) return;
+    this.report.played(facts.live_row, "play");
+    this.show(facts.live_row, now);
+    this.want();
   }
 
   pause() {
@@ -251,6 +264,7 @@ export class Transport {
       this.show(to, now);
       this.report.played(to, "play");
       this.announce(now);
+      this.ended();
     }
   }
 }

@@ -19,6 +19,7 @@ export type Facts = {
   overview: boolean;
   nominal_ms: number;
   phases: string[];
+  live_row?: number | null;
   gaps: Mark[];
   events: Mark[];
   height: number;
@@ -37,6 +38,7 @@ export type State = {
   log: boolean;
   ahead: boolean;
   blind?: boolean;
+  play_on?: boolean;
 };
 
 // Whatever the kernel sends: which fields there are follows from its kind.
@@ -64,6 +66,7 @@ export type Content = {
   log?: boolean;
   ahead?: boolean;
   lockstep?: boolean;
+  play_on?: boolean;
 };
 
 export type Buffers = DataView[];

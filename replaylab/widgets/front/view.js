@@ -186,7 +186,29 @@ export class View {
     this.session.schedule();
   }
 
-  /** @param {"log" | "ahead"} name */
+  // Rows to go to by name: the start of play, the peak, the rug, the next gap, the next mark.
+  /** @param {string} name */
+  target(name) {
+    const { track, marks, row } = this.session;
+    /** @param {import("./types.js").Mark[]} found */
+    const next = (found) =>
+      found
+        .map((one) => one.row)
+        .sort((one, other) => one - other)
+        .find((one) => one > row);
+    if (name === "live") return track.facts.live_row;
+    if (name === "gap") return next(track.facts.gaps);
+    if (name === "mark") return next(marks);
+    return track.facts.events.find((event) => event.kind === name)?.row;
+  }
+
+  /** @param {string} name */
+  jump(name) {
+    const row = this.session.track.size ? this.target(name) : undefined;
+    if (row !== undefined && row !== null) this.session.seek(row);
+  }
+
+  /** @param {"log" | "ahead" | "play_on"} name */
   flip(name) {
     this.session.shown[name] = !this.session.shown[name];
     this.session.announce(performance.now());
