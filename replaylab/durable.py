@@ -209,6 +209,25 @@ def _lock_now(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
 
+def is_being_written(folder: Path) -> bool:
+    """Return whether a conversion or compaction holds the lock of a folder now; False where that cannot be asked."""
+    if fcntl is None:
+        return False  # a lock of Windows cannot be asked for without taking it
+    try:
+        lock = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False  # nobody has ever written here, or nobody may
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return False
+
+
 def try_lock(descriptor: int) -> bool:
     """Take the lock of an open file, which ends with the process; False when somebody else holds it.
 

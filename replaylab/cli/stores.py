@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,13 +56,20 @@ def verify(
     fair: Annotated[
         bool, typer.Option("--fair", help="Also look for prices that the published game cannot make.")
     ] = False,
+    expect: Annotated[
+        Path | None, typer.Option("--expect", metavar="FILE", help="Also look for what was there when FILE was saved.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Save what the store holds, when all is well.")
+    ] = None,
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
-    """Check every byte and row of a store.
+    """Check every byte and row of a store, and look for what is missing.
 
-    Digests, counts and the accounts of all sources are compared with what was written; nothing is changed. Journals
-    that are not yet sealed are checked and named; they are not a problem.
+    Digests, counts and the accounts of all sources are compared with what was written; nothing is changed. Runs,
+    sources and remarks of which a part is gone are named. Journals that are not yet sealed are checked and named; they
+    are not a problem.
     """
     from replaylab.cli.record_status import show_unsealed, unsealed
     from replaylab.cli.tables import show_json, show_verification
@@ -68,19 +77,24 @@ def verify(
     from replaylab.storage.objectstore import opened
 
     checked = opened(store)
-    found = checked.verify(progress=not no_progress)
+    found = checked.verify(progress=not no_progress, expect=expect)
     left = unsealed(checked.recordings())
     raised = alarms(checked, progress=not no_progress) if fair and found.ok else []
     ok = found.ok and not raised
     if json:
         looked = {"alarms": [alarm._asdict() for alarm in raised] if found.ok else None} if fair else {}
-        show_json(found, ok=ok, unsealed=left, **looked)
+        names = [field.name for field in dataclasses.fields(found) if field.name != "inventory"]
+        fields = {name: getattr(found, name) for name in names}
+        show_json(fields, ok=ok, unsealed=left, **looked)
     else:
         show_unsealed(left)
         show_verification(found)
+    if save is not None and found.inventory is not None and ok:
+        found.inventory.save(save)
     if not ok:
+        unsaved = [f"{save} was not written, as the store has problems"] if save is not None else []
         unseen = ["the prices were not looked at, as the store is damaged"] if fair and not found.ok else []
-        finish(*unseen, *[str(alarm) for alarm in raised])
+        finish(*unsaved, *unseen, *[str(alarm) for alarm in raised])
         raise typer.Exit(PROBLEM)
 
 

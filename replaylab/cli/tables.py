@@ -170,10 +170,10 @@ def show_verification(found: Verification) -> None:
             "rows digest": found.rows_digest,
             "verdict": "everything is as it was written"
             if found.ok
-            else f"not as it was written, problems: {len(found.problems):,}",
+            else f"not as it was written, problems: {len(found.problems) + len(found.missing):,}",
         }
     )
-    complain(*found.problems)
+    complain(*found.problems, *found.missing)
 
 
 def show_compaction(report: CompactionReport) -> None:

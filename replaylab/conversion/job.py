@@ -254,6 +254,7 @@ class Job:
             examples=read.account.examples,
             unended=read.piece.unended,
             mapping="" if self.how.mapping is None else self.how.mapping.digest,
+            source_bytes=read.piece.source.size if read.bytes == read.piece.end - read.piece.start else 0,
         )
 
 

@@ -86,11 +86,15 @@ class JournalReader:
         File name of the journal: the source of its rows.
     held : SeqRanges
         Sequence numbers of the run that another journal or a segment holds; their lines are counted and left out.
+    layouts : list of Shape, optional
+        Layouts of lines, shared by readers of many journals: those learnt are added.
     limit : int, optional
         How many of its bytes count; those after them were never acknowledged.
     """
 
-    def __init__(self, name: str, held: SeqRanges | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self, name: str, held: SeqRanges | None = None, limit: int | None = None, layouts: list[Shape] | None = None
+    ) -> None:
         self.name = name
         self.run, self.number = place_of(name)
         self.limit = limit
@@ -109,7 +113,7 @@ class JournalReader:
         self._digests: list[str] = []
         self._account = Account()
         self._tables: list[pa.Table] = []
-        self._shapes: list[Shape] = []
+        self._shapes: list[Shape] = [] if layouts is None else layouts
 
     def read(self, file: BinaryIO, size: int, *, final: bool) -> None:
         """Read on up to byte `size`; unless it is `final`, a line that has not ended is left for later."""
@@ -282,6 +286,7 @@ class JournalReader:
                 "seqs": [list(run) for run in self._seqs.runs],
                 "durability": {} if self.header is None else self.header.durability,
                 "cuts": {} if self.header is None else self.header.cuts,
+                "header_seq": 0 if self.header is None else self.header.first_seq,
             },
         )
 

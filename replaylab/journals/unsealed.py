@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Final, Self
 
 import pyarrow as pa
 
 from replaylab.journals.format import Header, place_of, scan
 from replaylab.journals.reader import EXPECTED, JournalReader
 from replaylab.journals.seq_ranges import SeqRanges
+from replaylab.parsing.line_layout import Shape
 from replaylab.segments.extent import Extent
 from replaylab.segments.footer import Footer
 from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
 from replaylab.segments.remarks import to_table as remarks_table
 from replaylab.segments.segment import Segment, game_ranges
+
+MOST_OPEN: Final = 64  # journals that a reader holds open at once
 
 
 class UnsealedJournal(Segment):
@@ -84,6 +89,65 @@ class _Known:
     journal: UnsealedJournal
 
 
+@dataclass(slots=True)
+class _Opened:
+    """One journal that is about to be read: its descriptor (-1: opened again when it is read), inode and size."""
+
+    path: Path
+    descriptor: int = -1
+    inode: int = 0
+    size: int = 0
+
+    def open(self) -> None:
+        """Open it; raises OSError."""
+        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not block
+        status = os.fstat(self.descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not a file")
+        self.inode = status.st_ino
+
+    def close(self) -> None:
+        """Close it."""
+        if self.descriptor >= 0:
+            descriptor, self.descriptor = self.descriptor, -1
+            os.close(descriptor)
+
+
+class OpenedJournals:
+    """The journals of a store that were there at one moment; as they are open, they stay when they are sealed.
+
+    `problems` names those that cannot be read, with the reason.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.problems: dict[str, str] = {}
+        self.journals: dict[str, _Opened] = {}
+        names = journal_names(folder)
+        for place, name in enumerate(names):
+            opened = _Opened(folder / name)
+            try:
+                opened.open()
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) or opened.path.is_symlink():  # else sealed since
+                    self.problems[name] = _unreadable(name, error)
+                continue
+            self.journals[name] = opened
+            if len(names) - place > MOST_OPEN:
+                opened.close()  # the newest are those that may be sealed meanwhile
+        for opened in reversed(self.journals.values()):
+            # A journal is written before the one behind it: its size is taken after that of the one behind, so that it
+            # lacks nothing of what comes before what is read of that one.
+            opened.size = os.fstat(opened.descriptor).st_size if opened.descriptor >= 0 else _size(opened.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for opened in self.journals.values():
+            opened.close()
+
+
 class UnsealedJournals:
     """The journals of a store, read incrementally: one that has not grown costs one `fstat`."""
 
@@ -91,74 +155,145 @@ class UnsealedJournals:
         self.folder = folder
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
+        self._headers: dict[str, tuple[int, Header]] = {}
+        self._layouts: list[Shape] = []
 
     def names(self) -> list[str]:
         """Return the names of the journals, sorted: runs by their start, journals by their number."""
         return journal_names(self.folder)
 
-    def read(self, names: Sequence[str], sealed: Sequence[Extent]) -> list[UnsealedJournal]:
+    def opened(self) -> OpenedJournals:
+        """Return the journals as they are now, to be closed; list the segments before they are read."""
+        return OpenedJournals(self.folder)
+
+    def read(self, opened: OpenedJournals, sealed: Sequence[Extent]) -> list[UnsealedJournal]:
         """Return journals that no segment holds, each tick of a run once.
 
-        Raises `FileNotFoundError` when one of them has been sealed since it was listed.
+        Parameters
+        ----------
+        opened : OpenedJournals
+            The journals that were there before `sealed` was read; one that cannot be read is added to its `problems`.
+        sealed : sequence of Extent
+            What segments hold.
+
+        Raises
+        ------
+        FileNotFoundError
+            When one of the older of more than `MOST_OPEN` journals was sealed since it was listed.
         """
         with self._lock:
-            return self._read_all(names, sealed)
+            return self._read_all(opened, sealed)
 
-    def _read_all(self, names: Sequence[str], sealed: Sequence[Extent]) -> list[UnsealedJournal]:
-        recorded = [extent for extent in sealed if extent.recording]
-        done = {extent.source for extent in recorded}
+    def _read_all(self, opened: OpenedJournals, sealed: Sequence[Extent]) -> list[UnsealedJournal]:
+        recorded: dict[str, list[Extent]] = defaultdict(list)
+        for extent in sealed:
+            if extent.recording:
+                recorded[extent.recording["run"]].append(extent)
+        done = {extent.source for extents in recorded.values() for extent in extents}
         earlier, self._known = self._known, {}
-        before: dict[str, SeqRanges] = {}
         found = []
-        for name in names:
-            if name in done:
-                continue
-            run, _ = place_of(name)
-            held, cut = elsewhere(self.folder / name, recorded, names)
-            known = self._read(name, held | before.get(run, SeqRanges()), cut, earlier.get(name))
-            before[run] = before.get(run, SeqRanges()) | known.journal.seqs
-            self._known[name] = known
-            if known.size:
-                found.append(known.journal)
+        for run, journals in _by_run(opened.journals).items():
+            headers = self._headers_of(journals)
+            held, cuts = elsewhere(recorded[run], headers.values())
+            for name, one in journals.items():
+                if name in done:
+                    continue
+                try:
+                    known = self._read(one, held, cuts.get(place_of(name)[1]), headers.get(name), earlier.get(name))
+                except FileNotFoundError:
+                    raise
+                except OSError as error:
+                    opened.problems[name] = _unreadable(name, error)
+                    continue
+                held |= known.journal.seqs
+                self._known[name] = known
+                if known.size:
+                    found.append(known.journal)
         return found
 
-    def _read(self, name: str, held: SeqRanges, cut: int | None, earlier: _Known | None) -> _Known:
-        path = self.folder / name
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            held = held if held and self._overlaps(held, file) else SeqRanges()
-            identity = (status.st_ino, held, cut)
-            if earlier and earlier.identity == identity and earlier.size == status.st_size:
-                return earlier
-            grown = earlier and earlier.identity == identity and earlier.contents.end <= status.st_size
-            contents = earlier.contents if earlier and grown else JournalReader(name, held, cut)
-            contents.read(file, status.st_size, final=False)
-        return _Known(identity, contents, status.st_size, UnsealedJournal(path, contents))
+    def _headers_of(self, journals: Mapping[str, _Opened]) -> dict[str, Header]:
+        """Return the headers of journals, each read once: a header never changes."""
+        found = {}
+        for name, one in journals.items():
+            known = self._headers.get(name)
+            header = known[1] if known and known[0] == one.inode else first_header(one.path, one.descriptor)
+            if header is not None:
+                found[name] = header
+                self._headers[name] = one.inode, header
+        return found
 
-    @staticmethod
-    def _overlaps(held: SeqRanges, file: BinaryIO) -> bool:
-        """Whether a journal may hold ticks that are in `held`: one whose first number is greater does not."""
-        header = scan(file.readline(), final=False).headers
-        return not header or header[0].first_seq <= held.runs[-1][1]
-
-
-def elsewhere(
-    path: Path, recorded: Sequence[Extent], names: Sequence[str] | None = None
-) -> tuple[SeqRanges, int | None]:
-    """Return what segments hold of a journal's run, and how many of its bytes count if a later journal limits them."""
-    run, number = place_of(path.name)
-    recordings = [extent.recording for extent in recorded if extent.recording["run"] == run]
-    later = [name for name in names or journal_names(path.parent) if place_of(name)[0] == run and name > path.name]
-    headers = [first_header(path.with_name(name)) for name in later]
-    cuts = [one["cuts"] for one in recordings] + [header.cuts for header in headers if header]
-    limits = [one[str(number)] for one in cuts if str(number) in one]
-    return SeqRanges.of_ranges(pair for one in recordings for pair in one["seqs"]), min(limits, default=None)
+    def _read(
+        self, one: _Opened, held: SeqRanges, cut: int | None, header: Header | None, earlier: _Known | None
+    ) -> _Known:
+        if header is not None and held and header.first_seq > held.runs[-1][1]:
+            held = SeqRanges()  # it begins behind them
+        identity = (one.inode, held, cut)
+        if earlier and earlier.identity == identity and earlier.size == one.size:
+            return earlier
+        grown = earlier and earlier.identity == identity and earlier.contents.end <= one.size
+        contents = earlier.contents if earlier and grown else JournalReader(one.path.name, held, cut, self._layouts)
+        with one.path.open("rb") if one.descriptor < 0 else os.fdopen(os.dup(one.descriptor), "rb") as file:
+            contents.read(file, one.size, final=False)
+        return _Known(identity, contents, one.size, UnsealedJournal(one.path, contents))
 
 
-def first_header(path: Path) -> Header | None:
-    """Return the header of a journal; None when its first line is not one."""
+def _by_run(journals: Mapping[str, _Opened]) -> dict[str, dict[str, _Opened]]:
+    """Return journals by run, in the order of their names."""
+    found: dict[str, dict[str, _Opened]] = {}
+    for name, one in journals.items():
+        found.setdefault(place_of(name)[0], {})[name] = one
+    return found
+
+
+def _cuts(told: Iterable[Mapping[str, int]]) -> dict[int, int]:
+    """Return by the number of a journal how many of its bytes count: the least that a later one says."""
+    least: dict[int, int] = {}
+    for cuts in told:
+        for number, size in cuts.items():
+            least[int(number)] = min(size, least.get(int(number), size))
+    return least
+
+
+def _size(path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # sealed since; reading it says so
+
+
+def _unreadable(name: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{name}: a link that leads nowhere"
+    return f"{name}: the journal cannot be read ({error.strerror or error})"
+
+
+def elsewhere(recorded: Iterable[Extent], headers: Iterable[Header | None]) -> tuple[SeqRanges, dict[int, int]]:
+    """Return what segments hold of a run, and by the number of a journal how many of its bytes count if that is known.
+
+    Parameters
+    ----------
+    recorded : iterable of Extent
+        What segments hold of the run.
+    headers : iterable of Header
+        Headers of its journals.
+    """
+    recordings = [extent.recording for extent in recorded]
+    cuts = _cuts([*(one["cuts"] for one in recordings), *(header.cuts for header in headers if header)])
+    return SeqRanges.of_ranges(pair for one in recordings for pair in one["seqs"]), cuts
+
+
+def later_headers(path: Path) -> list[Header | None]:
+    """Return the headers of the journals of the same run behind a journal; raises OSError when one cannot be read."""
+    run, _ = place_of(path.name)
+    names = [name for name in journal_names(path.parent) if name > path.name and place_of(name)[0] == run]
+    return [first_header(path.with_name(name)) for name in names]
+
+
+def first_header(path: Path, descriptor: int = -1) -> Header | None:
+    """Return the header of a journal, by its descriptor if it is open; None when its first line is not one."""
+    try:
+        with path.open("rb") if descriptor < 0 else os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
             found = scan(file.readline(1 << 16), final=False).headers
     except FileNotFoundError:
         return None

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from replaylab.durable import create, make_folders, sync, sync_folder
+from replaylab.journals.encoder import closed
+from replaylab.storage.refused import ENDING, REFUSED
 
-FOLDER: Final = "refused"
 _DETAIL_LENGTH: Final = 200
 _log = logging.getLogger("replaylab.recorder")
 
@@ -28,7 +29,8 @@ class Refusals:
     r"""Keep refused lines with their place and reason, one JSON object each; the file is made for the first one.
 
     Its members: `line` (from 1), `start` (byte of the stream), `reason`, `detail` (field and value, where one is at
-    fault) and `raw`, the text of the line, or `raw_base64` when its bytes are no text.
+    fault) and `raw`, the text of the line, or `raw_base64` when its bytes are no text; then `crc`, the checksum of what
+    stands before it, which `verify` compares.
 
     Parameters
     ----------
@@ -43,11 +45,11 @@ class Refusals:
     True
     >>> refusals.close()
     >>> refusals.path.read_text()
-    '{"line": 7, "start": 120, "reason": "not_json", "raw": "{oops"}\n'
+    '{"line": 7, "start": 120, "reason": "not_json", "raw": "{oops", "crc": "..."}\n'
     """
 
     def __init__(self, root: Path, run: str) -> None:
-        self.path = root / FOLDER / f"{run}.jsonl"
+        self.path = root / REFUSED / f"{run}{ENDING}"
         self.kept = 0
         self.last_error: str | None = None
         self._descriptor = -1
@@ -61,7 +63,7 @@ class Refusals:
             row["raw"] = raw.decode()
         except UnicodeDecodeError:
             row["raw_base64"] = base64.b64encode(raw).decode()
-        data = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+        data = closed(json.dumps(row, ensure_ascii=False)[:-1].encode(), 0)
         try:
             if self._descriptor < 0:
                 self._open()

@@ -23,7 +23,8 @@ class Extent:
     `recording` is there for a journal: its `run`, the `number` in it, the `state` it ended in, the `seqs` of its ticks
     (runs of first and last) and the `durability` that was in force. `labels`, `examples` are those of `scan.Account`,
     `mapping` is the digest of the mapping by which the bytes were read. `unended` bytes are a last line without its
-    newline: they are read again when the source has grown.
+    newline: they are read again when the source has grown. `source_bytes` is the size of the source when it was
+    converted (0 when that is not known): all of it up to there was to be stored.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Extent:
     examples: dict[str, str] = field(default_factory=dict)
     unended: bool = False
     mapping: str = ""
+    source_bytes: int = 0
 
     @property
     def line_count(self) -> int:

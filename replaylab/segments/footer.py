@@ -19,7 +19,14 @@ EXTENTS_KEY: Final = b"replaylab.extents"
 MOST_FOOTER_BYTES: Final = 64 << 20  # of an unpacked list: about half a million games in one segment
 _MOST_UNPACKER_BYTES: Final = 128 << 20  # memory that xz may ask for
 # Of an extent, written where one of a segment has it.
-_OPTIONAL: Final[dict[str, Any]] = {"recording": {}, "labels": {}, "examples": {}, "unended": False, "mapping": ""}
+_OPTIONAL: Final[dict[str, Any]] = {
+    "recording": {},
+    "labels": {},
+    "examples": {},
+    "unended": False,
+    "mapping": "",
+    "source_bytes": 0,
+}
 
 
 class GameRange(NamedTuple):

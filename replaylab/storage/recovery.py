@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final
+
+import pyarrow as pa
 
 from replaylab.durable import (
     PATIENCE_SECONDS,
@@ -27,9 +31,11 @@ from replaylab.durable import (
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import place_of
 from replaylab.journals.reader import OPEN, JournalReader
-from replaylab.journals.unsealed import elsewhere, journal_names
+from replaylab.journals.unsealed import elsewhere, journal_names, later_headers
+from replaylab.parsing.line_layout import Shape
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
+from replaylab.segments.order import sorted_by_game
 from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
 from replaylab.storage.objectstore import refuse_uri
@@ -38,6 +44,8 @@ from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
 RESERVE: Final = ".reserve"  # ending of the room that a recorder keeps for closing
 LIVE: Final = "somebody else has it open"  # its recorder, or another recovery
 LATER: Final = "the journal before it comes first"
+MOST_TOGETHER: Final = 64  # journals that are sealed as one segment
+MOST_BYTES_TOGETHER: Final = 32 << 20
 _log = logging.getLogger("replaylab.recovery")
 
 
@@ -129,17 +137,11 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
     folder = opened.path / JOURNALS
     names = journal_names(folder)
     found: list[Sealed] = []
-    waiting: set[str] = set()
     with bar(len(names), "recover", "journal", show=progress) as shown:
-        for name in names:
-            run, _ = place_of(name)
-            sealed = _recover_one(opened, folder / name) if run not in waiting else Sealed(name, OPEN, problem=LATER)
-            if sealed is not None:
-                found.append(sealed)
-                _log_sealed(sealed)
-                if sealed.problem:
-                    waiting.add(run)  # what the next one holds, or cuts, of this one is settled in their order
-            shown.update()
+        for _, run in groupby(names, key=lambda name: place_of(name)[0]):
+            for one in _recover_run(opened, [folder / name for name in run], shown.update):
+                found.append(one)
+                _log_sealed(one)
     if names or folder.is_dir():
         _sweep_reserves(folder)
         with suppress(StoreError):  # a store that may only be read
@@ -159,28 +161,87 @@ def _log_sealed(sealed: Sealed) -> None:
     _log.log(level, "%s %s: %s", sealed.journal, event, said, extra={"event": event, **asdict(sealed)})
 
 
-def _recover_one(store: Store, path: Path) -> Sealed | None:  # noqa: PLR0911 one way out for each thing that may be
-    """Seal one journal, if nobody holds it; None when it is gone, or nothing was in it."""
+def _recover_run(store: Store, paths: list[Path], step: Callable[[int], object]) -> Iterator[Sealed]:
+    """Seal the journals of a run in their order, neighbours together, up to the first that must stay as it is.
+
+    What the next one holds, or cuts, of that one is settled in their order, so those behind it wait.
+    """
+    left = list(paths)
+    waits = False
+    while left and not waits:
+        with ExitStack() as locks:
+            taken, size, stays = 0, 0, None
+            group: list[Path] = []
+            for path in left[:MOST_TOGETHER]:
+                lock = _locked(path)
+                if isinstance(lock, Sealed):
+                    stays = lock
+                    break
+                taken += 1
+                if lock is None:
+                    continue  # sealed by another process since it was listed
+                locks.callback(os.close, lock)
+                group.append(path)
+                size += os.fstat(lock).st_size
+                if size > MOST_BYTES_TOGETHER:
+                    break
+            for one in _seal_group(store, group):
+                waits = waits or one.problem is not None
+                yield one
+        if stays is not None and not waits:
+            taken, waits = taken + 1, True
+            yield stays
+        step(taken)
+        left = left[taken:]
+    for path in left:
+        yield Sealed(path.name, OPEN, problem=LATER)
+    step(len(left))
+
+
+def _locked(path: Path) -> int | Sealed | None:
+    """Return the descriptor of a journal whose lock is held from now on; why it stays as it is; or None: it is gone."""
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:
         return Sealed(path.name, OPEN, problem=f"it cannot be opened for writing ({error.strerror})")
+    problem: str | None = LIVE
     try:
-        if not try_lock(lock):
-            return Sealed(path.name, OPEN, problem=LIVE)
-        if not leads_to(path, lock):
-            return None  # sealed by somebody else since it was listed
-        return seal(store.path, path, recorded_extents(store))
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            problem = "it is not a file"
+        elif try_lock(lock):
+            if leads_to(path, lock):
+                return lock
+            problem = None  # sealed by another process since it was listed
+    except OSError as error:
+        problem = str(error)
+    os.close(lock)
+    return None if problem is None else Sealed(path.name, OPEN, problem=problem)
+
+
+def _seal_group(store: Store, group: list[Path]) -> list[Sealed]:
+    """Seal journals whose locks are held, together; one by one where that fails, up to the first that cannot be."""
+    if not group:
+        return []
+    try:
+        found = seal_together(store.path, group, recorded_extents(store))
     except StoreBusy:
-        return Sealed(path.name, OPEN, problem="a conversion or compaction is running; recover again when it has ended")
+        problem = "a conversion or compaction is running; recover again when it has ended"
     except StoreTooNew:
         raise
     except (ReplayLabError, OSError) as error:
-        return Sealed(path.name, OPEN, problem=str(error))
-    finally:
-        os.close(lock)
+        if len(group) > 1:
+            done: list[Sealed] = []
+            for path in group:
+                done += _seal_group(store, [path])
+                if done and done[-1].problem:
+                    break
+            return [*done, *(Sealed(path.name, OPEN, problem=LATER) for path in group[len(done) :])]
+        problem = str(error)
+    else:
+        return [one for one in found if one is not None]
+    return [Sealed(path.name, OPEN, problem=problem if not at else LATER) for at, path in enumerate(group)]
 
 
 def recorded_extents(store: Store) -> list[Extent]:
@@ -207,24 +268,45 @@ def seal(
     StoreBusy, StoreFull, StoreUnwritable
         The journal stays as it is.
     """
-    if any(extent.source == path.name for extent in recorded):
-        remove([path])  # sealed by somebody who was killed before this last step
-        return None
-    contents = JournalReader(path.name, *elsewhere(path, recorded))
-    with path.open("rb") as file:
-        contents.read(file, os.fstat(file.fileno()).st_size, final=True)
-    table, remarks, extent = contents.table(), contents.remarks(), contents.extent()
-    if table.num_rows or remarks:
-        segments = root / SEGMENTS
+    return seal_together(root, [path], recorded, patience_seconds)[0]
+
+
+def seal_together(
+    root: Path, paths: Sequence[Path], recorded: Sequence[Extent], patience_seconds: float = PATIENCE_SECONDS
+) -> list[Sealed | None]:
+    """Make one segment of neighbouring journals of a run whose locks the caller holds, then remove them.
+
+    Parameters and errors are those of `seal`; returns for each journal what became of it, None when nothing was in it.
+    """
+    known = {extent.source for extent in recorded}
+    left = [path for path in paths if path.name not in known]
+    read: dict[Path, JournalReader] = {}
+    layouts: list[Shape] = []
+    run = place_of(paths[0].name)[0]
+    of_run = [extent for extent in recorded if extent.recording["run"] == run]
+    held, cuts = elsewhere(of_run, later_headers(left[0]) if left else [])
+    for path in left:
+        contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts)
+        with path.open("rb") as file:
+            contents.read(file, os.fstat(file.fileno()).st_size, final=True)
+        held |= contents.seqs
+    full = {path: one for path, one in read.items() if one.seqs or one.remarks()}
+    remarks = [remark for one in full.values() for remark in one.remarks()]
+    if full:
+        segments, first = root / SEGMENTS, next(iter(full))
         make_folders(segments, root / REMARKS)
+        table = sorted_by_game(pa.concat_tables([one.table() for one in full.values()]))
+        extents = [one.extent() for one in full.values()]
         with sole_writer(root, patience_seconds) if remarks else nullcontext():
-            named = _write_remarks(root / REMARKS, path.name, remarks)
-            write_segment(segments, [table], origin=path.stem, extents=[extent], remarks=named)
-    remove([path])
-    if not table.num_rows and not remarks:
-        return None
-    quarantined = extent.bytes.get("quarantined", 0)
-    return Sealed(path.name, contents.state, table.num_rows, quarantined)
+            named = _write_remarks(root / REMARKS, first.name, remarks)
+            write_segment(segments, [table], origin=first.stem, extents=extents, remarks=named)
+    remove(list(paths))  # those known were sealed by a process that was killed before this last step
+    return [_sealed(path.name, full[path]) if path in full else None for path in paths]
+
+
+def _sealed(name: str, contents: JournalReader) -> Sealed:
+    extent = contents.extent()
+    return Sealed(name, contents.state, extent.tick_count, extent.bytes.get("quarantined", 0))
 
 
 def _write_remarks(folder: Path, name: str, remarks: list[Placed]) -> tuple[str | None, int]:

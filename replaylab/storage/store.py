@@ -36,6 +36,7 @@ from replaylab.storage.interchange import (
     priced,
     read_rows,
 )
+from replaylab.storage.inventory import Inventory
 from replaylab.storage.summary_cache import Summaries
 from replaylab.storage.verify import Verification, check
 
@@ -72,6 +73,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, files: StoreFiles | None = None) -> None:
         self.files = files = FolderFiles(Path(path)) if files is None else files
         self.damaged: dict[str, str] = {}
+        self._logged: set[str] = set()  # of what is damaged
         self._opened: dict[str, Segment] = {}
         self._journals = files.journals()
         self._summaries = Summaries()
@@ -128,15 +130,23 @@ class Store:
     def _segments(self) -> list[Segment]:
         if self._journals is None:
             return self._sealed()
-        names = self._journals.names()  # first: one that is sealed meanwhile is then seen as its segment, or asked anew
         for _ in range(COMPACTIONS):
-            sealed = self._sealed()
-            extents = [extent for segment in sealed for extent in segment.footer.extents] if names else []
-            found = [*sealed, *self._journals.read(names, extents)]
-            listed, names = names, self._journals.names()
-            if set(names) <= set(listed):
+            # Opened first: one that is sealed meanwhile stays readable, or is seen as its segment.
+            with self._journals.opened() as opened:
+                sealed = self._sealed()
+                extents = [extent for one in sealed for extent in one.footer.extents] if opened.journals else []
+                found = [*sealed, *self._journals.read(opened, extents)]
+            self._name_damaged(opened.problems)
+            if set(self._journals.names()) <= opened.journals.keys() | opened.problems.keys():
                 break  # else lines may have been written again to a journal that was not there yet
         return found
+
+    def _name_damaged(self, problems: Mapping[str, str]) -> None:
+        """Add files that cannot be read to `damaged`, and log those that are new."""
+        for name in problems.keys() - self._logged:
+            _log.warning("left out: %s", problems[name])
+        self._logged |= problems.keys()
+        self.damaged |= problems
 
     def sealed(self) -> list[Segment]:
         """Return the segments that are files of their own: `segments` without the journals."""
@@ -158,9 +168,8 @@ class Store:
                 damaged[segment.name] = f"{segment.name}: a link that leads nowhere"
             else:
                 opened[segment.name] = segment
-        for name in damaged.keys() - self.damaged.keys():
-            _log.warning("segment left out: %s", damaged[name])
-        self._opened, self.damaged = opened, damaged
+        self._opened, self.damaged = opened, {}
+        self._name_damaged(damaged)
         replaced = {name for segment in opened.values() for name in segment.footer.replaces}
         return [segment for name, segment in opened.items() if name not in replaced]
 
@@ -238,9 +247,7 @@ class Store:
         return reread(lambda: self._summaries.table(self.segments(), self._leave_out))
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
-        if segment.name not in self.damaged:
-            _log.warning("segment left out: %s", error)
-        self.damaged[segment.name] = str(error)
+        self._name_damaged({segment.name: str(error)})
 
     def remarks(self, kind: str | None = None) -> pa.Table:
         """Return what is no clean tick: control lines, annotations, repairs, quarantined bytes, with their places.
@@ -291,7 +298,7 @@ class Store:
         """
         skip = checked_damaged(damaged) == "skip"
         segments = self.segments()
-        left_out = {name: reason for name, reason in self.damaged.items() if is_segment_name(name)}
+        left_out = self._rows_lost()
         if left_out and not skip:
             more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
             raise SegmentDamaged(
@@ -299,6 +306,10 @@ class Store:
                 'read the rest with damaged="skip"'
             )
         return segments, left_out
+
+    def _rows_lost(self) -> dict[str, str]:
+        """Return the damaged files that hold rows: segments and journals, but no foreign files."""
+        return {name: why for name, why in self.damaged.items() if is_segment_name(name) or name.endswith(".journal")}
 
     def dataset(self, *, damaged: Damaged = "raise") -> StoreDataset:
         """Return the rows as a pyarrow dataset, to be read in pieces, filtered, or handed to another engine.
@@ -424,9 +435,7 @@ class Store:
 
     def _noted(self, left_out: dict[str, str]) -> dict[str, str]:
         """Add what a reading left out to `damaged`, and return it."""
-        for name in left_out.keys() - self.damaged.keys():
-            _log.warning("segment left out: %s", left_out[name])
-        self.damaged |= left_out
+        self._name_damaged(left_out)
         return left_out
 
     def to_pandas(
@@ -478,22 +487,51 @@ class Store:
             raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
         left_out = self.readable(damaged)[1]
         table = self.games_table()
-        unread = {name: reason for name, reason in self.damaged.items() if is_segment_name(name)}
+        unread = self._rows_lost()
         if unread and damaged == "raise":
             raise SegmentDamaged(next(iter(unread.values())))
         return marked(chosen_games(table, columns, games), left_out | unread)
 
-    def verify(self, *, progress: bool = False) -> Verification:
-        """Check every byte and every row against the digests and the accounts written with them; changes nothing.
+    def verify(
+        self, *, progress: bool = False, expect: Inventory | str | os.PathLike[str] | None = None
+    ) -> Verification:
+        """Check every byte and row against what was written with them, and look for what is missing; changes nothing.
+
+        Parameters
+        ----------
+        progress : bool
+            Show a progress bar.
+        expect : Inventory or path, optional
+            What the store held at an earlier moment: what is no more is `missing`, even a whole run or source, of which
+            nothing in the store tells.
 
         Raises
         ------
         StoreUnwritable
             For an object store: every byte would have to be fetched.
+        StoreError
+            When `expect` is a file that holds no inventory.
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = rl.simulate(folder + "/recordings", games=1, seed=1)
+        >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+        >>> store = rl.open_store(folder + "/store")
+        >>> store.verify().inventory.save(folder + "/held.json")
+        >>> store.verify(expect=folder + "/held.json").ok
+        True
         """
         if not self.is_local:
             raise StoreUnwritable(f"{self.place}: only a folder is verified; copy it to one and verify that")
-        return reread(lambda: check(self.path / REMARKS, self.segments(), dict(self.damaged), progress=progress))
+        expected = expect if isinstance(expect, Inventory) or expect is None else Inventory.load(expect)
+
+        def look() -> Verification:
+            self.segments()
+            return check(self.files, self.segments, self.damaged, progress=progress, expected=expected)
+
+        return reread(look)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw when games end and how high they go; give a figure that a cell shows, or `axes` when they are given."""

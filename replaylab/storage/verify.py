@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 
+import pyarrow as pa
+
+from replaylab.durable import is_being_written
+from replaylab.errors import SegmentDamaged
 from replaylab.parsing.scan import BYTE_KINDS
 from replaylab.progress import bar
-from replaylab.segments.digest import file_digest, name_digest, sum_digests
+from replaylab.segments.digest import sum_digests
 from replaylab.segments.extent import Extent
-from replaylab.segments.segment import Segment
+from replaylab.segments.remarks import is_remarks_name, read_remarks
+from replaylab.segments.segment import Segment, is_segment_name
+from replaylab.storage.files import StoreFiles
+from replaylab.storage.inventory import Inventory
+from replaylab.storage.missing import lost_remarks, missing_in_runs, missing_in_sources
+from replaylab.storage.refused import refused_files, refused_problems
 
 _log = logging.getLogger("replaylab.verification")
 
@@ -31,7 +39,11 @@ class Verification:
     rows_digest : str
         Digest of all rows, whatever their order; equal before and after compaction.
     problems : list of str
-        One sentence each, naming the file.
+        What is not as it was written: one sentence each, naming the file.
+    missing : list of str
+        What is not there: ticks of a run, bytes of a source, remarks or their segment; one sentence each.
+    inventory : Inventory, optional
+        What the store holds, to be saved and expected another time.
 
     Examples
     --------
@@ -44,53 +56,135 @@ class Verification:
     rows_digest: str
     bytes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    inventory: Inventory | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it was written."""
-        return not self.problems
+        """Whether everything is there and as it was written."""
+        return not self.problems and not self.missing
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        verdict = "everything is as it was written" if self.ok else f"{len(self.problems)} problem(s)"
+        told = [*self.problems, *self.missing]
+        verdict = "everything is as it was written" if self.ok else f"{len(told)} problem(s)"
         lines = [
             f"{self.segments} segments, {self.rows:,} rows: {verdict}",
-            *(f"- {one}" for one in self.problems[:20]),
+            *(f"- {one}" for one in told[:20]),
         ]
-        more = len(self.problems) - 20
+        more = len(told) - 20
         return "\n".join([*lines, f"- and {more} more"] if more > 0 else lines)
 
 
 def check(
-    remarks_folder: Path, segments: Sequence[Segment], damaged: Mapping[str, str], *, progress: bool = False
+    files: StoreFiles,
+    segments: Callable[[], Sequence[Segment]],
+    damaged: Mapping[str, str],
+    *,
+    progress: bool = False,
+    expected: Inventory | None = None,
 ) -> Verification:
-    """Check segments, their remarks and the accounts in their footers."""
+    """Check segments, their remarks, the accounts in their footers, and what is missing.
+
+    Parameters
+    ----------
+    files : StoreFiles
+        Where they lie.
+    segments : callable
+        Returns the segments that count now, and fills `damaged` anew.
+    damaged : mapping
+        Files that cannot be read, with the reason.
+    expected : Inventory, optional
+        What the store held at an earlier moment.
+    """
+    there = segments()
     problems = list(damaged.values())
     found = Counter[str]()
-    with bar(len(segments), "verify", "segment", show=progress) as shown:
-        for segment in segments:
+    with bar(len(there), "verify", "segment", show=progress) as shown:
+        for segment in there:
             problem = segment.problem()
             if problem:
                 problems.append(problem)
             problems.extend(_account_problems(segment))
-            problems.extend(_remarks_problem(remarks_folder, segment))
+            problems.extend(_remarks_problem(files, segment))
             for extent in segment.footer.extents:
                 found.update(extent.bytes)
             shown.update()
-    problems.extend(_overlaps([extent for segment in segments for extent in segment.footer.extents]))
+    extents = _extents(there)
+    problems.extend(_overlaps(extents))
+    problems.extend(refused_problems(files.path))
+    unnamed, unreadable = _unnamed_remarks(files, there)
+    problems.extend(unreadable)
+    rows, digest = _rows(there)
+    inventory = Inventory.of(rows, digest, extents, refused_files(files.path))
+    missing = _missing(files, segments, damaged, there, unnamed)
+    if expected is not None:
+        missing.extend(one for one in inventory.missing(expected) if one not in missing)
     verified = Verification(
-        segments=len(segments),
-        rows=sum(segment.footer.rows for segment in segments),
-        rows_digest=sum_digests([segment.footer.rows_digest for segment in segments]),
+        segments=len(there),
+        rows=rows,
+        rows_digest=digest,
         bytes={kind: found[kind] for kind in BYTE_KINDS},
         problems=problems,
+        missing=missing,
+        inventory=inventory,
     )
-    fields = {"event": "verified", "segments": len(segments), "rows": verified.rows, "problems": len(problems)}
-    level = logging.WARNING if problems else logging.INFO
-    _log.log(level, "%s: %d rows, %d problems", remarks_folder.parent, verified.rows, len(problems), extra=fields)
+    count = len(problems) + len(missing)
+    fields = {"event": "verified", "segments": len(there), "rows": rows, "problems": count}
+    _log.log(
+        logging.WARNING if count else logging.INFO, "%s: %d rows, %d problems", files.path, rows, count, extra=fields
+    )
     return verified
+
+
+def _rows(segments: Sequence[Segment]) -> tuple[int, str]:
+    """Return how many rows segments hold, and their digest."""
+    footers = [segment.footer for segment in segments]
+    return sum(one.rows for one in footers), sum_digests([one.rows_digest for one in footers])
+
+
+def _extents(segments: Sequence[Segment]) -> list[Extent]:
+    return [extent for segment in segments for extent in segment.footer.extents]
+
+
+def _missing(
+    files: StoreFiles,
+    segments: Callable[[], Sequence[Segment]],
+    damaged: Mapping[str, str],
+    there: Sequence[Segment],
+    unnamed: Mapping[str, pa.Table],
+) -> list[str]:
+    """Return what is missing; parts of sources only where no conversion is at work, which stores them one by one."""
+    if any(is_segment_name(name) for name in damaged):
+        return []  # what a damaged segment holds cannot be told from what is missing; that it is damaged was said
+    runs = missing_in_runs(_extents(there))
+    if not missing_in_sources(_extents(there)) and not lost_remarks(unnamed, _extents(there)):
+        return runs
+    if is_being_written(files.path):
+        return runs
+    now = _extents(segments())  # a conversion may have ended since
+    return [*runs, *missing_in_sources(now), *lost_remarks(unnamed, now)]
+
+
+def _unnamed_remarks(files: StoreFiles, segments: Sequence[Segment]) -> tuple[dict[str, pa.Table], list[str]]:
+    """Return the remarks that no segment names, and what is wrong with those that cannot be read."""
+    named = {segment.footer.remarks for segment in segments}
+    found: dict[str, pa.Table] = {}
+    problems = []
+    for name in files.remarks_names():
+        if name in named or not is_remarks_name(name):
+            continue
+        try:
+            found[name] = read_remarks(name, files.remarks(name))
+        except SegmentDamaged as error:
+            problems.append(str(error))
+        except FileNotFoundError:
+            continue  # removed by a conversion or compaction since
+        except OSError as error:
+            problems.append(f"{name}: remarks cannot be read ({error.strerror or error})")
+    return found, problems
 
 
 def _account_problems(segment: Segment) -> list[str]:
@@ -111,16 +205,21 @@ def _account_problems(segment: Segment) -> list[str]:
     return problems
 
 
-def _remarks_problem(folder: Path, segment: Segment) -> list[str]:
+def _remarks_problem(files: StoreFiles, segment: Segment) -> list[str]:
     name = segment.footer.remarks
     if name is None:
         return []
-    path = folder / name
-    if not path.is_file():
+    try:
+        remarks = read_remarks(name, files.remarks(name))
+    except SegmentDamaged as error:
+        return [str(error)]
+    except FileNotFoundError:
         segment.path.stat()  # raises when a compaction has removed both, and the check begins anew
-        return [f"{name}: the remarks of {segment.name} are gone"]
-    if file_digest(path) != name_digest(name):
-        return [f"{name}: its bytes are not those that were written (digest differs from the name)"]
+        return [f"{name}: the remarks of {segment.name} are gone; restore the file from a backup"]
+    except OSError as error:
+        return [f"{name}: remarks cannot be read ({error.strerror or error})"]
+    if remarks.num_rows != segment.footer.remark_count:
+        return [f"{name}: {remarks.num_rows} remarks are there, {segment.name} says {segment.footer.remark_count}"]
     return []
 
 

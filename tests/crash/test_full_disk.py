@@ -86,11 +86,12 @@ def test_a_full_disk(
     assert str(disk / "store") in str(caught.value)
     assert leftovers(disk / "store") == []
     stored = rl.open_store(disk / "store")
-    assert stored.verify().ok
+    assert stored.verify().problems == []
+    assert "a conversion was broken off" in str(stored.verify().missing)
     assert 0 < stored.rows < 20_000
     with pytest.raises(errors.StoreFull):
         quiet(recording, disk / "store", workers=workers)
-    assert stored.verify().ok
+    assert stored.verify().problems == []
     enlarge(disk)
     assert quiet(recording, disk / "store").balanced
     assert state(disk / "store") == state(tmp_path / "whole")
@@ -174,7 +175,7 @@ def test_a_sync_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work
         assert "Input/output error" in said
         assert str(tmp_path) in said
         if (store / "segments").is_dir():
-            assert rl.open_store(store).verify().ok
+            assert rl.open_store(store).verify().problems == []
             assert list(store.rglob("*.aside")) == []
         quiet(folders, store)
         assert state(store) == whole

@@ -85,7 +85,7 @@ def test_a_conversion_killed_at_every_point(tmp_path: Path) -> None:
         store = tmp_path / "stores" / str(point)
         if (store / "segments").is_dir():
             opened = rl.open_store(store)
-            assert opened.verify().ok, point
+            assert opened.verify().problems == [], point  # parts may be missing until it is run again
             assert not rows(store) - rows(tmp_path / "whole"), point
         quiet(sources, store)
         assert state(store) == whole, point
@@ -131,7 +131,7 @@ def test_killed_killed_and_killed_again(tmp_path: Path) -> None:
             time.sleep(rng.uniform(0.05, 0.6))
             child.kill()
         if (store / "segments").is_dir():
-            assert rl.open_store(store).verify().ok
+            assert rl.open_store(store).verify().problems == []
     quiet(source, store)
     assert state(store) == whole
     assert leftovers(store) == []

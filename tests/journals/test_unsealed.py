@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import replaylab as rl
-from replaylab.journals.unsealed import UnsealedJournal, UnsealedJournals
+from replaylab.journals.unsealed import OpenedJournals, UnsealedJournal, UnsealedJournals
 from replaylab.segments.extent import Extent
 from tests.recordings import small, stored, ticks
 
@@ -32,16 +32,16 @@ def test_journals_are_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         recorder._state.journals.discard_spare()
         recorder.record_many(ticks(4, first=5))
         store, read = rl.Store(tmp_path), UnsealedJournals.read
-        turned: list[Sequence[str]] = []
+        turned: list[OpenedJournals] = []
 
         def read_when_it_has_turned(
-            self: UnsealedJournals, names: Sequence[str], sealed: Sequence[Extent]
+            self: UnsealedJournals, opened: OpenedJournals, sealed: Sequence[Extent]
         ) -> list[UnsealedJournal]:
             if not turned:
-                turned.append(names)
+                turned.append(opened)
                 failing[0] = 1
                 recorder.flush()  # fails, is written again to a new journal, and cut off the one that was listed
-            return read(self, names, sealed)
+            return read(self, opened, sealed)
 
         monkeypatch.setattr(UnsealedJournals, "read", read_when_it_has_turned)
         assert sum(segment.row_count for segment in store.segments()) == 9

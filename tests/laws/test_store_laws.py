@@ -40,11 +40,10 @@ def killed_at(point: int | None) -> Iterator[None]:
             raise Killed
         publish(aside, final)
 
-    names = ("replaylab.conversion.job.publish", "replaylab.segments.segment.publish")
+    names = ("replaylab.segments.remarks.publish", "replaylab.segments.segment.publish")
     with (
         mock.patch(names[0], publish_until),
         mock.patch(names[1], publish_until),
-        mock.patch("replaylab.storage.compact.publish", publish_until),
         suppress(Killed),
     ):
         yield
@@ -91,12 +90,13 @@ def test_any_history_gives_the_same_rows(
                 elif what == "compact" and (folder / "store" / "segments").is_dir():
                     compact_function(folder / "store", progress=False)
                 elif what == "grow":
-                    paths[at].write_bytes(first_lines(finals[at].read_bytes(), 40 * (number + 1)))
+                    more = first_lines(finals[at].read_bytes(), 40 * (number + 1))
+                    paths[at].write_bytes(more) if len(more) > paths[at].stat().st_size else None
                 elif what == "rename":
                     paths[at] = paths[at].rename(paths[at].with_name(f"{number}-{paths[at].name}"))
             if (folder / "store" / "segments").is_dir():
                 check = rl.open_store(folder / "store").verify()
-                assert check.ok, str(check)
+                assert check.problems == [], str(check)  # parts may be missing until it is run again
         for path, final in zip(paths, finals, strict=True):
             shutil.copy(final, path)
         assert quiet(growing, folder / "store").balanced

@@ -10,6 +10,7 @@ import pytest
 import replaylab as rl
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment, write_segment
+from replaylab.storage.files import FolderFiles
 from replaylab.storage.verify import Verification, check
 from tests.stores import quiet, simulated
 
@@ -24,9 +25,9 @@ def segment(tmp_path: Path) -> Segment:
 
 def rewritten(segment: Segment, folder: Path, extents: list[Extent], rows: int | None = None) -> Verification:
     """Check a segment of the same rows that says something else of its sources."""
-    folder.mkdir()
-    found = write_segment(folder, [segment.read().slice(0, rows)], origin="convert", extents=extents)
-    return check(folder, [found], {})
+    (folder / "segments").mkdir(parents=True)
+    found = write_segment(folder / "segments", [segment.read().slice(0, rows)], origin="convert", extents=extents)
+    return check(FolderFiles(folder), lambda: [found], {})
 
 
 def test_all_well(segment: Segment, tmp_path: Path) -> None:
