@@ -214,7 +214,7 @@ def is_being_written(folder: Path) -> bool:
     if fcntl is None:
         return False  # a lock of Windows cannot be asked for without taking it
     try:
-        lock = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(folder / ".lock", os.O_RDONLY | _CLOEXEC)
     except OSError:
         return False  # nobody has ever written here, or nobody may
     try:

@@ -25,6 +25,10 @@ def export(  # noqa: PLR0913 the options of the command
     columns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Columns, in this order.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Live ticks only, once each, in order.")] = False,
     prices: Annotated[bool, typer.Option("--prices", help="The price path of each game only.")] = False,
+    guard_formulas: Annotated[
+        bool,
+        typer.Option("--guard-formulas", help="In CSV put ' before texts that begin with = + - @."),
+    ] = False,
     html: Annotated[
         bool, typer.Option("--html", help="Pages that play by themselves; FILE may be a folder, for one page a game.")
     ] = False,
@@ -54,6 +58,7 @@ def export(  # noqa: PLR0913 the options of the command
             end=end,
             columns=None if columns is None else [name.strip() for name in columns.split(",")],
             what="live" if live else "prices" if prices else "ticks",
+            guard_formulas=guard_formulas,
         )
     show_json(report) if json else show_pairs({"exported": str(report)})
     finish(*report.damaged)

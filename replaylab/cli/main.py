@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -56,6 +57,9 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line of this process."""
     logging.getLogger("replaylab").addHandler(logging.NullHandler())  # the commands print what is left out
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an id that the terminal cannot show is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="replaylab")
     finally:

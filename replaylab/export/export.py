@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -80,6 +81,7 @@ def export(
     end: datetime | str | None = None,
     columns: Sequence[str] | None = None,
     what: What = "ticks",
+    guard_formulas: bool = False,
 ) -> ExportReport:
     """Write a selection of a store to one file; memory is bounded by the largest game, not by the store.
 
@@ -102,6 +104,9 @@ def export(
     what : {"ticks", "live", "prices"}
         Rows as received, or the live ticks once each in order, or the price path alone (`game_id`, `tick`,
         `timestamp`, `price`).
+    guard_formulas : bool
+        Put ``'`` before texts of a CSV file that begin with ``= + - @`` (ids, phases, names of sources), which a
+        spreadsheet would run as formulas. Without it texts are as they are stored.
 
     Raises
     ------
@@ -125,6 +130,10 @@ def export(
     opened = opened_for_reading(store)
     target = Path(path)
     form = _format(target)
+    if guard_formulas:
+        if form is not _csv:
+            raise SettingsError(f"guard_formulas=True: only CSV files are guarded, not {target.name}")
+        form = partial(_csv, guarded=True)
     refuse_inside(opened.path, target)
     chosen = Selection(opened, games=games, start=start, end=end, columns=columns, what=what)
     make_folders(target.parent)
@@ -183,12 +192,12 @@ def _jsonl(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]
 
 
 @contextmanager
-def _csv(path: Path, schema: pa.Schema, *, recording: bool) -> Iterator[Write]:
+def _csv(path: Path, schema: pa.Schema, *, recording: bool, guarded: bool = False) -> Iterator[Write]:
     """Yield a function that writes rows as CSV, below a heading."""
     del recording  # the same rows either way
     with path.open("wb") as file:
         file.write((",".join(schema.names) + "\n").encode())
-        yield lambda table: file.write(csv_lines(table))
+        yield lambda table: file.write(csv_lines(table, guarded=guarded))
 
 
 _FORMATS: Final[dict[str, Format]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}

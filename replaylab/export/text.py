@@ -19,6 +19,7 @@ from replaylab.tick import PRICE_PRECISION, PRICE_SCALE
 
 _DIGITS: Final = pa.decimal128(PRICE_PRECISION, 0)  # the same 128 bits without the point
 _SPECIAL: Final = re.compile(r'[",\r\n]|^\s|\s$')
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # as spreadsheets begin one
 _CHUNK_BYTES: Final = 64 << 20  # text held at once
 _LINE_BYTES: Final = 400  # about twice the length of a line whose names are short
 
@@ -59,19 +60,23 @@ def json_lines(table: pa.Table) -> bytes:
     return _in_chunks(table, fragments)
 
 
-def csv_lines(table: pa.Table) -> bytes:
+def csv_lines(table: pa.Table, *, guarded: bool = False) -> bytes:
     r"""Return rows as CSV without a heading: prices in plain decimals, times in ISO 8601, null as nothing.
+
+    `guarded` texts that a spreadsheet would take for a formula, as they begin with ``= + - @``, begin with ``'``.
 
     Examples
     --------
     >>> csv_lines(pa.table({"tick": [1, None], "name": ["a,b", "c"], "active": [True, False]}))
     b'1,"a,b",true\n,c,false\n'
+    >>> csv_lines(pa.table({"name": ["=1+1", "a"], "tick": [-1, 2]}), guarded=True)
+    b"'=1+1,-1\na,2\n"
     """
 
     def fragments(chunk: pa.Table) -> list[Fragment]:
         found: list[Fragment] = []
         for name in chunk.column_names:
-            found += [*([","] if found else []), csv_texts(_whole(chunk, name))]
+            found += [*([","] if found else []), csv_texts(_whole(chunk, name), guarded=guarded)]
         return [*found, "\n"]
 
     return _in_chunks(table, fragments)
@@ -85,9 +90,9 @@ def json_texts(values: pa.Array) -> pa.Array:
     return pc.fill_null(_texts(values, lambda text: json.dumps(text, ensure_ascii=False)), "null")
 
 
-def csv_texts(values: pa.Array) -> pa.Array:
+def csv_texts(values: pa.Array, *, guarded: bool = False) -> pa.Array:
     """Return each value as it stands in a CSV file; null as nothing."""
-    return pc.fill_null(_texts(values, _csv_text), "")
+    return pc.fill_null(_texts(values, _guarded_text if guarded else _csv_text), "")
 
 
 def price_texts(prices: pa.Array) -> pa.Array:
@@ -177,6 +182,11 @@ def _texts(values: pa.Array, text_of: Callable[[str], str]) -> pa.Array:
     if pa.types.is_boolean(kind):
         return pc.if_else(values, "true", "false")
     return values.cast(pa.string())
+
+
+def _guarded_text(text: str) -> str:
+    """Return a text as it stands in a CSV file that a spreadsheet opens: what it would take for a formula is quoted."""
+    return _csv_text(f"'{text}" if text.startswith(_FORMULA) else text)
 
 
 def _csv_text(text: str) -> str:

@@ -156,8 +156,9 @@ def read_remarks(name: str, content: bytes) -> pa.Table:
     if xxhash.xxh3_128_hexdigest(content) != name_digest(name):
         raise SegmentDamaged(f"{name}: remarks cannot be read (its bytes are not those that were written)")
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        check_version(name, table.schema.metadata)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            check_version(name, file.metadata.metadata)
+            table = file.read()
         return in_schema(table.replace_schema_metadata(None)).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, StoreTooNew):

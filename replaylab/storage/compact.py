@@ -28,7 +28,7 @@ from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_dige
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received, sorted_by_game
 from replaylab.segments.remarks import check_version, in_schema, opened_writer, publish_remarks
-from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, write_segment
+from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
 
@@ -90,6 +90,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
     with sole_writer(opened.path):
         remove_leftovers(opened)
         before = opened.sealed()
+        _refuse_damaged(opened)
         bytes_before = disk_bytes(opened.path)
         groups = _groups(before)
         with bar(
@@ -116,6 +117,15 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
     return report
 
 
+def _refuse_damaged(store: Store) -> None:
+    """Raise `SegmentDamaged` when a segment cannot be read: what it replaces is not known, so nothing is merged."""
+    for name, reason in store.damaged.items():
+        if is_segment_name(name):
+            raise SegmentDamaged(
+                f"{reason}; nothing was merged. Restore it from a backup, or remove it and convert its sources again"
+            )
+
+
 def disk_bytes(store: Path) -> int:
     """Give the bytes of all segments and remarks of a store."""
     found = (path for name in (SEGMENTS, REMARKS) for path in (store / name).glob(f"*{ENDING}"))
@@ -128,11 +138,11 @@ def remove_leftovers(store: Store) -> None:
     sweep(segments)
     sweep(remarks)
     live = store.sealed()
-    if store.damaged:
-        return  # what a damaged segment replaces or names is not known
     kept = {segment.name for segment in live}
     replaced = {name for segment in live for name in segment.footer.replaces}
     remove([path for path in segments.glob(f"*{ENDING}") if path.name in replaced - kept])
+    if any(is_segment_name(name) for name in store.damaged.keys() - replaced):
+        return  # which remarks a damaged segment names is not known
     named = {segment.footer.remarks for segment in live}
     remove([path for path in remarks.glob(f"*{ENDING}") if path.name not in named])
 

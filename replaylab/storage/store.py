@@ -242,9 +242,13 @@ class Store:
             frame.attrs["left_out"] = dict(self.damaged)
         return frame
 
-    def games_table(self) -> pa.Table:
-        """Return the table of `games()` in Arrow."""
-        return reread(lambda: self._summaries.table(self.segments(), self._leave_out))
+    def games_table(self, *, damaged: Damaged = "skip") -> pa.Table:
+        """Return the table of `games()` in Arrow; with ``damaged="raise"`` a segment that cannot be read raises."""
+        checked_damaged(damaged)
+        table = reread(lambda: self._summaries.table(self.segments(), self._leave_out))
+        if damaged == "raise":
+            self._refuse(self._rows_lost())
+        return table
 
     def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
         self._name_damaged({segment.name: str(error)})
@@ -299,13 +303,19 @@ class Store:
         skip = checked_damaged(damaged) == "skip"
         segments = self.segments()
         left_out = self._rows_lost()
-        if left_out and not skip:
-            more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
-            raise SegmentDamaged(
-                f"{next(iter(left_out.values()))}{more}; restore it from a backup or convert its sources again, or "
-                'read the rest with damaged="skip"'
-            )
+        if not skip:
+            self._refuse(left_out)
         return segments, left_out
+
+    @staticmethod
+    def _refuse(lost: Mapping[str, str]) -> None:
+        """Raise `SegmentDamaged` when anything is lost."""
+        if lost:
+            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+            raise SegmentDamaged(
+                f"{next(iter(lost.values()))}{more}; restore it from a backup or convert its sources again, or read "
+                'the rest with damaged="skip"'
+            )
 
     def _rows_lost(self) -> dict[str, str]:
         """Return the damaged files that hold rows: segments and journals, but no foreign files."""
@@ -391,7 +401,13 @@ class Store:
 
         def ask() -> pa.Table:
             segments, left_out = self.readable(damaged)
-            found = answered(query, params, segments, self.games_table, left_out if damaged == "skip" else None)
+            found = answered(
+                query,
+                params,
+                segments,
+                lambda: self.games_table(damaged=damaged),
+                left_out if damaged == "skip" else None,
+            )
             return marked(priced(found, prices), self._noted(left_out))
 
         return reread(ask)
@@ -485,12 +501,8 @@ class Store:
             return self.to_arrow(columns, games, damaged=damaged)
         if what != "games":
             raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
-        left_out = self.readable(damaged)[1]
-        table = self.games_table()
-        unread = self._rows_lost()
-        if unread and damaged == "raise":
-            raise SegmentDamaged(next(iter(unread.values())))
-        return marked(chosen_games(table, columns, games), left_out | unread)
+        table = self.games_table(damaged=damaged)
+        return marked(chosen_games(table, columns, games), self._rows_lost())
 
     def verify(
         self, *, progress: bool = False, expect: Inventory | str | os.PathLike[str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from replaylab.recording.recorder import Recorder
 from replaylab.simulation.simulate import simulate
 from replaylab.storage.store import Store
 from replaylab.tick import price_text
+from tests.stores import ROOT, line, quiet
 
 SHELL = [sys.executable, "-c", "import sys; sys.argv[0] = 'replaylab'; from replaylab.cli.main import main; main()"]
 COMMANDS = ["convert", "record", "recover", "info", "verify", "compact", "simulate", "stats", "export", "plot", "play"]
@@ -468,3 +470,20 @@ def test_names_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in shown
     assert r"\x1b[31m[bold]game\n" in shown
     assert told("info", tmp_path / "store")["table"][0]["game_id"] == name
+
+
+def test_ids_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    """With PYTHONIOENCODING=ascii an id beyond ASCII is shown escaped, and no command ends in a traceback."""
+    (tmp_path / "a.jsonl").write_bytes(line("g\u00fc\u20ac", 1))
+    quiet(tmp_path / "a.jsonl", tmp_path / "store")
+    for command in (["info"], ["info", "--json"], ["stats"], ["verify"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "replaylab", command[0], str(tmp_path / "store"), *command[1:]],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+        assert b"Traceback" not in done.stderr

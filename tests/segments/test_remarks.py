@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from replaylab.segments.remarks import SCHEMA, Placed, RemarkWriter, to_table
-from tests.stores import names
+import replaylab as rl
+from replaylab import errors
+from replaylab.segments.digest import file_digest
+from replaylab.segments.remarks import SCHEMA, Placed, RemarkWriter, read_remarks, to_table
+from replaylab.segments.segment import write_segment
+from tests.stores import line, names, quiet
 
 
 def placed(number: int, raw: bytes | None) -> Placed:
@@ -62,3 +68,37 @@ def test_an_error_writes_no_more(tmp_path: Path) -> None:
 def test_an_empty_table_has_the_schema() -> None:
     """No remarks make a table without rows and with every column."""
     assert to_table([]) == pa.table([pa.array([], field.type) for field in SCHEMA], schema=SCHEMA)
+
+
+def test_remarks_of_a_newer_format_are_refused_and_left(tmp_path: Path) -> None:
+    """Remarks of a format that this release does not know raise `StoreTooNew`; nothing changes or removes them."""
+    for number in range(2):
+        (tmp_path / f"{number}.jsonl").write_bytes(line(f"g{number}", 1) + b"broken\n")
+        quiet(tmp_path / f"{number}.jsonl", tmp_path / "store")
+    store = rl.Store(tmp_path / "store")
+    segment = store.segments()[0]
+    path = store.path / "remarks" / str(segment.footer.remarks)
+    table = pq.read_table(path)
+    newer = {b"replaylab.remarks": b"2"}
+    assert pq.read_metadata(path).metadata[b"replaylab.remarks"] == b"1"
+    pq.write_table(table.replace_schema_metadata(newer), tmp_path / "new.parquet")
+    content = (tmp_path / "new.parquet").read_bytes()
+    path.unlink()
+    name = f"remarks_1_{file_digest(tmp_path / 'new.parquet')}.parquet"
+    (tmp_path / "new.parquet").rename(path.with_name(name))
+    footer = dataclasses.replace(segment.footer, remarks=name)
+    rows = segment.read()
+    segment.path.unlink()
+    write_segment(
+        segment.path.parent, [rows], origin="convert", extents=footer.extents, remarks=(name, footer.remark_count)
+    )
+    opened = rl.open_store(tmp_path / "store")
+    asked: list[Callable[[], object]] = [opened.remarks, opened.quarantine, opened.verify]
+    asked.append(lambda: rl.compact(tmp_path / "store", progress=False))
+    for ask in asked:
+        with pytest.raises(errors.StoreTooNew, match=rf"{name}.*upgrade replaylab"):
+            ask()
+    assert path.with_name(name).read_bytes() == content
+    assert opened.rows == 2
+    with pytest.raises(errors.StoreTooNew):
+        read_remarks(name, content)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import lzma
 import random
 from contextlib import suppress
 from decimal import Decimal
@@ -16,7 +18,7 @@ import pytest
 
 from replaylab.errors import SegmentDamaged, StoreTooNew
 from replaylab.segments.digest import file_digest, name_digest, rows_digest, sum_digests
-from replaylab.segments.footer import FOOTER_KEY
+from replaylab.segments.footer import FOOTER_KEY, GAMES_KEY, MOST_FOOTER_BYTES
 from replaylab.segments.segment import Segment, write_segment
 from replaylab.storage.open import open_store
 from replaylab.table import SCHEMA
@@ -197,3 +199,18 @@ def test_games_with_odd_names(tmp_path: Path) -> None:
     assert store.game_ids() == sorted(odd)
     assert [len(store[game].prices()) for game in odd] == [4] * len(odd)
     assert len(names(tmp_path / "store" / "segments")) == 1
+
+
+def test_a_footer_that_unpacks_to_too_much_is_damage(segment: Segment, tmp_path: Path) -> None:
+    """A small footer that would unpack to more than the bound is refused by its name, and takes no memory for it."""
+    bomb = base64.b64encode(lzma.compress(b'{"game": ["' + b" " * (MOST_FOOTER_BYTES + 1) + b'"]}', preset=0))
+    assert len(bomb) < 1 << 20
+    metadata = {**pq.read_metadata(segment.path).metadata, GAMES_KEY: bomb}
+    pq.write_table(pq.read_table(segment.path).replace_schema_metadata(metadata), tmp_path / "bomb.parquet")
+    with pytest.raises(SegmentDamaged, match=r"bomb\.parquet.*unpacks to more than 67,108,864 bytes"):
+        Segment(tmp_path / "bomb.parquet").footer  # noqa: B018 reading is the test
+    cut = base64.b64encode(lzma.compress(b"{}")[:-8])
+    metadata[GAMES_KEY] = cut
+    pq.write_table(pq.read_table(segment.path).replace_schema_metadata(metadata), tmp_path / "cut.parquet")
+    with pytest.raises(SegmentDamaged, match=r"cut\.parquet.*cut short"):
+        Segment(tmp_path / "cut.parquet").footer  # noqa: B018 reading is the test

@@ -134,6 +134,41 @@ def test_a_damaged_segment_is_not_merged_away(tmp_path: Path) -> None:
     assert not list(store.rglob("*.aside"))
 
 
+def test_a_damaged_footer_stops_a_compaction(tmp_path: Path) -> None:
+    """A segment that cannot be opened is an error by its name, every time; nothing is merged beside it."""
+    store = many(tmp_path, 3)
+    path = sorted((store / "segments").glob("*.parquet"))[1]
+    good = path.read_bytes()
+    data = bytearray(good)
+    data[-20] ^= 0xFF
+    path.write_bytes(data)
+    before = {one: one.read_bytes() for one in store.rglob("*.parquet")}
+    for _ in range(2):
+        with pytest.raises(errors.SegmentDamaged, match=rf"{path.name}.*nothing was merged"):
+            rl.compact(store, progress=False)
+        assert {one: one.read_bytes() for one in store.rglob("*.parquet")} == before
+    path.write_bytes(good)
+    assert rl.compact(store, progress=False).segments_after == 1
+    assert rl.Store(store).verify().ok
+
+
+def test_what_is_replaced_is_removed_beside_a_damaged_segment(tmp_path: Path) -> None:
+    """Segments that another replaces do not stay because a third one is damaged: other readers would see rows twice."""
+    store = many(tmp_path, 2)
+    old = {one.name: one.read_bytes() for one in (store / "segments").iterdir()}
+    rl.compact(store, progress=False)
+    quiet(simulated(tmp_path / "more", games=1, seed=77), store)
+    (new,) = (one for one in (store / "segments").glob("*.parquet") if "compact" not in one.name)
+    data = bytearray(new.read_bytes())
+    data[-20] ^= 0xFF
+    new.write_bytes(data)
+    for name, content in old.items():
+        (store / "segments" / name).write_bytes(content)
+    with pytest.raises(errors.SegmentDamaged, match=new.name):
+        rl.compact(store, progress=False)
+    assert not old.keys() & {one.name for one in (store / "segments").iterdir()}
+
+
 def test_damaged_remarks_are_not_merged_away(tmp_path: Path) -> None:
     """Remarks that cannot be read stop a compaction with their name; quarantined bytes are never lost by it."""
     store = many(tmp_path, 3)

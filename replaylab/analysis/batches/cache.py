@@ -98,7 +98,13 @@ def _loaded(path: Path) -> tuple[frozenset[str], tuple[pa.Table, ...]]:
                 tables.append(pa.ipc.open_stream(file).read_all())
     except (OSError, pa.ArrowException):
         return nothing
-    return (frozenset(tables[0].column(GAME).to_pylist()), tuple(tables[1:])) if tables else nothing
+    if not tables or any(GAME not in table.column_names for table in tables):
+        return nothing  # its digest is right, and it is no list of games
+    games = tables[0].column(GAME).to_pylist()
+    held = {game for table in tables[1:] for game in table.column(GAME).to_pylist()}
+    if not all(isinstance(game, str) for game in games) or not held <= set(games):
+        return nothing
+    return frozenset(games), tuple(tables[1:])
 
 
 def _only(tables: tuple[pa.Table, ...], games: set[str]) -> tuple[pa.Table, ...]:

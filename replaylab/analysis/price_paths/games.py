@@ -18,7 +18,7 @@ from replaylab.errors import AnalysisError
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.game_summary import COLUMNS, summarise
-from replaylab.storage.interchange import Prices, pandas_frame
+from replaylab.storage.interchange import Damaged, Prices, pandas_frame
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -67,7 +67,12 @@ def games_of(segment: Segment) -> pa.Table:
 
 
 def games(
-    source: Source, *, where: Selection | None = None, prices: Prices = "float64", **conditions: Any
+    source: Source,
+    *,
+    where: Selection | None = None,
+    prices: Prices = "float64",
+    damaged: Damaged = "raise",
+    **conditions: Any,
 ) -> pd.DataFrame:
     """One row a game, less what is no game: a cooldown alone, and games that came back after their rug.
 
@@ -79,6 +84,8 @@ def games(
         Which games; what `Selection` says for its defaults.
     prices : {"float64", "decimal"}
         Prices as the nearest doubles, or as exact Decimals.
+    damaged : {"raise", "skip"}
+        As for `paths`.
     **conditions
         Fields of a `Selection`, in place of those in `where`: rug_seen, censored, complete, late_start, repaired,
         start, end, min_ticks, max_missing, double_rug, ids.
@@ -108,22 +115,22 @@ def games(
         chosen = replace(checked(where) or Selection(), **conditions)
     except TypeError as error:
         raise AnalysisError(f"{error}; see Selection for the conditions there are") from None
-    table, left_out = _table(source)
+    table, left_out = _table(source, damaged)
     kept = chosen.of(table)
     frame = pandas_frame(kept, prices)
     frame.attrs |= {"n_games": len(frame), "n_ticks": int(frame["ticks"].sum()), "left_out": left_out}
     return frame
 
 
-def _table(source: Source) -> tuple[pa.Table, dict[str, str]]:
+def _table(source: Source, damaged: Damaged) -> tuple[pa.Table, dict[str, str]]:
     """Return the table of all games of a source, and what could not be read."""
     if isinstance(source, Paths):
         return source.games, dict(source.left_out)
     if isinstance(source, list | tuple):
-        found = paths(source, where=Selection(min_ticks=0, double_rug=None))
+        found = paths(source, where=Selection(min_ticks=0, double_rug=None), damaged=damaged)
         return found.games, dict(found.left_out)
     store = source if isinstance(source, Store) else open_store(source)
-    table = store.games_table()
+    table = store.games_table(damaged=damaged)
     return table, dict(store.damaged)
 
 

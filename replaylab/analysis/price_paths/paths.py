@@ -26,7 +26,7 @@ from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.files import reread
 from replaylab.storage.game_summary import COLUMNS, SCHEMA, summarise
-from replaylab.storage.interchange import polars_frame
+from replaylab.storage.interchange import Damaged, checked_damaged, polars_frame
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -230,7 +230,7 @@ class Paths:
 Source = Store | str | os.PathLike[str] | Paths | list[Segment] | tuple[Segment, ...]
 
 
-def paths(source: Source, *, where: Selection | None = None) -> Paths:
+def paths(source: Source, *, where: Selection | None = None, damaged: Damaged = "raise") -> Paths:
     """Live price paths of the games of a store, in order of their start, loaded once for many questions.
 
     Parameters
@@ -239,16 +239,21 @@ def paths(source: Source, *, where: Selection | None = None) -> Paths:
         What to read. Paths come back as they are, less what `where` leaves out.
     where : Selection, optional
         Which games; by default all with a live tick, less those that came back after their rug.
+    damaged : {"raise", "skip"}
+        What to do with a segment that cannot be read: raise `SegmentDamaged`, or leave it out, log it and name it in
+        `left_out`. Every other question raises; ask it of ``paths(store, damaged="skip")`` to have what can be read.
 
     Returns
     -------
     Paths
-        No game at all where nothing was found; segments that cannot be read are named in `left_out` and logged.
+        No game at all where nothing was found.
 
     Raises
     ------
     StoreNotFound
         When there is no store at the path.
+    SegmentDamaged
+        When a segment cannot be read, by its name.
     AnalysisError
         When `source` is none of these.
 
@@ -261,27 +266,27 @@ def paths(source: Source, *, where: Selection | None = None) -> Paths:
     >>> paths(folder + "/store")
     Paths(3 games, ... ticks)
     """
-    where = checked(where)
+    where, damaged = checked(where), checked_damaged(damaged)
     if isinstance(source, Paths):
         return source if where is None else source.select(where.mask(source.games))
     where = Selection() if where is None else where
     if isinstance(source, str | os.PathLike):
         source = open_store(source)
     if isinstance(source, Store):
-        return _of_store(source, where)
+        return _of_store(source, where, damaged)
     listed: object = source
     if not isinstance(listed, list | tuple) or not all(isinstance(one, Segment) for one in listed):
         raise AnalysisError(f"{source!r} cannot be analysed; pass a Store, its path, Paths, or a list of its segments")
-    return _of_segments(listed, where)
+    return _of_segments(listed, where, damaged)
 
 
-def _of_store(store: Store, where: Selection) -> Paths:
+def _of_store(store: Store, where: Selection, damaged: Damaged) -> Paths:
     """Read a store; again when a compaction has removed a segment between listing it and reading it."""
-    found = reread(lambda: _of_segments(store.segments(), where))
+    found = reread(lambda: _of_segments(store.readable(damaged)[0], where, damaged))
     return replace(found, left_out={**store.damaged, **found.left_out})
 
 
-def _of_segments(segments: Sequence[Segment], where: Selection) -> Paths:
+def _of_segments(segments: Sequence[Segment], where: Selection, damaged: Damaged) -> Paths:
     """Read segments one at a time, and the games that several of them hold at the end."""
     holders = Counter(game for segment in segments for game in segment.rows_of)
     spread = {game for game, count in holders.items() if count > 1}
@@ -292,6 +297,8 @@ def _of_segments(segments: Sequence[Segment], where: Selection) -> Paths:
         try:
             table = segment.read(_READ)
         except SegmentDamaged as error:
+            if damaged == "raise":
+                raise
             _log.warning("segment left out: %s", error)
             left_out[segment.name] = str(error)
             continue

@@ -25,7 +25,7 @@ from replaylab.analysis.backtests.tape import Tape
 from replaylab.analysis.backtests.vectorised import Vectorised
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.errors import AnalysisError, LookAhead, OrderRefused, StrategyError
+from replaylab.errors import AnalysisError, LookAhead, OrderRefused, SegmentDamaged, StrategyError
 from tests.analysis.made import Made, made, whole
 from tests.stores import line, quiet, simulated
 from tests.strategies import prices
@@ -456,8 +456,8 @@ def test_live_tick_without_a_price_lets_time_go_on() -> None:
     assert (by_tick.trades, by_tick.entries, by_tick.played) == (at_once.trades, at_once.entries, at_once.played)
 
 
-def test_damaged_segment_is_left_out(tmp_path: Path) -> None:
-    """Where one of two files of a game cannot be read, the rest is played, as its paths are, at the exact prices."""
+def test_damaged_segment_raises(tmp_path: Path) -> None:
+    """Where one of two files of a game cannot be read, it is not played; the games of chosen segments are."""
     whole_game = game(["1", "2", "3", "4"])
     stored(tmp_path, [*whole_game[:2], *game(["1", "3"], game_id=OTHER)], whole_game[2:])
     for file in (tmp_path / "store" / "segments").iterdir():
@@ -466,8 +466,8 @@ def test_damaged_segment_is_left_out(tmp_path: Path) -> None:
             content[30] ^= 255  # in the first page; the footer stays whole
             file.write_bytes(content)
     store = rl.open_store(tmp_path / "store")
-    found = run(store, at({0: Buy("0.1"), 1: Sell()}), unfinished="void")
-    assert [(trade.game_id, trade.returned) for trade in found.trades] == [
-        (GAME, Decimal("0.2")),
-        (OTHER, Decimal("0.3")),
-    ]
+    with pytest.raises(SegmentDamaged):
+        run(store, at({0: Buy("0.1"), 1: Sell()}), unfinished="void")
+    good = [segment for segment in store.segments() if OTHER in segment.name]
+    found = run(good, at({0: Buy("0.1"), 1: Sell()}), unfinished="void")
+    assert (OTHER, Decimal("0.3")) in [(trade.game_id, trade.returned) for trade in found.trades]

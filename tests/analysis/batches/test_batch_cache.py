@@ -23,6 +23,7 @@ from replaylab import errors
 from replaylab.analysis import map_games, summarise
 from replaylab.analysis.batches import fingerprint as fingerprints
 from replaylab.analysis.batches import parts
+from replaylab.segments.digest import file_digest
 from tests.stores import game_lines, quiet, run_child, simulated, start_child
 
 FACTOR = 2
@@ -316,3 +317,18 @@ def test_installed_packages_count_by_version(monkeypatch: pytest.MonkeyPatch) ->
     assert packages == {"numpy": np.__version__}
     monkeypatch.setattr(np, "__version__", "99.0")
     assert fingerprints.fingerprint(np.linalg.norm)[0] != before
+
+
+@pytest.mark.parametrize("table", [{"a": [1]}, {"game_id": [1]}, {"game_id": ["other"], "a": [1]}])
+def test_a_file_of_another_schema_counts_as_not_there(store: Path, tmp_path: Path, table: dict[str, list[Any]]) -> None:
+    """A cache file with a right digest that holds something else is no answer, and no error."""
+    expected = map_games(store, len, workers=1, cache=tmp_path).table
+    for path in tmp_path.rglob("*.arrows"):
+        with pa.OSFile(str(path), "wb") as file:
+            for _ in range(2):
+                made = pa.table(table)
+                with pa.ipc.new_stream(file, made.schema) as stream:
+                    stream.write_table(made)
+        stem = path.name.removesuffix(".arrows").rpartition("_")[0]
+        path.rename(path.with_name(f"{stem}_{file_digest(path)}.arrows"))
+    assert map_games(store, len, workers=1, cache=tmp_path).table.equals(expected)

@@ -92,7 +92,7 @@ def test_empty_store_has_no_games(tmp_path: Path) -> None:
 
 
 def test_damaged_segment_is_named(tmp_path: Path) -> None:
-    """The games of a damaged segment are missing, and the result says which segment and why."""
+    """A damaged segment raises; when it is to be left out, the result says which segment and why."""
     for number in range(2):
         (tmp_path / f"{number}.jsonl").write_bytes(b"".join(game_lines(f"g{number}", 400)))
         quiet(tmp_path / f"{number}.jsonl", tmp_path / "store")
@@ -101,7 +101,9 @@ def test_damaged_segment_is_named(tmp_path: Path) -> None:
     data[200] ^= 0xFF  # inside a page: the footer is as it was
     victim.write_bytes(data)
     store = rl.open_store(tmp_path / "store")
-    found = games(store)
+    with pytest.raises(SegmentDamaged, match=victim.name):
+        games(store)
+    found = games(store, damaged="skip")
     assert found["game_id"].tolist() == ["g1"]
     assert list(found.attrs["left_out"]) == [victim.name]
     (broken,) = (segment for segment in store.segments() if segment.name == victim.name)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
+from replaylab import errors
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.columns import nearest_doubles
@@ -215,8 +216,8 @@ def test_cooldown_alone_is_no_game(tmp_path: Path) -> None:
     assert paths(store, where=EVERY).n_games == 2
 
 
-def test_damaged_segment_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What can be read is analysed; a segment that cannot is named in `left_out` and logged, never passed over."""
+def test_damaged_segment_raises_or_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A segment that cannot be read raises; when it is to be left out it is named in `left_out` and logged."""
     for number in range(2):
         (tmp_path / f"{number}.jsonl").write_bytes(b"".join(game_lines(f"g{number}", 400)))
         quiet(tmp_path / f"{number}.jsonl", tmp_path / "store")
@@ -224,13 +225,19 @@ def test_damaged_segment_is_left_out_and_named(tmp_path: Path, caplog: pytest.Lo
     data = bytearray(victim.read_bytes())
     data[200] ^= 0xFF  # inside a page: the footer is as it was
     victim.write_bytes(data)
+    with pytest.raises(errors.SegmentDamaged, match=victim.name):
+        paths(tmp_path / "store")
     with caplog.at_level(logging.WARNING):
-        found = paths(tmp_path / "store")
+        found = paths(tmp_path / "store", damaged="skip")
     assert found.game_ids == ["g1"]
     assert list(found.left_out) == [victim.name]
     assert victim.name in caplog.text
     victim.write_bytes(b"nothing")
-    assert list(paths(tmp_path / "store").left_out) == [victim.name]
+    assert list(paths(tmp_path / "store", damaged="skip").left_out) == [victim.name]
+    with pytest.raises(errors.SegmentDamaged, match=victim.name):
+        paths(tmp_path / "store")
+    with pytest.raises(errors.AnalysisError, match="take 'raise' or 'skip'"):
+        paths(tmp_path / "store", damaged="no")  # type: ignore[arg-type]
 
 
 def test_compaction_in_between_is_read_again(store: rl.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from replaylab.analysis.questions.peaks import peak_quantiles, peak_table
 from replaylab.analysis.questions.sidebets import sidebet_table
 from replaylab.analysis.questions.survival import survival
 from replaylab.analysis.simulated.watching import watched
-from replaylab.errors import AnalysisError
+from replaylab.errors import AnalysisError, SegmentDamaged
 from replaylab.simulation.bulk import price_arrays
 from tests.analysis.made import Made, made
 from tests.stores import RECORDINGS, game_lines, line, quiet
@@ -299,7 +299,7 @@ def test_nothing_to_ask(tmp_path: Path, ask: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize("ask", QUESTIONS)
 def test_damaged_segment_is_said(tmp_path: Path, ask: Callable[[Any], Any]) -> None:
-    """With a damaged segment the answer is that of the other games, and their number says so."""
+    """A damaged segment raises; asked of what can be read, the answer says how many games, and what it lacks."""
     for number in range(2):
         (tmp_path / f"{number}.jsonl").write_bytes(b"".join(game_lines(f"g{number}", 300 + number)))
         quiet(tmp_path / f"{number}.jsonl", tmp_path / "store")
@@ -307,7 +307,9 @@ def test_damaged_segment_is_said(tmp_path: Path, ask: Callable[[Any], Any]) -> N
     data = bytearray(victim.read_bytes())
     data[200] ^= 0xFF
     victim.write_bytes(data)
-    found = ask(tmp_path / "store")
+    with pytest.raises(SegmentDamaged, match=victim.name):
+        ask(tmp_path / "store")
+    found = ask(paths(tmp_path / "store", damaged="skip"))
     counts = found.attrs if isinstance(found, pd.DataFrame) else vars(found)
     assert (counts["n_games"], counts["n_ticks"]) == (1, 301)
     assert list(counts["left_out"]) == [victim.name]
