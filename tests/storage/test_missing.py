@@ -198,8 +198,8 @@ def test_an_inventory_is_met_by_more(run: Path, tmp_path: Path) -> None:
 
 def test_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that was removed, or cut, is missed when a later one of its run is there."""
-    monkeypatch.setattr("replaylab.recording.sealer.Sealer.wake", lambda _: None)
-    monkeypatch.setattr("replaylab.recording.sealer.Sealer.finish", lambda _: None)
+    monkeypatch.setattr("replaylab.recording.sealer.Sealer.wake", lambda *_: None)
+    monkeypatch.setattr("replaylab.recording.sealer.Sealer.finish", lambda *_, **__: None)
     store = recorded(tmp_path / "store")
     journals = sorted((store / "journals").glob("*.journal"))
     assert len(journals) >= 3
