@@ -26,9 +26,10 @@ def recorded(store: Path, games: int = 4) -> Path:
     """Record games of 100 ticks one after the other, each in a journal and segment of its own."""
     with rl.Recorder(store, settings=small(seal_ticks=100)) as recorder:
         for game in range(games):
+            journal, until = recorder.status().journal, time.monotonic() + 30
             recorder.record_many(ticks(100, first=100 * game))
-            recorder.flush()
-            time.sleep(0.05)  # a journal is turned by a thread of the recorder
+            while recorder.status().journal == journal and time.monotonic() < until:
+                time.sleep(0.01)  # it is turned by a thread of the recorder
     return store
 
 
