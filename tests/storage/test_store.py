@@ -198,7 +198,7 @@ def test_quarantine_keeps_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(data)
     quiet(tmp_path / "x.jsonl", tmp_path / "store")
     found = rl.open_store(tmp_path / "store").quarantine()
-    assert list(found.columns) == ["source", "line", "start", "end", "reason", "raw"]
+    assert list(found.columns) == ["source", "line", "start", "end", "reason", "raw", "detail"]
     assert found["line"].tolist() == [2, 4]
     for row in found.to_dict("records"):
         assert data[row["start"] : row["end"]] == row["raw"]
