@@ -18,7 +18,7 @@ _EXACT: Final = Context(prec=80)
 
 
 def column(values: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> pa.Array:
-    """Give a numpy array (whole numbers or flags) as Arrow, null where `mask`; the bytes are shared, not copied.
+    """Return a numpy array (whole numbers or flags) as Arrow, null where `mask`; the bytes are shared, not copied.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def with_doubles(table: pa.Table) -> pa.Table:
 
 
 def as_numpy(array: pa.Array | pa.ChunkedArray, null: int = 0) -> NDArray[Any]:
-    """Give whole numbers, times (as int64) or flags of Arrow as numpy, `null` where there is none.
+    """Return whole numbers, times (as int64) or flags of Arrow as numpy, `null` where there is none.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def _take(array: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
 
 
 def texts(values: Sequence[str | bytes | None], kind: pa.DataType | None = None) -> pa.Array:
-    """Give texts as Arrow: strings, unless `kind` says that they are bytes.
+    """Return texts as Arrow: strings, unless `kind` says that they are bytes.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def texts(values: Sequence[str | bytes | None], kind: pa.DataType | None = None)
 
 
 def decimals(values: Sequence[Decimal | None], kind: pa.Decimal128Type) -> pa.Array:
-    """Give Decimals as Arrow decimals; every one of them must fit exactly.
+    """Return Decimals as Arrow decimals; every one of them must fit exactly.
 
     Examples
     --------

@@ -25,11 +25,11 @@ _NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class MarkKind(StrEnum):
-    """What a mark tells.
+    """Kind of a mark.
 
     `gap`: ticks are missing. `heal`: missing ticks came after all. `phase`: a game has gone on to another phase.
     `feed`: a feed was opened, lost or closed. `history`: what the server says of a finished game, compared with what
-    was received. `trade`: somebody bought or sold. `cursor`: where a feed is resumed.
+    was received. `trade`: a player bought or sold. `cursor`: where a feed is resumed.
     """
 
     GAP = "gap"

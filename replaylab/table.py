@@ -77,7 +77,7 @@ class Names:
 
     @classmethod
     def of(cls, values: Iterable[str | None]) -> Names:
-        """Give the names of a sequence of texts."""
+        """Return the names of a sequence of texts."""
         known: dict[str, int] = {}
         codes = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
         return cls(np.array(codes, np.int32), tuple(known))
@@ -93,17 +93,17 @@ class Names:
         return cls(np.concatenate(codes), tuple(known))
 
     def take(self, rows: NDArray[np.int64]) -> Names:
-        """Give the rows asked for."""
+        """Return the rows asked for."""
         return Names(self.codes[rows], self.texts)
 
     def to_arrow(self) -> pa.DictionaryArray:
-        """Give the column as an Arrow dictionary."""
+        """Return the column as an Arrow dictionary."""
         return pa.DictionaryArray.from_arrays(column(self.codes, self.codes < 0), texts(self.texts))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Ticks in columns, as the lines tell them; every array has one entry a tick.
+    """Ticks in columns, as the lines have them; every array has one entry a tick.
 
     `line` counts from 0 within what was scanned; `wall_us`, `cooldown_timer` and `trade_count` are int64 with the
     least value for null; `further` holds columns of FURTHER by name, those that are not there are null.
@@ -129,7 +129,7 @@ class Batch:
 
     @classmethod
     def of(cls, rows: Sequence[Row], lines: Sequence[int]) -> Batch:
-        """Give the batch of rows read one by one."""
+        """Return the batch of rows read one by one."""
         return cls(
             line=np.array(lines, np.int64),
             game=Names.of(row.game_id for row in rows),
@@ -175,11 +175,11 @@ class Batch:
         return self.further[one.name] if one.name in self.further else nulls(len(self), one.type)
 
     def moved(self, lines: Whole) -> Batch:
-        """Give the batch with `lines` added to the line of every tick."""
+        """Return the batch with `lines` added to the line of every tick."""
         return replace(self, line=self.line + lines)
 
     def in_line_order(self) -> Batch:
-        """Give the batch sorted by line; ticks of one line keep their order."""
+        """Return the batch sorted by line; ticks of one line keep their order."""
         if len(self) < 2 or (self.line[1:] >= self.line[:-1]).all():
             return self
         rows = np.argsort(self.line, kind="stable")
@@ -193,7 +193,7 @@ def _whole(values: Iterable[int | None]) -> NDArray[np.int64]:
 
 
 def to_table(batch: Batch, *, source: Names, seq: NDArray[np.int64], line: NDArray[np.int64], zone: str) -> pa.Table:
-    """Give the batch as a table of SCHEMA.
+    """Return the batch as a table of SCHEMA.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def phase_codes(
 
 
 def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> pa.Array:
-    """Give times in UTC; those without a zone are read in `zone`.
+    """Return times in UTC; those without a zone are read in `zone`.
 
     A time that the clock showed twice is the first of the two, one that it skipped counts from before the gap; see
     `doubtful_times` for how many there were.

@@ -203,7 +203,7 @@ _FIELDS: Final = tuple(one.name for one in fields(Tick))
 
 
 class Row(NamedTuple):
-    """One tick as a line tells it; `wall_us` is UTC when `zoned`, else the source's own clock; None is not known."""
+    """One tick as a line has it; `wall_us` is UTC when `zoned`, else the source's own clock; None is not known."""
 
     game_id: str
     tick: int
@@ -224,7 +224,9 @@ def checked_price(value: object, field: str = "price") -> Decimal:
     """Return `value` as a Decimal that fits decimal128(38, 24) without rounding, or raise `TickError`."""
     value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        raise TickError(field, value, "wrong_type", "a price is a Decimal, an int or text; give a float as text")
+        raise TickError(
+            field, value, "wrong_type", "a price is a Decimal, an int or text; pass a float as text, such as '1.25'"
+        )
     try:
         price = value if isinstance(value, Decimal) else Decimal(value)
     except ArithmeticError:
@@ -260,7 +262,7 @@ def _plain(value: object) -> object:
 
 
 def price_text(price: Decimal) -> str:
-    """Give the shortest plain decimal text of a price: no exponent, no trailing zeros.
+    """Return the shortest plain decimal text of a price: no exponent, no trailing zeros.
 
     Examples
     --------
@@ -305,7 +307,7 @@ def checked_bool(field: str, value: object) -> bool:
 
 
 def checked_text(field: str, value: object) -> str:
-    """Give `value` when it is non-empty text of valid Unicode, or raise `TickError`."""
+    """Return `value` when it is non-empty text of valid Unicode, or raise `TickError`."""
     if not isinstance(value, str) or not value:
         raise TickError(field, value, "wrong_type", "must be text, and not empty")
     if not value.isascii():
@@ -317,13 +319,13 @@ def checked_text(field: str, value: object) -> str:
 
 
 def parse_time(value: object, field: str = "timestamp") -> datetime:
-    """Give a time as aware UTC; a time without a zone is read as UTC. Raises `TickError`."""
+    """Return a time as aware UTC; a time without a zone is read as UTC. Raise `TickError` when it is not a time."""
     moment = parse_wall_time(value, field)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def parse_wall_time(value: object, field: str = "timestamp") -> datetime:
-    """Give a time as written, aware or naive.
+    """Return a time as written, aware or naive.
 
     Raises `TickError` when it is not ISO 8601, finer than microseconds, or so early or late that its zone might move it
     out of the years that a datetime can hold.
@@ -361,7 +363,7 @@ def _epoch_hint(value: object) -> str:
 
 
 def _plain_time(value: datetime, field: str) -> datetime:
-    """Give a child of datetime, such as the one of pandas, as a plain one."""
+    """Return a child of datetime, such as the one of pandas, as a plain one."""
     if value != value:  # noqa: PLR0124 a time that is none differs from itself
         raise TickError(field, value, "bad_time", "not a time")
     if getattr(value, "nanosecond", 0):
@@ -370,6 +372,6 @@ def _plain_time(value: datetime, field: str) -> datetime:
 
 
 def microseconds(moment: datetime) -> int:
-    """Give microseconds since 1970-01-01; a naive moment counts as written."""
+    """Return microseconds since 1970-01-01; a naive moment counts as written."""
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

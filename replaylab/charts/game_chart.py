@@ -88,7 +88,7 @@ def draw_game(
 
 
 def _facts(summary: Mapping[str, Any]) -> list[str]:
-    """Give what is to know about a game, in few words each."""
+    """Return facts about a game, in few words each."""
     facts = [_count(summary["ticks"] or 0, "live tick")]
     if summary["complete"]:
         facts.append("complete")
@@ -104,7 +104,7 @@ def _count(number: int, what: str) -> str:
 
 
 def phase_runs(ticks: pa.Table) -> list[tuple[Phase, float, float]]:
-    """Give the phases in order of time: phase, its first second, and the first second of the next one.
+    """Return the phases in order of time: phase, its first second, and the first second of the next one.
 
     A few rows of another phase in between are the jitter of a second recording or a paused clock, and left out.
     """
@@ -158,7 +158,7 @@ def _draw_path(ax: Axes, tick: Whole, price: Floats) -> None:
 
 
 def _draw_afterlife(ax: Axes, ticks: pa.Table, rug: int) -> int:
-    """Draw what came after the rug of a game that came back; give the last tick of the game."""
+    """Draw what came after the rug of a game that came back; return its last tick."""
     later = ticks.filter(pc.greater(ticks.column("tick"), rug)).sort_by("tick")
     back = later.filter(pc.and_(later.column("active"), pc.invert(later.column("rugged"))))
     if not back.num_rows:

@@ -41,7 +41,7 @@ _SHOWN: Final = 20  # rows of a table; the rest is counted
 
 
 def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
-    """Give the card of a game: its ticks, peak, rug and times, and what it lacks.
+    """Return the card of a game: its ticks, peak, rug and times, and what it lacks.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def _badges(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def store_card(store: Any) -> str:
-    """Give the card of a `Store`: what it holds, from when to when, how complete it is, and what is damaged.
+    """Return the card of a `Store`: what it holds, from when to when, how complete it is, and what is damaged.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def store_card(store: Any) -> str:
 
 
 def report_card(report: Any) -> str:
-    """Give the card of a `ConversionReport`: the account of every byte, the reasons, and the sources to look at.
+    """Return the card of a `ConversionReport`: the account of every byte, the reasons, and the sources to look at.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def report_card(report: Any) -> str:
 
 
 def _account(report: Any, words: str) -> str:
-    """Give the account of bytes as a bar and as a sum."""
+    """Return the account of bytes as a bar and as a sum."""
     amounts = {kind: int(getattr(report, f"bytes_{kind}")) for kind in _BYTES}
     total = max(sum(amounts.values()), 1)
     parts = "".join(
@@ -144,7 +144,7 @@ def _account(report: Any, words: str) -> str:
 
 
 def _attention(sources: Sequence[Any]) -> str:
-    """Give the sources that are not simply fine as a table."""
+    """Return the sources that are not simply fine as a table."""
     found = [one for one in sources if one.repaired or one.quarantined or one.status == "unreadable"]
     if not found:
         return ""
@@ -155,7 +155,7 @@ def _attention(sources: Sequence[Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int]) -> str:
-    """Give a table, cut after `_SHOWN` rows; columns of numbers stand to the right."""
+    """Return a table, cut after `_SHOWN` rows; columns of numbers stand to the right."""
     styles = [_NUMBER if place in numbers else _CELL for place in range(len(head))]
     top = "".join(
         f'<th style="{style};font-weight:600">{escape(text)}</th>' for style, text in zip(styles, head, strict=True)
@@ -207,7 +207,7 @@ def _at(price: Any, tick: int | None) -> str:
 
 
 def _span(start: datetime | None, end: datetime | None) -> str:
-    """Give a span of time in UTC, the date once when it is the same."""
+    """Return a span of time in UTC, the date once when it is the same."""
     if start is None or end is None:
         return "not recorded"
     same = start.date() == end.date()

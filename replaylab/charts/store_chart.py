@@ -65,7 +65,7 @@ def _draw_ends(ax: Axes, games: pa.Table) -> None:
 
 
 def rug_bins(ends: Whole) -> Floats:
-    """Give edges of bins for rug ticks: about even on a log axis, between whole ticks, so that no tick is on an edge.
+    """Return edges of bins for rug ticks: about even on a log axis, between whole ticks, so that no tick is on an edge.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def rug_bins(ends: Whole) -> Floats:
 
 
 def geometric(edges: Floats) -> Floats:
-    """Give the chance that a game of constant hazard ends within each bin.
+    """Return the chance that a game of constant hazard ends within each bin.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def _draw_peaks(ax: Axes, games: pa.Table) -> None:
 
 
 def _bins(count: int) -> int:
-    """Give the number of bins for a number of games."""
+    """Return the number of bins for a number of games."""
     return int(np.clip(round(2 * count**0.4), 5, 24))
 
 

@@ -55,7 +55,7 @@ class Picture(Figure):
 
 
 def blank(width: float, height: float, widths: tuple[float, ...] = (1,), rows: int = 1) -> list[Axes]:
-    """Give styled axes side by side on a new picture, row after row; sizes in inches, `widths` in proportion."""
+    """Return styled axes side by side on a new picture, row after row; sizes in inches, `widths` in proportion."""
     picture = Picture(figsize=(width, height), layout="constrained", facecolor=PAPER)
     axes: list[Axes] = list(picture.subplots(rows, len(widths), width_ratios=widths, squeeze=False).flat)
     for ax in axes:
@@ -71,7 +71,7 @@ def blank(width: float, height: float, widths: tuple[float, ...] = (1,), rows: i
 
 
 def ink(ax: Axes) -> str:
-    """Give the colour for text: that of the axis labels, so that axes in somebody's dark style stay readable."""
+    """Return the colour for text: that of the axis labels, so that axes in a dark style stay readable."""
     return str(ax.xaxis.label.get_color())
 
 
@@ -100,5 +100,5 @@ def on_paper(text: Text, ax: Axes) -> None:
 
 
 def floats(column: pa.ChunkedArray) -> Floats:
-    """Give prices as floats, to be drawn and for nothing else; NaN where there is none."""
+    """Return prices as floats, to be drawn and for nothing else; NaN where there is none."""
     return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
