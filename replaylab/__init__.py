@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
+    from replaylab.feeds.opening import open_feed
     from replaylab.parsing.mapping import Mapping
     from replaylab.playback.engine import ReplayEngine
     from replaylab.recording.recorder import Recorder
+    from replaylab.service.server import serve
     from replaylab.settings import Settings
     from replaylab.simulation.simulate import simulate
     from replaylab.storage.compact import compact
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from replaylab.storage.recovery import recover
     from replaylab.storage.store import Store
     from replaylab.tick import Phase, Tick
+    from replaylab.widgets.live import live
     from replaylab.widgets.player import play
 
 __version__ = "0.1.0"
@@ -44,9 +47,12 @@ __all__ = [
     "convert",
     "errors",
     "fair",
+    "live",
+    "open_feed",
     "open_store",
     "play",
     "recover",
+    "serve",
     "simulate",
 ]
 
@@ -62,9 +68,12 @@ _HOME = {
     "Tick": "tick",
     "compact": "storage.compact",
     "convert": "conversion.convert",
+    "live": "widgets.live",
+    "open_feed": "feeds.opening",
     "open_store": "storage.open",
     "play": "widgets.player",
     "recover": "storage.recovery",
+    "serve": "service.server",
     "simulate": "simulation.simulate",
 }
 

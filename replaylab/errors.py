@@ -37,6 +37,9 @@
     |-- StrategyError (RuntimeError)       a strategy raised, or returned what is not an order; has .game_id, .tick
     |-- OrderRefused (ValueError)          an order that the rules or the balance do not allow
     |-- WorkerFailed (RuntimeError)        a worker process died or broke off
+    |-- ServiceError
+    |   |-- PortTaken (OSError)                  something else listens on the port
+    |   `-- TokenRefused (PermissionError)       a token that is none, or a feed that needs one
     `-- MissingExtra (ImportError)         an optional package is not installed; says which
 
 Examples
@@ -273,6 +276,18 @@ class OrderRefused(ReplayLabError, ValueError):
 
 class WorkerFailed(ReplayLabError, RuntimeError):
     """A worker process died or broke off; what it had finished is stored, and running again does the rest."""
+
+
+class ServiceError(ReplayLabError):
+    """Base of what can be wrong with a store that is served."""
+
+
+class PortTaken(ServiceError, OSError):
+    """Something else listens on the port; choose another one."""
+
+
+class TokenRefused(ServiceError, PermissionError):
+    """A token that is not valid, a secret that is too short, or a feed that other machines could read without one."""
 
 
 class MissingExtra(ReplayLabError, ImportError):

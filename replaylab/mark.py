@@ -19,7 +19,7 @@ from replaylab.errors import TickError
 from replaylab.tick import checked_text, parse_time, price_text
 
 MAX_MARK_BYTES: Final = 1 << 16
-_OWN: Final = frozenset({"type", "timestamp", "game_id", "lane", "id", "seq", "crc"})
+_OWN: Final = frozenset({"type", "timestamp", "game_id", "lane", "id", "seq", "next_seq", "crc"})
 _DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal)
 _NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 

@@ -28,9 +28,12 @@ NAMES = [
     "convert",
     "errors",
     "fair",
+    "live",
+    "open_feed",
     "open_store",
     "play",
     "recover",
+    "serve",
     "simulate",
 ]
 DESCRIBED = [name for name in NAMES if name != "__version__"]

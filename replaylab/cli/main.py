@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from replaylab.cli import convert, export, play, record, run, stores
+from replaylab.cli import convert, export, feeds, play, record, run, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
@@ -102,6 +102,7 @@ _COMMANDS: Final = (
     export.export,
     export.plot,
     play.play,
+    feeds.serve,
 )
 for _command in _COMMANDS:
     app.command(epilog=EXIT_CODES)(with_log(_command))

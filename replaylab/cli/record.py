@@ -37,6 +37,11 @@ def record(  # noqa: PLR0913 the options of the command
     source: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Read this file or named pipe, not standard input.")
     ] = None,
+    feed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Record this live feed; may be repeated."),
+    ] = None,
+    trades: Annotated[bool, typer.Option("--trades", help="With --feed: keep trades, without who made them.")] = False,
     durability: Annotated[
         str, typer.Option(metavar="MODE", help="group, tick or none: when ticks are synced.")
     ] = "group",
@@ -57,11 +62,17 @@ def record(  # noqa: PLR0913 the options of the command
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
-    """Record ticks from standard input.
+    """Record ticks from standard input, or live feeds with --feed (token in REPLAYLAB_TOKEN).
 
     One tick a line, in any form that convert reads. A line that is not one is refused: it is named, counted and kept,
     and the recording goes on. Ends with the input, or at Ctrl-C or SIGTERM, with all that was acknowledged on disk.
     """
+    if feed:
+        from replaylab.cli.feeds import record_feeds
+
+        token = os.environ.get("REPLAYLAB_TOKEN") or None
+        record_feeds(store, feed, token=token, trades=trades, show=not no_progress)
+        return
     from replaylab.cli.record_status import Monitor, count_of, show_recorded
     from replaylab.cli.tables import show_json
     from replaylab.recording.recorder import Recorder

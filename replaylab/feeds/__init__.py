@@ -1,1 +1,1 @@
-"""Feeds: one connection each to a source of live ticks; what keeps a feed alive is in `replaylab.live`."""
+"""Feeds: one connection each to a source of live ticks; what keeps a feed alive is in `replaylab.sessions`."""

@@ -42,6 +42,7 @@ async def dial(
     token: str | None = None,
     ca: str | Path | None = None,
     subprotocols: Sequence[str] = (),
+    timeout_seconds: float = HANDSHAKE_SECONDS,
 ) -> ClientConnection:
     """Return an open WebSocket; raises `FeedLost` or `FeedRefused`, whose messages hold no token.
 
@@ -57,6 +58,8 @@ async def dial(
         Certificates (PEM) that are trusted beside those of the system.
     subprotocols : sequence of str
         Offered; a server need not choose one.
+    timeout_seconds : float
+        Longest wait for the handshake.
     """
     needed("websockets")
     from websockets.asyncio.client import connect
@@ -71,7 +74,7 @@ async def dial(
     try:
         if url.startswith("wss://"):
             options["ssl"] = _trust(ca)
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
+        async with asyncio.timeout(timeout_seconds):
             return await connect(
                 url,
                 additional_headers=sent,
@@ -79,15 +82,14 @@ async def dial(
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
                 open_timeout=None,
-                ping_interval=PING_SECONDS,
-                ping_timeout=PING_SECONDS,
+                ping_interval=None,  # its answer would not be read while a recorder has no room: the session probes
                 close_timeout=1.0,
                 user_agent_header="replaylab",
                 process_exception=lambda error: error,  # redirects and retries are not for a feed to decide
                 **options,
             )
     except Exception as error:  # noqa: BLE001 every way in which a handshake can fail
-        problem = _of_handshake(name, error)
+        problem = _of_handshake(name, error, timeout_seconds)
     raise problem  # outside, so that no traceback shows the headers that were sent
 
 
@@ -98,12 +100,12 @@ def _trust(ca: str | Path | None) -> ssl.SSLContext:
     return context
 
 
-def _of_handshake(name: str, error: Exception) -> FeedError:  # noqa: C901, PLR0911 one way out for each cause
+def _of_handshake(name: str, error: Exception, seconds: float) -> FeedError:  # noqa: C901, PLR0911 one way out for each cause
     from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
     match error:
         case TimeoutError():
-            return FeedLost("timeout", f"{name}: no answer within {HANDSHAKE_SECONDS:g} s")
+            return FeedLost("timeout", f"{name}: no answer within {seconds:g} s")
         case ssl.SSLCertVerificationError():
             trust = f"{name}: the certificate is not trusted ({error.verify_message}); see ca="
             return FeedLost("tls", trust, retry=False)

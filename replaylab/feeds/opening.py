@@ -27,8 +27,8 @@ def open_feed(
     """Return the feed of an address, not yet connected: ``async with`` connects it, ``async for`` reads it.
 
     It is read in the event loop of the caller: what keeps that loop busy keeps the feed waiting, and a server that
-    pings closes the connection of a reader that is busy for longer than it allows. `replaylab.live` reads on a thread
-    of its own, and connects again.
+    pings closes the connection of a reader that is busy for longer than it allows. A session reads on a thread of its
+    own, and connects again.
 
     Parameters
     ----------
@@ -64,7 +64,11 @@ def open_feed(
     True
     """
     scheme, _, rest = url.partition(":")
+    from replaylab.settings import current
+
+    chosen = current()
     options: dict[str, Any] = {"token": token, "headers": headers, "query": query, "ca": ca, "trades": trades}
+    options |= {"timeout_seconds": chosen.network_timeout_seconds, "ping_seconds": chosen.heartbeat_seconds}
     if scheme in {"ws", "wss"} or scheme.startswith("socketio+"):
         needed("websockets", "msgspec")
         if not urlsplit(url).hostname:

@@ -73,6 +73,8 @@ class SocketIOFeed(Connection):
         Certificates that are trusted beside those of the system.
     trades : bool
         Whether trades become marks; never who made them.
+    timeout_seconds, ping_seconds : float
+        Longest wait for a connection, and for the answer to a probe.
     now : callable, optional
         The time, for tests.
 
@@ -82,7 +84,7 @@ class SocketIOFeed(Connection):
     SocketIOFeed('socketio+https://game.example')
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 only the first is needed
         self,
         url: str,
         *,
@@ -92,9 +94,13 @@ class SocketIOFeed(Connection):
         query: Mapping[str, str] | None = None,
         ca: str | Path | None = None,
         trades: bool = False,
+        timeout_seconds: float = HANDSHAKE_SECONDS,
+        ping_seconds: float = PING_SECONDS,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(bare_url(url))
+        self._timeout_seconds = timeout_seconds
+        self._ping_seconds = ping_seconds
         self._url = _address(url, {"EIO": PROTOCOL, "transport": "websocket", **(query or {})})
         self._token = token
         self._namespace = namespace
@@ -114,13 +120,15 @@ class SocketIOFeed(Connection):
         await self.close()
         token = await fresh_token(self._token)
         self._early, self._expected, self._got_data = [], 0, False
-        socket = self._socket = await dial(self._url, headers=self._headers, ca=self._ca)
+        socket = self._socket = await dial(
+            self._url, headers=self._headers, ca=self._ca, timeout_seconds=self._timeout_seconds
+        )
         problem: FeedError
         try:
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 await self._open(socket, token, after)
         except TimeoutError:
-            problem = FeedLost("timeout", f"{self.name}: no answer to CONNECT within {HANDSHAKE_SECONDS:g} s")
+            problem = FeedLost("timeout", f"{self.name}: no answer to CONNECT within {self._timeout_seconds:g} s")
         except FeedMalformed as error:
             problem = FeedLost("protocol", f"{self.name}: {error}", answered=True)
         except FeedError as error:
@@ -252,7 +260,7 @@ class SocketIOFeed(Connection):
         if self._socket is None:
             raise FeedLost("closed", f"{self.name}: not connected")
         try:
-            await asyncio.wait_for(await self._socket.ping(), PING_SECONDS)
+            await asyncio.wait_for(await self._socket.ping(), self._ping_seconds)
         except Exception as error:  # noqa: BLE001 every way in which a connection can end
             problem = FeedLost("stall", f"{self.name}: no answer to a ping ({type(error).__name__})")
         else:

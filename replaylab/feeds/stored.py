@@ -10,15 +10,12 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from replaylab.errors import GameNotFound, ReplayLabError, StoreNotFound
+from replaylab.errors import GameNotFound, StoreNotFound
 from replaylab.feeds.base import Message
 from replaylab.feeds.paced import PacedFeed
 from replaylab.feeds.programme import Listed, Pacing, Programme
 from replaylab.mark import Mark, MarkKind
-from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
+from replaylab.storage.marks import marks_of
 from replaylab.storage.store import Store
 from replaylab.tick import Phase, Tick, microseconds
 
@@ -78,24 +75,10 @@ class StoredGames:
         """Return the marks that a recorder has kept beside a game."""
         if self._marks is None:
             self._marks = {}
-            for mark in marks_of(self.store):
-                if mark.game_id is not None and mark.kind in _KEPT:
+            for mark in marks_of(self.store, _KEPT):
+                if mark.game_id is not None:
                     self._marks.setdefault(mark.game_id, []).append(mark)
         return self._marks.get(game_id, [])
-
-
-def marks_of(store: Store) -> Iterator[Mark]:
-    """Yield the marks that are kept beside the ticks of a store; a line that is none is left out."""
-    table = store.remarks()
-    if table.schema.names != REMARKS_SCHEMA.names or not table.num_rows:
-        return
-    kinds = pa.array([str(kind) for kind in MarkKind], pa.string())
-    named = table.filter(pc.or_(pc.is_in(table["kind"], kinds), pc.is_in(table["reason"], kinds)))
-    for raw in named["raw"].to_pylist():
-        try:
-            yield Mark.of_line(raw)
-        except (ReplayLabError, TypeError, AttributeError):
-            continue
 
 
 def stored_feed(

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from replaylab.errors import FeedError, FeedLost, FeedMalformed, TickError
-from replaylab.feeds.base import Connection, Frame, Message, Token, bare_url, fresh_token, utc_now, with_query
+from replaylab.feeds.base import (
+    HANDSHAKE_SECONDS,
+    Connection,
+    Frame,
+    Message,
+    Token,
+    bare_url,
+    fresh_token,
+    utc_now,
+    with_query,
+)
 from replaylab.feeds.dial import PING_SECONDS, dial, of_close
 from replaylab.feeds.rugs import RugsReader
 from replaylab.feeds.rugs_wire import captured_of
@@ -147,6 +157,8 @@ class WebSocketFeed(Connection):
         Certificates that are trusted beside those of the system.
     trades : bool
         Whether trades become marks; never who made them.
+    timeout_seconds, ping_seconds : float
+        Longest wait for a connection, and for the answer to a probe.
     now : callable, optional
         The time, for tests.
 
@@ -156,7 +168,7 @@ class WebSocketFeed(Connection):
     WebSocketFeed('wss://game.example/feed')
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 only the first is needed
         self,
         url: str,
         *,
@@ -165,9 +177,13 @@ class WebSocketFeed(Connection):
         query: Mapping[str, str] | None = None,
         ca: str | Path | None = None,
         trades: bool = False,
+        timeout_seconds: float = HANDSHAKE_SECONDS,
+        ping_seconds: float = PING_SECONDS,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(bare_url(url))
+        self._timeout_seconds = timeout_seconds
+        self._ping_seconds = ping_seconds
         self._url = url
         self._token = token
         self._headers = headers
@@ -187,7 +203,12 @@ class WebSocketFeed(Connection):
         self._lines = Lines(self.count, self._rugs)
         self._got_data = False
         self._socket = await dial(
-            with_query(self._url, query), headers=self._headers, token=token, ca=self._ca, subprotocols=[PROTOCOL]
+            with_query(self._url, query),
+            headers=self._headers,
+            token=token,
+            ca=self._ca,
+            subprotocols=[PROTOCOL],
+            timeout_seconds=self._timeout_seconds,
         )
         self._lines.position = self.position = after
         self._rugs.connected(self._now())
@@ -234,7 +255,7 @@ class WebSocketFeed(Connection):
             raise FeedLost("closed", f"{self.name}: not connected")
         try:
             answer = await self._socket.ping()
-            await asyncio.wait_for(answer, PING_SECONDS)
+            await asyncio.wait_for(answer, self._ping_seconds)
         except Exception as error:  # noqa: BLE001 every way in which a connection can end
             problem = FeedLost("stall", f"{self.name}: no answer to a ping ({type(error).__name__})")
         else:

@@ -10,6 +10,7 @@ from typing import Final
 
 import google_crc32c
 
+from replaylab.mark import Mark
 from replaylab.tick import Tick, checked_price, price_text
 
 _TWO: Final = tuple(f"{number:02d}" for number in range(60))
@@ -33,6 +34,17 @@ def closed(body: bytes, seed: int) -> bytes:
     return body + b', "crc": "%08x"}\n' % checksum(seed, body)
 
 
+def origin_text(lane: str, name: str) -> str:
+    """Return the members of a line that say by which lane a tick came, and after which id its feed is resumed.
+
+    Examples
+    --------
+    >>> origin_text("ws://127.0.0.1/feed", "9f2c-7")
+    ', "lane": "ws://127.0.0.1/feed", "id": "9f2c-7"'
+    """
+    return f', "lane": {json.dumps(lane, ensure_ascii=False)}, "id": {json.dumps(name, ensure_ascii=False)}'
+
+
 class Encoder:
     """Encode ticks as lines of a journal: the bytes of `Tick.to_line`; text that repeats from tick to tick is cached.
 
@@ -49,8 +61,12 @@ class Encoder:
         self._from = self._until = datetime(1, 1, 1, tzinfo=UTC)
         self._minute = ""
 
-    def line(self, tick: Tick, seq: int) -> bytes:
-        """Return the line of a tick with its newline."""
+    def mark_line(self, mark: Mark, next_seq: int) -> bytes:
+        """Return the line of a mark that stands before the tick of a sequence number, with its newline."""
+        return closed(mark.to_line()[:-1] + b', "next_seq": %d' % next_seq, self._seed)
+
+    def line(self, tick: Tick, seq: int, origin: str = "") -> bytes:
+        """Return the line of a tick with its newline; `origin` is what `origin_text` returns."""
         at = tick.timestamp
         if not self._from <= at < self._until:
             self._turn(at)
@@ -63,7 +79,7 @@ class Encoder:
         body = (
             f'{self._minute}{_TWO[at.second]}.{at.microsecond:06d}+00:00", "game_id": {game}, "tick": {tick.tick}, '
             f'"price": {price}, "phase": {phase}, {_FLAGS[tick.active, tick.rugged]}{tick.cooldown_timer}, '
-            f'"trade_count": {tick.trade_count}, "seq": {seq}'
+            f'"trade_count": {tick.trade_count}{origin}, "seq": {seq}'
         ).encode()
         return body + b', "crc": "%08x"}\n' % checksum(self._seed, body)
 

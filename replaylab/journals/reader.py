@@ -10,6 +10,7 @@ import pyarrow as pa
 import xxhash
 
 from replaylab.errors import StoreTooNew
+from replaylab.journals.cursor import Cursor, cursors_in
 from replaylab.journals.format import FORMAT, Control, Damage, Header, Lines, place_of, scan
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
@@ -112,6 +113,7 @@ class JournalReader:
         self._digest = xxhash.xxh3_128()
         self._digests: list[str] = []
         self._account = Account()
+        self._cursors: dict[str, Cursor] = {}
         self._tables: list[pa.Table] = []
         self._shapes: list[Shape] = [] if layouts is None else layouts
 
@@ -222,6 +224,7 @@ class JournalReader:
 
     def _tabulate(self, ticks: list[bytes], seqs: Whole, lines: Whole, sizes: Whole) -> None:
         content = b"".join(ticks)
+        self._cursors |= cursors_in(content)
         found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], self._shapes)
         batch = found.batch
         if len(batch) < len(ticks):  # a valid checksum, but not a tick: not written by this release
@@ -291,7 +294,7 @@ class JournalReader:
         )
 
     def remarks(self) -> list[Placed]:
-        """Return damage, and lines of types that are not known, as remarks in their order."""
+        """Return damage and lines of other types as remarks in their order, then where each lane is resumed."""
         damage = [
             Placed(self.name, one.line + 1, one.start, one.end, "quarantine", one.reason, one.raw)
             for one in self.damage
@@ -299,4 +302,9 @@ class JournalReader:
         others = [
             Placed(self.name, one.line + 1, one.start, one.end, "control", one.label, one.raw) for one in self.others
         ]
-        return sorted(damage + others, key=lambda one: (one.start, one.end)) if others else damage
+        cursors = [
+            Placed(self.name, self._line, self.end, self.end, "control", "cursor", cursor.to_mark(lane).to_line())
+            for lane, cursor in self._cursors.items()
+        ]
+        found = sorted(damage + others, key=lambda one: (one.start, one.end)) if others else damage
+        return found + cursors

@@ -18,17 +18,21 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 import pyarrow as pa
 
 from replaylab.errors import RecordingFailed
+from replaylab.journals.cursor import Cursor
 from replaylab.journals.format import run_name
+from replaylab.mark import Mark
 from replaylab.recording.event import RecorderEvent
+from replaylab.recording.lane import Lane
 from replaylab.recording.lifecycle import Lifecycle, begin
 from replaylab.recording.receipt import Receipt, RecordingReport
 from replaylab.recording.state import Environment, State
 from replaylab.recording.status import RecorderStatus, status_of
 from replaylab.recording.writer import Writer
 from replaylab.storage.game import Game
+from replaylab.storage.marks import cursors_of
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import Store
-from replaylab.tick import Tick
+from replaylab.tick import Tick, checked_text
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings
@@ -103,6 +107,8 @@ class Recorder:
         state = State(root, run, settings or current(), durability, environment)
         begin(state)
         self._state = state
+        self._lanes: dict[str, Lane] = {}
+        self._cursors: dict[str, Cursor] | None = None
         self._writer = Writer(state, overflow, overflow_seconds)
         self._lifecycle = Lifecycle(state, self._writer, on_event)
         self._end = weakref.finalize(
@@ -144,6 +150,28 @@ class Recorder:
         elif isinstance(ticks, Tick | Mapping):
             ticks = [ticks]
         return self._writer.record_many(_rows(ticks) if isinstance(ticks, pa.Table) else ticks)
+
+    def lane(self, name: str) -> Lane:
+        """Return the lane of a name: a feed with a game of its own open, beside any number of others.
+
+        A lane that was recorded into this store before knows its `cursor`: the last tick that came with an id.
+        """
+        lane = self._lanes.get(name)
+        if lane is None:
+            if self._cursors is None:
+                self._cursors = cursors_of(Store(self._state.root))
+            lane = self._lanes[name] = Lane(self._writer, checked_text("lane", name), self._cursors.get(name))
+        return lane
+
+    def mark(self, mark: Mark) -> str | None:
+        """Write a mark beside the ticks: a gap, a phase, a trade; it is kept as a remark when the journal is sealed.
+
+        Returns
+        -------
+        str or None
+            The reason when it was refused, None otherwise.
+        """
+        return self._writer.mark(mark)
 
     def flush(self, timeout_seconds: float = 60.0) -> Receipt:
         """Wait until all that was accepted so far is permanent.

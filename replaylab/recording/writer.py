@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from replaylab.errors import TickError
 from replaylab.journals.encoder import Encoder
+from replaylab.mark import Mark
 from replaylab.recording.event import RecorderEventKind
 from replaylab.recording.health import Phase
 from replaylab.recording.journal_file import JournalFile
@@ -26,6 +27,12 @@ _AT_ONCE: Final = 100  # ticks of one write
 _FIELDS: Final = frozenset(Tick.__slots__)
 _RECORDING: Final = Phase.RECORDING
 _new: Final = tuple.__new__
+
+
+class OpenGame(Protocol):
+    """What has a game open: the recorder itself, or one of its lanes."""
+
+    game_id: str | None
 
 
 class Writer:
@@ -56,7 +63,8 @@ class Writer:
         self.background_thread = 0
         self._writing = False
         self._restore: Callable[[], bool] = lambda: False
-        self._encode = Encoder(state.run).line
+        self._encoder = Encoder(state.run)
+        self._encode = self._encoder.line
         self._keeps = state.mode == "group"
         self._syncs = state.mode == "tick"
         self._journals = state.journals
@@ -72,6 +80,11 @@ class Writer:
         """Whether this very thread is in the middle of writing a tick: the caller is a signal handler."""
         return self._writing and self.state.is_held
 
+    @property
+    def most_at_once(self) -> int:
+        """Most ticks of one write."""
+        return self._at_once
+
     def serve(self, thread: int, restore: Callable[[], bool]) -> None:
         """Remember which thread calls the listener, and how journals are restored whose names are gone."""
         self.background_thread = thread
@@ -83,7 +96,7 @@ class Writer:
             try:
                 tick = as_tick(tick)
             except TickError as error:
-                return self._refuse(error.reason)
+                return self.refuse(error.reason)
         state = self.state
         with state.lock:
             file, positions = self._journals.current, self._positions
@@ -96,7 +109,7 @@ class Writer:
             if troubled:
                 reason = self._wait(1)
                 if reason:
-                    return self._refuse(reason)
+                    return self.refuse(reason)
                 file = self._journals.current
             seq, before, line = positions.next_seq, file.size, b""
             try:
@@ -115,7 +128,7 @@ class Writer:
             except OSError as error:
                 reason = self._write_again(file, before, [line], error)
                 if reason:
-                    return self._refuse(reason)
+                    return self.refuse(reason)
             except BaseException:
                 self._interrupted(file, before, [line], seq)
                 raise
@@ -125,6 +138,42 @@ class Writer:
                 self._health.succeed()
             return _new(Receipt, (1, seq, positions.durable_seq, None, 0))
 
+    def mark(self, mark: Mark) -> str | None:
+        """Write a mark before the next tick; return why it was refused, or None."""
+        state = self.state
+        with state.lock:
+            reason = self._wait(1)
+            if reason:
+                return reason
+            file, positions = self._journals.current, self._positions
+            before, line = file.size, self._encoder.mark_line(mark, positions.next_seq)
+            try:
+                self._writing = True
+                file.write(line)
+                if self._syncs:
+                    state.sync(file, file.size)
+                elif self._unsynced:
+                    self._unsynced[-1] += line  # is written again with the tick before it
+            except OSError as error:
+                state.health.count_error(error)
+                file.roll_back(before)
+                return WRITE_FAILED
+            except BaseException:
+                file.roll_back(before)
+                raise
+            finally:
+                self._writing = False
+        return None
+
+    def record_lane(self, ticks: list[Tick], lane: OpenGame, origins: Sequence[str], *, counts: bool = True) -> Receipt:
+        """Write ticks of one game of one lane, all of them or none; `origins` has one text a tick, or is empty."""
+        reason = self._record_piece(ticks, lane, origins)
+        if reason and counts:
+            self.refuse(reason, len(ticks))
+        positions = self.state.positions
+        taken = 0 if reason else len(ticks)
+        return Receipt(taken, positions.last_seq, positions.durable_seq, reason, len(ticks) - taken)
+
     def record_many(self, ticks: Iterable[Tick | Mapping[str, Any]]) -> Receipt:
         """Write ticks in their order, up to a hundred in one call of the operating system."""
         accepted = refused = 0
@@ -132,14 +181,14 @@ class Writer:
         for piece in self._pieces(ticks):
             if isinstance(piece, TickError):
                 refused, reason = refused + 1, piece.reason
-                self._refuse(piece.reason)
+                self.refuse(piece.reason)
                 continue
             why = self._record_piece(piece)
             if why is None:
                 accepted += len(piece)
             else:
                 refused, reason = refused + len(piece), why
-                self._refuse(why, len(piece))
+                self.refuse(why, len(piece))
         positions = self.state.positions
         return Receipt(accepted, positions.last_seq, positions.durable_seq, reason, refused)
 
@@ -169,7 +218,7 @@ class Writer:
         if piece:
             yield piece
 
-    def _record_piece(self, ticks: list[Tick]) -> str | None:
+    def _record_piece(self, ticks: list[Tick], lane: OpenGame | None = None, origins: Sequence[str] = ()) -> str | None:
         """Write ticks of one game with one write; return why they were refused, or None."""
         state = self.state
         with state.lock:
@@ -181,11 +230,15 @@ class Writer:
             lines: list[bytes] = []
             try:
                 self._writing = True
-                if ticks[0].game_id != self.game_id:
-                    file = self._begin_game(ticks[0].game_id)
+                if ticks[0].game_id != (self if lane is None else lane).game_id:
+                    file = self._begin_game(ticks[0].game_id, lane)
                     before = file.size
                 encode = self._encode
-                lines = [encode(tick, first + number) for number, tick in enumerate(ticks)]
+                if origins:
+                    pairs = zip(ticks, origins, strict=True)
+                    lines = [encode(tick, first + number, origin) for number, (tick, origin) in enumerate(pairs)]
+                else:
+                    lines = [encode(tick, first + number) for number, tick in enumerate(ticks)]
                 file.write(b"".join(lines))
                 if self._keeps:
                     self._keep(lines)
@@ -243,17 +296,18 @@ class Writer:
             return REASONS.get(health.phase) or health.pause_reason
         return WRITE_FAILED if state.journals.current.spoilt else None
 
-    def _begin_game(self, game_id: str) -> JournalFile:
+    def _begin_game(self, game_id: str, lane: OpenGame | None = None) -> JournalFile:
         """Report that a game has begun; a journal that is long enough ends before it. Return the journal to write."""
         state, journals = self.state, self.state.journals
-        if self.game_id is not None:
-            state.events.emit(RecorderEventKind.GAME_ENDED, game_id=self.game_id)
+        open_game = self if lane is None else lane
+        if open_game.game_id is not None:
+            state.events.emit(RecorderEventKind.GAME_ENDED, game_id=open_game.game_id)
             long_enough = state.positions.next_seq - journals.current.first_seq >= state.settings.seal_game_ticks
             if long_enough and journals.spare and not journals.is_behind:
                 with suppress(OSError):  # the journal in use goes on
                     state.turn()
                     state.events.wake()
-        self.game_id = game_id
+        open_game.game_id = game_id
         state.counters.add_game()
         state.events.emit(RecorderEventKind.GAME_STARTED, game_id=game_id)
         return journals.current
@@ -306,7 +360,8 @@ class Writer:
             else:
                 state.positions.count(len(lines))
 
-    def _refuse(self, reason: str, count: int = 1) -> Receipt:
+    def refuse(self, reason: str, count: int = 1) -> Receipt:
+        """Count ticks that are not recorded."""
         state = self.state
         with state.lock:
             state.counters.add_refused(reason, count)

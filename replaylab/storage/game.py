@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from replaylab.columns import nearest_doubles
 from replaylab.compute import pc
 from replaylab.errors import ReplayLabError
+from replaylab.mark import Mark, MarkKind
 from replaylab.storage.game_summary import summarise
+from replaylab.storage.gaps import game_gaps, gaps_frame
 from replaylab.storage.interchange import Prices, pandas_frame, polars_frame, priced
 
 if TYPE_CHECKING:
@@ -55,11 +57,13 @@ class Game:
         *,
         summary: Callable[[], dict[str, Any]] | None = None,
         path: Callable[[], TickPath] | None = None,
+        marks: Callable[[], list[Mark]] | None = None,
     ) -> None:
         self.id = game_id
         self._read = read
         self._summarise = summary
         self._read_path = path
+        self._read_marks = marks
 
     @cached_property
     def _rows(self) -> pa.Table:
@@ -129,6 +133,38 @@ class Game:
         """Return the live ticks (active, not rugged): merged over sources, in order, each tick number once."""
         table = priced(self.ticks(), prices)
         return _once(table.filter(pc.and_(table.column("active"), pc.invert(table.column("rugged")))))
+
+    @cached_property
+    def marks(self) -> list[Mark]:
+        """What was known beside its ticks when they came: gaps, what healed them, phases, trades."""
+        return [] if self._read_marks is None else self._read_marks()
+
+    def gaps(self) -> pd.DataFrame:
+        """Return one row a gap of this game; the columns are those of `Store.gaps`."""
+        return gaps_frame(self.gap_rows())
+
+    def gap_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of `gaps` as mappings."""
+        marks = [mark for mark in self.marks if mark.kind is MarkKind.GAP]
+        return game_gaps(self.id, self.live(), self.summary["rug_tick"], marks)
+
+    def trades(self) -> pd.DataFrame:
+        """Return one row a trade that was recorded beside the ticks, without who made it.
+
+        Returns
+        -------
+        DataFrame
+            `timestamp` (UTC), `tick`, `side` (``buy``, ``sell``, ``short_open``, ``short_close``), `quantity`,
+            `amount`, `leverage`, `price` (Decimals).
+        """
+        import pandas as pd
+
+        names = ["timestamp", "tick", "side", "quantity", "amount", "leverage", "price"]
+        rows = [{"timestamp": mark.timestamp, **mark.detail} for mark in self.marks if mark.kind is MarkKind.TRADE]
+        frame = pd.DataFrame(rows, columns=names)
+        frame["tick"] = frame["tick"].astype("Int64")
+        frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True).dt.as_unit("us")
+        return frame
 
     def prices(self, prices: Prices = "decimal") -> pa.Table:
         """Return the price path: live ticks before the rug in order, each once, then the rug price once at R.

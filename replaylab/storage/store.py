@@ -14,6 +14,7 @@ from replaylab.compute import pc
 from replaylab.errors import AnalysisError, GameNotFound, SegmentDamaged, StoreUnwritable
 from replaylab.journals.reader import Recording
 from replaylab.journals.unsealed import UnsealedJournal
+from replaylab.mark import Mark
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received
 from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
@@ -21,6 +22,7 @@ from replaylab.segments.remarks import read_remarks
 from replaylab.segments.segment import Segment, is_segment_name
 from replaylab.storage.files import COMPACTIONS, JOURNALS, REMARKS, SEGMENTS, FolderFiles, StoreFiles, reread
 from replaylab.storage.game import Game
+from replaylab.storage.gaps import gaps_frame
 from replaylab.storage.interchange import (
     Damaged,
     Prices,
@@ -37,6 +39,7 @@ from replaylab.storage.interchange import (
     read_rows,
 )
 from replaylab.storage.inventory import Inventory
+from replaylab.storage.marks import marks_of
 from replaylab.storage.summary_cache import Summaries
 from replaylab.storage.verify import Verification, check
 
@@ -213,7 +216,8 @@ class Store:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
             raise GameNotFound(f"no game {game_id!r} in {self.place}{hint}")
-        return Game(game_id, lambda: reread(lambda: self._read_game(game_id)))
+        read = lambda: reread(lambda: self._read_game(game_id))  # noqa: E731 two of them are handed over
+        return Game(game_id, read, marks=lambda: marks_of(self, None, game_id))
 
     def _read_game(self, game_id: str) -> pa.Table:
         holders = [segment for segment in self.segments() if game_id in segment.rows_of]
@@ -259,7 +263,7 @@ class Store:
         Parameters
         ----------
         kind : {"control", "annotation", "repair", "quarantine"}, optional
-            Only these.
+            Only these, or a kind of mark.
 
         Returns
         -------
@@ -269,6 +273,33 @@ class Store:
         """
         table = reread(self._remarks)
         return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
+
+    def marks(self, *kinds: str) -> list[Mark]:
+        """Return what was known beside the ticks when they came, in the order of time.
+
+        Parameters
+        ----------
+        *kinds : {"gap", "heal", "phase", "feed", "history", "trade", "cursor"}
+            Only these; all of them unless given.
+        """
+        return marks_of(self, kinds or None)
+
+    def gaps(self) -> pd.DataFrame:
+        """Return one row a gap: ticks that are missing, and times in which nothing could come.
+
+        Returns
+        -------
+        DataFrame
+            `game_id`; `after` and `before`, the ticks around it; `missing`, ticks that are missing now; `start` and
+            `end`, UTC; `cause`: ``disconnect``, ``stall``, ``refused``, ``server_restart``, ``skipped``,
+            ``recorder_down`` and so on where a recorder knew it, else ``unknown``; `healed`, whether all of it came
+            after all. What is not known is null.
+        """
+        marked = {mark.game_id for mark in self.marks("gap")}
+        table = self.games_table()
+        pairs = zip(table["game_id"].to_pylist(), table["missing_ticks"].to_pylist(), strict=True)
+        lacking = [game_id for game_id, missing in pairs if missing or game_id in marked]
+        return gaps_frame([row for game_id in lacking for row in self.game(game_id).gap_rows()])
 
     def _remarks(self) -> pa.Table:
         parts = [REMARKS_SCHEMA.empty_table()]

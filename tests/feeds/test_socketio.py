@@ -119,17 +119,13 @@ def test_the_token_is_sent_as_auth() -> None:
 
     async def run() -> None:
         async with serving(handle) as port:
-            feed = SocketIOFeed(f"socketio+http://127.0.0.1:{port}", token=lambda: "planted-77")
+            feed = SocketIOFeed(f"socketio+http://127.0.0.1:{port}", token=lambda: "planted-77", timeout_seconds=0.5)
             with pytest.raises(FeedLost) as raised:
                 await asyncio.wait_for(feed.connect(), 5)
             await feed.close()
             assert "planted-77" not in repr(feed) + repr(raised.value) + str(vars(raised.value))
 
-    import replaylab.feeds.socketio as module
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "HANDSHAKE_SECONDS", 0.5)
-        asyncio.run(run())
+    asyncio.run(run())
     assert asked == ['40{"token":"planted-77"}']
 
 

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+import replaylab as rl
 from replaylab.errors import FeedError, FeedLost, FeedRefused
 from replaylab.feeds.base import Message
 from replaylab.feeds.opening import open_feed
@@ -271,7 +272,7 @@ def test_nothing_listens() -> None:
 
 def test_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that accepts and never speaks is given up after the time of a handshake."""
-    monkeypatch.setattr("replaylab.feeds.dial.HANDSHAKE_SECONDS", 0.3)
+    monkeypatch.setattr("replaylab.settings.current", lambda: rl.Settings(network_timeout_seconds=0.3))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = unreachable(f"ws://127.0.0.1:{silent.getsockname()[1]}/feed")
     assert (error.cause, error.answered) == ("timeout", False)

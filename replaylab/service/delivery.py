@@ -1,0 +1,99 @@
+"""Delivery: what one client of a served feed gets, batch by batch, as its clock goes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+
+from replaylab.feeds.programme import Item, Place, Programme
+
+PROTOCOL: Final = "replaylab.v1"
+HEARTBEAT_SECONDS: Final = 5.0
+_BATCH_BYTES: Final = 1 << 16
+_BATCH_ITEMS: Final = 1_000
+_LEAST_WAIT_SECONDS: Final = 0.002
+
+
+class Pace:
+    """The clock of a programme: where it is now; it begins when it is first asked.
+
+    Parameters
+    ----------
+    speed : float
+        Seconds of the programme a second; infinity is as fast as possible.
+    start_us : int
+        Where it begins.
+    now : callable
+        Seconds of a clock that does not jump.
+    """
+
+    def __init__(self, speed: float, start_us: int = 0, now: Callable[[], float] = time.monotonic) -> None:
+        self.speed = speed
+        self._start_us = start_us
+        self._now = now
+        self._since: float | None = None
+
+    def position_us(self) -> int | None:
+        """Return where it is; None when everything is due."""
+        now = self._now()
+        if self._since is None:
+            self._since = now
+        if not math.isfinite(self.speed):
+            return None
+        return self._start_us + int((now - self._since) * self.speed * 1_000_000)
+
+    def seconds_until(self, due_us: int) -> float:
+        """Return how long until a position is reached."""
+        at = self.position_us()
+        return 0.0 if at is None else (due_us - at) / 1_000_000 / self.speed
+
+
+class Batch(NamedTuple):
+    """Lines that go out together, without the last newline, and the id of the last of them."""
+
+    lines: list[bytes]
+    ids: list[str]
+
+
+async def deliver(
+    programme: Programme,
+    place: Place,
+    pace: Pace,
+    position: str,
+    sleep: Callable[[float], Awaitable[object]],
+) -> AsyncIterator[Batch]:
+    """Yield what a client gets: a greeting, the items as they are due, heartbeats in silence, and the end."""
+    speed = pace.speed if math.isfinite(pace.speed) else None
+    hello: dict[str, object] = {
+        "type": "hello",
+        "protocol": PROTOCOL,
+        "epoch": programme.epoch,
+        "first": programme.id_of(Place(0, 0)),
+    }
+    hello |= {"next": position, "heartbeat_seconds": HEARTBEAT_SECONDS, "speed": speed}
+    yield Batch([json.dumps(hello).encode()], [position])
+    quiet = 0.0
+    while True:
+        items, place = programme.next_items(place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES)
+        if items:
+            quiet = 0.0
+            position = items[-1].id
+            yield _batch(items)
+            continue
+        due = programme.due_us(place)
+        if due is None:
+            yield Batch([b'{"type": "end", "reason": "finished"}'], [position])
+            return
+        wait = max(min(pace.seconds_until(due), HEARTBEAT_SECONDS - quiet), _LEAST_WAIT_SECONDS)
+        await sleep(wait)
+        quiet += wait
+        if quiet >= HEARTBEAT_SECONDS - _LEAST_WAIT_SECONDS:
+            quiet = 0.0
+            yield Batch([json.dumps({"type": "heartbeat", "id": position}).encode()], [position])
+
+
+def _batch(items: list[Item]) -> Batch:
+    return Batch([one.line for one in items], [one.id for one in items])

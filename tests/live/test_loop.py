@@ -1,0 +1,177 @@
+"""The closed loop: a store is served, recorded again, and the copy is the store, whatever the network does."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replaylab as rl
+from replaylab.feeds.websocket import WebSocketFeed
+from replaylab.service.server import FeedServer
+from replaylab.sessions.clock import Clock
+from replaylab.sessions.session import LiveSession
+from tests.live.proxy import FaultProxy
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+QUICK = Clock(uniform=lambda _low, high: min(0.05, high))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
+    """A store of games with damage: doubled and missing ticks, late starts, swapped rows."""
+    folder = tmp_path_factory.mktemp("source")
+    damage = ["double_tick", "missing_ticks", "late_start", "swapped_rows", "two_writers"]
+    rl.simulate(folder / "recordings", games=6, seed=11, damage=damage)
+    rl.convert(folder / "recordings", folder / "store", progress=False)
+    found = rl.open_store(folder / "store")
+    assert isinstance(found, rl.Store)
+    return found
+
+
+def rows_of(store: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """Every priced row of every game, as received."""
+    return {
+        game.id: [
+            (row["tick"], row["timestamp"], row["price"], row["active"], row["rugged"])
+            for row in game.ticks().to_pylist()
+            if row["price"] is not None
+        ]
+        for game in store
+    }
+
+
+def lacking(store: Any) -> dict[str, int]:
+    """How many ticks each game lacks."""
+    frame = store.gaps()
+    return {game: int(missing) for game, missing in frame.groupby("game_id")["missing"].sum().items() if missing}
+
+
+@pytest.fixture
+def server(store: rl.Store) -> Iterator[FeedServer]:
+    """The store, served as fast as possible."""
+    with rl.serve(store, pacing="none") as server:
+        yield server
+
+
+def test_by_websocket(server: FeedServer, store: rl.Store, tmp_path: Path) -> None:
+    """Recorded by WebSocket the copy equals the source in every row, and lacks what the source lacks."""
+    session = rl.live(server.url + "?from=start", to=tmp_path / "copy")
+    session.wait("closed", timeout=60)
+    session.stop()
+    copy = rl.open_store(tmp_path / "copy")
+    assert rows_of(copy) == rows_of(store)
+    assert lacking(copy) == lacking(store)
+    assert copy.verify().ok
+
+
+def test_by_json_lines(server: FeedServer, store: rl.Store, tmp_path: Path) -> None:
+    """Piped from `/feed.jsonl` into `replaylab record` the copy equals the source in every row."""
+    with urllib.request.urlopen(server.http + "/feed.jsonl?from=start", timeout=60) as answer:
+        command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy")]
+        done = subprocess.run(
+            command, input=answer.read(), cwd=REPOSITORY, capture_output=True, check=False, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    assert rows_of(rl.open_store(tmp_path / "copy")) == rows_of(store)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_through_a_network_that_cuts(server: FeedServer, store: rl.Store, tmp_path: Path, seed: int) -> None:
+    """Cut again and again in the middle of frames, the copy is the source: nothing missing, nothing doubled."""
+    chance = random.Random(seed)
+    with FaultProxy(server.port) as proxy:
+        proxy.cut_after = 20_000
+        feed = WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?from=start")
+        session = LiveSession(feed, to=tmp_path / "copy", clock=QUICK).start()
+        deadline = time.monotonic() + 90
+        while str(session.status().state) != "closed" and time.monotonic() < deadline:
+            time.sleep(0.02)
+            proxy.cut_after = chance.randrange(5_000, 60_000)
+        session.stop()
+        assert proxy.cuts >= 3
+    copy = rl.open_store(tmp_path / "copy")
+    assert rows_of(copy) == rows_of(store)
+    outages = [row for row in copy.gaps().itertuples() if row.cause == "disconnect"]
+    assert outages
+    assert all(row.healed or row.missing for row in outages)
+
+
+def test_a_server_that_was_killed_and_comes_back(store: rl.Store, tmp_path: Path) -> None:
+    """A server that goes and comes back at the same port is resumed by id; the outage is one gap, and nothing lacks."""
+    first = rl.serve(store, speed=100)
+    session = LiveSession(WebSocketFeed(first.url), to=tmp_path / "copy", clock=QUICK).start()
+    session.wait("live", timeout=30)
+    while session.status().ticks < 100:
+        time.sleep(0.01)
+    first.stop()
+    with rl.serve(store, pacing="none", port=first.port) as other:  # other pacing, other content of the programme
+        while session.status().connections < 2:
+            time.sleep(0.01)
+        assert other.port == first.port
+        session.wait("closed", timeout=60)
+    session.stop()
+    causes = set(session.gaps()["cause"])
+    assert "server_restart" in causes
+
+
+def test_a_recorder_that_is_killed(store: rl.Store, tmp_path: Path) -> None:
+    """`record --feed` killed at random moments and started again: the copy is the source, nothing doubled."""
+    chance = random.Random(5)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with rl.serve(store, speed=100) as server:
+        command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy"), "--no-progress"]
+        command += ["--feed", server.url + "?from=start"]
+        for _ in range(6):
+            child = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+            time.sleep(2.5 + chance.random())
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    copy = rl.open_store(tmp_path / "copy")
+    assert rows_of(copy) == rows_of(store)
+    downs = [row for row in copy.gaps().itertuples() if row.cause == "recorder_down"]
+    assert downs
+
+
+def test_ctrl_c_ends_in_order(store: rl.Store, tmp_path: Path) -> None:
+    """Both commands end at SIGINT and SIGTERM, with everything acknowledged on disk and one line of what came."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    base = [sys.executable, "-m", "replaylab"]
+    serving = subprocess.Popen(
+        [*base, "serve", str(store.path), "--port", "0", "--speed", "20"],
+        env=environment,
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert serving.stderr is not None
+    line = serving.stderr.readline()
+    url = next(word for word in line.split() if word.startswith("ws://"))
+    recording = subprocess.Popen(
+        [*base, "record", str(tmp_path / "copy"), "--feed", url],
+        env=environment,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert recording.stderr is not None
+    while " live, " not in (seen := recording.stderr.readline()):
+        assert seen, "it ended before it was live"
+    recording.send_signal(signal.SIGINT)
+    told, _ = recording.communicate(timeout=60)
+    serving.send_signal(signal.SIGTERM)
+    serving.communicate(timeout=60)
+    assert (recording.returncode, serving.returncode) == (130, 143)
+    assert f"{rl.open_store(tmp_path / 'copy').rows:,} ticks" in told
