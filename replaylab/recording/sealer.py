@@ -61,6 +61,7 @@ class Sealer:
         self._failures = 0
         self._not_before = 0.0
         self._stop_at = math.inf
+        self._store: Store | None = None
 
     def wake(self) -> None:
         """Seal what is waiting, on a thread of its own."""
@@ -108,7 +109,9 @@ class Sealer:
         troubled = bool(
             self._failures or state.health.errors or state.counters.retried
         )  # else no segment can hold anything of this journal
-        recorded = recorded_extents(Store(state.root)) if troubled else []
+        if troubled and self._store is None:
+            self._store = Store(state.root)  # kept: it reads each segment once
+        recorded = recorded_extents(self._store) if troubled and self._store is not None else []
         sealed = seal(state.root, file.path, recorded)
         with state.lock:
             state.journals.mark_sealed(file)
