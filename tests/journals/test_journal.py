@@ -244,3 +244,11 @@ def test_a_line_of_an_unknown_type_is_a_remark(tmp_path: Path, torn: int) -> Non
     assert store.verify().ok
     assert not path.exists()
     assert [one.state for one in store.recordings()] == ["quarantined" if torn else "recovered"]
+
+
+def test_a_journal_of_nothing_but_an_unknown_line(tmp_path: Path) -> None:
+    """The line is kept though there is no tick beside it."""
+    odd = closed(b'{"type": "weather", "sky": "blue"', seed_of(RUN))
+    left_behind(tmp_path, HEADER, odd)
+    store = rl.open_store(tmp_path)
+    assert [one["raw"] for one in store.remarks("control").to_pylist()] == [odd]
