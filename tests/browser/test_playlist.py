@@ -56,7 +56,8 @@ def test_places_to_go_to(start: Start, screenshots: Path) -> None:
         found = playing.page.evaluate("async () => (await axe.run('.rlab')).violations.map((one) => one.id + one.help)")
         assert found == []
     player.root.screenshot(path=screenshots / "player_places_dark.png")
-    playing.page.set_viewport_size({"width": 390, "height": 900})
+    playing.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    playing.page.set_viewport_size({"width": 640, "height": 900})
     playing.page.wait_for_timeout(300)
     player.root.screenshot(path=screenshots / "player_places_narrow.png")
     player.button("Stop").click()
