@@ -1,6 +1,6 @@
 """The only place that syncs, renames and removes: whole files or none, and one writer at a time.
 
-A file is written aside, synced, renamed, and its folder synced; whoever reads a folder sees whole files only.
+A file is written aside, synced, renamed, and its folder synced; a reader of the folder sees whole files only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def written_aside(folder: Path, label: str) -> Iterator[Path]:
-    """Give a path to write to that nobody reads; it is removed on leaving unless `publish` has moved it.
+    """Yield a path to write to that no reader sees; the file is removed on leaving unless `publish` has moved it.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def _is_abandoned(name: str) -> bool:
 
 @cache
 def _host() -> str:
-    """Give a digest of the name of this machine."""
+    """Return a digest of the name of this machine."""
     return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 
 
@@ -154,7 +154,7 @@ def _is_running(process: str) -> bool:
 
 
 def free_bytes(folder: Path) -> int:
-    """Give how many bytes may still be written to the disk of a folder."""
+    """Return how many bytes may still be written to the disk of a folder."""
     return shutil.disk_usage(folder).free
 
 
@@ -216,7 +216,7 @@ def is_being_written(folder: Path) -> bool:
     try:
         lock = os.open(folder / ".lock", os.O_RDONLY | _CLOEXEC)
     except OSError:
-        return False  # nobody has ever written here, or nobody may
+        return False  # nothing was ever written here, or the folder is read-only
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -229,7 +229,7 @@ def is_being_written(folder: Path) -> bool:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file, which ends with the process; False when somebody else holds it.
+    """Take the lock of an open file, which ends with the process; False when another process holds it.
 
     Raises OSError where a file system has no locks: without them nothing tells a live writer from a dead one.
     """
@@ -243,8 +243,8 @@ def try_lock(descriptor: int) -> bool:
         return False
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            told = "this file system has no file locks; keep the store on one that has, or mount it with locks"
-            raise OSError(error.errno, f"{told} ({error.strerror})") from error
+            problem = "this file system has no file locks; keep the store on one that has, or mount it with locks"
+            raise OSError(error.errno, f"{problem} ({error.strerror})") from error
         raise
     return True
 

@@ -24,12 +24,12 @@ _MIX: Final = [np.uint64(0x9E3779B97F4A7C15 * (2 * number + 1) & (2**64 - 1)) fo
 
 
 def name_digest(name: str) -> str:
-    """Give the digest that a file's name promises."""
+    """Return the digest that a file's name promises."""
     return name.removesuffix(ENDING).rsplit("_", 1)[-1]
 
 
 def footer_digest(path: Path) -> str:
-    """Give the XXH3 64-bit digest of a Parquet file's footer, as hex: its length stands before the last four bytes."""
+    """Return the XXH3 64-bit digest of a Parquet file's footer, as hex; its length stands before the last 4 bytes."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
@@ -39,7 +39,7 @@ def footer_digest(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Give the XXH3 128-bit digest of a file's bytes, as hex."""
+    """Return the XXH3 128-bit digest of a file's bytes, as hex."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -112,7 +112,7 @@ def _word_kind(kind: pa.DataType) -> int:
 
 
 def sum_digests(digests: Sequence[str]) -> str:
-    """Give the digest of the rows of several segments together."""
+    """Return the digest of the rows of several segments together."""
     return f"{sum(int(digest, 16) for digest in digests) & (2**64 - 1):016x}"
 
 
@@ -123,7 +123,7 @@ def _dictionary_words(column: pa.DictionaryArray) -> NDArray[np.uint64]:
 
 
 def _words(column: pa.Array) -> list[NDArray[np.uint64]]:
-    """Give the values of a column as one or two 64-bit words a row; null is a word of its own."""
+    """Return the values of a column as one or two 64-bit words a row; null is a word of its own."""
     if pa.types.is_dictionary(column.type):
         words = _dictionary_words(column)
         return [words[as_numpy(column.indices, len(words) - 1)]]

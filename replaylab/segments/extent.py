@@ -11,7 +11,7 @@ HEAD_BYTES: Final = 1 << 10
 
 
 def head_digest(data: bytes) -> str:
-    """Give the short digest of the first `HEAD_BYTES` of a source: a hint where to look, never a proof."""
+    """Return the short digest of the first `HEAD_BYTES` of a source: a hint where to look, never a proof."""
     return xxhash.xxh3_64_hexdigest(data)[:8]
 
 

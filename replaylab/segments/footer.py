@@ -55,7 +55,7 @@ class Footer:
     schema_version: int = SCHEMA_VERSION
 
     def to_metadata(self, effort: int) -> dict[bytes, bytes]:
-        """Give the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
+        """Return the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
         lists = {"games", "extents"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
         extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
@@ -89,7 +89,7 @@ class Footer:
 
 
 def _packed(columns: dict[str, list[Any]], effort: int) -> bytes:
-    """Give columns as JSON, xz, base64: footers must be text, and long lists would outweigh the ticks."""
+    """Return columns as JSON, xz, base64: footers must be text, and long lists would outweigh the ticks."""
     return base64.b64encode(lzma.compress(json.dumps(columns, separators=(",", ":")).encode(), preset=effort))
 
 

@@ -48,14 +48,14 @@ def in_order_received(table: pa.Table) -> pa.Table:
 
 
 def _ranks(texts: list[str]) -> Whole:
-    """Give the place of each text when sorted; numpy's own order would drop NULs at the end of a text."""
+    """Return the place of each text when sorted; numpy's own order would drop NULs at the end of a text."""
     ranks = np.empty(len(texts), np.int64)
     ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
     return ranks
 
 
 def sorted_by_game(table: pa.Table) -> pa.Table:
-    """Give rows game after game, games by their first time and then id, rows in the order given within each.
+    """Return rows game after game, games by their first time and then id, rows in the order given within each.
 
     In order of time the steps between neighbouring times stay small: 0.7 bytes a tick less than in order of ids,
     measured on 582 real games.
@@ -77,13 +77,13 @@ def sorted_by_game(table: pa.Table) -> pa.Table:
 
 
 def first_times(table: pa.Table, starts: Whole) -> Whole:
-    """Give the earliest time of each run of rows, microseconds since 1970; the greatest number when none is known."""
+    """Return the earliest time of each run of rows, microseconds since 1970; the greatest number when none is known."""
     times = as_numpy(table.column("timestamp"), null=np.iinfo(np.int64).max)
     return np.asarray(np.minimum.reduceat(times, starts))
 
 
 def _by_time(games: list[str], game_of_run: Whole, first_of_run: Whole) -> Whole:
-    """Give the rank of every game: by its first time, then by its id."""
+    """Return the rank of every game: by its first time, then by its id."""
     first = np.full(len(games), np.iinfo(np.int64).max)
     np.minimum.at(first, game_of_run, first_of_run)
     rank = np.empty(len(games), np.int64)

@@ -55,7 +55,7 @@ _WRITING: Final[dict[str, Any]] = {
 
 @contextmanager
 def opened_writer(path: Path, compression_level: int = 1) -> Iterator[pq.ParquetWriter]:
-    """Give an open writer of a remarks file; the file is closed whatever the disk says to the last bytes."""
+    """Yield an open writer of a remarks file; the file is closed whatever the disk says to the last bytes."""
     with (
         pa.OSFile(str(path), "wb") as file,
         pq.ParquetWriter(file, SCHEMA, compression_level=compression_level, **_WRITING) as writer,
@@ -177,7 +177,7 @@ def check_version(name: str, metadata: Mapping[bytes, bytes] | None) -> None:
 
 
 def to_table(remarks: list[Placed]) -> pa.Table:
-    """Give remarks as a table."""
+    """Return remarks as a table."""
     found: list[tuple[Any, ...]] = list(zip(*remarks, strict=True)) if remarks else [()] * len(SCHEMA)
     made = [
         column(np.array(values, np.int64)) if field.type == pa.int64() else texts(values, field.type)

@@ -1,4 +1,4 @@
-"""One immutable Parquet file of ticks: game after game, told apart by its name, described by its footer.
+"""One immutable Parquet file of ticks: game after game, known by its name, described by its footer.
 
 The name ends in a digest of the footer's bytes, compared whenever a segment is opened, and one of all bytes of the
 file, so a flipped byte anywhere is found by comparing the two; pages carry checksums that every reading compares. The
@@ -267,7 +267,7 @@ def _plain(game_id: str) -> str:
 
 
 def game_ranges(table: pa.Table) -> list[GameRange]:
-    """Give the range of each game of a table in which each game's rows stand together."""
+    """Return the range of each game of a table in which each game's rows stand together."""
     if not table.num_rows:
         return []
     games = table.column("game_id").unify_dictionaries().combine_chunks()

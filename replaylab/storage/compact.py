@@ -127,7 +127,7 @@ def _refuse_damaged(store: Store) -> None:
 
 
 def disk_bytes(store: Path) -> int:
-    """Give the bytes of all segments and remarks of a store."""
+    """Return the bytes of all segments and remarks of a store."""
     found = (path for name in (SEGMENTS, REMARKS) for path in (store / name).glob(f"*{ENDING}"))
     return sum(path.stat().st_size for path in found if path.is_file())
 
@@ -211,7 +211,7 @@ def _merge(store: Path, group: list[Segment]) -> Segment:
 
 
 def _merged_rows(group: list[Segment]) -> Iterator[pa.Table]:
-    """Give the rows of several segments game after game, in order of time, about a row group at a time."""
+    """Return the rows of several segments game after game, in order of time, about a row group at a time."""
     rows_of: Counter[str] = Counter()
     start_us: dict[str, int] = {}
     for segment in group:

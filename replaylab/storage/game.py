@@ -108,7 +108,7 @@ class Game:
             return f"Game({self.id!r}, cannot be read: is its store still there?)"
 
     def ticks(self) -> pa.Table:
-        """Give every row as received: source after source by their first time, each in its own order.
+        """Return every row as received: source after source by their first time, each in its own order.
 
         Returns
         -------
@@ -235,7 +235,7 @@ class Game:
 
 
 def _once(table: pa.Table) -> pa.Table:
-    """Give rows in order of their tick, the first received of each."""
+    """Return rows in order of their tick, the first received of each."""
     tick = table.column("tick").to_numpy()
     if len(tick) < 2 or (np.diff(tick) > 0).all():
         return table

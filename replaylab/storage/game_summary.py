@@ -243,7 +243,7 @@ class _LiveTicks:
 
 
 def _ends(game: NDArray[np.int32], number: NDArray[np.int32], total: int) -> tuple[Whole, Whole, Whole]:
-    """Give count, first and last of sorted numbers a game; larger than any number, and -1, where there is none."""
+    """Return count, first and last of sorted numbers a game; larger than any number, and -1, where there is none."""
     count = np.bincount(game, minlength=total).astype(np.int64)
     end = np.cumsum(count)
     some = count > 0
@@ -253,6 +253,6 @@ def _ends(game: NDArray[np.int32], number: NDArray[np.int32], total: int) -> tup
 
 
 def _price_words(prices: pa.Array) -> tuple[Whole, NDArray[np.uint64]]:
-    """Give prices as (signed high, unsigned low) halves of 128 bits; what stands for null says nothing."""
+    """Return prices as (signed high, unsigned low) halves of 128 bits; what stands for null says nothing."""
     words = np.frombuffer(prices.buffers()[1], np.uint64)[2 * prices.offset : 2 * (prices.offset + len(prices))]
     return words[1::2].view(np.int64), words[0::2]

@@ -171,7 +171,7 @@ def chosen_games(table: pa.Table, columns: Sequence[str] | None, games: str | It
 
 
 def _columns(what: str, asked: Sequence[str] | None, known: list[str]) -> list[str]:
-    """Give the names of columns that were asked for; raises `AnalysisError` for one that is not there."""
+    """Return the names of columns that were asked for; raises `AnalysisError` for one that is not there."""
     if asked is None:
         return known
     wanted = [asked] if isinstance(asked, str) else list(asked)
@@ -182,7 +182,7 @@ def _columns(what: str, asked: Sequence[str] | None, known: list[str]) -> list[s
 
 
 def asked_ids(games: str | Iterable[str]) -> pa.Array:
-    """Give the ids that were asked for; raises `AnalysisError` for one that is no text."""
+    """Return the ids that were asked for; raises `AnalysisError` for one that is no text."""
     given: object = games
     found = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     for one in found:
@@ -216,7 +216,7 @@ def polars_frame(table: pa.Table, prices: str = "decimal") -> pl.DataFrame:
 
 
 def extra(package: str, name: str) -> Any:
-    """Give a package of an extra.
+    """Return a package of an extra.
 
     Raises
     ------

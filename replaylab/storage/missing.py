@@ -75,9 +75,9 @@ def _around(parts: Sequence[Extent], first: int, last: int) -> str:
     after = [one.source for one in parts if one.recording["seqs"] and one.recording["seqs"][-1][1] > last]
     if before and after and before[-1] == after[0]:
         return f"in {before[-1]}"
-    told = [f"after {before[-1]}"] if before else []
-    told += [f"before {after[0]}"] if after else []
-    return ", ".join(told) or "nothing else is there"
+    neighbours = [f"after {before[-1]}"] if before else []
+    neighbours += [f"before {after[0]}"] if after else []
+    return ", ".join(neighbours) or "nothing else is there"
 
 
 def missing_in_sources(extents: Iterable[Extent]) -> list[str]:

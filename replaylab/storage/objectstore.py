@@ -206,7 +206,9 @@ class ObjectSegment(Segment):
             return super()._read(groups, columns)
         except SegmentDamaged:
             with reaching(self.place):
-                self.filesystem.get_file_info(self.place)  # raises when nobody answers: then nothing is damaged
+                self.filesystem.get_file_info(
+                    self.place
+                )  # raises when the store does not answer: then nothing is damaged
             raise
 
     def _file_digest(self) -> str:
@@ -218,7 +220,7 @@ class ObjectSegment(Segment):
 
 
 def _look(segment: Segment) -> None:
-    """Fetch a footer; whoever needs it meets what is wrong with it again."""
+    """Fetch a footer; a caller that needs it meets what is wrong with it again."""
     try:
         segment.footer  # noqa: B018 kept by the segment
     except (SegmentDamaged, FileNotFoundError):
@@ -237,7 +239,7 @@ def reaching(place: str) -> Iterator[None]:
 
 
 def _bare(uri: str) -> str:
-    """Give a URI without its credentials and options."""
+    """Return a URI without its credentials and options."""
     scheme, mark, rest = uri.partition("://")
     return f"{scheme}{mark}{rest.partition('?')[0].rpartition('@')[2]}" if mark else uri
 

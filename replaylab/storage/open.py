@@ -16,7 +16,7 @@ _log = logging.getLogger("replaylab.store")
 def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store:
     """Open a store, and seal what recorders that have died left in its journals.
 
-    What cannot be sealed now, because the store may only be read, the disk is full or somebody else is at it, is read
+    What cannot be sealed now, because the store may only be read, the disk is full or another process is at it, is read
     from the journals as it is. `Store(path)` opens without changing anything.
 
     Parameters

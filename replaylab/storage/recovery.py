@@ -1,7 +1,7 @@
 """Recovery: what journals hold becomes segments; sealing is converting, and may be killed or run again at any moment.
 
-A journal belongs to whoever holds its lock: a recorder while it writes, else whoever seals it. It is removed only when
-the segment that holds its ticks is permanent; a reader that finds both reads the segment.
+A journal belongs to the process that holds its lock: a recorder while it writes, else the one that seals it. It is
+removed only when the segment that holds its ticks is permanent; a reader that finds both reads the segment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
 
 RESERVE: Final = ".reserve"  # ending of the room that a recorder keeps for closing
-LIVE: Final = "somebody else has it open"  # its recorder, or another recovery
+LIVE: Final = "another process has it open"  # its recorder, or another recovery
 LATER: Final = "the journal before it comes first"
 MOST_TOGETHER: Final = 64  # journals that are sealed as one segment
 MOST_BYTES_TOGETHER: Final = 32 << 20
@@ -245,7 +245,7 @@ def _seal_group(store: Store, group: list[Path]) -> list[Sealed]:
 
 
 def recorded_extents(store: Store) -> list[Extent]:
-    """Give what the segments of a store hold of journals."""
+    """Return what the segments of a store hold of journals."""
     return [extent for segment in store.sealed() for extent in segment.footer.extents if extent.recording]
 
 
@@ -317,7 +317,7 @@ def _write_remarks(folder: Path, name: str, remarks: list[Placed]) -> tuple[str 
 
 
 def _sweep_reserves(folder: Path) -> None:
-    """Give back the room of recorders that are gone: one that is there has a journal."""
+    """Free the room of recorders that are gone: one that is there has a journal."""
     left = list(folder.glob(f"*{RESERVE}"))
     runs = {place_of(name)[0] for name in journal_names(folder)}
     with suppress(StoreError):  # a store that may only be read

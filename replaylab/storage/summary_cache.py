@@ -28,7 +28,7 @@ class Summaries:
         self._kept: dict[_Key, pa.Table] = {}
 
     def table(self, segments: Sequence[Segment], leave_out: LeaveOut) -> pa.Table:
-        """Give one row a game in order of their start; `leave_out` is told of each segment that cannot be read."""
+        """Return one row a game in order of their start; `leave_out` is called with each segment that fails."""
         earlier, self._kept = self._kept, {}
         holders = Counter(game for segment in segments for game in segment.rows_of)
         spread = {game for game, count in holders.items() if count > 1}
@@ -61,7 +61,7 @@ class Summaries:
 
 
 def _without(table: pa.Table, segment: Segment, games: Sequence[str]) -> pa.Table:
-    """Give the rows of a segment without those of a few games."""
+    """Return the rows of a segment without those of a few games."""
     if not games:
         return table
     keep = np.ones(table.num_rows, np.bool_)

@@ -68,13 +68,13 @@ class Verification:
         return self.ok
 
     def __str__(self) -> str:
-        told = [*self.problems, *self.missing]
-        verdict = "everything is as it was written" if self.ok else f"{len(told)} problem(s)"
+        found = [*self.problems, *self.missing]
+        verdict = "everything is as it was written" if self.ok else f"{len(found)} problem(s)"
         lines = [
             f"{self.segments} segments, {self.rows:,} rows: {verdict}",
-            *(f"- {one}" for one in told[:20]),
+            *(f"- {one}" for one in found[:20]),
         ]
-        more = len(told) - 20
+        more = len(found) - 20
         return "\n".join([*lines, f"- and {more} more"] if more > 0 else lines)
 
 

@@ -306,7 +306,7 @@ def test_recover_leaves_a_live_recorder_alone(tmp_path: Path) -> None:
         recorder.record_many(ticks(5))
         done = subprocess.run([*COMMAND, "recover", tmp_path], capture_output=True, text=True, check=True)
         assert f"{recorder.run}-000000.journal" in done.stdout
-        assert "somebody else has it open" in done.stdout
+        assert "another process has it open" in done.stdout
         shown = subprocess.run([*COMMAND, "info", tmp_path], capture_output=True, text=True, check=True).stdout
         assert "open, 5 ticks, 1 journal not yet sealed" in shown
         recorder.record_many(ticks(5))

@@ -36,7 +36,7 @@ class Followed:
     def __init__(self, known: Paths, at: Ints, longest: int) -> None:
         self.at = at
         left, rugged = ticks_left(known)
-        longest = min(longest, int(left.max(initial=0)) + 1)  # further on nobody is followed: one step says so
+        longest = min(longest, int(left.max(initial=0)) + 1)  # further on no game is followed: one step says so
         place = np.minimum(np.searchsorted(at, known.tick), len(at) - 1)
         rows = np.flatnonzero(at[place] == known.tick)
         cell = place[rows] * (longest + 2) + np.minimum(left[rows], longest + 1)
