@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from replaylab.storage.verify import Verification
 
 PIPED_WIDTH: Final = 120  # columns, where the output is no terminal
+_LONGEST_ID: Final = 64
 _ID_WIDTH: Final = 25  # of a game's id
 
 
@@ -116,7 +117,7 @@ def show_games(games: pa.Table, *, limit: int, oldest: bool) -> None:
     table = _table("game", "start (UTC)", ">ticks", ">rug", ">peak", "state")
     for game in shown.to_pylist():
         table.add_row(
-            plain(game["game_id"]),
+            shortened(game["game_id"]),
             _time(game["start"])[:16],
             f"{game['ticks']:,}",
             _whole(game["rug_tick"]),
@@ -268,6 +269,18 @@ def _fields(value: object) -> Any:
 def plain(text: str) -> str:
     """Return text with control characters escaped."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def shortened(text: str) -> str:
+    """Return text without control characters, a long one with its middle left out.
+
+    Examples
+    --------
+    >>> shortened("20310102-0123456789ab4cde"), len(shortened("x" * 3_000))
+    ('20310102-0123456789ab4cde', 64)
+    """
+    shown = plain(text)
+    return shown if len(shown) <= _LONGEST_ID else f"{shown[:40]}...{shown[-21:]}"
 
 
 def _one_line(text: str) -> str:

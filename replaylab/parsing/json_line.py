@@ -51,6 +51,7 @@ KNOWN_TYPES: Final = frozenset(
 )
 _ARRAY_LINE: Final = re.compile(rb"[\[,]?[ \t\r\n]*(\{.*\})?[ \t\r\n]*(?:\][ \t\r\n]*,?|,)?", re.DOTALL)
 _SOCKETIO_FRAME: Final = re.compile(rb"([0-9]{1,2})(?:/[^,\"]*,)?[0-9]*([\[{].*[\]}])", re.DOTALL)
+_WHOLE_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _SHIFTS: Final = {"s": 6, "ms": 3, "us": 0, "ns": -3}  # decimals from a unit to microseconds
 _DIGITS: Final = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,9})?", re.ASCII)
 _FINE: Final = re.compile(r"([.,][0-9]{6})([0-9]+)")
@@ -322,6 +323,8 @@ def read_time(value: object, times: Times = PLAIN_TIMES) -> tuple[int | None, bo
     """Return (microseconds, zoned) of a time as written; a null time stays unknown."""
     if value is None:
         return None, True
+    if type(value) is int and times.unit in _WHOLE_UNITS and 0 <= value * _WHOLE_UNITS[times.unit] <= _GREATEST_US:
+        return value * _WHOLE_UNITS[times.unit], True
     number = _number(value) if times.unit else None
     if number is not None:
         return _epoch_us(value, number, times), True

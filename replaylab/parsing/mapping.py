@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping as Names
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -33,6 +34,7 @@ FIELDS: Final = (
 NUMBERED: Final = -1  # stands for a tick number that is its place in the game
 _GAME: Final = re.compile(r"|day|file|gap:[1-9][0-9]{0,8}")
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]|(\[\])")
+_DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -240,7 +242,7 @@ class Mapping:
         if self.game == "day":
             if wall_us is None:
                 raise TickError("timestamp", None, "no_time", "the day of a tick makes its game, and it has no time")
-            return (_EPOCH + timedelta(microseconds=wall_us)).date().isoformat()
+            return _day(wall_us // _DAY_US)
         if self.game:
             return self.game  # replaced when the source and the ticks before this one are known
         return checked_text("game_id", self._value(item, root, "game_id"))
@@ -256,8 +258,15 @@ def _is_path(where: object) -> bool:
     return not inner or "".join(match[0] for match in _STEP.finditer(inner)) == inner.replace(".", "")
 
 
-def _steps(where: str) -> list[str | int | None]:
-    return [int(match[2]) if match[2] else match[1] for match in _STEP.finditer(where)]
+@lru_cache(maxsize=1024)
+def _steps(where: str) -> tuple[str | int | None, ...]:
+    return tuple(int(match[2]) if match[2] else match[1] for match in _STEP.finditer(where))
+
+
+@lru_cache(maxsize=1024)
+def _day(number: int) -> str:
+    """Return the date of a day, counted from 1970-01-01."""
+    return (_EPOCH + timedelta(days=number)).date().isoformat()
 
 
 def _step(value: Any, step: str | int | None) -> Any:
@@ -274,6 +283,8 @@ def _step(value: Any, step: str | int | None) -> Any:
 
 
 def _at(value: Any, where: str, default: Any = None) -> Any:
+    if type(value) is dict and where in value and where.isidentifier():  # the usual case, and the fast one
+        return value[where]
     for step in _steps(where):
         value = _step(value, step)
         if value is _MISSING:
