@@ -23,8 +23,8 @@ _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX
 _EXACT: Final = Context(prec=60)  # more digits than a price can have: nothing is rounded
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d-?\d)[Tt ](?!24)"
-    r"\d\d(:\d\d(:\d\d([.,]\d{1,9})?)?|\d\d(\d\d([.,]\d{1,9})?)?)"
+    r"((\d{4}-\d\d-\d\d|\d{4}-W\d\d-\d)[Tt ](?!24)\d\d:\d\d(:\d\d([.,]\d{1,9})?)?"  # the extended form
+    r"|(\d{8}|\d{4}W\d{3})[Tt ](?!24)\d{4}(\d\d([.,]\d{1,9})?)?)"  # the basic form
     r"\s?(Z|z|UTC|[+-]\d\d(:?[0-5]\d)?)?\Z",
     re.ASCII,
 )

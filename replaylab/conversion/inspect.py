@@ -17,6 +17,7 @@ from replaylab.parsing.scan import scan, scan_document
 
 LOOKED_AT_BYTES: Final = 1 << 20
 _SHOWN: Final = 3
+_EPOCH_DIGITS: Final = frozenset({10, 13, 16, 19})
 _FIELD_NAMES: Final = {  # by a tick's field, names that feeds give it; a proposal to be checked, never used unasked
     "timestamp": ("timestamp", "ts", "time", "t", "T", "E", "date", "created_at", "trade_time", "timestamp_ms"),
     "price": ("price", "px", "p", "last", "close", "value", "rate"),
@@ -176,6 +177,7 @@ def _proposal(data: bytes) -> str:
     tick = found[inner] if isinstance(found.get(inner), dict) else found
     path = inner if tick is not found else ""
     names = {name: next((one for one in candidates if one in tick), None) for name, candidates in _FIELD_NAMES.items()}
+    names["timestamp"] = next((one for one, value in tick.items() if _is_time(value)), names["timestamp"])
     lines = [f'path = "{path}"'] if path else []
     time = tick.get(names["timestamp"] or "")
     if time is not None and str(time).partition(".")[0].isdecimal():
@@ -190,6 +192,14 @@ def _proposal(data: bytes) -> str:
     lines += ["[fields]", *fields] if fields else []
     lines += ["[constants]", *constants] if constants else []
     return "\n".join(lines)
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a value looks like a time: in ISO 8601, or as many digits as a time of this century has."""
+    text = str(value)
+    return (text.partition(".")[0].isdecimal() and len(text.partition(".")[0]) in _EPOCH_DIGITS) or (
+        isinstance(value, str) and text[:4].isdecimal() and text[4:5] == "-" and text[10:11] in {"T", " "}
+    )
 
 
 def _first_object(data: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ Base = tuple[int, int]
 """Lines and ticks of a source before a piece of it."""
 
 _HELD_BYTES = 1 << 20  # quarantined bytes held while the number of their first line is not known yet
+
+_FIRST_YEAR_US: Final = 365 * 86_400_000_000  # a time in 1970 is rather a number of another unit, or of no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,7 @@ class Job:
     def _extent(self, read: _Read, batch: Batch, rows: slice) -> Extent:
         line, seq = self._base(read)
         wall_us, zoned = batch.wall_us[rows], batch.zoned[rows]
+        read.account.ticks["at_epoch"] = int(((wall_us >= 0) & (wall_us < _FIRST_YEAR_US)).sum())
         return Extent(
             source=read.piece.source.name,
             start=read.piece.start,

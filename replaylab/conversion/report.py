@@ -78,6 +78,7 @@ class ConversionReport(BaseModel):
     zoneless_times: int = Field(0, description="times without a zone, read in source_tz")
     doubtful_times: int = Field(0, description="times that the clock of source_tz showed twice or never")
     times_truncated: int = Field(0, description="times that were cut to microseconds, as asked")
+    times_at_epoch: int = Field(0, description="times in 1970, the beginning of the epoch")
     segments: int = 0
     cut_off: list[str] = Field(default_factory=list, description="packed sources that are damaged or end too early")
     read_as: dict[str, str] = Field(default_factory=dict, description="sources by how they were packed or laid out")
@@ -147,6 +148,9 @@ class ConversionReport(BaseModel):
             if self.zoneless_times
             else "",
             "cut": f"{_count(self.times_truncated, 'time')} cut to microseconds" if self.times_truncated else "",
+            "times in 1970": f"{self.times_at_epoch:,}: a number of another unit, or no time at all?"
+            if self.times_at_epoch
+            else "",
             "read as": _read_as(self.read_as),
             "no ticks": _no_ticks(self.unknown_types),
             "other content": _changed(self.sources),
@@ -233,6 +237,7 @@ def report(
         unknown_types=dict(labels),
         zoneless_times=sum(extent.zoneless_times for extent in stored),
         doubtful_times=sum(extent.doubtful_times for extent in stored),
+        times_at_epoch=counts["ticks"]["at_epoch"],
         times_truncated=counts["ticks"]["truncated"],
         segments=len(made.jobs),
         cut_off=[f"{name}: {problem}" for name, problem in made.problems.items()],

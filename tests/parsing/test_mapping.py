@@ -174,3 +174,12 @@ def test_a_mapping_that_cannot_be_used_is_refused(tmp_path: Path, text: str, sai
     assert said in str(caught.value)
     with pytest.raises(SettingsError, match="neither a file nor one of vectra, pandas, trades, games"):
         Mapping.load("nothing")
+
+
+def test_times_at_the_beginning_of_the_epoch_are_flagged(tmp_path: Path) -> None:
+    """A number that is no time, or one of another unit, shows as times in 1970."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"ts": 17, "px": 1}\n{"ts": 1925089445000, "px": 1}\n')
+    report = quiet(path, tmp_path / "store", mapping="trades")
+    assert report.times_at_epoch == 1
+    assert "times in 1970: 1" in str(report)
