@@ -8,6 +8,7 @@ Each word is a module or a folder of interchangeable ones.
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ _HOME = {
 
 
 _PACKAGES = {"analysis", "errors", "fair"}
+
+# a program that sets up no logging sees no line of ours, as the logging HOWTO asks of libraries
+logging.getLogger("replaylab").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from contextlib import suppress
@@ -56,7 +55,6 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process."""
-    logging.getLogger("replaylab").addHandler(logging.NullHandler())  # the commands print what is left out
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an id that the terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")

@@ -117,7 +117,8 @@ class Job:
                     self._take(block, writer)
                 for read in self._reads:
                     line, seq = self._base(read)
-                    self.tell_end(read.piece, (line + read.lines, seq + read.ticks))
+                    if read.piece.end < read.piece.source.size:  # else no piece follows
+                        self.tell_end(read.piece, (line + read.lines, seq + read.ticks))
                     self._place(read, writer)
                     self._keep_mapping(read, writer)
             table, extents = self._table()

@@ -20,6 +20,7 @@ from replaylab.errors import SourceUnreadable
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 
 JOB_BYTES: Final = 32 << 20
+JOB_PIECES: Final = 16_384  # what is known of each is held until its job ends: some kilobytes
 LEAST_JOB_BYTES: Final = 4 << 20  # less than twice as much is not worth a second segment
 
 
@@ -111,7 +112,8 @@ def plan(
             made.jobs[-1].extend(last)
             continue
         for piece in [*pieces, *last]:
-            if small and held + piece.end - piece.start > job_bytes and piece not in last:
+            full = held + piece.end - piece.start > job_bytes or len(small) >= JOB_PIECES
+            if small and full and piece not in last:
                 made.jobs.append(small)
                 small, held = [], 0
             small.append(piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
@@ -20,18 +21,21 @@ REPAIRS: Final = {
 }
 
 
-class SourceReport(BaseModel):
-    """What became of one source; bytes and ticks of this conversion only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReport:
+    """What became of one source; bytes and ticks of this conversion only.
 
-    model_config = ConfigDict(frozen=True)
+    `status` is converted, grown, known, shrunk or unreadable; `quarantined` counts pieces. With slots, 100,000 of them
+    are 20 MB; as pydantic models they were 90.
+    """
 
     source: str
-    status: str = Field(description="converted, grown, known, shrunk or unreadable")
+    status: str
     bytes: int = 0
     lines: int = 0
     ticks: int = 0
     repaired: int = 0
-    quarantined: int = Field(0, description="pieces of it that were quarantined")
+    quarantined: int = 0
     problem: str = ""
 
 
@@ -269,7 +273,7 @@ def _shrunk(made: Plan, stored: list[Extent], found: dict[str, SourceReport]) ->
         name = made.grown.get(stored_as, made.changed.get(stored_as, stored_as))
         if size and name in found:
             problem = f"became shorter while it was read: {size:,} bytes that were there are missing"
-            yield found[name].model_copy(update={"status": "shrunk", "problem": problem})
+            yield replace(found[name], status="shrunk", problem=problem)
 
 
 def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[SourceReport]:
@@ -279,15 +283,14 @@ def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[
         before = found.get(name) or SourceReport(
             source=name, status="grown" if extent.source in made.grown else "converted"
         )
-        found[name] = before.model_copy(
-            update={
-                "bytes": before.bytes + extent.end - extent.start,
-                "lines": before.lines + extent.line_count,
-                "ticks": before.ticks + extent.tick_count,
-                "repaired": before.repaired + extent.ticks.get("merged", 0) + extent.ticks.get("torn", 0),
-                "quarantined": before.quarantined
-                + sum(count for reason, count in extent.reasons.items() if reason not in REPAIRS),
-            }
+        found[name] = replace(
+            before,
+            bytes=before.bytes + extent.end - extent.start,
+            lines=before.lines + extent.line_count,
+            ticks=before.ticks + extent.tick_count,
+            repaired=before.repaired + extent.ticks.get("merged", 0) + extent.ticks.get("torn", 0),
+            quarantined=before.quarantined
+            + sum(count for reason, count in extent.reasons.items() if reason not in REPAIRS),
         )
     for known in known_ones:
         if known.name not in found:
@@ -300,7 +303,7 @@ def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[
         if name in found or stored_as in found:
             one = found.pop(stored_as, None) or found.pop(name)
             problem = f"{SAME_NAME} than in the store: stored as {stored_as}"
-            found[name] = one.model_copy(update={"source": name, "problem": problem})
+            found[name] = replace(one, source=name, problem=problem)
     found |= {one.source: one for one in _shrunk(made, stored, found)}
     for name, problem in made.unreadable.items():
         found[name] = SourceReport(source=name, status="unreadable", problem=problem)

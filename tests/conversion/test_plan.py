@@ -387,3 +387,16 @@ def test_a_truncated_copy_of_a_known_recording(
     assert known < {(extent.source, extent.start, extent.end) for extent in open_store(store).extents()}
     assert open_store(store).verify().ok
     assert quiet([recording, copied], store).ticks_stored == 0
+
+
+def test_jobs_hold_a_bounded_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of many small files is held a job at a time, and nothing waits for what follows a whole file."""
+    monkeypatch.setattr(planning, "JOB_PIECES", 7)
+    folder = tmp_path / "r"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number:03}.jsonl").write_bytes(line(f"game-{number:03}"))
+    passed_on: list[object] = []
+    monkeypatch.setattr("replaylab.conversion.pool.Bases.tell", lambda *passed: passed_on.append(passed))
+    report = quiet(folder, tmp_path / "store")
+    assert (report.segments, report.ticks_stored, passed_on) == (3, 20, [])
