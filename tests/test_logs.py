@@ -138,10 +138,13 @@ def test_log_is_as_before_afterwards(tmp_path: Path) -> None:
 
 
 def test_import_sets_up_no_log() -> None:
-    """`import replaylab` adds no handler and sets no level: the log of a library belongs to its caller."""
-    code = "import logging, replaylab; one = logging.getLogger('replaylab'); print(one.handlers, one.level)"
+    """`import replaylab` sets no level and adds the handler that discards alone: a log belongs to its program."""
+    code = (
+        "import logging, replaylab; one = logging.getLogger('replaylab')\n"
+        "print([type(handler).__name__ for handler in one.handlers], one.level)"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
-    assert shown.stdout == "[] 0\n"
+    assert shown.stdout == "['NullHandler'] 0\n"
 
 
 @pytest.fixture
