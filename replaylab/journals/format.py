@@ -73,6 +73,8 @@ class Header:
         The sequence number of its first tick.
     durability : dict
         The bound in force: `mode`, and for ``group`` the `ticks` and `seconds` between two syncs.
+    durable : dict
+        By the number of an earlier journal, how many of its bytes were permanent: one that is shorter was truncated.
     cuts : dict
         By the number of an earlier journal, how many of its bytes count: those after them were never acknowledged.
     """
@@ -82,11 +84,13 @@ class Header:
     first_seq: int
     durability: dict[str, Any] = field(default_factory=dict)
     cuts: dict[str, int] = field(default_factory=dict)
+    durable: dict[str, int] = field(default_factory=dict)
 
     def to_line(self) -> bytes:
         """Return the line with its newline."""
         found: dict[str, Any] = {"type": "journal_start", "format": FORMAT, "run": self.run, "number": self.number}
         found |= {"first_seq": self.first_seq, "durability": self.durability, "cuts": self.cuts}
+        found |= {"durable": self.durable} if self.durable else {}
         return closed(json.dumps(found)[:-1].encode(), 0)
 
 
@@ -101,7 +105,8 @@ class Damage:
 
     The reasons: `torn_tail`, `torn_line` (cut off in the middle of the file), `zero_filled`, `checksum_mismatch` (a
     flipped bit), `foreign_bytes`, `sequence_gap` (no bytes: lines before it are missing), `never_acknowledged` (after
-    the limit that a later journal sets), `not_a_tick` (a valid checksum, but not a tick).
+    the limit that a later journal sets), `not_a_tick` (a valid checksum, but not a tick), `truncated` (no
+    bytes: a later journal says that more were permanent).
     """
 
     reason: str
@@ -251,15 +256,20 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
         if label == "journal_start":
             if _is_newer(line.get("format")):
                 found.newer_format = line["format"]
-            found.headers.append(Header(**{name: line[name] for name in _HEADER_NAMES}))
+            found.headers.append(Header(**{name: line[name] for name in _HEADER_NAMES}, durable=_sizes(line)))
         elif label != "journal_end":
             found.others.append(Control(str(label), number, at, at + size, raw + b"\n" * (size - len(raw))))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         _add_damage(found, "foreign_bytes", number, at, raw + b"\n" * (size - len(raw)))
         return
     found.control_bytes += size
     found.control_lines += 1
     found.closed = label == "journal_end"
+
+
+def _sizes(header: dict[str, Any]) -> dict[str, int]:
+    """Return how many bytes of earlier journals a header calls permanent; those of earlier releases say nothing."""
+    return {str(number): int(size) for number, size in header.get("durable", {}).items()}
 
 
 def _is_newer(version: object) -> bool:

@@ -136,6 +136,12 @@ class JournalReader:
         if final and limit < size:
             self._leave_rest(file.read(size - limit))
 
+    def report_truncated(self, size: int) -> None:
+        """Report that `size` bytes of the journal were permanent, as a later one says, and fewer are there."""
+        if self.end < size:
+            text = f"{size} bytes were permanent".encode()
+            self._quarantine(Damage("truncated", self._line, self.end, self.end, text))
+
     def _name_run(self, first: bytes) -> None:
         """Take the run from the first line; from the file name where that line is damaged."""
         found = scan(first, final=False)

@@ -195,11 +195,15 @@ class UnsealedJournals:
         for run, journals in _by_run(opened.journals).items():
             headers = self._headers_of(journals)
             held, cuts = elsewhere(recorded[run], headers.values())
+            sizes = durable_sizes(header for name, header in headers.items() if journals[name].size)
             for name, one in journals.items():
                 if name in done:
                     continue
                 try:
-                    known = self._read(one, held, cuts.get(place_of(name)[1]), headers.get(name), earlier.get(name))
+                    number = place_of(name)[1]
+                    known = self._read(one, held, cuts.get(number), headers.get(name), earlier.get(name))
+                    if one.size < sizes.get(number, 0):
+                        known = _truncated(known, sizes[number])
                 except FileNotFoundError:
                     raise
                 except OSError as error:
@@ -265,6 +269,23 @@ def _unreadable(name: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name}: a link that leads nowhere"
     return f"{name}: the journal cannot be read ({error.strerror or error})"
+
+
+def durable_sizes(headers: Iterable[Header | None]) -> dict[int, int]:
+    """Return by the number of a journal how many of its bytes were permanent, as the later ones of its run say."""
+    most: dict[int, int] = {}
+    for header in headers:
+        for number, size in header.durable.items() if header else ():
+            most[int(number)] = max(size, most.get(int(number), size))
+    return most
+
+
+def _truncated(known: _Known, size: int) -> _Known:
+    """Return a journal with the remark that it is shorter than it was; what was read of it is used no further."""
+    known.contents.report_truncated(size)
+    return _Known(
+        (-1, SeqRanges(), None), known.contents, known.size, UnsealedJournal(known.journal.path, known.contents)
+    )
 
 
 def elsewhere(recorded: Iterable[Extent], headers: Iterable[Header | None]) -> tuple[SeqRanges, dict[int, int]]:

@@ -69,7 +69,7 @@ class DiskWatch:
 
     def _missing(self) -> list[JournalFile]:
         """Return the journals whose names are gone, or lead to other files."""
-        return [file for file in self.state.journals.files if not (file is self.sealer.current or file.is_reachable)]
+        return [file for file in self.state.journals.files if not (file in self.sealer.current or file.is_reachable)]
 
     def restore(self, *, at_once: bool = False) -> bool:
         """Go on where the store was when it has been deleted or moved, with all that has not become a segment.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from replaylab.journals.format import Header
 from replaylab.recording.journal_file import JournalFile
+
+_TOLD: Final = 8  # earlier journals of which a header says how much is permanent
 
 
 class JournalSet:
@@ -82,7 +84,9 @@ class JournalSet:
 
     def _header(self, file: JournalFile, first_seq: int) -> bytes:
         limits = {str(one.number): one.size for one in self.files if one.spoilt}
-        return Header(self.run, file.number, first_seq, self.durability, limits).to_line()
+        before = [one for one in self.files if one.number < file.number and one.synced]
+        durable = {str(one.number): one.synced for one in sorted(before, key=lambda one: one.number)[-_TOLD:]}
+        return Header(self.run, file.number, first_seq, self.durability, limits, durable).to_line()
 
     def turn(self, first_seq: int, next_seq: int) -> JournalFile:
         """Make the spare, or a new journal, the current one; return the one before. Raises OSError.

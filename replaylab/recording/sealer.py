@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from functools import cache
+from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
 from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import State
-from replaylab.storage.recovery import recorded_extents, seal
+from replaylab.storage.recovery import MOST_BYTES_TOGETHER, MOST_TOGETHER, recorded_extents, seal_together
 from replaylab.storage.store import Store
 from replaylab.table import SCHEMA
 
@@ -41,7 +42,7 @@ os.register_at_fork(before=_libraries.acquire, after_in_parent=_libraries.releas
 
 
 class Sealer:
-    """Seals the journals of a recorder in their order; a thread is there only while there is something to seal.
+    """Seals the journals of a recorder in their order, neighbours together; its thread ends with the last of them.
 
     Parameters
     ----------
@@ -50,18 +51,19 @@ class Sealer:
 
     Attributes
     ----------
-    current : JournalFile, optional
-        The journal that is being sealed.
+    current : list of JournalFile
+        The journals that are being sealed.
     """
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.current: JournalFile | None = None
+        self.current: list[JournalFile] = []
+        self._store: Store | None = None
+        self._most = MOST_TOGETHER
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._not_before = 0.0
         self._stop_at = math.inf
-        self._store: Store | None = None
 
     def wake(self) -> None:
         """Seal what is waiting, on a thread of its own."""
@@ -88,35 +90,47 @@ class Sealer:
     def seal_all(self) -> None:
         """Seal what is waiting, until one fails."""
         load_libraries()
-        state = self.state
-        while time.monotonic() < self._stop_at:
-            with state.lock:
-                self.current = state.journals.sealing[0] if state.journals.sealing else None
-            if self.current is None:
-                return
+        while time.monotonic() < self._stop_at and self._take():
             try:
                 self._seal(self.current)
             except (ReplayLabError, OSError) as error:
+                if len(self.current) > 1:
+                    self._most = 1  # it may be the fault of one of them
+                    continue
                 self._failures += 1
                 self._not_before = time.monotonic() + min(_LONGEST_SECONDS, _AGAIN_SECONDS * 2**self._failures)
-                _log.warning("recorder %s: %s is sealed later: %s", state.run, self.current.path.name, error)
-                self.current = None
-                return
+                _log.warning("recorder %s: %s is sealed later: %s", self.state.run, self.current[0].path.name, error)
+                break
             self._failures = 0
+        with self.state.lock:
+            self.current = []
 
-    def _seal(self, file: JournalFile) -> None:
+    def _take(self) -> bool:
+        """Take the next journals that are sealed as one segment; return whether there are any."""
+        with self.state.lock:
+            waiting = self.state.journals.sealing
+            if not waiting:
+                self._most = MOST_TOGETHER
+            sizes = accumulate(file.size for file in waiting)
+            fitting = sum(size <= MOST_BYTES_TOGETHER for size in sizes)
+            self.current = waiting[: max(1, min(fitting, self._most))]
+        return bool(self.current)
+
+    def _seal(self, files: list[JournalFile]) -> None:
         state = self.state
-        troubled = bool(
-            self._failures or state.health.errors or state.counters.retried
-        )  # else no segment can hold anything of this journal
+        # without errors and lines written again no segment can hold anything of these journals
+        troubled = bool(self._failures or state.health.errors or state.counters.retried)
         if troubled and self._store is None:
-            self._store = Store(state.root)  # kept: it reads each segment once
+            self._store = Store(state.root)
         recorded = recorded_extents(self._store) if troubled and self._store is not None else []
-        sealed = seal(state.root, file.path, recorded)
+        found = seal_together(state.root, [file.path for file in files], recorded)
         with state.lock:
-            state.journals.mark_sealed(file)
-        if sealed is not None:
-            state.counters.add_segment(sealed.quarantined_bytes)
+            for file in files:
+                state.journals.mark_sealed(file)
+        made = [sealed for sealed in found if sealed is not None]
+        if made:
+            state.counters.add_segment(sum(sealed.quarantined_bytes for sealed in made))
+        for sealed in made:
             state.events.emit(
                 RecorderEventKind.SEALED, journal=sealed.journal, ticks=sealed.ticks, recording_state=sealed.state
             )

@@ -31,7 +31,7 @@ from replaylab.durable import (
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import place_of
 from replaylab.journals.reader import OPEN, JournalReader
-from replaylab.journals.unsealed import elsewhere, journal_names, later_headers
+from replaylab.journals.unsealed import durable_sizes, elsewhere, journal_names, later_headers
 from replaylab.parsing.line_layout import Shape
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
@@ -284,11 +284,14 @@ def seal_together(
     layouts: list[Shape] = []
     run = place_of(paths[0].name)[0]
     of_run = [extent for extent in recorded if extent.recording["run"] == run]
-    held, cuts = elsewhere(of_run, later_headers(left[0]) if left else [])
+    headers = later_headers(left[0]) if left else []
+    held, cuts = elsewhere(of_run, headers)
+    sizes = durable_sizes(headers)
     for path in left:
         contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts)
         with path.open("rb") as file:
             contents.read(file, os.fstat(file.fileno()).st_size, final=True)
+        contents.report_truncated(sizes.get(place_of(path.name)[1], 0))
         held |= contents.seqs
     full = {path: one for path, one in read.items() if one.seqs or one.remarks()}
     remarks = [remark for one in full.values() for remark in one.remarks()]

@@ -450,6 +450,28 @@ def test_sealing_at_a_game_end(tmp_path: Path) -> None:
     assert len(stored(tmp_path)) == 63
 
 
+@pytest.mark.parametrize("troubled", [False, True])
+def test_neighbours_are_sealed_together(tmp_path: Path, troubled: bool) -> None:  # noqa: FBT001 a parameter
+    """Many journals that wait become few segments, an extent each; also after errors, when segments are read."""
+    with rl.Recorder(tmp_path, settings=small()) as recorder:
+        state = recorder._state
+        sealer = recorder._lifecycle.sealer
+        wake, sealer.wake = sealer.wake, lambda: None  # type: ignore[method-assign]
+        for number in range(40):
+            recorder.record_many(ticks(5, first=5 * number))
+            with state.lock:
+                state.turn()
+        if troubled:
+            state.health.count_error("an error")
+        sealer.wake = wake  # type: ignore[method-assign]
+    report = recorder.stop()
+    assert report.segments < 5
+    assert report.journals_left == 0
+    assert len(rl.Store(tmp_path).extents()) == 40
+    assert stored(tmp_path) == ticks(200)
+    assert rl.Store(tmp_path).verify().ok
+
+
 def test_few_files(tmp_path: Path) -> None:
     """A hundred thousand ticks of four hundred games leave at most five files."""
     given = [one for number in range(50) for one in ticks(250, f"game-{number:03}")]
