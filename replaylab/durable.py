@@ -103,11 +103,14 @@ def make_folders(*folders: Path) -> None:
     for folder in folders:
         with storing(folder):
             for made in [*reversed(folder.parents), folder]:
-                if not made.is_dir():
-                    if made.exists():
-                        raise StoreUnwritable(f"{made} is a file; name a folder, or remove the file")
-                    made.mkdir(exist_ok=True)
-                    sync_folder(made.parent)
+                if made.is_dir():
+                    continue
+                try:
+                    made.mkdir()
+                except FileExistsError:  # another thread or process may have made it since
+                    if not made.is_dir():
+                        raise StoreUnwritable(f"{made} is a file; name a folder, or remove the file") from None
+                sync_folder(made.parent)
 
 
 def remove(paths: list[Path]) -> None:

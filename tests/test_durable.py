@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.stores import names, run_child, start_child
 HOLD = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from replaylab.durable import sole_writer
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)
@@ -190,3 +192,16 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         holder.kill()
     with sole_writer(tmp_path):
         assert names(tmp_path) == [".lock"]
+
+
+def test_folders_that_another_makes_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that another thread makes between the look and the making is there: that is no error."""
+    plain = Path.mkdir
+
+    def late(path: Path, *arguments: Any, **options: Any) -> None:
+        plain(path)
+        plain(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    durable.make_folders(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()

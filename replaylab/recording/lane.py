@@ -55,6 +55,10 @@ class Lane:
     def __repr__(self) -> str:
         return f"Lane({self.name!r}, game {self.game_id!r})"
 
+    def begin_game(self, game_id: str) -> None:
+        """Take a game for the one that this lane has open; the writer calls it."""
+        self.game_id = game_id
+
     def record(self, tick: Tick | Mapping[str, Any], name: str | None = None) -> Receipt:
         """Record one tick as `Recorder.record` does, with the id after which its feed is resumed."""
         return self.record_many([tick], [name])

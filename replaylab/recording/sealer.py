@@ -89,9 +89,9 @@ class Sealer:
 
     def seal_all(self) -> None:
         """Seal what is waiting, until one fails."""
-        load_libraries()
         while time.monotonic() < self._stop_at and self._take():
             try:
+                load_libraries()
                 self._seal(self.current)
             except (ReplayLabError, OSError) as error:
                 if len(self.current) > 1:

@@ -32,7 +32,12 @@ _new: Final = tuple.__new__
 class OpenGame(Protocol):
     """What has a game open: the recorder itself, or one of its lanes."""
 
-    game_id: str | None
+    @property
+    def game_id(self) -> str | None:
+        """The game that is open."""
+
+    def begin_game(self, game_id: str) -> None:
+        """Take a game for the one that is open."""
 
 
 class Writer:
@@ -296,6 +301,10 @@ class Writer:
             return REASONS.get(health.phase) or health.pause_reason
         return WRITE_FAILED if state.journals.current.spoilt else None
 
+    def begin_game(self, game_id: str) -> None:
+        """Take a game for the one that is being recorded."""
+        self.game_id = game_id
+
     def _begin_game(self, game_id: str, lane: OpenGame | None = None) -> JournalFile:
         """Report that a game has begun; a journal that is long enough ends before it. Return the journal to write."""
         state, journals = self.state, self.state.journals
@@ -307,7 +316,7 @@ class Writer:
                 with suppress(OSError):  # the journal in use goes on
                     state.turn()
                     state.events.wake()
-        open_game.game_id = game_id
+        open_game.begin_game(game_id)
         state.counters.add_game()
         state.events.emit(RecorderEventKind.GAME_STARTED, game_id=game_id)
         return journals.current
