@@ -59,6 +59,7 @@ _LEAST_US: Final = -62_104_060_800_000_000  # the year 2
 _GREATEST_US: Final = 253_370_764_799_999_999  # the end of the year 9998
 _HANDSHAKES: Final = frozenset({b"0", b"40"})  # open, connect
 _TICK_FIELDS: Final = frozenset({"game_id", "tick", "price"})  # a line with these is a tick or damage, never control
+_CAPTURED_FIELDS: Final = frozenset({"tickCount", "price"})  # the same of a captured event
 _CLAIMS: Final = frozenset({"_metadata", "_header", "_footer", "server_seed"})
 
 
@@ -363,6 +364,12 @@ def optional_int(field: str, value: object, least: int) -> int | None:
 
 def _captured(found: dict[str, Any], name: str, times: Times) -> Line:
     data = found["data"]
+    if isinstance(data, dict) and data.keys() >= _CAPTURED_FIELDS:
+        if "gameId" not in data:
+            raise TickError("gameId", None, "missing_field", "not there")
+        if name != CAPTURED_TICK:
+            why = f'the event has the fields of a tick; its name must be "{CAPTURED_TICK}"'
+            raise TickError("event", name, "unknown_type", why)
     if name != CAPTURED_TICK or not isinstance(data, dict) or "gameId" not in data:
         return Line(Kind.CONTROL, label="event:" + checked_text("event", name), private=True)
     wall_us, zoned = read_time(found.get("timestamp", found.get("ts")), times)

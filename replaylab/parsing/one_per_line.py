@@ -27,7 +27,7 @@ def is_laid_out_otherwise(head: bytes) -> bool:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     if text.startswith(b"["):
         return bool(re.match(rb"\[[ \t\r\n]*[\[{]", text))
-    return bool(re.match(rb'\{[ \t\r]*\n[ \t\r\n]*"', text))
+    return bool(re.match(rb'\{[ \t\r]*\n[ \t\r\n]*(?:"|\Z)', text))
 
 
 class OnePerLine:
@@ -37,7 +37,7 @@ class OnePerLine:
     --------
     >>> layout = OnePerLine()
     >>> layout.feed(b'[{"tick": 1},{"tick": 2},\n {\n"tick": 3}]') + layout.finish()
-    b'[{"tick": 1}\n{"tick": 2},\n { "tick": 3}]'
+    b'\n{"tick": 1}\n{"tick": 2},\n { "tick": 3}]'
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class OnePerLine:
         """Return the rest."""
         return self._lay_out(self._held, last=True)
 
-    def _lay_out(self, data: bytes, *, last: bool) -> bytes:  # noqa: C901 one pass over the tokens
+    def _lay_out(self, data: bytes, *, last: bool) -> bytes:  # noqa: C901, PLR0912 one pass over the tokens
         out = bytearray(data)
         depth = opened = settled = at = line = 0
         while found := _TOKEN.search(data, at):
@@ -76,9 +76,12 @@ class OnePerLine:
                 if not last and data.find(b"\n", at) < 0:
                     break
                 newline = data.find(b"\n", at)
-                at = len(data) if newline < 0 else newline
-                depth = 0
+                if newline < 0:  # the text ends within it
+                    break
+                at, depth = newline, 0
         if last:
+            if depth and not _another_begins(data, opened):
+                _to_blanks(out, opened, len(data))  # a last line that has no end yet
             self._held = b""
             return bytes(out)
         if len(data) - settled > _LONGEST_OBJECT:
@@ -91,3 +94,10 @@ def _to_blanks(out: bytearray, start: int, end: int) -> None:
     """Turn the newlines of an object into blanks."""
     if out.find(b"\n", start, end) >= 0:
         out[start:end] = out[start:end].replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _another_begins(data: bytes, opened: int) -> bool:
+    """Whether, behind the object that is opened there, a line of no deeper indentation begins another one."""
+    line = data.rfind(b"\n", 0, opened) + 1
+    indentation = opened - line if not data[line:opened].strip(b" \t") else 0
+    return re.search(rb"\n[ \t]{0,%d}\{" % indentation, data[opened:]) is not None

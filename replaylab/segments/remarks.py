@@ -158,7 +158,7 @@ def read_remarks(name: str, content: bytes) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             check_version(name, file.metadata.metadata)
-            table = file.read()
+            table = file.read(use_threads=False)  # a thread that still has Python's bytes aborts a process that ends
         return in_schema(table.replace_schema_metadata(None)).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, StoreTooNew):

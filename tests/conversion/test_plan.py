@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -157,6 +158,30 @@ def test_however_a_recording_grew_its_store_is_that_of_one_conversion(
     assert state(folder / "store") == state(folder / "once")
     assert account(folder / "store") == account(folder / "once")
     assert quiet(path, folder / "store").ticks_stored == 0
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.integers(0, 3_000), max_size=4), st.booleans())
+@example([1, 2, 4, 26, 431, 987], False)
+@example([1, 2, 5, 300], True)
+def test_however_a_laid_out_recording_grew_no_row_is_stored_twice(
+    tmp_path_factory: pytest.TempPathFactory,
+    cuts: list[int],
+    array: bool,  # noqa: FBT001
+) -> None:
+    """An object of several lines whose end is not there yet is a last line that is read again."""
+    folder = tmp_path_factory.mktemp("grown")
+    path = folder / "x.jsonl"
+    objects = [json.loads(line(GAME, number)) for number in range(5)]
+    text = json.dumps(objects, indent=2) if array else "\n".join(json.dumps(one, indent=2) for one in objects)
+    data = text.encode() + b"\n"
+    for size in [*sorted(cut for cut in cuts if cut < len(data)), len(data)]:
+        path.write_bytes(data[:size])
+        assert quiet(path, folder / "store").balanced
+    quiet(path, folder / "once")
+    assert open_store(folder / "store").rows == 5
+    assert state(folder / "store") == state(folder / "once")
+    assert account(folder / "store") == account(folder / "once")
 
 
 def test_a_last_line_that_its_writer_wrote_anew(tmp_path: Path, recording: Path) -> None:

@@ -229,6 +229,20 @@ def test_what_has_the_fields_of_a_tick_is_never_control(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"event": "gameStateUpdatf", "data": {"gameId": "g", "tickCount": 1, "price": 1.0}}', "unknown_type"),
+        ('42["gameStateUpdatf", {"gameId": "g", "tickCount": 1, "price": 1.0}]', "unknown_type"),
+        ('{"event": "gameStateUpdate", "data": {"gameIe": "g", "tickCount": 1, "price": 1.0}}', "missing_field"),
+    ],
+)
+def test_a_captured_event_with_the_fields_of_a_tick_is_never_control(text: str, reason: str) -> None:
+    """A flipped bit in the name of an event, or in the key of its game, is damage."""
+    line = parse_line(text.encode())
+    assert (line.kind, line.label) == (Kind.DAMAGED, reason)
+
+
+@pytest.mark.parametrize(
     ("text", "unknown"),
     [
         ('{"type": "game_start", "game_id": "g"}', False),

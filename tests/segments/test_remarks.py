@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 import replaylab as rl
 from replaylab import errors
@@ -33,6 +34,23 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     assert table.schema == SCHEMA
     assert [Placed(**row) for row in table.to_pylist()] == written
     assert writer.count == 3
+
+
+def test_remarks_are_read_by_the_calling_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of Arrow that lets go of Python's bytes while the process ends would abort it (exit code 134)."""
+    asked: list[object] = []
+    read = pq.ParquetFile.read
+
+    def spied(self: pq.ParquetFile, *args: object, **options: object) -> pa.Table:
+        asked.append(options.get("use_threads"))
+        return read(self, *args, **options)
+
+    with RemarkWriter(tmp_path / "remarks.parquet") as writer:
+        writer.write([placed(1, b"x")])
+    content = (tmp_path / "remarks.parquet").read_bytes()
+    monkeypatch.setattr(pq.ParquetFile, "read", spied)
+    assert read_remarks(f"remarks_1_{xxhash.xxh3_128_hexdigest(content)}.parquet", content).num_rows == 1
+    assert asked == [False]
 
 
 def test_no_remarks_no_file(tmp_path: Path) -> None:
