@@ -11,6 +11,7 @@ from replaylab.playback.timeline import Pacing
 
 MAX_INTEGER: Final = 2**52  # a page's numbers are doubles, which count exactly up to twice this
 MAX_ITEMS: Final = 10_000  # ranges in one report
+MAX_JUMPS: Final = 1_000_000_000  # of a page between two of the kernel
 MAX_ROWS: Final = 10_000_000  # rows that one report may stand for, repeats of a loop included
 
 Whole = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
@@ -166,8 +167,12 @@ def check_limits(message: Message, limits: Limits) -> None:
     """
     if isinstance(message, Pick) and message.number >= limits.games:
         raise ValueError(f"pick.number: {message.number}, but there are {limits.games} games")
+    gens = [message.gen] if isinstance(message, State) else []
     if isinstance(message, Shown):
         _check_shown(message, limits)
+        gens = [item.gen for item in message.items]
+    if any(gen > limits.gen + MAX_JUMPS for gen in gens):  # one that is believed would make all later ones late
+        raise ValueError(f"{message.kind}.gen: {max(gens)}, but the last jump of the kernel is {limits.gen}")
     if isinstance(message, State) and message.gen >= limits.gen:
         _check_state(message, limits)
 

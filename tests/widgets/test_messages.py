@@ -19,6 +19,7 @@ WRONG = {
     "an unknown kind": {"kind": "destroy"},
     "a kind that is no text": {"kind": ["pos"]},
     "a generation beyond all": {"kind": "state", "gen": 10**30},
+    "the greatest generation that is a number": {"kind": "state", "gen": 2**52},
     "a generation that is no number": {"kind": "state", "gen": "7"},
     "a pacing that does not exist": {"kind": "state", "pacing": 1},
     "a loop that is no pair": {"kind": "state", "loop": {}},
@@ -41,6 +42,7 @@ WRONG = {
     "a reason that does not exist": {"kind": "pos", "items": [{"reason": "because"}]},
     "items that are none": {"kind": "pos", "items": 7},
     "a report of a generation beyond all": {"kind": "pos", "items": [{"gen": 10**30}]},
+    "a report of the greatest generation": {"kind": "pos", "items": [{"gen": 2**52}]},
 }
 USUAL: dict[str, dict[str, Any]] = {
     "state": {
