@@ -50,6 +50,8 @@ class Plan:
         By the name in the store, the name now of what has grown.
     changed : dict
         By the new name in the store, the name of a source that is in the store with other content.
+    otherwise : set
+        Those of `changed` that are in the store as another mapping or other settings read them.
     retaken : list
         Extents to take out of the store: last lines that had no newline, of sources that have grown since.
     unreadable : dict
@@ -64,6 +66,7 @@ class Plan:
     twins: list[Known] = field(default_factory=list)
     grown: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
+    otherwise: set[str] = field(default_factory=set)
     retaken: list[Extent] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     refused: int = 0
@@ -79,7 +82,7 @@ class Plan:
         """Add another plan to this one."""
         for name in ("jobs", "known", "held", "twins", "retaken"):
             getattr(self, name).extend(getattr(other, name))
-        for name in ("grown", "changed", "unreadable", "problems", "dresses"):
+        for name in ("grown", "changed", "otherwise", "unreadable", "problems", "dresses"):
             getattr(self, name).update(getattr(other, name))
         self.refused += other.refused
 
@@ -244,6 +247,8 @@ class _Planner:
                 by_mapping = xxhash.xxh3_64_hexdigest((content + self.mapping).encode())
                 name = f"{name}@{(by_mapping if self.mapping else content)[:8]}"
                 self.made.changed[name] = source.name
+                if source.name in self.stored.others and source.name not in self.stored.chains:
+                    self.made.otherwise.add(name)
             pieces = list(_missing(file, source._replace(name=name), chain))
         if whole:
             self.met[whole] = name

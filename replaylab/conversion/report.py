@@ -14,6 +14,7 @@ from replaylab.parsing.scan import BYTE_KINDS, count_label
 from replaylab.segments.extent import Extent
 
 SAME_NAME: Final = "same name, other content"
+READ_OTHERWISE: Final = "same name, read with another mapping or other times"
 _LISTED: Final = 5  # files or types that are named; the others are counted
 REPAIRS: Final = {
     "merged_line": "repaired: whole ticks taken out",
@@ -157,7 +158,8 @@ class ConversionReport(BaseModel):
             else "",
             "read as": _read_as(self.read_as),
             "no ticks": _no_ticks(self.unknown_types),
-            "other content": _changed(self.sources),
+            "other content": _changed(self.sources, SAME_NAME),
+            "read otherwise": _changed(self.sources, READ_OTHERWISE),
             "left alone": _left_alone(self.left_alone),
         }
         return {name: text for name, text in words.items() if text}
@@ -192,8 +194,8 @@ def _read_as(dresses: dict[str, str]) -> str:
     return ", ".join(f"{count:,} {dress}" for dress, count in Counter(dresses.values()).most_common(_LISTED))
 
 
-def _changed(sources: list[SourceReport]) -> str:
-    found = [f"{one.source} ({one.problem})" for one in sources if one.problem.startswith(SAME_NAME)]
+def _changed(sources: list[SourceReport], what: str) -> str:
+    found = [f"{one.source} ({one.problem})" for one in sources if one.problem.startswith(what)]
     more = f" and {len(found) - _LISTED:,} more" if len(found) > _LISTED else ""
     return ", ".join(found[:_LISTED]) + more
 
@@ -302,7 +304,8 @@ def _sources(made: Plan, stored: list[Extent], known_ones: list[Known]) -> list[
     for stored_as, name in made.changed.items():
         if name in found or stored_as in found:
             one = found.pop(stored_as, None) or found.pop(name)
-            problem = f"{SAME_NAME} than in the store: stored as {stored_as}"
+            what = READ_OTHERWISE if stored_as in made.otherwise else SAME_NAME
+            problem = f"{what} than in the store: stored as {stored_as}"
             found[name] = replace(one, source=name, problem=problem)
     found |= {one.source: one for one in _shrunk(made, stored, found)}
     for name, problem in made.unreadable.items():

@@ -276,7 +276,8 @@ def _dialect(found: dict[str, Any], size: int, times: Times) -> Line:  # noqa: P
 def _keys(found: dict[str, Any]) -> str:
     """Return the first keys of an object that is neither a tick nor a known line."""
     shown = ", ".join(list(found)[:8])
-    return f"keys {shown if len(shown) <= 80 else shown[:77] + '...'}" if found else "an empty object"
+    hint = "; looks like a document of games: --map games" if isinstance(found.get("games"), list) else ""
+    return f"keys {shown if len(shown) <= 80 else shown[:77] + '...'}{hint}" if found else "an empty object"
 
 
 def tick_row(found: dict[str, Any], times: Times = PLAIN_TIMES) -> Row:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import replaylab as rl
 from replaylab.conversion import plan as planning
 from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.source import find_sources
@@ -258,6 +259,16 @@ def test_grown_and_renamed(tmp_path: Path, recording: Path, place: str) -> None:
     assert lines_of(store) == list(range(1, 41))
     assert open_store(store)[GAME].summary["sources"] == ["x.jsonl"]
     assert quiet(tmp_path, store).ticks_stored == 0
+
+
+def test_read_otherwise_under_its_name(tmp_path: Path, recording: Path) -> None:
+    """The same file, converted again with a unit for its times, is not said to have other content."""
+    store = tmp_path / "store"
+    quiet(recording, store)
+    again = rl.convert(recording, store, time_unit="ms", progress=False)
+    assert again.sources[0].problem.startswith("same name, read with another mapping or other times than in the store")
+    assert "read otherwise: x.jsonl" in str(again)
+    assert "other content" not in str(again)
 
 
 def test_changed_under_its_name(tmp_path: Path, recording: Path) -> None:

@@ -242,6 +242,15 @@ def test_a_captured_event_with_the_fields_of_a_tick_is_never_control(text: str, 
     assert (line.kind, line.label) == (Kind.DAMAGED, reason)
 
 
+def test_a_document_of_games_is_named_with_the_option_that_reads_it() -> None:
+    """What holds whole games as arrays is no tick as it is; the form and the mapping for it are named."""
+    line = parse_line(b'{"batchId": "b", "games": [{"priceHistory": [1, 1.01]}]}')
+    assert (line.label, line.detail) == (
+        "unknown_object",
+        "keys batchId, games; looks like a document of games: --map games",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "unknown"),
     [
