@@ -104,6 +104,9 @@ def record(  # noqa: PLR0913 the options of the command
     refused = sum(made["refused"].values())
     problems = [made["problem"]] if made["problem"] else []
     problems += [f"{count_of(refused, 'line')} refused"] if refused else []
+    if made["unknown_types"] and not made["ticks"]:
+        count = sum(made["unknown_types"].values())
+        problems.append(f"no line was a tick: {count_of(count, 'line')} of types that no known recorder writes")
     if stop.signal:
         complain(*problems, f"interrupted by {signal.Signals(stop.signal).name}")
         raise typer.Exit(INTERRUPTED)

@@ -139,9 +139,18 @@ def show_recorded(made: dict[str, Any]) -> None:
             else "",
             "run": made["run"],
             "segments": f"{made['segments']:,} made, {count_of(made['journals_left'], 'journal')} left to seal",
-            "durable": "everything" if made["durable"] else "not everything: a power cut now may lose the last ticks",
+            "durable": _durable(made),
         }
     )
+
+
+def _durable(made: dict[str, Any]) -> str:
+    """Say whether a power cut can still cost ticks; after a failure the last ones may be on no disk at all."""
+    if made["durable"]:
+        return "everything"
+    if made["problem"]:
+        return "not everything: the recording failed, and its last ticks may be on no disk that can be reached"
+    return "not everything: a power cut now may lose the last ticks"
 
 
 def _types(types: dict[str, int]) -> str:

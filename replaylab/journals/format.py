@@ -137,7 +137,7 @@ class Lines:
         Lines of good ticks as `Tick.to_line` returns them, in order, with newlines.
     seqs, lines, sizes : list of int
         Sequence number, line of the file (from 0) and size in bytes of each of them.
-    newer_format : int, optional
+    newer_format : str, optional
         Format that the first line names, when this release does not know it.
     others : list of Control
         Lines of a type that is not known, with valid checksums.
@@ -159,7 +159,7 @@ class Lines:
     lines: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
-    newer_format: int | None = None
+    newer_format: str | None = None
     others: list[Control] = field(default_factory=list)
     control_bytes: int = 0
     control_lines: int = 0
@@ -254,8 +254,8 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
         line = json.loads(raw)
         label = line["type"]
         if label == "journal_start":
-            if _is_newer(line.get("format")):
-                found.newer_format = line["format"]
+            if _is_of_another_format(line.get("format")):
+                found.newer_format = repr(line.get("format"))
             found.headers.append(Header(**{name: line[name] for name in _HEADER_NAMES}, durable=_sizes(line)))
         elif label != "journal_end":
             found.others.append(Control(str(label), number, at, at + size, raw + b"\n" * (size - len(raw))))
@@ -272,8 +272,9 @@ def _sizes(header: dict[str, Any]) -> dict[str, int]:
     return {str(number): int(size) for number, size in header.get("durable", {}).items()}
 
 
-def _is_newer(version: object) -> bool:
-    return isinstance(version, int) and version > FORMAT
+def _is_of_another_format(version: object) -> bool:
+    """Whether a header with a valid checksum names a format that this release does not know, or names none."""
+    return version != FORMAT or isinstance(version, bool)
 
 
 def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:

@@ -163,7 +163,12 @@ class Segment:
             with pq.ParquetFile(source, metadata=self.metadata, page_checksum_verification=True) as file:
                 wanted = SCHEMA.names if columns is None else list(columns)
                 there = [name for name in wanted if name in self._column_names]
-                table = file.read(there) if groups is None else file.read_row_groups(groups, there)
+                alone = not isinstance(source, Path)  # a file of Python, which no thread of Arrow may hold at the exit
+                table = (
+                    file.read(there, use_threads=not alone)
+                    if groups is None
+                    else file.read_row_groups(groups, there, use_threads=not alone)
+                )
                 for name in _NAMES.intersection(there):
                     table.column(name).validate(full=True)  # page headers have no checksum: a code may lead nowhere
                 table.validate()

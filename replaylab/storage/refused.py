@@ -24,11 +24,14 @@ def refused_files(store: Path) -> dict[str, int]:
 def refused_problems(store: Path) -> list[str]:
     """Return what is wrong with the files of refused lines, the first line of each file that is."""
     problems = []
-    for name in refused_files(store):
-        problem: str | None = None
+    for path in sorted((store / REFUSED).glob(f"*{ENDING}")):
+        name, problem = f"{REFUSED}/{path.name}", None
+        if not path.is_file():
+            problems.append(f"{name}: is a folder or leads to no file; refused lines cannot be read from it")
+            continue
         for _ in range(_READINGS):
             try:
-                problem = _problem(store / name)
+                problem = _problem(path)
             except OSError as error:
                 problem = f": cannot be read ({error.strerror})"
             if problem is None:

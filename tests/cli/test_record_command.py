@@ -521,6 +521,13 @@ def test_a_closed_refusal_file_is_told(tmp_path: Path) -> None:
     assert intake.counts.refused == {"not_json": 1}
 
 
+def test_no_tick_among_lines_of_unknown_types_is_a_problem(tmp_path: Path) -> None:
+    """Input of which no line is a tick, all of types that no recorder writes, ends with 1, as converting it does."""
+    report, said = record(tmp_path / "store", b'{"type": "match", "price": "1"}\n' * 3, code=1)
+    assert (report["unknown_types"], report["accepted"]) == ({"match": 3}, 0)
+    assert "no line was a tick: 3 lines of types that no known recorder writes" in said
+
+
 def test_lines_of_unknown_types_are_counted_in_the_summary(tmp_path: Path) -> None:
     """A type that no known recorder writes is counted by name, beside the ticks; known control lines are not."""
     lines = [b'{"type": "match", "price": "1"}', b'{"type": "match"}', b'{"type": "game_start", "game_id": "g"}']

@@ -229,6 +229,16 @@ def test_a_journal_of_a_newer_format_is_left_as_it_is(tmp_path: Path, work: str)
     assert list((tmp_path / "segments").iterdir()) == []
 
 
+@pytest.mark.parametrize("version", ['"2"', "0", "true", "1.5", "null"])
+def test_a_format_that_is_no_known_one_is_left_as_it_is(tmp_path: Path, version: str) -> None:
+    """Whatever a header with a right checksum names as its format, if it is not 1, the journal is not touched."""
+    line = closed(f'{{"type": "journal_start", "format": {version}, "run": "{RUN}", "number": 0'.encode(), 0)
+    path = left_behind(tmp_path, line)
+    with pytest.raises(StoreTooNew, match=path.name):
+        rl.open_store(tmp_path)
+    assert path.read_bytes() == line
+
+
 @pytest.mark.parametrize("torn", [0, 7])
 def test_a_line_of_an_unknown_type_is_a_remark(tmp_path: Path, torn: int) -> None:
     """A line with a right checksum and another type is kept, before and after sealing, inside a damaged one as well."""

@@ -263,6 +263,16 @@ def test_refused_lines(refusing: Path) -> None:
     assert f"refused/{path.name}: had" in problem
 
 
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_refused_lines_in_no_file(refusing: Path, kind: str) -> None:
+    """A folder, or a link that leads nowhere, in the place of refused lines is named."""
+    (path,) = (refusing / "refused").iterdir()
+    path.unlink()
+    path.mkdir() if kind == "folder" else path.symlink_to(refusing / "nowhere")
+    (problem,) = rl.Store(refusing).verify().problems
+    assert problem.startswith(f"refused/{path.name}: is a folder or leads to no file")
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", b'{"type": "replaylab_inventory", "format": 1}'])
 def test_a_file_that_is_no_inventory(run: Path, tmp_path: Path, content: bytes) -> None:
     """A file that holds no inventory, or one of a newer format, is refused by its name; so is one that is not there."""
