@@ -155,7 +155,7 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	[ "$$(id -u)" != 0 ] || root="--allow-root"
 	exec $(BIN)/jupyter lab $$root notebooks
 
-BENCHMARKS := conversion.exactness conversion.convert_file conversion.convert_folder conversion.memory conversion.size \
+BENCHMARKS := conversion.exactness conversion.convert_file conversion.convert_folder conversion.memory conversion.size conversion.other_files \
   storage.query analysis.summary analysis.estimators start analysis.cluster fair.fair analysis.backtest playback.engine \
   recording.record recording.record_pipe playback.ring live.feed_cost widgets.player widgets.player_ways widgets.soak
 

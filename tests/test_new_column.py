@@ -28,7 +28,7 @@ store = rl.open_store(folder + "/store")
 checked = store.verify()
 assert checked.ok, str(checked)
 found = {"arrow": store.to_arrow([name], games="new")[name].to_pylist()}
-frame = store.to_pandas(columns=[name], games="new")
+frame = store.to_pandas(columns=[name], games="new", prices="decimal")
 found["pandas"] = [value if there else None for value, there in zip(frame[name].astype(object), frame[name].notna())]
 found["sql"] = store.sql(f"SELECT {name} FROM ticks WHERE game_id = 'new' ORDER BY seq")[name].to_pylist()
 found["game"] = store["new"].ticks()[name].to_pylist()

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from replaylab.compute import pc
 from replaylab.errors import TickError
 from replaylab.journals.cursor import Cursor
 from replaylab.mark import KINDS, Mark, MarkKind

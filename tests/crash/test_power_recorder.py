@@ -143,7 +143,7 @@ def held(store: Path, safe: int, offered: int) -> list[rl.Tick]:
         assert everything(store) == found
         assert files(store) == before
         assert [path.name for path in store.rglob("*") if path.suffix not in {".parquet", "", ".aside"}] == []
-        assert rl.open_store(store).verify().ok
+        assert rl.open_store(store).verify().problems == []  # ticks that were not durable may be missing
     return found
 
 

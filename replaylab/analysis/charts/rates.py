@@ -78,7 +78,7 @@ def sidebet_pooled(frame: pd.DataFrame, window: int = 40, ax: Axes | None = None
     >>> import replaylab as rl
     >>> from replaylab.simulation.bulk import price_arrays
     >>> drawn = rl.analysis.Paths.of_arrays(*price_arrays(500, seed=1))
-    >>> sidebet_pooled(rl.analysis.sidebet_pooled(drawn, resamples=50))
+    >>> sidebet_pooled(rl.analysis.sidebet_pooled(drawn))
     <Picture size 900x430 with 1 Axes>
     """
     checked("sidebet_pooled", frame, ("from_tick", "to_tick", "n_games", "win_rate", "low", "high"))

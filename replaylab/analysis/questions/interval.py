@@ -98,7 +98,7 @@ def share_by_game(above: Floats, below: Floats, *, confidence: float = 0.95) -> 
     --------
     >>> won, bets = np.array([[2.0], [0.0], [1.0], [3.0]]), np.array([[2.0], [1.0], [2.0], [3.0]])
     >>> low, high = share_by_game(won, bets)
-    >>> bool(0.2 < low[0] < 0.75 < high[0] <= 1)
+    >>> bool(0 < low[0] < 0.75 < high[0] < 1)
     True
     """
     from scipy.stats import t as student_t  # scipy loads late, as importing the package must stay cheap

@@ -80,6 +80,7 @@ def sidebet_table(
 
     Examples
     --------
+    >>> from replaylab.analysis import Paths
     >>> from replaylab.simulation.bulk import price_arrays
     >>> found = sidebet_table(Paths.of_arrays(*price_arrays(10_000, seed=1)), ticks=[0, 100])
     >>> found[["tick", "n_games", "wins", "cut"]].to_numpy().tolist()
@@ -140,6 +141,7 @@ def sidebet_heatmap(
 
     Examples
     --------
+    >>> from replaylab.analysis import Paths
     >>> from replaylab.simulation.bulk import price_arrays
     >>> found = sidebet_heatmap(Paths.of_arrays(*price_arrays(10_000, seed=1)), ticks=[0, 50], windows=[20, 40, 80])
     >>> found.shape, bool((found[20] < found[80]).all())
@@ -194,6 +196,7 @@ def sidebet_pooled(
 
     Examples
     --------
+    >>> from replaylab.analysis import Paths
     >>> from replaylab.simulation.bulk import price_arrays
     >>> found = sidebet_pooled(Paths.of_arrays(*price_arrays(2_000, seed=1)), edges=[0, 200])
     >>> bool(((found["low"] < 0.1817) & (0.1817 < found["high"])).all())
