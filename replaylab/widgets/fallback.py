@@ -135,7 +135,7 @@ def _player(payload: StoredPayload, height: int, inside: str = "", player: str =
     call = f"player.default.offline({json.dumps(name)}, {_json(opening)}, {_json(data)});"
     return (
         f'<div data-rlab="{name}">{_stand_in(player)}<div class="rlab-still">{inside}</div></div>\n'
-        f'<script type="module">\n{made}{call}\n</script>\n'
+        f"<script>(async () => {{\n{made}{call}\n}})()</script>\n"  # a page would keep a module for good
     )
 
 

@@ -30,6 +30,9 @@ def test_looping_holds_no_more_and_no_more(start: Start) -> None:
     assert after.listeners - before.listeners < 200  # of 600 passes
 
 
+GONE_MS = 6_000  # what stands in for a player stops looking for it 5 s after it began, when its cell is gone
+
+
 def test_closing_frees_page_and_kernel(start: Start) -> None:
     """Twenty players shown and closed leave no element, no comm, no task, no thread and no file in use."""
     count = "[len(asyncio.all_tasks()), threading.active_count(), len(os.listdir('/proc/self/fd')), len(comms())]"
@@ -46,10 +49,12 @@ def test_closing_frees_page_and_kernel(start: Start) -> None:
     shown = playing.players[0]
     playing.run_in(2, rounds)
     shown.wait(lambda: playing.page.locator(".rlab").count() == 1 and shown.row == 0)
+    playing.page.wait_for_timeout(GONE_MS)
     before, held = playing.ask(count), playing.memory()
     playing.run_in(2, rounds)
     shown.wait(lambda: playing.page.locator(".rlab").count() == 1 and shown.row == 0)
     playing.until(f"{count} == {before}")
+    playing.page.wait_for_timeout(GONE_MS)
     assert playing.memory().heap - held.heap < 3 * MB
     assert playing.memory().nodes - held.nodes < 500
     assert playing.page.locator(".rlab").count() == 1

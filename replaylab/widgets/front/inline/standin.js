@@ -29,7 +29,11 @@ function standIn(host, id) {
     }
   };
   const look = () => {
-    if (performance.now() - since > 300000 || (performance.now() - since > 5000 && !host.isConnected)) return clearInterval(timer);
+    if (performance.now() - since > 300000) return clearInterval(timer);
+    if (!host.isConnected) {
+      // not in the page yet, or no longer: a player shown there would never be seen, nor closed
+      return performance.now() - since > 5000 ? clearInterval(timer) : undefined;
+    }
     const found = players();
     if (found.some((one) => one.hasAttribute("data-row"))) {
       show(false);
