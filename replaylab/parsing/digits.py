@@ -113,7 +113,7 @@ def read_times(load: Words, begin: Whole) -> tuple[Whole, Flags]:
 
 @lru_cache(maxsize=4096)
 def _minute(text: bytes) -> int | None:
-    """Give the microseconds at which a minute such as ``2031-01-02T03:04`` begins; None when it is none."""
+    """Return the microseconds at which a minute such as ``2031-01-02T03:04`` begins; None when it is none."""
     if text[10:11] != b"T" or len(text) != _MINUTE_BYTES or not text.isascii():
         return None
     try:

@@ -37,7 +37,7 @@ class Cut:
         self.words = np.ndarray((len(block) - 7,), "<u8", block, 0, (1,))
 
     def kept(self) -> Cut:
-        """Give the good lines alone."""
+        """Return the good lines alone."""
         if self.good.all():
             return self
         rows = np.flatnonzero(self.good)

@@ -281,7 +281,7 @@ def _keys(found: dict[str, Any]) -> str:
 
 
 def tick_row(found: dict[str, Any], times: Times = PLAIN_TIMES) -> Row:
-    """Give the row of a tick object; raises `TickError` for what cannot be stored."""
+    """Return the row of a tick object; raises `TickError` for what cannot be stored."""
     for field in ("game_id", "tick", "timestamp", "price", "active", "rugged"):
         if field not in found:
             raise TickError(field, None, "missing_field", "not there")
@@ -313,7 +313,7 @@ def _stated(found: dict[str, Any], key: str, column: str) -> object:
 
 
 def read_price(value: object, *, active: bool, declared: bool = False) -> tuple[Decimal | None, bool]:
-    """Give (price, filled): the `1.0` of an inactive tick, number or text, was put there by the recorder."""
+    """Return (price, filled): the `1.0` of an inactive tick, number or text, was put there by the recorder."""
     if value is None and declared:
         return None, True
     if isinstance(value, (Decimal, str)) and not active and str(value) == FILLED_TEXT:

@@ -61,7 +61,7 @@ class Shape:
 
     @classmethod
     def of(cls, line: bytes) -> Shape | None:
-        """Give the shape of a line, or None when the line is no plain tick.
+        """Return the shape of a line, or None when the line is no plain tick.
 
         Examples
         --------
@@ -135,7 +135,7 @@ class Shape:
 
 
 def _columns(shape: Shape, found: Cut) -> Batch | None:
-    """Give the batch of lines whose frame fits, dropping those with a value that needs thought."""
+    """Return the batch of lines whose frame fits, dropping those with a value that needs thought."""
     numbers = {piece.key: number for number, piece in enumerate(shape.pieces)}
 
     def span(key: str) -> tuple[Positions, Positions]:
@@ -257,7 +257,7 @@ def _spread(values: Sequence[Any], codes: NDArray[np.int32], kind: type) -> NDAr
 
 @lru_cache(maxsize=8192)
 def _read_pairs(text: bytes, keys: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """Give the checked values of a few pairs, or None when the general parser has to look at the line."""
+    """Return the checked values of a few pairs, or None when the general parser has to look at the line."""
     try:
         found = DECODER.decode(f"{{{text.decode()}}}")
         for key, value in found.items():

@@ -66,7 +66,7 @@ class Form:
 
     @classmethod
     def of(cls, line: bytes) -> Form | None:
-        """Give the form of a good tick's line; None when it lacks a field, or says more than fields.
+        """Return the form of a good tick's line; None when it lacks a field, or says more than fields.
 
         Examples
         --------
@@ -114,7 +114,7 @@ class LineReader:
         self._to_learn = _LEARN_LINES
 
     def read(self, raw: bytes) -> Tick | Line:
-        """Give the tick of a line without its newline, or what else the line is: control, blank or damaged."""
+        """Return the tick of a line without its newline, or what else the line is: control, blank or damaged."""
         for form in self._forms if len(raw) <= _LONGEST else ():
             tick = self._read_fast(form, raw)
             if tick is not None:
@@ -167,7 +167,7 @@ class LineReader:
         return tick
 
     def _tick(self, row: Row, raw: bytes) -> Tick:
-        """Give the tick of a row; a price is what the line says, also where an old recorder may have filled it in."""
+        """Return the tick of a row; a price is what the line says, also where an old recorder may have filled it in."""
         price = row.price
         if price is None and _says_price(raw):
             price = Decimal(FILLED_TEXT)

@@ -102,7 +102,7 @@ def _object_at(text: str, start: int, begins: re.Pattern[str], reading: Reading)
 
 
 def _decode(text: str, start: int) -> tuple[object, int]:
-    """Give (value, end) of the object that starts at `start`, from windows: an error counts all text given."""
+    """Return (value, end) of the object that starts at `start`, from windows: an error counts all text given."""
     size = _WINDOW
     while True:
         window = text[start : start + size]
@@ -118,7 +118,7 @@ def _decode(text: str, start: int) -> tuple[object, int]:
 
 
 def _torn_row(text: str, reading: Reading) -> Row | None:
-    """Give the row of a torn tick, when everything up to `rugged` is intact; what was cut off is None."""
+    """Return the row of a torn tick, when everything up to `rugged` is intact; what was cut off is None."""
     found: dict[str, Any] = {}
     at = 1
     while key := _KEY.match(text, at):
@@ -139,7 +139,7 @@ def _torn_row(text: str, reading: Reading) -> Row | None:
 
 
 def _torn_value(text: str, at: int) -> tuple[object, int, bool]:
-    """Give (value, end, whole); a number counts as whole only when a comma or brace follows it."""
+    """Return (value, end, whole); a number counts as whole only when a comma or brace follows it."""
     if match := _TEXT.match(text, at):
         return match[1], match.end(), True
     if match := _LITERAL.match(text, at):

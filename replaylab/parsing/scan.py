@@ -187,7 +187,7 @@ def scan_document(data: bytes, mapping: Mapping | None = None) -> Scan:
 
 
 def too_long(data: bytes, *, ends_line: bool) -> Scan:
-    """Give the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end."""
+    """Return the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end."""
     lines = Counter({"damaged": int(ends_line)})
     account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
     account.ticks["lost"] = int(seen_tick(data))
@@ -243,7 +243,7 @@ class NumpyLines:
         return stops
 
     def _next_shape(self, counts: Whole) -> Shape | None:
-        """Give the shape of the first lines left that have pieces enough to be a tick."""
+        """Return the shape of the first lines left that have pieces enough to be a tick."""
         for number in np.flatnonzero(~self.done & (counts >= LEAST_PIECES))[:TRIALS].tolist():
             shape = Shape.of(bytes(self.block[self.starts[number] : self.ends[number]]))
             if shape is not None:
