@@ -25,8 +25,10 @@ def test_blind_plays_and_hides_what_comes(start: Start, screenshots: Path) -> No
     playing.page.wait_for_timeout(300)
     row = player.row
     assert row < 300
-    assert player.slider.get_attribute("max") == str(row)
-    assert playing.ask("[player.index, seen == list(range(player.index + 1))]") == [row, True]
+    shown = int(player.slider.get_attribute("max") or 0)
+    assert row <= shown <= row + 1  # a row that Python has shown may reach the page just after it paused
+    assert playing.ask("seen") == list(range(shown + 1))
+    assert row <= playing.ask("player.index") <= shown
     assert "/" not in player.root.locator(".rlab-place").inner_text()
     player.root.screenshot(path=screenshots / "player_blind.png")
     player.button("Step forward").click()
