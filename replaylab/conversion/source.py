@@ -80,11 +80,6 @@ class Search(NamedTuple):
     left_alone: dict[str, str]
 
 
-def find_sources(given: Paths | Iterable[Paths]) -> list[Source]:
-    """Return the recordings that paths, folders and patterns mean; see `search_sources`."""
-    return search_sources(given).sources
-
-
 def search_sources(given: Paths | Iterable[Paths], *, store: Path | None = None) -> Search:
     """Find the recordings that paths, folders (searched in depth) and patterns mean, each once, sorted by name.
 

@@ -29,7 +29,7 @@ from replaylab.tick import microseconds, parse_time
 MAX_CLIENTS: Final = 500
 SLOW_SECONDS: Final = 10.0
 _BEARER: Final = "bearer."
-_KNOWN: Final = frozenset({"after", "from", "games", "loop", "pacing", "session", "speed", "to"})
+_KNOWN: Final = frozenset({"after", "from", "games", "loop", "pacing", "session", "speed"})
 _SESSIONS: Final = 100
 
 

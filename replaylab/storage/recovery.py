@@ -249,34 +249,29 @@ def recorded_extents(store: Store) -> list[Extent]:
     return [extent for segment in store.sealed() for extent in segment.footer.extents if extent.recording]
 
 
-def seal(
-    root: Path, path: Path, recorded: Sequence[Extent], patience_seconds: float = PATIENCE_SECONDS
-) -> Sealed | None:
-    """Make a segment of a journal whose lock the caller holds, then remove it; None when there was nothing in it.
-
-    Parameters
-    ----------
-    root, path : Path
-        The store and the journal.
-    recorded : sequence of Extent
-        What segments hold of journals; those of the same run are enough.
-    patience_seconds : float
-        How long to wait for a conversion or compaction, when damage is to be set aside.
-
-    Raises
-    ------
-    StoreBusy, StoreFull, StoreUnwritable
-        The journal stays as it is.
-    """
-    return seal_together(root, [path], recorded, patience_seconds)[0]
-
-
 def seal_together(
     root: Path, paths: Sequence[Path], recorded: Sequence[Extent], patience_seconds: float = PATIENCE_SECONDS
 ) -> list[Sealed | None]:
     """Make one segment of neighbouring journals of a run whose locks the caller holds, then remove them.
 
-    Parameters and errors are those of `seal`; returns for each journal what became of it, None when nothing was in it.
+    Parameters
+    ----------
+    root, paths : Path, sequence of Path
+        The store, and the journals.
+    recorded : sequence of Extent
+        What segments hold of journals; those of the same run are enough.
+    patience_seconds : float
+        How long to wait for a conversion or compaction, when damage is to be set aside.
+
+    Returns
+    -------
+    list of Sealed or None
+        What became of each journal; None when there was nothing in it.
+
+    Raises
+    ------
+    StoreBusy, StoreFull, StoreUnwritable
+        The journals stay as they are.
     """
     known = {extent.source for extent in recorded}
     left = [path for path in paths if path.name not in known]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import replaylab as rl
 from replaylab.conversion import plan as planning
 from replaylab.conversion.plan import Plan, plan
-from replaylab.conversion.source import find_sources
+from replaylab.conversion.source import search_sources
 from replaylab.errors import SourceUnreadable
 from replaylab.segments.extent import Extent
 from replaylab.storage.compact import compact
@@ -29,7 +29,7 @@ GAME = "20310102-0123456789ab4cde"
 
 def planned(sources: Path | list[Path], store: Path) -> Plan:
     """Plan a conversion without doing it."""
-    return plan(find_sources(sources), open_store(store).extents())
+    return plan(search_sources(sources).sources, open_store(store).extents())
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from replaylab.conversion.source import (
     Block,
     Piece,
     Source,
-    find_sources,
     last_line_start,
     line_end,
     read_pieces,
@@ -200,7 +199,7 @@ def make(folder: Path, *names: str) -> None:
 def test_folders_are_searched_in_depth(tmp_path: Path) -> None:
     """Recordings and documents below a folder are found, named by their path below it; other files are not."""
     make(tmp_path, "b.jsonl", "a/c.jsonl", "a/d.game.json", "a/e.json", "notes.txt", ".hidden.jsonl", ".git/x.jsonl")
-    found = find_sources(tmp_path)
+    found = search_sources(tmp_path).sources
     assert [one.name for one in found] == ["a/c.jsonl", "a/d.game.json", "b.jsonl"]
     assert [(one.size, one.is_document) for one in found] == [(1, False), (1, True), (1, False)]
 
@@ -208,7 +207,7 @@ def test_folders_are_searched_in_depth(tmp_path: Path) -> None:
 def test_each_recording_is_found_once(tmp_path: Path) -> None:
     """A file given by folder, path and pattern is one source; a file given by name may have any ending."""
     make(tmp_path, "a.jsonl", "b.log")
-    found = find_sources([tmp_path, tmp_path / "a.jsonl", str(tmp_path / "*.jsonl"), tmp_path / "b.log"])
+    found = search_sources([tmp_path, tmp_path / "a.jsonl", str(tmp_path / "*.jsonl"), tmp_path / "b.log"]).sources
     assert [one.name for one in found] == ["a.jsonl", "b.log"]
 
 
@@ -216,16 +215,16 @@ def test_equal_names_are_told_apart(tmp_path: Path) -> None:
     """Recordings that share a name are named by as many folders as it takes, and no two end up with one name."""
     make(tmp_path, "one/x.jsonl", "two/x.jsonl", "root/one/x.jsonl", "root/y.jsonl")
     given_paths = [tmp_path / "one/x.jsonl", tmp_path / "two/x.jsonl", tmp_path / "root"]
-    names = [one.name for one in find_sources(given_paths)]
+    names = [one.name for one in search_sources(given_paths).sources]
     assert len(set(names)) == len(names) == 4
     assert {"two/x.jsonl", "y.jsonl", "root/one/x.jsonl"} < set(names)
-    assert {one.name for one in find_sources(reversed(given_paths))} == set(names)
+    assert {one.name for one in search_sources(reversed(given_paths)).sources} == set(names)
 
 
 def test_a_path_with_pattern_characters_is_a_path_first(tmp_path: Path) -> None:
     """A file whose name looks like a pattern is found by its name."""
     make(tmp_path, "game[1].jsonl", "game1.jsonl")
-    assert [one.name for one in find_sources(tmp_path / "game[1].jsonl")] == ["game[1].jsonl"]
+    assert [one.name for one in search_sources(tmp_path / "game[1].jsonl").sources] == ["game[1].jsonl"]
 
 
 def test_a_name_that_is_no_text_is_shown_with_escapes(tmp_path: Path) -> None:
@@ -233,7 +232,7 @@ def test_a_name_that_is_no_text_is_shown_with_escapes(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9.jsonl"
     with open(path, "wb") as file:  # noqa: PTH123 a name of bytes is no Path
         file.write(b"\n")
-    (found,) = find_sources(tmp_path)
+    (found,) = search_sources(tmp_path).sources
     assert found.name == "caf\\xe9.jsonl"
     assert found.path.read_bytes() == b"\n"
 
@@ -243,16 +242,22 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     make(tmp_path, "notes.txt")
     for missing in (tmp_path / "no.jsonl", str(tmp_path / "*.jsonl")):
         with pytest.raises(SourceNotFound, match=r"jsonl"):
-            find_sources(missing)
+            search_sources(missing)
     for empty in (tmp_path, [tmp_path, tmp_path], []):
         with pytest.raises(SourceEmpty, match="no recordings"):
-            find_sources(empty)
+            search_sources(empty)
 
 
 def test_recordings_are_found_whatever_the_case_of_their_suffix(tmp_path: Path) -> None:
     """A suffix in capitals is the same suffix, and .ndjson is one."""
     make(tmp_path, "a.jsonl", "b.JSONL", "c.ndjson", "d.NdJson", "e.Game.JSON")
-    assert [one.name for one in find_sources(tmp_path)] == ["a.jsonl", "b.JSONL", "c.ndjson", "d.NdJson", "e.Game.JSON"]
+    assert [one.name for one in search_sources(tmp_path).sources] == [
+        "a.jsonl",
+        "b.JSONL",
+        "c.ndjson",
+        "d.NdJson",
+        "e.Game.JSON",
+    ]
 
 
 def test_what_was_left_alone_is_named(tmp_path: Path) -> None:
@@ -267,7 +272,7 @@ def test_what_was_left_alone_is_named(tmp_path: Path) -> None:
     assert found.left_alone.keys() == {"notes.txt", "in/b.csv", ".hidden.jsonl", "link", "store", "target"}
     assert "a store" in found.left_alone["store"]
     with pytest.raises(SourceEmpty, match="a store, and no source"):
-        find_sources(tmp_path / "store")
+        search_sources(tmp_path / "store")
 
 
 @settings(max_examples=100)

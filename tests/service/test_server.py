@@ -138,6 +138,7 @@ def test_the_same_content_resumes_after_a_restart(store: rl.Store) -> None:
         ("pacing=slow", 400),
         ("speed=0", 400),
         ("speed=fast", 400),
+        ("to=2031-01-03", 400),  # nothing that is asked for is passed over
         ("games=none", 404),
         ("token=secret", 400),
         ("after=nonsense", 410),
