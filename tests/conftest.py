@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -49,3 +50,20 @@ def _no_loop_from_outside(request: pytest.FixtureRequest) -> Iterator[None]:
     asyncio._set_running_loop(None)
     yield
     asyncio._set_running_loop(running)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_from_outside() -> Iterator[None]:
+    """Put back the loggers of the package: a page of the docs sets up a log, as a program does, and then ends."""
+    before = {logger: (logger.level, list(logger.handlers)) for logger in _loggers()}
+    yield
+    for logger in _loggers():
+        level, handlers = before.get(logger, (logging.NOTSET, []))
+        logger.handlers[:] = handlers
+        if logger.level != level:  # setting it empties a cache of all loggers
+            logger.setLevel(level)
+
+
+def _loggers() -> list[logging.Logger]:
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "replaylab"]
+    return [logging.getLogger(name) for name in ("replaylab", *names)]

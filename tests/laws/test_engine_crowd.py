@@ -177,11 +177,11 @@ def _threads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("fault", [_no_single_deliverer, _rows_left_out, _ends_again, _threads_stay])
 def test_a_broken_engine_is_noticed(fault: Callable[[pytest.MonkeyPatch], None]) -> None:
-    """Each fault, put into the engine on purpose, breaks an invariant of the crowd within a few seeds."""
+    """Each fault, put into the engine on purpose, breaks an invariant of the crowd: mostly of the first seeds."""
     with pytest.MonkeyPatch.context() as patch:
         fault(patch)
         with pytest.raises(AssertionError):
-            _crowds(range(8))
+            _crowds(range(200))  # which threads meet is the scheduler's; a seed that notices ends it
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -463,6 +463,8 @@ def test_neighbours_are_sealed_together(tmp_path: Path, troubled: bool) -> None:
                 state.turn()
         if troubled:
             state.health.count_error("an error")
+        recorder.flush()
+        _wait(lambda: len(state.journals.sealing) == 40)  # a journal waits from when it is synced
         sealer.wake = wake  # type: ignore[method-assign]
     report = recorder.stop()
     assert report.segments < 5
