@@ -142,7 +142,7 @@ test: browser lint ## everything CI checks: lint, types, tests, doctests, notebo
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 # Rooms whose tests start no browser and no crash; 140 s of processor time, so at most 90 s on two quiet cores.
-UNIT := tests/parsing tests/segments tests/journals tests/storage tests/export tests/fair tests/simulation tests/charts \
+UNIT := tests/parsing tests/segments tests/journals tests/storage tests/exports tests/fair tests/simulation tests/charts \
   tests/kernel $(wildcard tests/test_[cdeflst]*.py)
 
 .PHONY: check

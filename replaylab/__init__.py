@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
+    from replaylab.exports.export import export
     from replaylab.feeds.opening import open_feed
     from replaylab.parsing.mapping import Mapping
     from replaylab.playback.engine import ReplayEngine
@@ -47,6 +48,7 @@ __all__ = [
     "compact",
     "convert",
     "errors",
+    "export",
     "fair",
     "live",
     "open_feed",
@@ -69,6 +71,7 @@ _HOME = {
     "Tick": "tick",
     "compact": "storage.compact",
     "convert": "conversion.convert",
+    "export": "exports.export",
     "live": "widgets.live",
     "open_feed": "feeds.opening",
     "open_store": "storage.open",

@@ -28,7 +28,7 @@ LAYERS: list[list[str]] = [
     ["feeds", "recording"],
     ["sessions", "testing"],
     ["analysis", "service", "widgets"],
-    ["export"],
+    ["exports"],
     ["logs"],
     ["cli"],
     ["__main__"],

@@ -27,6 +27,7 @@ NAMES = [
     "compact",
     "convert",
     "errors",
+    "export",
     "fair",
     "live",
     "open_feed",

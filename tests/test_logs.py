@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 import replaylab as rl
 from replaylab.cli.main import app
 from replaylab.errors import SettingsError
-from replaylab.export.export import export
-from replaylab.export.pages import export_pages
+from replaylab.exports.export import export
+from replaylab.exports.pages import export_pages
 from replaylab.logs import JsonFormat, TextFormat, fields_of, logging_to
 from replaylab.simulation.simulate import simulate
 from tests.crash.recordings import made

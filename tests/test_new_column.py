@@ -36,7 +36,7 @@ with rl.ReplayEngine(store["new"]) as engine:
     found["replayed"] = [engine.seek(at) and None or engine.current.value(name) for at in range(len(store["new"]))]
 old = store.to_arrow([name], games="old")[name]
 assert old.null_count == len(old) > 0
-from replaylab.export.export import export
+from replaylab.exports.export import export
 export(store, folder + "/again.jsonl", games=["new"])
 rl.convert(folder + "/again.jsonl", folder + "/twice", progress=False)
 found["exported"] = rl.open_store(folder + "/twice").to_arrow([name])[name].to_pylist()

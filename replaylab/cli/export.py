@@ -40,8 +40,8 @@ def export(  # noqa: PLR0913 the options of the command
     JSONL of all columns converts back to the same rows. A page needs no kernel and no network.
     """
     from replaylab.cli.tables import show_json, show_pairs
-    from replaylab.export.export import export as library_export
-    from replaylab.export.pages import export_pages, is_page
+    from replaylab.exports.export import export as library_export
+    from replaylab.exports.pages import export_pages, is_page
 
     if live and prices:
         raise SettingsError("--live and --prices: choose one")
@@ -74,7 +74,7 @@ def plot(
 ) -> None:
     """Draw a game, or all games together."""
     from replaylab.cli.tables import show_json, show_pairs
-    from replaylab.export.export import refuse_inside, save_picture
+    from replaylab.exports.export import refuse_inside, save_picture
     from replaylab.storage.open import open_store
 
     if log and game is None:

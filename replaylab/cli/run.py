@@ -43,7 +43,7 @@ def run(  # noqa: PLR0913 the options of the command
     from replaylab.analysis.batches.batch import map_games
     from replaylab.analysis.batches.results import Interrupted, check_target
     from replaylab.analysis.batches.user_script import function_in, parameters_of
-    from replaylab.export.export import refuse_inside
+    from replaylab.exports.export import refuse_inside
     from replaylab.storage.objectstore import is_uri
 
     if to is not None:

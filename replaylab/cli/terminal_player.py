@@ -15,7 +15,7 @@ from typing import Final, TextIO
 from replaylab.cli.live_line import LiveLine
 from replaylab.clock import FASTEST, checked_speed
 from replaylab.errors import SettingsError
-from replaylab.export.selection import moment
+from replaylab.exports.selection import moment
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Event, Step
 from replaylab.tick import price_text

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab import errors
-from replaylab.export.export import export
+from replaylab.exports.export import export
 from tests.stores import line, quiet, simulated
 
 EXACT = ["0.000000000000000000000001", "12345678901234.123456789012345678901234", "1.10", "0.1", "99999999999999"]

@@ -25,8 +25,8 @@ from pyarrow.fs import FileSystem, LocalFileSystem, S3FileSystem, copy_files
 import replaylab as rl
 from replaylab import errors
 from replaylab.analysis import map_games, summarise
-from replaylab.export.export import export
-from replaylab.export.pages import export_pages
+from replaylab.exports.export import export
+from replaylab.exports.pages import export_pages
 from replaylab.storage.objectstore import ObjectFiles, is_uri, opened
 from tests.stores import quiet, simulated
 

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import SettingsError
-from replaylab.export.export import ExportReport, log_export, refuse_inside
-from replaylab.export.selection import known_games
+from replaylab.exports.export import ExportReport, log_export, refuse_inside
+from replaylab.exports.selection import known_games
 from replaylab.playback.timeline import Timeline
 from replaylab.progress import bar
 from replaylab.storage.objectstore import opened as opened_for_reading

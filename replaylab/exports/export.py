@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import SettingsError
-from replaylab.export.selection import CompactedAwayError, Selection, What
-from replaylab.export.text import csv_lines, json_lines, recording_lines
+from replaylab.exports.selection import CompactedAwayError, Selection, What
+from replaylab.exports.text import csv_lines, json_lines, recording_lines
 from replaylab.storage.objectstore import opened as opened_for_reading
 from replaylab.storage.store import Store
 from replaylab.table import NAME_TYPE
@@ -123,7 +123,7 @@ def export(
     >>> folder = tempfile.mkdtemp()
     >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
     >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
-    >>> report = export(folder + "/store", folder + "/prices.parquet", what="prices")
+    >>> report = rl.export(folder + "/store", folder + "/prices.parquet", what="prices")
     >>> report.games, pq.read_table(report.path).column_names
     (2, ['game_id', 'tick', 'timestamp', 'price'])
     """

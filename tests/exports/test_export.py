@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from replaylab.conversion.convert import convert
 from replaylab.errors import GameNotFound, SegmentDamaged, SettingsError, StoreNotFound, StoreUnwritable
-from replaylab.export.export import ExportReport, export
-from replaylab.export.text import csv_lines, json_lines, price_texts, recording_lines
+from replaylab.exports.export import ExportReport, export
+from replaylab.exports.text import csv_lines, json_lines, price_texts, recording_lines
 from replaylab.parsing.scan import scan
 from replaylab.segments.segment import Segment
 from replaylab.simulation.simulate import simulate
@@ -279,8 +279,8 @@ def test_games_in_several_segments_are_whole(spread: Store, tmp_path: Path, what
 def test_reading_in_small_parts_changes_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held in memory at once does not show in the file."""
     export(store, tmp_path / "large.jsonl")
-    monkeypatch.setattr("replaylab.export.selection.ROW_GROUP_ROWS", 50)
-    monkeypatch.setattr("replaylab.export.text._CHUNK_BYTES", 5_000)
+    monkeypatch.setattr("replaylab.exports.selection.ROW_GROUP_ROWS", 50)
+    monkeypatch.setattr("replaylab.exports.text._CHUNK_BYTES", 5_000)
     export(store, tmp_path / "small.jsonl")
     assert (tmp_path / "small.jsonl").read_bytes() == (tmp_path / "large.jsonl").read_bytes()
 

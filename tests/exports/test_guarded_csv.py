@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from replaylab.errors import SettingsError
-from replaylab.export.export import export
+from replaylab.exports.export import export
 from tests.stores import line, quiet, run_child
 
 FORMULAS = ["=1+1", "+1", "-1", "@x", "\tx", "plain", "a=b"]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replaylab.errors import GameNotFound, SegmentDamaged, SettingsError, StoreNotFound, StoreUnwritable
-from replaylab.export.export import export
-from replaylab.export.pages import export_pages, page_name
+from replaylab.exports.export import export
+from replaylab.exports.pages import export_pages, page_name
 from replaylab.playback.timeline import Timeline
 from replaylab.storage.store import Store
 from replaylab.widgets.payload import StoredPayload
