@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from replaylab.storage.game import Game
     from replaylab.storage.open import open_store
     from replaylab.storage.recovery import recover
+    from replaylab.storage.rezone import rezone
     from replaylab.storage.store import Store
     from replaylab.tick import Phase, Tick
     from replaylab.widgets.live import live
@@ -55,6 +56,7 @@ __all__ = [
     "open_store",
     "play",
     "recover",
+    "rezone",
     "serve",
     "simulate",
 ]
@@ -77,6 +79,7 @@ _HOME = {
     "open_store": "storage.open",
     "play": "widgets.player",
     "recover": "storage.recovery",
+    "rezone": "storage.rezone",
     "serve": "service.server",
     "simulate": "simulation.simulate",
 }

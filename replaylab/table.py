@@ -65,6 +65,7 @@ PHASES: Final = (
 )
 """The phases that `phase_codes` codes, in the order of the codes."""
 _MISSING: Final = np.iinfo(np.int64).min
+_BEFORE_A_GAP_US: Final = 25 * 3_600_000_000  # longer than any that a clock skipped
 Whole = NDArray[np.int64]
 
 
@@ -287,6 +288,35 @@ def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> p
     local = pc.assume_timezone(written, zone, ambiguous="earliest", nonexistent="earliest")
     skipped = pc.subtract(written, pc.local_timestamp(local))  # how far into a gap, else nothing
     return pc.if_else(column(zoned), walls.cast(TIME_TYPE), pc.add(local, skipped).cast(TIME_TYPE))
+
+
+def to_wall(times: pa.Array, zone: str, skipped: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return what the clock of `zone` showed at times in UTC (int64 or `TIME_TYPE`), as microseconds since 1970.
+
+    The inverse of `to_utc`: `skipped` are the rows that `skipped_times` named, whose text the clock never showed.
+    """
+    moments = times.cast(pa.int64()).cast(TIME_TYPE)
+    if zone == "UTC":
+        return moments.cast(pa.int64())
+    walls = pc.local_timestamp(_in_zone(moments, zone)).cast(pa.int64())
+    if skipped is None or not skipped.any():
+        return walls
+    day = pa.scalar(_BEFORE_A_GAP_US, pa.int64())
+    earlier = pc.subtract(moments.cast(pa.int64()), day).cast(TIME_TYPE)  # of it the offset from before the gap counts
+    moved = pc.add(pc.local_timestamp(_in_zone(earlier, zone)).cast(pa.int64()), day)
+    return pc.if_else(column(skipped), moved, walls)
+
+
+def _in_zone(moments: pa.Array, zone: str) -> pa.Array:
+    return moments.cast(pa.timestamp("us", zone))
+
+
+def skipped_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> NDArray[np.bool_]:
+    """Return which times without a zone the clock of `zone` never showed, because it was put forward over them."""
+    if zone == "UTC" or zoned.all():
+        return np.zeros(len(wall_us), np.bool_)
+    shown = to_wall(to_utc(wall_us, zoned, zone).fill_null(0), zone)
+    return np.asarray(~zoned & (wall_us != _MISSING) & (shown.to_numpy() != wall_us))
 
 
 def doubtful_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> int:

@@ -34,6 +34,7 @@ NAMES = [
     "open_store",
     "play",
     "recover",
+    "rezone",
     "serve",
     "simulate",
 ]

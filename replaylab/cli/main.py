@@ -94,6 +94,7 @@ _COMMANDS: Final = (
     stores.info,
     stores.verify,
     stores.compact,
+    stores.rezone,
     convert.simulate,
     stores.stats,
     run.run,

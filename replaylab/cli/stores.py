@@ -127,3 +127,22 @@ def compact(store: StorePath, *, no_progress: NoProgress = False, json: AsJson =
 
     report = library_compact(store, progress=not no_progress)
     show_json(report) if json else show_compaction(report)
+
+
+def rezone(
+    store: StorePath,
+    zone: Annotated[str, typer.Argument(metavar="ZONE", help="Name of a zone, such as America/New_York.")],
+    *,
+    no_progress: NoProgress = False,
+    json: AsJson = False,
+) -> None:
+    """Read times that carry no zone in another one.
+
+    What the recorder's clock showed stays as it is; running it again changes nothing.
+    """
+    from replaylab.cli.tables import show_json, show_rezoning
+    from replaylab.storage.rezone import rezone as library_rezone
+
+    report = library_rezone(store, zone, progress=not no_progress)
+    show_json(report, ok=report.ok) if json else show_rezoning(report)
+    finish(*[f"{name}: {why}" for name, why in report.left_alone.items()])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from replaylab.conversion.inspect import Inspection
     from replaylab.conversion.report import ConversionReport
     from replaylab.storage.compact import CompactionReport
+    from replaylab.storage.rezone import RezoneReport
     from replaylab.storage.verify import Verification
 
 PIPED_WIDTH: Final = 120  # columns, where the output is no terminal
@@ -83,6 +84,7 @@ def show_inspection(found: Inspection) -> None:
             "looked at": f"{found.lines:,} lines: {found.ticks:,} ticks" + (f", {damage}" if damage else ""),
             **dict(zip(("first", "second", "third"), found.first, strict=False)),
             "damage": found.detail,
+            "zone": found.zone,
             "to read it": found.advice,
         }
     )
@@ -172,9 +174,15 @@ def show_verification(found: Verification) -> None:
             "verdict": "everything is as it was written"
             if found.ok
             else f"not as it was written, problems: {len(found.problems) + len(found.missing):,}",
+            "zone": "; ".join(found.doubts),
         }
     )
     complain(*found.problems, *found.missing)
+
+
+def show_rezoning(report: RezoneReport) -> None:
+    """Print what a rezoning did."""
+    show_pairs(report.described())
 
 
 def show_compaction(report: CompactionReport) -> None:

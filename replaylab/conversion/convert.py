@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from replaylab.progress import bar
 from replaylab.storage.compact import remove_leftovers, take_out
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
+from replaylab.storage.zones import stored_fit
 
 if TYPE_CHECKING:
     from replaylab.conversion.report import ConversionReport
@@ -116,12 +117,13 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
             remove_leftovers(held)
             run = _Run(held, folders, how, lock, settings, Path(place), made, extents)
             run.convert(found)
+            doubt = _zone_doubt(held, extents, root)
         if found and len(made.unreadable) == len(found):
             problem = "; ".join(made.unreadable.values())
             raise NotARecording(problem) if made.refused else SourceUnreadable(problem)
     from replaylab.conversion.report import report  # brings pydantic, so it loads while nothing waits for it
 
-    done = report(str(root), how.zone, made, extents, search.left_alone)
+    done = report(str(root), how.zone, made, extents, search.left_alone, doubt)
     counts_only = {"sources", "reasons", "examples", "left_alone"}
     fields = done.model_dump(mode="json", exclude=counts_only) | {
         "sources": len(found),
@@ -129,6 +131,14 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     }
     _log.log(logging.INFO if done.ok else logging.WARNING, "converted into %s: %s", root, _in_short(done), extra=fields)
     return done
+
+
+def _zone_doubt(held: Store, extents: Sequence[Extent], root: Path) -> str:
+    """Return what the ids of the store say against the zone of the times that were just read, and what fits them."""
+    if not any(one.zoneless_times for one in extents):
+        return ""
+    fit = stored_fit(held.sealed())
+    return f"{fit}; rl.rezone({str(root)!r}, {fit.fitting[0]!r}) changes what is stored" if fit else ""
 
 
 def _mapping(given: Mapping | str | os.PathLike[str] | None, unit: str, *, truncate_times: bool) -> Mapping | None:

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from replaylab.conversion.source import Source, reading
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Text, dress_of, pieces
 from replaylab.errors import NotARecording, SourceNotFound
 from replaylab.parsing.json_line import DECODER, Kind, Reading, parse_line
 from replaylab.parsing.mapping import READY, UNITS, Mapping
 from replaylab.parsing.scan import scan, scan_document
+from replaylab.storage.zones import zone_fit
+from replaylab.table import Batch
 
 LOOKED_AT_BYTES: Final = 1 << 20
 _SHOWN: Final = 3
@@ -50,6 +54,8 @@ class Inspection:
         The command that reads it.
     mapping : str
         A mapping in TOML to begin with, where no known form fits.
+    zone : str
+        What ids that begin with a date say against reading its times as UTC, and which zones fit them.
     """
 
     path: str
@@ -63,6 +69,7 @@ class Inspection:
     detail: str = ""
     advice: str = ""
     mapping: str = ""
+    zone: str = ""
 
 
 def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) -> Inspection:
@@ -110,7 +117,17 @@ def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) 
         detail=detail,
         advice=f"replaylab convert {shown} --to STORE {option}".rstrip(),
         mapping="" if ticks or mapping is not None else _proposal(data),
+        zone=_zone(found.batch),
     )
+
+
+def _zone(batch: Batch) -> str:
+    """Return what the ids of ticks say of their zone."""
+    known = ~batch.zoned
+    firsts = np.full(len(batch.game.texts), np.iinfo(np.int64).max)
+    np.minimum.at(firsts, batch.game.codes[known], batch.wall_us[known])
+    there = zip(batch.game.texts, firsts.tolist(), strict=True)
+    return str(zone_fit({game: (wall, "UTC") for game, wall in there if wall != np.iinfo(np.int64).max}))
 
 
 def _forms() -> dict[str, tuple[Mapping | None, str]]:

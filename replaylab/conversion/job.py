@@ -23,7 +23,7 @@ from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.segments.order import sorted_by_game
 from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
-from replaylab.table import Batch, Names, doubtful_times, to_table
+from replaylab.table import Batch, Names, doubtful_times, skipped_times, to_table
 
 Base = tuple[int, int]
 """Lines and ticks of a source before a piece of it."""
@@ -260,6 +260,7 @@ class Job:
             unended=read.piece.unended,
             mapping="" if self.how.mapping is None else self.how.mapping.digest,
             source_bytes=read.piece.source.size if read.bytes == read.piece.end - read.piece.start else 0,
+            skipped=np.flatnonzero(skipped_times(wall_us, zoned, self.zone)).tolist(),
         )
 
 

@@ -82,6 +82,7 @@ class ConversionReport(BaseModel):
     )
     zoneless_times: int = Field(0, description="times without a zone, read in source_tz")
     doubtful_times: int = Field(0, description="times that the clock of source_tz showed twice or never")
+    zone_doubt: str = Field("", description="what ids that begin with a date say against source_tz, and what fits them")
     times_truncated: int = Field(0, description="times that were cut to microseconds, as asked")
     times_at_epoch: int = Field(0, description="times in 1970, the beginning of the epoch")
     segments: int = 0
@@ -152,6 +153,7 @@ class ConversionReport(BaseModel):
             "times": f"{_count(self.zoneless_times, 'time')} without a zone, read as {self.source_tz}{doubt}"
             if self.zoneless_times
             else "",
+            "zone": self.zone_doubt,
             "cut": f"{_count(self.times_truncated, 'time')} cut to microseconds" if self.times_truncated else "",
             "times in 1970": f"{self.times_at_epoch:,}: a number of another unit, or no time at all?"
             if self.times_at_epoch
@@ -207,7 +209,12 @@ def _left_alone(files: dict[str, str]) -> str:
 
 
 def report(
-    store: str, zone: str, made: Plan, extents: Iterable[Extent], left_alone: Mapping[str, str] | None = None
+    store: str,
+    zone: str,
+    made: Plan,
+    extents: Iterable[Extent],
+    left_alone: Mapping[str, str] | None = None,
+    zone_doubt: str = "",
 ) -> ConversionReport:
     """Return the report of a conversion from its plan and from the extents that it stored."""
     stored = list(extents)
@@ -245,6 +252,7 @@ def report(
         doubtful_times=sum(extent.doubtful_times for extent in stored),
         times_at_epoch=counts["ticks"]["at_epoch"],
         times_truncated=counts["ticks"]["truncated"],
+        zone_doubt=zone_doubt,
         segments=len(made.jobs),
         cut_off=[f"{name}: {problem}" for name, problem in made.problems.items()],
         read_as=made.dresses,

@@ -24,7 +24,8 @@ class Extent:
     (runs of first and last) and the `durability` that was in force. `labels`, `examples` are those of `scan.Account`,
     `mapping` is the digest of the mapping by which the bytes were read. `unended` bytes are a last line without its
     newline: they are read again when the source has grown. `source_bytes` is the size of the source when it was
-    converted (0 when that is not known): all of it up to there was to be stored.
+    converted (0 when that is not known): all of it up to there was to be stored. `skipped` are the ticks, counted from
+    the first of these bytes, whose time without a zone the clock of `zone` never showed.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Extent:
     unended: bool = False
     mapping: str = ""
     source_bytes: int = 0
+    skipped: list[int] = field(default_factory=list)
 
     @property
     def line_count(self) -> int:

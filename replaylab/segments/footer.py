@@ -6,6 +6,7 @@ import base64
 import json
 import lzma
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,7 @@ _OPTIONAL: Final[dict[str, Any]] = {
     "unended": False,
     "mapping": "",
     "source_bytes": 0,
+    "skipped": [],
 }
 
 
@@ -80,7 +82,7 @@ class Footer:
             )
         listed = _unpacked(found[EXTENTS_KEY])
         for name, absent in _OPTIONAL.items():
-            listed.setdefault(name, [absent.copy() if isinstance(absent, dict) else absent] * plain["extent_count"])
+            listed.setdefault(name, [copy(absent) for _ in range(plain["extent_count"])])
         extents = [Extent(*one) for one in zip(*(listed[name] for name in Extent.__slots__), strict=True)]
         ranges = _unpacked(found[GAMES_KEY])
         games = [GameRange(*one) for one in zip(*(ranges[name] for name in GameRange._fields), strict=True)]

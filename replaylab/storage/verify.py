@@ -22,6 +22,7 @@ from replaylab.storage.files import StoreFiles
 from replaylab.storage.inventory import Inventory
 from replaylab.storage.missing import lost_remarks, missing_in_runs, missing_in_sources
 from replaylab.storage.refused import refused_files, refused_problems
+from replaylab.storage.zones import stored_fit
 
 _log = logging.getLogger("replaylab.verification")
 
@@ -44,6 +45,8 @@ class Verification:
         What is not there: ticks of a run, bytes of a source, remarks or their segment; one sentence each.
     inventory : Inventory, optional
         What the store holds, to be saved and expected another time.
+    doubts : list of str
+        What looks wrong and need not be: ids that contradict the zone in which times were read.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Verification:
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     inventory: Inventory | None = field(default=None, repr=False)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -75,7 +79,7 @@ class Verification:
             *(f"- {one}" for one in found[:20]),
         ]
         more = len(found) - 20
-        return "\n".join([*lines, f"- and {more} more"] if more > 0 else lines)
+        return "\n".join([*lines, *([f"- and {more} more"] if more > 0 else []), *self.doubts])
 
 
 def check(
@@ -130,6 +134,7 @@ def check(
         problems=problems,
         missing=missing,
         inventory=inventory,
+        doubts=_doubts(files, there),
     )
     count = len(problems) + len(missing)
     fields = {"event": "verified", "segments": len(there), "rows": rows, "problems": count}
@@ -137,6 +142,13 @@ def check(
         logging.WARNING if count else logging.INFO, "%s: %d rows, %d problems", files.path, rows, count, extra=fields
     )
     return verified
+
+
+def _doubts(files: StoreFiles, segments: Sequence[Segment]) -> list[str]:
+    """Return what looks wrong and need not be, and what to do about it."""
+    sealed = [segment for segment in segments if is_segment_name(segment.name)]
+    fit = stored_fit(sealed)
+    return [f"{fit}: replaylab rezone {files.place} {fit.fitting[0]}"] if fit else []
 
 
 def _rows(segments: Sequence[Segment]) -> tuple[int, str]:

@@ -1,0 +1,227 @@
+"""Zones: in which zone times without one were recorded, as far as ids that begin with a UTC date can say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+from zoneinfo import available_timezones
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from replaylab.columns import as_numpy
+from replaylab.segments.extent import Extent
+from replaylab.segments.segment import Segment
+from replaylab.table import to_utc, to_wall
+
+_DAY_US: Final = 86_400_000_000
+_DATED: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-")
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_UNKNOWN: Final = np.iinfo(np.int64).max
+_NAMED: Final = 3  # zones that are named; the others are counted
+# Where many people live, one zone for each clock; they are tried before the rest of the database.
+_COMMON: Final = (
+    "UTC",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Phoenix",
+    "America/Halifax",
+    "America/Sao_Paulo",
+    "America/Bogota",
+    "America/Mexico_City",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Athens",
+    "Europe/Istanbul",
+    "Europe/Moscow",
+    "Africa/Lagos",
+    "Africa/Johannesburg",
+    "Asia/Dubai",
+    "Asia/Karachi",
+    "Asia/Kolkata",
+    "Asia/Dhaka",
+    "Asia/Bangkok",
+    "Asia/Shanghai",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+    "Pacific/Auckland",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFit:
+    """What the ids of games say of the zone in which their times were read.
+
+    Attributes
+    ----------
+    zone : str
+        The zone, or several with commas between.
+    games, contradicting : int
+        Games whose id begins with a date and whose times carry no zone; those whose id has another date than their
+        start in that zone.
+    fitting : tuple of str
+        Zones that contradict fewest, one for each clock, where one contradicts fewer.
+    left : int
+        Ids that those contradict.
+
+    Examples
+    --------
+    >>> print(ZoneFit("UTC", 895, 83, ("America/New_York",)))
+    83 of 895 ids contradict UTC; source_tz='America/New_York' fits all
+    """
+
+    zone: str
+    games: int = 0
+    contradicting: int = 0
+    fitting: tuple[str, ...] = field(default=())
+    left: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether another zone fits better."""
+        return bool(self.fitting)
+
+    def __str__(self) -> str:
+        if not self.fitting:
+            return ""
+        named = " or ".join(repr(one) for one in self.fitting[:_NAMED])
+        more = f" (and {len(self.fitting) - _NAMED:,} more)" if len(self.fitting) > _NAMED else ""
+        fits = "fits all" if not self.left else f"contradicts {self.left:,}"
+        return f"{self.contradicting:,} of {self.games:,} ids contradict {self.zone}; source_tz={named}{more} {fits}"
+
+
+def zone_fit(starts: Mapping[str, tuple[int, str]]) -> ZoneFit:
+    """Return what the ids of games say, given the first time of each on the recorder's clock and its zone.
+
+    Parameters
+    ----------
+    starts : mapping
+        By id, microseconds since 1970 as the clock showed them, and the zone.
+
+    Examples
+    --------
+    >>> noon = 12 * 3_600_000_000
+    >>> zone_fit({"19700102-a": (noon, "UTC"), "19700101-b": (noon, "UTC")}).contradicting
+    1
+    """
+    dated = {game: day for game in starts if (day := _day(game)) is not None}
+    if not dated:
+        return ZoneFit("")
+    walls = np.array([starts[game][0] for game in dated], np.int64)
+    zones = [starts[game][1] for game in dated]
+    days = np.fromiter(dated.values(), np.int64, len(dated))
+    read = np.empty(len(walls), np.int64)
+    for zone in set(zones):
+        rows = np.flatnonzero(np.array([one == zone for one in zones]))
+        read[rows] = _utc(walls[rows], zone)
+    wrong = int((read // _DAY_US != days).sum())
+    name = ", ".join(sorted(set(zones)))
+    if not wrong:
+        return ZoneFit(name, len(dated))
+    left, fitting = _best(walls, days, _COMMON)
+    if left:
+        rest = sorted(available_timezones() - set(_COMMON))
+        left, fitting = min((left, fitting), _best(walls, days, rest), key=lambda found: found[0])
+    return ZoneFit(name, len(dated), wrong, fitting, left) if left < wrong else ZoneFit(name, len(dated), wrong)
+
+
+def _best(walls: NDArray[np.int64], days: NDArray[np.int64], zones: Iterable[str]) -> tuple[int, tuple[str, ...]]:
+    """Return how many ids the best zones contradict, and those zones, one for each clock."""
+    least, found = len(walls) + 1, dict[bytes, str]()
+    for zone in zones:
+        try:
+            read = _utc(walls, zone)
+        except pa.ArrowInvalid:
+            continue  # Python knows the zone and Arrow does not
+        wrong = int((read // _DAY_US != days).sum())
+        if wrong < least:
+            least, found = wrong, {}
+        if wrong == least:
+            found.setdefault(read.tobytes(), zone)
+    return least, tuple(found.values())
+
+
+def _utc(walls: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
+    read = to_utc(walls, np.zeros(len(walls), np.bool_), zone)
+    return as_numpy(read.view(pa.int64()))
+
+
+def _day(game: str) -> int | None:
+    """Return the day that an id begins with, counted from 1970; None when it begins with none."""
+    found = _DATED.match(game)
+    try:
+        return date(*map(int, found.groups())).toordinal() - _EPOCH if found else None
+    except ValueError:
+        return None
+
+
+def rows_of_extents(table: pa.Table, extents: Sequence[Extent]) -> NDArray[np.int64]:
+    """Return for each row the number of the extent it was read from; -1 for none. Needs `source` and `seq`."""
+    names = table.column("source").unify_dictionaries().combine_chunks()
+    codes = {name: code for code, name in enumerate(names.dictionary.to_pylist())}
+    seq = as_numpy(table.column("seq"))
+    span = int(seq.max(initial=0)) + 1
+    held = [
+        (codes[one.source] * span + one.first_seq, number)
+        for number, one in enumerate(extents)
+        if one.source in codes and one.tick_count and one.first_seq < span
+    ]
+    if not held:
+        return np.full(table.num_rows, -1, np.int64)
+    starts, numbers = (np.array(values, np.int64) for values in zip(*sorted(held), strict=True))
+    counts = np.array([extents[number].tick_count for number in numbers], np.int64)
+    places = as_numpy(names.indices).astype(np.int64) * span + seq
+    at = np.searchsorted(starts, places, side="right") - 1
+    inside = (at >= 0) & (places < starts[at] + counts[at])
+    return np.where(inside, numbers[at], -1)
+
+
+def stored_fit(segments: Sequence[Segment]) -> ZoneFit:
+    """Return what the ids of the games in segments say of the zones in which their times were read.
+
+    A game counts when none of its rows is from a source whose times carry a zone.
+    """
+    starts: dict[str, tuple[int, str]] = {}
+    zoned: set[str] = set()
+    for segment in segments:
+        with_ticks = [one for one in segment.footer.extents if one.tick_count]
+        zones = {one.zone if _is_zoneless(one) else "" for one in with_ticks}
+        if zones == {""} or not with_ticks:
+            zoned.update(segment.rows_of)
+            continue
+        firsts = [(one.game, one.start_us, min(zones)) for one in segment.footer.games]
+        for game, start_us, zone in firsts if len(zones) == 1 else _firsts(segment):
+            if not zone:
+                zoned.add(game)
+            elif start_us != _UNKNOWN and (game not in starts or start_us < starts[game][0]):
+                starts[game] = (start_us, zone)
+    return zone_fit({game: (_wall(*start), start[1]) for game, start in starts.items() if game not in zoned})
+
+
+def _wall(start_us: int, zone: str) -> int:
+    return int(to_wall(pa.array([start_us]), zone)[0].as_py())
+
+
+def _is_zoneless(extent: Extent) -> bool:
+    """Whether no time of an extent carries a zone; of a torn tick the time may not be known at all."""
+    return 0 < extent.tick_count - extent.ticks.get("torn", 0) <= extent.zoneless_times
+
+
+def _firsts(segment: Segment) -> list[tuple[str, int, str]]:
+    """Return game, first time and zone of each game in a segment of several clocks; "" where times carry a zone."""
+    table = segment.read(["game_id", "source", "seq", "timestamp"])
+    extents = segment.footer.extents
+    zone_of = [one.zone if _is_zoneless(one) else "" for one in extents] + [""]
+    owner = rows_of_extents(table, extents)
+    times = as_numpy(table.column("timestamp"), null=_UNKNOWN)
+    found = []
+    for one in segment.footer.games:
+        rows = slice(one.first_row, one.first_row + one.rows)
+        zones = {zone_of[number] for number in np.unique(owner[rows])}
+        found.append((one.game, int(times[rows].min()), zones.pop() if len(zones) == 1 else ""))
+    return found
