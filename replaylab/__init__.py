@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
     from replaylab.exports.export import export
+    from replaylab.encryption.keys import rotate
+    from replaylab.encryption.kms import EnvironmentKey, FileKey, Kms
     from replaylab.feeds.opening import open_feed
     from replaylab.parsing.mapping import Mapping
     from replaylab.playback.engine import ReplayEngine
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ConversionReport",
+    "EnvironmentKey",
+    "FileKey",
     "Game",
+    "Kms",
     "Mapping",
     "Phase",
     "Recorder",
@@ -57,13 +62,17 @@ __all__ = [
     "play",
     "recover",
     "rezone",
+    "rotate",
     "serve",
     "simulate",
 ]
 
 _HOME = {
     "ConversionReport": "conversion.report",
+    "EnvironmentKey": "encryption.kms",
+    "FileKey": "encryption.kms",
     "Game": "storage.game",
+    "Kms": "encryption.kms",
     "Mapping": "parsing.mapping",
     "Phase": "tick",
     "Recorder": "recording.recorder",
@@ -80,6 +89,7 @@ _HOME = {
     "play": "widgets.player",
     "recover": "storage.recovery",
     "rezone": "storage.rezone",
+    "rotate": "encryption.keys",
     "serve": "service.server",
     "simulate": "simulation.simulate",
 }

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, Final
 
 from replaylab.errors import ReplayLabError, StoreBusy, StoreFull, StoreUnwritable
@@ -34,6 +35,8 @@ fcntl = _module("fcntl")  # not on Windows
 msvcrt = _module("msvcrt")  # only there
 _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)
 
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
 ASIDE: Final = ".aside"  # ending of a file that is still being written
 PATIENCE_SECONDS: Final = 2.0
 _ASK_AGAIN_SECONDS: Final = 0.05
@@ -60,12 +63,42 @@ def written_aside(folder: Path, label: str) -> Iterator[Path]:
             aside.unlink()
 
 
-def publish(aside: Path, final: Path) -> None:
-    """Make a file that was written aside permanent under its final name, in that order: bytes, name, folder."""
+def publish(aside: Path, final: Path, *, private: bool = False) -> None:
+    """Make a file that was written aside permanent under its final name, in that order: bytes, name, folder.
+
+    A `private` one can be read by its owner alone.
+    """
     with storing(final.parent):
+        if private:
+            aside.chmod(_PRIVATE_FILE)
         sync_file(aside)
         aside.replace(final)
         sync_folder(final.parent)
+
+
+def publish_new(aside: Path, final: Path) -> bool:
+    """Make a private file permanent, unless there is one of that name; return whether it was made."""
+    with storing(final.parent):
+        aside.chmod(_PRIVATE_FILE)
+        sync_file(aside)
+        try:
+            final.hardlink_to(aside)
+        except FileExistsError:
+            return False
+        sync_folder(final.parent)
+    return True
+
+
+def make_private(folder: Path) -> None:
+    """Close a folder to all but its owner."""
+    if os.name == "posix":
+        with storing(folder):
+            folder.chmod(_PRIVATE_FOLDER)
+
+
+def is_private(folder: Path) -> bool:
+    """Whether only the owner of a folder can look into it."""
+    return os.name == "posix" and not S_IMODE(folder.stat().st_mode) & 0o077
 
 
 def sync_file(path: Path) -> None:
@@ -77,9 +110,13 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def create(path: Path) -> int:
-    """Make a file that was not there, to be appended to; give its descriptor. Raises `FileExistsError`."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | _CLOEXEC, 0o666)
+def create(path: Path, *, private: bool = False) -> int:
+    """Make a file that was not there, to be appended to; give its descriptor. Raises `FileExistsError`.
+
+    Only its owner can read it when it is `private`, or its folder is.
+    """
+    mode = _PRIVATE_FILE if private or is_private(path.parent) else 0o666
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | _CLOEXEC, mode)
 
 
 def sync(descriptor: int) -> None:
@@ -98,15 +135,15 @@ def sync_folder(folder: Path) -> None:
         sync_file(folder)
 
 
-def make_folders(*folders: Path) -> None:
-    """Make folders that are not there yet, permanently."""
+def make_folders(*folders: Path, private: bool = False) -> None:
+    """Make folders that are not there yet, permanently; `private` ones are open to their owner alone."""
     for folder in folders:
         with storing(folder):
             for made in [*reversed(folder.parents), folder]:
                 if made.is_dir():
                     continue
                 try:
-                    made.mkdir()
+                    made.mkdir(_PRIVATE_FOLDER if private else 0o777)
                 except FileExistsError:  # another thread or process may have made it since
                     if not made.is_dir():
                         raise StoreUnwritable(f"{made} is a file; name a folder, or remove the file") from None
@@ -190,7 +227,8 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
         When another process, or another thread of this one, holds it.
     """
     with storing(folder):
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _CLOEXEC, 0o666)
+        mode = _PRIVATE_FILE if is_private(folder) else 0o666
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _CLOEXEC, mode)
     try:
         deadline = time.monotonic() + patience_seconds
         while not try_lock(lock):
@@ -268,7 +306,8 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 def keep_room(path: Path, size: int) -> None:
     """Take room on the disk that `remove` gives back when it is needed most."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | _CLOEXEC, 0o666)
+    mode = _PRIVATE_FILE if is_private(path.parent) else 0o666
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | _CLOEXEC, mode)
     try:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, size)

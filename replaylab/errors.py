@@ -21,6 +21,9 @@
     |   |-- StoreUnreachable (ConnectionError)   an object store that does not answer or refuses access
     |   |-- StoreUnwritable (OSError)            the store cannot be written for another reason
     |   |-- SegmentDamaged (ValueError)          a segment that is not what its name and footer say
+    |   |   `-- Tampered                           a file that the key of its store did not write
+    |   |-- KeyMissing (PermissionError)         an encrypted store without a key that can be used
+    |   |-- KeyWrong (PermissionError)           a key that is not that of the store
     |   `-- GameNotFound (KeyError)              no such game in the store
     |-- RecorderError
     |   |-- DiskLow (OSError)                    too little free space to begin a recording
@@ -172,6 +175,18 @@ class StoreUnwritable(StoreError, OSError):
 
 class SegmentDamaged(StoreError, ValueError):
     """A segment whose bytes are not those that its name and footer promise."""
+
+
+class Tampered(SegmentDamaged):
+    """A file of an encrypted store that its key did not write: altered, put under another name, or put in plain."""
+
+
+class KeyMissing(StoreError, PermissionError):
+    """An encrypted store without a key at hand, a key file that cannot be used, or a store that was to be encrypted."""
+
+
+class KeyWrong(StoreError, PermissionError):
+    """A key that does not open the keys of the store: another key, or one that a rotation has replaced."""
 
 
 class GameNotFound(StoreError, KeyError):

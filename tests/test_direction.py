@@ -18,7 +18,7 @@ LAYERS: list[list[str]] = [
     ["clock", "columns", "compute", "continuity", "durable", "kernel", "tick"],
     ["mark"],
     ["worker"],
-    ["settings", "simulation", "table"],
+    ["encryption", "settings", "simulation", "table"],
     ["charts"],
     ["parsing"],
     ["segments"],
@@ -43,7 +43,18 @@ IMPURE = {"os", "io", "pathlib", "threading", "time", "asyncio", "subprocess", "
 DISK_VERBS = {"fsync", "fdatasync", "rename", "renames", "replace", "link"}
 
 # Heavy or serving packages that a user of the front door has not asked for yet.
-NOT_AT_IMPORT = {"anywidget", "duckdb", "ipywidgets", "matplotlib", "pandas", "pydantic", "rich", "tqdm", "typer"}
+NOT_AT_IMPORT = {
+    "anywidget",
+    "cryptography",
+    "duckdb",
+    "ipywidgets",
+    "matplotlib",
+    "pandas",
+    "pydantic",
+    "rich",
+    "tqdm",
+    "typer",
+}
 NOT_AT_IMPORT |= {"IPython", "aiohttp", "fastapi", "http.server", "socketserver", "starlette", "tornado", "uvicorn"}
 
 

@@ -1,0 +1,1 @@
+"""Encryption at rest: a master key wraps the key of a store, from which each file has a key of its own."""
