@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
-    from replaylab.exports.export import export
     from replaylab.encryption.keys import rotate
     from replaylab.encryption.kms import EnvironmentKey, FileKey, Kms
+    from replaylab.exports.export import export
     from replaylab.feeds.opening import open_feed
     from replaylab.parsing.mapping import Mapping
     from replaylab.playback.engine import ReplayEngine
