@@ -14,7 +14,10 @@ import replaylab
 
 NAMES = [
     "ConversionReport",
+    "EnvironmentKey",
+    "FileKey",
     "Game",
+    "Kms",
     "Mapping",
     "Phase",
     "Recorder",
@@ -35,6 +38,7 @@ NAMES = [
     "play",
     "recover",
     "rezone",
+    "rotate",
     "serve",
     "simulate",
 ]
