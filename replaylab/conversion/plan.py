@@ -2,7 +2,8 @@
 
 What is already stored is recognised by content: the digest of every extent stands in the footer of the segment that
 holds its ticks. A source that has grown is converted from where it ended; a last line that had no newline then is read
-again. A source of a known name and other content gets a name of its own.
+again. A source of a known name and other content gets a name of its own. A reading that brought no tick gives way to
+one by another mapping.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 JOB_BYTES: Final = 32 << 20
 JOB_PIECES: Final = 16_384  # what is known of each is held until its job ends: some kilobytes
 LEAST_JOB_BYTES: Final = 4 << 20  # less than twice as much is not worth a second segment
+_UNKNOWN_BYTES: Final = 5  # as long as a file has no more, its packing and encoding cannot be known
 
 
 class Known(NamedTuple):
@@ -53,7 +55,8 @@ class Plan:
     otherwise : set
         Those of `changed` that are in the store as another mapping or other settings read them.
     retaken : list
-        Extents to take out of the store: last lines that had no newline, of sources that have grown since.
+        Extents to take out of the store: last lines that had no newline, of sources that have grown since, and readings
+        without a tick of what is now read by another mapping.
     unreadable : dict
         Why a source cannot be read; `refused` counts those that are no recordings.
     problems, dresses : dict
@@ -97,7 +100,7 @@ def plan(
 ) -> Plan:
     """Plan the conversion of sources, read by a mapping of that digest, into a store that holds extents."""
     made = Plan()
-    planner = _Planner(made, _Stored(extents, mapping), Counter(source.size for source in sources), zone, mapping)
+    planner = _Planner(made, extents, Counter(source.size for source in sources), zone, mapping)
     job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, sum(source.size for source in sources) // 2 + 1))
     small: list[Piece] = []
     held = 0
@@ -133,13 +136,9 @@ Firsts = dict[int, dict[str, list[str]]]
 class _Stored:
     """The extents of a store, by source; not all of a source need be there, and a source is matched once."""
 
-    def __init__(self, extents: Iterable[Extent], mapping: str) -> None:
+    def __init__(self, extents: Iterable[Extent]) -> None:
         self.chains: dict[str, list[Extent]] = {}
-        self.others: set[str] = set()  # names of what was read by another mapping
         for extent in sorted(extents, key=lambda one: (one.start, one.end)):
-            if extent.mapping != mapping:
-                self.others.add(extent.source)
-                continue
             chain = self.chains.setdefault(extent.source, [])
             if extent.start >= (chain[-1].end if chain else 0):
                 chain.append(extent)
@@ -161,7 +160,7 @@ class _Stored:
         Looked for under its name first, then by size and digest, then by its first bytes and digest.
         """
         for name in self._candidates(source, file):
-            found = _match(self.chains[name], file, source.size) if name in self.chains else None
+            found = _match(self.chains[name], file, source) if name in self.chains else None
             if found is not None:
                 del self.chains[name]
                 return found
@@ -186,8 +185,9 @@ class _Stored:
         return list(names)
 
 
-def _match(chain: list[Extent], file: BinaryIO, size: int) -> tuple[list[Extent], list[Extent]] | None:
-    """Return the extents that a source of `size` bytes begins with and those to read again; None for another source."""
+def _match(chain: list[Extent], file: BinaryIO, source: Source) -> tuple[list[Extent], list[Extent]] | None:
+    """Return the extents that a source begins with and those to read again; None for another source."""
+    size = source.size
     ended, last = (chain[:-1], chain[-1:]) if chain[-1].unended else (chain, [])
     found = [extent for extent in ended if extent.end <= size]
     cut_short = len(found) < len(ended) and (not found or found[-1].end != size)
@@ -197,7 +197,18 @@ def _match(chain: list[Extent], file: BinaryIO, size: int) -> tuple[list[Extent]
         return found, []
     if last[0].end <= size and _holds(file, last[0]):
         return (chain, []) if last[0].end == size else (found, last)
-    return (found, last) if found else None  # its writer has written the last line anew
+    if not found and not (_own_name(last[0].source) == source.name and _is_less_than_a_line(last[0])):
+        return None
+    return found, last  # read otherwise now, or its writer has written the last line anew
+
+
+def _is_less_than_a_line(extent: Extent) -> bool:
+    """Whether unended bytes end within the mark of a packing or encoding, or behind the bracket of an array.
+
+    What has grown from them is read otherwise, so that they need not be in its text; and no tick is among them.
+    """
+    only_blank = not +Counter(extent.bytes) - Counter(blank=extent.end)
+    return not extent.tick_count and (extent.end <= _UNKNOWN_BYTES or only_blank)
 
 
 def _own_name(name: str) -> str:
@@ -222,10 +233,15 @@ def digest_between(file: BinaryIO, start: int, end: int) -> str:
 class _Planner:
     """Finds the pieces of one source after another that are new."""
 
-    def __init__(self, made: Plan, stored: _Stored, sizes: Counter[int], zone: str, mapping: str) -> None:
+    def __init__(self, made: Plan, extents: Iterable[Extent], sizes: Counter[int], zone: str, mapping: str) -> None:
         self.made = made
-        self.stored = stored
-        self.names = set(stored.chains) | stored.others
+        held = list(extents)
+        otherwise = [extent for extent in held if extent.mapping != mapping]
+        self.others = {extent.source for extent in otherwise}  # names of what was read by another mapping
+        with_ticks = {extent.source for extent in otherwise if extent.tick_count or extent.recording}
+        self.stored = _Stored(extent for extent in held if extent.mapping == mapping)
+        self.empty = _Stored(extent for extent in otherwise if extent.source not in with_ticks)
+        self.names = set(self.stored.chains) | self.others
         self.mapping = mapping
         self.sizes = sizes
         self.zone = zone
@@ -241,13 +257,14 @@ class _Planner:
                     self.made.twins.append(Known(source.name, self.met[whole], source.size, 0, self.zone))
                     return []
             chain, again = self.stored.take(source, file)
+            self._replace_empty(source, file)
             name = chain[-1].source if chain else again[0].source if again else source.name
             if not chain and not again and name in self.names:
                 content = whole or digest_between(file, 0, source.size)
                 by_mapping = xxhash.xxh3_64_hexdigest((content + self.mapping).encode())
                 name = f"{name}@{(by_mapping if self.mapping else content)[:8]}"
                 self.made.changed[name] = source.name
-                if source.name in self.stored.others and source.name not in self.stored.chains:
+                if source.name in self.others and source.name not in self.stored.chains:
                     self.made.otherwise.add(name)
             pieces = list(_missing(file, source._replace(name=name), chain))
         if whole:
@@ -260,6 +277,15 @@ class _Planner:
         if pieces and (chain or again):
             self.made.grown[name] = source.name
         return pieces
+
+    def _replace_empty(self, source: Source, file: BinaryIO) -> None:
+        """Take out what readings of a source by another mapping, which brought no tick, account for."""
+        while any(found := self.empty.take(source, file)):
+            extents = [*found[0], *found[1]]
+            self.made.retaken.extend(extents)
+            gone = {one.source for one in extents}
+            self.others -= gone
+            self.names -= gone - set(self.stored.chains)
 
 
 def _missing(file: BinaryIO, source: Source, chain: list[Extent]) -> Iterator[Piece]:

@@ -148,15 +148,21 @@ def unpack(source: Source, dress: Dress, target: Path, done: Callable[[int], obj
         except (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, RuntimeError) as error:
             if isinstance(error, ReplayLabError):
                 raise
-            problem = f"{dress.packing} data is damaged or cut off after {counted.read_bytes:,} packed bytes ({error})"
+            what = dress.packing or text.dress.encoding
+            problem = f"{what} data is damaged or cut off after {counted.read_bytes:,} packed bytes ({error})"
             if not text.taken:
                 raise SourceUnreadable(5, f"{source.path}: {problem}; nothing could be unpacked") from error
             problem += "; what comes before was read"
-        text.finish(out)
+        torn = text.finish(out)
+        if torn and not problem:
+            left = f"its last {torn} byte{'s' if torn > 1 else ''} cannot be read"
+            problem = f"{text.dress.encoding} text ends within a character, {left}; what comes before was read"
     if _is_document(source.name) and not text.dress.layout:
         target = target.rename(target.with_suffix(".json"))
     return Unpacked(
-        Source(target, source.name, target.stat().st_size), text.dress._replace(packing=dress.packing), problem
+        Source(target, source.name, target.stat().st_size),
+        text.dress._replace(packing=dress.packing),
+        problem,
     )
 
 
@@ -189,15 +195,13 @@ class Text:
             data = self._look()
         self._write(data, out)
 
-    def finish(self, out: IO[bytes]) -> None:
-        """Write the rest."""
+    def finish(self, out: IO[bytes]) -> int:
+        """Write the rest; return how many bytes of a character that is not whole are left, which are no text."""
         if self._head is not None:
             self._write(self._look(), out)
-        if self._decoder is not None:
-            pending = self._decoder.getstate()[0]
-            self._lay_out(pending, out)  # half a character stays what it is, and is damage
         if self._layout is not None:
             out.write(self._layout.finish())
+        return len(self._decoder.getstate()[0]) if self._decoder is not None else 0
 
     def _look(self) -> bytes:
         """Decide from the first bytes what the text is; return them."""

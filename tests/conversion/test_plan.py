@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -161,28 +166,109 @@ def test_however_a_recording_grew_its_store_is_that_of_one_conversion(
     assert quiet(path, folder / "store").ticks_stored == 0
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.lists(st.integers(0, 3_000), max_size=4), st.booleans())
-@example([1, 2, 4, 26, 431, 987], False)
-@example([1, 2, 5, 300], True)
-def test_however_a_laid_out_recording_grew_no_row_is_stored_twice(
-    tmp_path_factory: pytest.TempPathFactory,
-    cuts: list[int],
-    array: bool,  # noqa: FBT001
-) -> None:
-    """An object of several lines whose end is not there yet is a last line that is read again."""
-    folder = tmp_path_factory.mktemp("grown")
+def laid_out(layout: str, *, damaged: bool = False) -> str:
+    """Return three ticks as JSON text, laid out in one of the ways that are read, perhaps with a torn one between."""
+    objects = [json.loads(line(GAME, number, player="café \U0001f600 [x, {y")) for number in range(3)]
+    joint, indent, ends = LAYOUTS[layout]
+    texts = [json.dumps(one, indent=indent, ensure_ascii=False) for one in objects]
+    if damaged:
+        texts[1] = texts[1][: len(texts[1]) // 2]
+    return ends[0] + joint.join(texts) + ends[1]
+
+
+LAYOUTS: dict[str, tuple[str, int | None, tuple[str, str]]] = {
+    "lines": ("\n", None, ("", "\n")),
+    "no last newline": ("\n", None, ("", "")),
+    "array on one line": (", ", None, ("[", "]")),
+    "tight array on one line": (",", None, ("[ ", " ]\n")),
+    "array of lines": (",\n", None, ("[\n", "\n]\n")),
+    "indented array": (",\n  ", 2, ("[\n  ", "\n]\n")),
+    "indented objects": ("\n", 2, ("", "\n")),
+}
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "UTF-8": str.encode,
+    "UTF-8 with a mark": lambda text: text.encode("utf-8-sig"),
+    "UTF-16 LE": lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
+    "UTF-16 BE": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "UTF-16 BE without a mark": lambda text: text.encode("utf-16-be"),
+    "UTF-32 LE": lambda text: b"\xff\xfe\0\0" + text.encode("utf-32-le"),
+}
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gzip": lambda data: gzip.compress(data[:300], mtime=0) + gzip.compress(data[300:], mtime=0),
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": lambda data: pa.compress(data, "zstd", asbytes=True),
+}
+
+
+def grown_like_once(folder: Path, data: bytes, cuts: Iterable[int]) -> None:
+    """Assert that a file, converted at these sizes and whole, leaves the store and account of one conversion."""
     path = folder / "x.jsonl"
-    objects = [json.loads(line(GAME, number)) for number in range(5)]
-    text = json.dumps(objects, indent=2) if array else "\n".join(json.dumps(one, indent=2) for one in objects)
-    data = text.encode() + b"\n"
-    for size in [*sorted(cut for cut in cuts if cut < len(data)), len(data)]:
+    for size in [*sorted({cut for cut in cuts if cut < len(data)}), len(data)]:
         path.write_bytes(data[:size])
-        assert quiet(path, folder / "store").balanced
+        try:
+            assert quiet(path, folder / "store").balanced
+        except SourceUnreadable:  # of a packed file too little is there to unpack anything
+            assert size < len(data)
     quiet(path, folder / "once")
-    assert open_store(folder / "store").rows == 5
     assert state(folder / "store") == state(folder / "once")
     assert account(folder / "store") == account(folder / "once")
+    assert quiet(path, folder / "store").ticks_stored == 0
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_recording_cut_at_its_first_bytes_and_around_its_first_object(
+    tmp_path: Path, layout: str, encoding: str
+) -> None:
+    """One conversion before the file is whole: behind a bracket, within a mark, a character, between two objects."""
+    text = laid_out(layout)
+    data = ENCODINGS[encoding](text)
+    unit = len(ENCODINGS[encoding]("x" * 9)) - len(ENCODINGS[encoding]("x" * 8))
+    first = len(ENCODINGS[encoding](text[: text.index("}") + 1]))  # behind the first object
+    wide = len(ENCODINGS[encoding](text[: text.index("\U0001f600")]))
+    alone = [1, 3, 5, wide + 1, first, first + unit, first + 2 * unit]
+    for number, cuts in enumerate([*([cut] for cut in alone), [*range(8), wide + 2, wide + 3, *alone]]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        grown_like_once(folder, data, cuts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(list(LAYOUTS)),
+    st.sampled_from(list(ENCODINGS)),
+    st.sampled_from(list(PACKINGS)),
+    st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    st.booleans(),
+)
+@example("array on one line", "UTF-8", "", [0.0015], False)
+@example("lines", "UTF-16 BE", "", [0.0333, 0.0334, 0.0335, 0.0336], False)
+@example("indented array", "UTF-8", "", [0.001, 0.002, 0.005, 0.2], False)
+@example("array of lines", "UTF-8", "gzip", [0.003, 0.3, 0.6], False)
+def test_however_a_file_of_any_layout_grew_its_store_is_that_of_one_conversion(
+    tmp_path_factory: pytest.TempPathFactory,
+    layout: str,
+    encoding: str,
+    packing: str,
+    cuts: list[float],
+    damaged: bool,  # noqa: FBT001
+) -> None:
+    """Rows, remarks and byte accounts, in every layout, encoding and packing, damaged or not, wherever it is cut."""
+    data = PACKINGS[packing](ENCODINGS[encoding](laid_out(layout, damaged=damaged)))
+    grown_like_once(tmp_path_factory.mktemp("grown"), data, [int(cut * len(data)) for cut in cuts])
+
+
+def test_another_file_under_the_name_of_an_unended_one_is_not_its_growth(tmp_path: Path, recording: Path) -> None:
+    """A file of one line that has no newline yet, replaced by other content, keeps its tick: it is told, not retaken."""
+    store = tmp_path / "store"
+    recording.write_bytes(line("first").rstrip(b"\n"))
+    quiet(recording, store)
+    recording.write_bytes(line("second", 2) + line("second", 3))
+    report = quiet(recording, store)
+    assert "other content: x.jsonl" in str(report)
+    assert open_store(store).rows == 3
 
 
 def test_a_last_line_that_its_writer_wrote_anew(tmp_path: Path, recording: Path) -> None:
@@ -269,6 +355,40 @@ def test_read_otherwise_under_its_name(tmp_path: Path, recording: Path) -> None:
     assert again.sources[0].problem.startswith("same name, read with another mapping or other times than in the store")
     assert "read otherwise: x.jsonl" in str(again)
     assert "other content" not in str(again)
+
+
+@pytest.mark.parametrize(("name", "grown"), [("x.jsonl", False), ("x.jsonl", True), ("renamed.jsonl", False)])
+def test_a_reading_that_brought_no_tick_is_replaced_by_another(
+    tmp_path: Path, recording: Path, name: str, *, grown: bool
+) -> None:
+    """Times in milliseconds are refused; read again with their unit, also grown or renamed, the account is that alone."""
+    store, once = tmp_path / "store", tmp_path / "once"
+    lines = [line(GAME, number, timestamp=1_925_000_000_000 + number) for number in range(5)]
+    recording.write_bytes(b"".join(lines[:3] if grown else lines))
+    assert quiet(recording, store).ticks_stored == 0
+    recording.write_bytes(b"".join(lines))
+    recording = recording.rename(recording.with_name(name))
+    again = rl.convert(recording, store, time_unit="ms", progress=False)
+    assert (again.ticks_stored, again.balanced, again.sources[0].status) == (5, True, "converted")
+    rl.convert(recording, once, time_unit="ms", progress=False)
+    assert state(store) == state(once)
+    assert account(store, name) == account(once, name)
+    assert {one.source for one in open_store(store).extents()} == {name}
+    assert rl.convert(recording, store, time_unit="ms", progress=False).ticks_known == 5
+
+
+def test_readings_that_brought_no_tick_give_way_each_time(tmp_path: Path, recording: Path) -> None:
+    """Read without a unit, then by a wrong mapping, then rightly: one account is left; a reading with ticks stays."""
+    store = tmp_path / "store"
+    recording.write_bytes(b"".join(line(GAME, number, timestamp=1_925_000_000_000 + number) for number in range(5)))
+    quiet(recording, store)
+    rl.convert(recording, store, mapping="games", progress=False)
+    assert len(open_store(store).extents()) == 1
+    rl.convert(recording, store, time_unit="ms", progress=False)
+    assert [(one.source, one.tick_count) for one in open_store(store).extents()] == [("x.jsonl", 5)]
+    quiet(recording, store)
+    assert open_store(store).rows == 5
+    assert open_store(store).verify().ok
 
 
 def test_changed_under_its_name(tmp_path: Path, recording: Path) -> None:

@@ -130,12 +130,24 @@ def test_another_encoding_is_read(tmp_path: Path, encoding: str, packed: bool) -
     assert open_store(tmp_path / "store").game_ids() == ["日本-\U0001f680"]
 
 
-def test_half_a_character_is_damage_of_its_line_only(tmp_path: Path) -> None:
-    """A UTF-16 file that was cut within a character loses no line before it."""
-    data = b"".join(game_lines("g", 3)).decode().encode("utf-16-le") + b"x"
+@pytest.mark.parametrize("torn", [b"x", b"\n", b"\x3d\xd8", b"\x3d\xd8\x00"])
+def test_half_a_character_at_the_end_is_no_text_and_is_said(tmp_path: Path, torn: bytes) -> None:
+    """A UTF-16 file that was cut within a character loses no tick before it; the report is not fine and says why."""
+    data = b"".join(game_lines("g", 3)).decode().encode("utf-16-le") + torn
     (tmp_path / "x.jsonl").write_bytes(data)
     report = quiet(tmp_path / "x.jsonl", tmp_path / "store")
-    assert (report.ticks_stored, report.balanced) == (4, True)
+    assert (report.ticks_stored, report.pieces_quarantined, report.balanced, report.ok) == (4, 0, True, False)
+    bytes_left = f"its last {len(torn)} byte{'s' if len(torn) > 1 else ''} cannot be read"
+    assert f"x.jsonl: utf-16-le text ends within a character, {bytes_left}" in str(report)
+
+
+def test_what_is_no_character_ends_the_text_and_is_said(tmp_path: Path) -> None:
+    """A number that is no character of UTF-32: what comes before is read, and the report names encoding and file."""
+    data = b"".join(game_lines("g", 3)).decode().encode("utf-32")
+    (tmp_path / "x.jsonl").write_bytes(data + b"\xff\xff\xff\xff" + data[4:])
+    report = quiet(tmp_path / "x.jsonl", tmp_path / "store")
+    assert "x.jsonl: utf-32-le data is damaged or cut off" in str(report)
+    assert not report.ok
 
 
 OBJECTS: Final = [json.loads(one) for one in game_lines("g", 12)]
