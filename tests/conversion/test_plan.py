@@ -261,7 +261,7 @@ def test_however_a_file_of_any_layout_grew_its_store_is_that_of_one_conversion(
 
 
 def test_another_file_under_the_name_of_an_unended_one_is_not_its_growth(tmp_path: Path, recording: Path) -> None:
-    """A file of one line that has no newline yet, replaced by other content, keeps its tick: it is told, not retaken."""
+    """A file of one line that has no newline yet, replaced by other content, keeps its tick: it is told."""
     store = tmp_path / "store"
     recording.write_bytes(line("first").rstrip(b"\n"))
     quiet(recording, store)
@@ -361,7 +361,7 @@ def test_read_otherwise_under_its_name(tmp_path: Path, recording: Path) -> None:
 def test_a_reading_that_brought_no_tick_is_replaced_by_another(
     tmp_path: Path, recording: Path, name: str, *, grown: bool
 ) -> None:
-    """Times in milliseconds are refused; read again with their unit, also grown or renamed, the account is that alone."""
+    """Times in milliseconds are refused; read again with their unit, also grown or renamed, only that is accounted."""
     store, once = tmp_path / "store", tmp_path / "once"
     lines = [line(GAME, number, timestamp=1_925_000_000_000 + number) for number in range(5)]
     recording.write_bytes(b"".join(lines[:3] if grown else lines))
