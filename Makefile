@@ -136,7 +136,7 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 	build/js/node_modules/.bin/biome format --write
 
 .PHONY: test
-test: browser lint ## everything CI checks: lint, types, tests, doctests, notebooks
+test: browser lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 2 --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
@@ -148,6 +148,31 @@ UNIT := tests/parsing tests/segments tests/journals tests/storage tests/exports 
 .PHONY: check
 check: $(VENV)/.test ## the unit tests alone, in a minute or two
 	@$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore ,tests/test_docs.py tests/test_signals.py tests/test_truth.py) $(UNIT)
+
+$(VENV)/.docs: $(VENV)/.test
+	@$(PACKAGES)
+	command -v systemd-analyze >/dev/null || packages systemd
+	$(PIP_INSTALL) -e '.[lab,sql,test,docs]'
+	touch $@
+
+.PHONY: docs
+docs: $(VENV)/.docs ## build the documentation site into build/site; a warning is an error
+	@rm -rf docs/generated build/site
+	$(BIN)/sphinx-build -q -W --keep-going -n -c docs -b html . build/site
+	echo "make: the site is in build/site/index.html"
+
+.PHONY: release
+release: $(VENV)/.test ## wheel and source archive into dist/, checked, with a bill of materials and licences; tried in an environment of its own
+	@rm -rf dist build/release
+	$(PIP_INSTALL) -e '.[lab,sql,test,release]'
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	build/release/bin/python tests/smoke.py
+	$(BIN)/cyclonedx-py environment --output-format JSON --output-file dist/replaylab.cdx.json build/release
+	$(BIN)/pip-licenses --python build/release/bin/python --format markdown --output-file dist/LICENSES.md
+	ls -l dist
 
 .PHONY: lab
 lab: $(VENV)/.test ## open the notebooks in JupyterLab
@@ -178,7 +203,7 @@ constraints: ## renew constraints.txt from a clean install of the newest version
 	$(FIND_PYTHON)
 	find_python
 	"$$python" -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,polars,cluster,test,bench]'
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,polars,cluster,test,bench,docs,release]'
 	{ head -n 1 constraints.txt; build/constraints/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
