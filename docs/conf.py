@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import replaylab  # noqa: E402 the copy beside these pages, whatever is installed
 from replaylab.export.pages import export_pages  # noqa: E402
+
+import replaylab  # noqa: E402 the copy beside these pages, whatever is installed
 
 project = "replaylab"
 author = "the replaylab authors"
