@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import replaylab as rl
@@ -18,8 +19,9 @@ with tempfile.TemporaryDirectory() as folder:
     rl.play(opened, opened.game_ids()[0]).engine.seek_tick(1)
     assert rl.analysis.survival(opened).n_games == 3
     with rl.Recorder(Path(folder) / "recorded") as recorder:
-        assert recorder.record(rl.Tick("g", 0, "2031-01-02T03:04:05", "1.02", active=True)).accepted
-    extras = {
+        tick = {"game_id": "g", "tick": 0, "timestamp": "2031-01-02T03:04:05", "price": "1.02", "active": True}
+        assert recorder.record(tick).accepted
+    extras: dict[tuple[str, str], Callable[[], object]] = {
         ("sql", "duckdb"): lambda: opened.sql("SELECT 1"),
         ("polars", "polars"): opened.to_polars,
         ("live", "websockets"): lambda: rl.open_feed("ws://127.0.0.1:9"),

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.stores import quiet, simulated
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
+AT = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 COLUMNS = ["source", "seq", "game_id", "tick", "price"]
 
 
@@ -85,7 +88,7 @@ def test_the_reader_reads_a_live_recording(tmp_path: Path, torn: bool) -> None: 
     """Ticks of a journal that is being written count, and the unfinished line at its end does not."""
     with rl.Recorder(tmp_path) as recorder:
         for number, price in enumerate(["1.02", "12345678901234.123456789012345678901234", "3"]):
-            recorder.record(rl.Tick("g", number, "2031-01-02T03:04:05", price, active=True))
+            recorder.record(rl.Tick("g", number, AT, Decimal(price), active=True))
         shutil.copytree(tmp_path, tmp_path / "copy", ignore=shutil.ignore_patterns("copy"))
         if torn:
             for journal in (tmp_path / "copy" / "journals").glob("*.journal"):
