@@ -19,7 +19,8 @@ with tempfile.TemporaryDirectory() as folder:
     rl.play(opened, opened.game_ids()[0]).engine.seek_tick(1)
     assert rl.analysis.survival(opened).n_games == 3
     with rl.Recorder(Path(folder) / "recorded") as recorder:
-        tick = {"game_id": "g", "tick": 0, "timestamp": "2031-01-02T03:04:05", "price": "1.02", "active": True, "rugged": False}
+        flags = {"active": True, "rugged": False}
+        tick = {"game_id": "g", "tick": 0, "timestamp": "2031-01-02T03:04:05", "price": "1.02", **flags}
         assert recorder.record(tick).accepted
     extras: dict[tuple[str, str], Callable[[], object]] = {
         ("sql", "duckdb"): lambda: opened.sql("SELECT 1"),
