@@ -102,7 +102,7 @@ def test_the_reader_reads_a_live_recording(tmp_path: Path, torn: bool) -> None: 
 def test_the_reader_refuses_damage(tmp_path: Path) -> None:
     """A segment whose bytes do not give the digest in its name is not read."""
     quiet(simulated(tmp_path / "recordings"), tmp_path / "store")
-    segment = next((tmp_path / "store" / "segments").glob("*.parquet"))
+    [segment] = (tmp_path / "store" / "segments").glob("*.parquet")
     data = bytearray(segment.read_bytes())
     data[100] ^= 1
     segment.write_bytes(data)
