@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from replaylab.errors import SettingsError, StoreError, TickError
 from replaylab.segments.footer import GameRange
 from replaylab.segments.order import in_order_received
-from replaylab.segments.segment import ROW_GROUP_ROWS, Segment
+from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, by_start
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
 from replaylab.table import SCHEMA
@@ -86,8 +86,8 @@ def _read(segments: list[Segment], wanted: AbstractSet[str] | None) -> Iterator[
         ]
         for run in _runs(ranges):
             yield in_order_received(segment.read_rows(run[0].first_row, sum(one.rows for one in run)))
-    for game in sorted(game for game, count in holders.items() if count > 1 and (wanted is None or game in wanted)):
-        yield _merged(game, segments)
+    spread = {game for game, count in holders.items() if count > 1 and (wanted is None or game in wanted)}
+    yield from (_merged(game, segments) for game in by_start(segments) if game in spread)
 
 
 def _runs(ranges: list[GameRange]) -> Iterator[list[GameRange]]:

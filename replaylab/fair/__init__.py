@@ -171,7 +171,7 @@ def alarms(store: Store, *, progress: bool = True) -> list[Alarm]:
         for game in _games(store):
             found[game.id] = outside_support(game)
             shown.update()
-    return [alarm for game_id in sorted(found) for alarm in found[game_id]]
+    return [alarm for game_id in store.game_ids() for alarm in found.get(game_id, ())]
 
 
 def _games(store: Store) -> Iterator[Game]:

@@ -19,7 +19,7 @@ class Playlist:
     Parameters
     ----------
     games : Store, or iterable of games
-        The games of a store are in the order of their ids. A game is whatever `Timeline.of` takes.
+        The games of a store are in the order of their start. A game is whatever `Timeline.of` takes.
     shuffle : bool
         Play in random order.
     seed : int, optional

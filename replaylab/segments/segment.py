@@ -286,3 +286,12 @@ def game_ranges(table: pa.Table) -> list[GameRange]:
     times = first_times(table, starts)
     columns = (names, *(one.tolist() for one in (starts, counts, least, greatest, times)))
     return [GameRange(*one) for one in zip(*columns, strict=True)]
+
+
+def by_start(segments: Iterable[Segment]) -> list[str]:
+    """Return the games of segments in the order of their start, then of their ids; those without a time are last."""
+    starts: dict[str, int] = {}
+    for segment in segments:
+        for one in segment.footer.games:
+            starts[one.game] = min(one.start_us, starts.get(one.game, one.start_us))
+    return sorted(starts, key=lambda game: (starts[game], game))

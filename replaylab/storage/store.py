@@ -19,7 +19,7 @@ from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received
 from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
 from replaylab.segments.remarks import read_remarks
-from replaylab.segments.segment import Segment, is_segment_name
+from replaylab.segments.segment import Segment, by_start, is_segment_name
 from replaylab.storage.files import COMPACTIONS, JOURNALS, REMARKS, SEGMENTS, FolderFiles, StoreFiles, reread
 from replaylab.storage.game import Game
 from replaylab.storage.gaps import gaps_frame
@@ -192,8 +192,8 @@ class Store:
         return sorted(found, key=lambda one: one.journal)
 
     def game_ids(self) -> list[str]:
-        """Return the ids of all games, sorted."""
-        return sorted({game for segment in self.segments() for game in segment.rows_of})
+        """Return the ids of all games in the order of their start, as in `games`; those without a time are last."""
+        return by_start(self.segments())
 
     def _ipython_key_completions_(self) -> list[str]:
         return self.game_ids()
@@ -208,7 +208,7 @@ class Store:
         return (self.game(game_id) for game_id in self.game_ids())
 
     def __len__(self) -> int:
-        return len(self.game_ids())
+        return len({game for segment in self.segments() for game in segment.rows_of})
 
     def game(self, game_id: str) -> Game:
         """Return one game; raises `GameNotFound`. ``store["<TAB>`` completes ids."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy
+from replaylab.errors import SegmentDamaged
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment
 from replaylab.table import to_utc, to_wall
@@ -194,8 +195,12 @@ def stored_fit(segments: Sequence[Segment]) -> ZoneFit:
         if zones == {""} or not with_ticks:
             zoned.update(segment.rows_of)
             continue
-        firsts = [(one.game, one.start_us, min(zones)) for one in segment.footer.games]
-        for game, start_us, zone in firsts if len(zones) == 1 else _firsts(segment):
+        try:
+            firsts = _firsts(segment, zones)
+        except SegmentDamaged:
+            zoned.update(segment.rows_of)  # it is named where it is read; its games say nothing here
+            continue
+        for game, start_us, zone in firsts:
             if not zone:
                 zoned.add(game)
             elif start_us != _UNKNOWN and (game not in starts or start_us < starts[game][0]):
@@ -212,8 +217,10 @@ def _is_zoneless(extent: Extent) -> bool:
     return 0 < extent.tick_count - extent.ticks.get("torn", 0) <= extent.zoneless_times
 
 
-def _firsts(segment: Segment) -> list[tuple[str, int, str]]:
-    """Return game, first time and zone of each game in a segment of several clocks; "" where times carry a zone."""
+def _firsts(segment: Segment, zones: set[str]) -> list[tuple[str, int, str]]:
+    """Return game, first time and zone of each game in a segment of these zones; "" where times carry a zone."""
+    if len(zones) == 1:
+        return [(one.game, one.start_us, min(zones)) for one in segment.footer.games]
     table = segment.read(["game_id", "source", "seq", "timestamp"])
     extents = segment.footer.extents
     zone_of = [one.zone if _is_zoneless(one) else "" for one in extents] + [""]
@@ -222,6 +229,6 @@ def _firsts(segment: Segment) -> list[tuple[str, int, str]]:
     found = []
     for one in segment.footer.games:
         rows = slice(one.first_row, one.first_row + one.rows)
-        zones = {zone_of[number] for number in np.unique(owner[rows])}
-        found.append((one.game, int(times[rows].min()), zones.pop() if len(zones) == 1 else ""))
+        held = {zone_of[number] for number in np.unique(owner[rows])}
+        found.append((one.game, int(times[rows].min()), held.pop() if len(held) == 1 else ""))
     return found

@@ -220,6 +220,22 @@ def test_a_store_of_several_clocks(tmp_path: Path) -> None:
     assert doubt.startswith("1 of 1 ids contradict UTC")
 
 
+def test_a_damaged_segment_says_nothing(tmp_path: Path) -> None:
+    """Conversion and verification go on beside a segment that cannot be read; verify names it."""
+    (tmp_path / "a.jsonl").write_bytes(line("20251030-a", 1, timestamp="2025-10-29T20:01:00"))
+    (tmp_path / "b.jsonl").write_bytes(line("20251030-b", 1, timestamp="2025-10-29T20:01:00Z"))
+    quiet([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], tmp_path / "store")
+    (path,) = (tmp_path / "store" / "segments").iterdir()
+    data = bytearray(path.read_bytes())
+    data[40:60] = bytes(20)
+    path.write_bytes(data)
+    (tmp_path / "c.jsonl").write_bytes(line("20251030-c", 1, timestamp="2025-10-30T20:01:00"))
+    assert not quiet(tmp_path / "c.jsonl", tmp_path / "store").zone_doubt
+    found = rl.open_store(tmp_path / "store").verify()
+    assert len(found.problems) == 1
+    assert not found.doubts
+
+
 def test_real_recordings_are_of_new_york(tmp_path: Path) -> None:
     """The recordings next to this checkout, where they are there: no other clock fits all of their ids."""
     if not RECORDINGS.is_dir():
