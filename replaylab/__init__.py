@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from replaylab.storage.rezone import rezone
     from replaylab.storage.store import Store
     from replaylab.tick import Phase, Tick
+    from replaylab.watching.status import status
     from replaylab.widgets.live import live
     from replaylab.widgets.player import play
 
@@ -65,6 +66,7 @@ __all__ = [
     "rotate",
     "serve",
     "simulate",
+    "status",
 ]
 
 _HOME = {
@@ -92,6 +94,7 @@ _HOME = {
     "rotate": "encryption.keys",
     "serve": "service.server",
     "simulate": "simulation.simulate",
+    "status": "watching.status",
 }
 
 

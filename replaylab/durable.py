@@ -101,6 +101,12 @@ def is_private(folder: Path) -> bool:
     return os.name == "posix" and not S_IMODE(folder.stat().st_mode) & 0o077
 
 
+def put_in_place(aside: Path, final: Path) -> None:
+    """Rename a file that was written aside without syncing it: readers see it whole, a power cut may cost it."""
+    with storing(final.parent):
+        aside.replace(final)
+
+
 def sync_file(path: Path) -> None:
     """Make the bytes of a file permanent; a failure is final for this file and is never tried again on it."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -252,12 +258,20 @@ def _lock_now(descriptor: int) -> None:
 
 def is_being_written(folder: Path) -> bool:
     """Return whether a conversion or compaction holds the lock of a folder now; False where that cannot be asked."""
+    return is_locked(folder / ".lock")
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock of a file now; False where that cannot be asked.
+
+    Asking takes a shared lock for a moment, so a process that fails to get the lock just then has to ask again.
+    """
     if fcntl is None:
         return False  # a lock of Windows cannot be asked for without taking it
     try:
-        lock = os.open(folder / ".lock", os.O_RDONLY | _CLOEXEC)
+        lock = os.open(path, os.O_RDONLY | _CLOEXEC)
     except OSError:
-        return False  # nothing was ever written here, or the folder is read-only
+        return False  # nothing was ever written here, or it may not be read
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

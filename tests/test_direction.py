@@ -24,6 +24,7 @@ LAYERS: list[list[str]] = [
     ["segments"],
     ["journals"],
     ["storage"],
+    ["watching"],
     ["conversion", "fair", "playback"],
     ["feeds", "recording"],
     ["sessions", "testing"],

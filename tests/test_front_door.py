@@ -41,6 +41,7 @@ NAMES = [
     "rotate",
     "serve",
     "simulate",
+    "status",
 ]
 DESCRIBED = [name for name in NAMES if name != "__version__"]
 

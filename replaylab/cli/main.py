@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from replaylab.cli import convert, export, feeds, play, record, run, stores
+from replaylab.cli import convert, export, feeds, play, record, run, status, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
@@ -91,6 +91,7 @@ _COMMANDS: Final = (
     convert.inspect,
     record.record,
     record.recover,
+    status.status,
     stores.info,
     stores.verify,
     stores.compact,

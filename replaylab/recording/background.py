@@ -15,6 +15,7 @@ from replaylab.recording.event import RecorderEvent
 from replaylab.recording.health import Phase
 from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import State
+from replaylab.recording.status_file import StatusFile
 from replaylab.recording.syncer import Syncer
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
@@ -36,14 +37,17 @@ class Background:
         Makes segments of journals that are complete.
     listener : callable, optional
         Called with each event in turn, with no lock held.
+    status_file : StatusFile
+        Is written once a second.
     """
 
-    def __init__(self, state: State, sealer: Sealer, listener: Listener | None) -> None:
+    def __init__(self, state: State, sealer: Sealer, listener: Listener | None, status_file: StatusFile) -> None:
         self.state = state
         self.sealer = sealer
         self.syncer = Syncer(state)
         self.watch = DiskWatch(state, sealer, self.syncer)
         self.listener = listener
+        self.status_file = status_file
         self._synced_at = time.monotonic()
         self._looked_at = 0.0
         self._ending = False
@@ -131,6 +135,8 @@ class Background:
             self._roll()
         if state.journals.sealing:
             self.sealer.wake()
+        if not self._ending:
+            self.status_file.tend()
 
     def _look(self) -> None:
         """Look at the disk and the store, unless that was just done."""

@@ -6,10 +6,22 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from replaylab.durable import create, cut, leads_to, sync, sync_folder, try_lock
 from replaylab.journals.format import end_line, journal_name
+
+_LOCK_SECONDS: Final = 0.5
+
+
+def _lock(path: Path, descriptor: int) -> bool:
+    """Lock a new journal; one who looks whether it is locked holds it for a moment, so that is tried again."""
+    give_up_at = time.monotonic() + _LOCK_SECONDS
+    while not try_lock(descriptor):
+        if not leads_to(path, descriptor) or time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 class JournalFile:
@@ -63,7 +75,7 @@ class JournalFile:
         path = folder / journal_name(run, number)
         descriptor = create(path)
         try:
-            if not (try_lock(descriptor) and leads_to(path, descriptor)):
+            if not (_lock(path, descriptor) and leads_to(path, descriptor)):
                 # a recovery got the lock first: it took the empty file for an abandoned one
                 raise FileExistsError(f"{path} was taken away while it was made")
         except OSError as error:

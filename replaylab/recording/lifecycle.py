@@ -18,6 +18,7 @@ from replaylab.recording.journal_set import discard
 from replaylab.recording.receipt import RecordingReport
 from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import RESERVE_BYTES, State
+from replaylab.recording.status_file import StatusFile
 from replaylab.recording.writer import Writer
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
@@ -42,7 +43,8 @@ class Lifecycle:
         self.state = state
         self.writer = writer
         self.sealer = Sealer(state)
-        self.background = Background(state, self.sealer, listener)
+        self.status_file = StatusFile(state, lambda: writer.game_id)
+        self.background = Background(state, self.sealer, listener, self.status_file)
         self._stopping = threading.RLock()
         self._is_stopping = False
         self._later: threading.Thread | None = None
@@ -97,6 +99,7 @@ class Lifecycle:
                 self.background.end()
                 self.sealer.finish(_SEALING_SECONDS if state.health.errors else None)
                 self._close()
+                self.status_file.end()
                 self._report = self._reported()
                 ticks, durable = self._report.ticks, self._report.durable
                 state.events.emit(RecorderEventKind.STOPPED, ticks=ticks, durable=durable)

@@ -10,7 +10,7 @@ import errno
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,6 +78,7 @@ class State:
         self.health = Health(settings.max_failures, settings.max_failure_seconds)
         self.counters = Counters()
         self.events = EventQueue(run, environment.now)
+        self._feeds: list[Callable[[], Mapping[str, Any] | None]] = []
         self.renew_lock()
 
     def renew_lock(self) -> None:
@@ -95,6 +96,14 @@ class State:
     def is_held(self) -> bool:
         """Whether this thread holds the lock."""
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 as Condition does
+
+    def add_feed(self, feed: Callable[[], Mapping[str, Any] | None]) -> None:
+        """Show what a live session that records here says of itself, in the status file."""
+        self._feeds.append(feed)
+
+    def feed_states(self) -> list[Mapping[str, Any]]:
+        """Return what the live sessions that record here say of themselves."""
+        return [said for feed in self._feeds if (said := feed()) is not None]
 
     def wait(self, reached: Callable[[], object], seconds: float) -> None:
         """Wait for a change, with the lock held."""

@@ -154,3 +154,11 @@ def verdict_of(state: LiveState, last_error: str | None, recorder_problem: str |
     if state is LiveState.FAILED:
         return "failed", tuple(reasons)
     return ("degraded" if reasons else "ok"), tuple(reasons)
+
+
+def feed_state(status: LiveStatus) -> dict[str, Any]:
+    """Return what the status file of a recorder says of a session: no price, no position and no game."""
+    names = ("feed", "verdict", "attempts", "connections", "ticks", "recorded", "gaps", "missing", "lag_ms")
+    found: dict[str, Any] = {name: getattr(status, name) for name in names}
+    reasons = list(status.reasons)
+    return {**found, "state": str(status.state), "since": status.since.isoformat(), "reasons": reasons}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from replaylab.recording.lane import Lane
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.breaker import Breaker
 from replaylab.sessions.clock import Clock
-from replaylab.sessions.event import ALIVE, EVENT_KINDS, OVER, LiveEvent, LiveState, LiveStatus, verdict_of
+from replaylab.sessions.event import ALIVE, EVENT_KINDS, OVER, LiveEvent, LiveState, LiveStatus, feed_state, verdict_of
 from replaylab.sessions.gaps import GapLedger
 from replaylab.sessions.loop import FEEDS
 from replaylab.sessions.subscribers import Subscribers, Unsubscribe
@@ -207,7 +208,7 @@ class LiveSession:
         """Return what the session knows of itself now; waits for nobody."""
         recorder = self._recorder.status() if self._recorder is not None else None
         problem = None
-        if recorder is not None and str(recorder.verdict) != "ok" and self._state not in OVER:
+        if recorder is not None and recorder.verdict != "healthy" and self._state not in OVER:
             problem = "; ".join(recorder.reasons) or str(recorder.verdict)
         verdict, reasons = verdict_of(self._state, self._last_error, problem)
         newest = self._newest
@@ -342,6 +343,8 @@ class LiveSession:
     def _attach(self, recorder: Recorder) -> None:
         """Record from now on; go on where an earlier process ended, when the feed was recorded there before."""
         self._recorder = recorder
+        session = weakref.ref(self)
+        recorder.show_feed(lambda: None if (one := session()) is None else feed_state(one.status()))
         lane = self._lane = recorder.lane(self.feed.name)
         cursor = lane.cursor
         if cursor is not None and self._newest is None:
