@@ -56,11 +56,13 @@ class Disk:
         return stat.f_bavail * stat.f_frsize
 
     def leave(self, room: int) -> None:
-        """Take all room but so much."""
-        self.ballast.unlink(missing_ok=True)
-        size = self.free() - room
-        with self.ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+        """Take all room but so much; a status file may be written meanwhile, and then it is measured again."""
+        while True:
+            self.ballast.unlink(missing_ok=True)
+            size = self.free() - room
+            with suppress(OSError), self.ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
 
 
 @pytest.fixture
