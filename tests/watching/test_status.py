@@ -34,7 +34,7 @@ import sys, time
 import replaylab as rl
 recorder = rl.Recorder(sys.argv[1])
 recorder.record(rl.Tick("marker-game", 1, "2031-01-02T03:04:05", "1.02"))
-while not rl.status(sys.argv[1]).runs:
+while recorder.run not in {run.run for run in rl.status(sys.argv[1]).runs}:
     time.sleep(0.01)
 print("ready", flush=True)
 time.sleep(600)
