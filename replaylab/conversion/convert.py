@@ -20,6 +20,8 @@ from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import Paths, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, unpack
 from replaylab.durable import make_folders, sole_writer, usable_cores
+from replaylab.encryption.keys import keys_for_writing
+from replaylab.encryption.kms import Kms
 from replaylab.errors import NotARecording, SourceNotFound, SourceUnreadable, StoreError
 from replaylab.kernel.library import load
 from replaylab.parsing.mapping import Mapping
@@ -51,6 +53,7 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     truncate_times: bool = False,
     progress: bool | None = None,
     workers: int | None = None,
+    kms: Kms | None = None,
 ) -> ConversionReport:
     """Convert recordings into a store, which is made when it is not there.
 
@@ -79,6 +82,9 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
         Show a progress bar, in a terminal or notebook.
     workers : int, optional
         Processes that convert at once; one a core unless given here or set. Small inputs never need a second one.
+    kms : Kms, optional
+        The master key of an encrypted store; a store that is made is encrypted with it. That of the environment
+        unless given.
 
     Raises
     ------
@@ -86,6 +92,8 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
         About the recordings; one of several that cannot be read is named in the report instead.
     SettingsError
         For a zone that is not known, or a number of workers below one.
+    KeyMissing, KeyWrong, Tampered
+        About the key of an encrypted store.
     StoreBusy, StoreFull, StoreUnwritable, StoreTooNew
         About the store; what was stored before is intact, and running again carries on.
 
@@ -104,16 +112,17 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     how = How(settings.source_tz, strict=strict, mapping=how_read, numbering=Numbering.needed(how_read))
     refuse_uri(store)
     root = Path(store)
-    folders = Folders(root / SEGMENTS, root / REMARKS)
     made = Plan()
     extents: list[Extent] = []
     with TemporaryDirectory(prefix="replaylab-") as place:
         paths, piped = _without_input(sources, Path(place))
         search = Search([], {}) if piped and not paths else search_sources(paths, store=root)
         found = [*search.sources, *piped]
-        make_folders(root, folders.segments, folders.remarks)
+        keys = keys_for_writing(root, kms, SEGMENTS)
+        folders = Folders(root / SEGMENTS, root / REMARKS, keys)
+        make_folders(root, folders.segments, folders.remarks, private=keys is not None)
         with sole_writer(root) as lock:
-            held = Store(root)
+            held = Store(root, kms=None if keys is None else keys.kms)
             remove_leftovers(held)
             run = _Run(held, folders, how, lock, settings, Path(place), made, extents)
             run.convert(found)

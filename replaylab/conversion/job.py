@@ -15,6 +15,8 @@ import xxhash
 from replaylab.conversion.games import Numbering
 from replaylab.conversion.source import Block, Piece, read_pieces
 from replaylab.durable import written_aside
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.parquet import new_seal
 from replaylab.errors import SourceDamaged
 from replaylab.parsing.line_layout import Shape
 from replaylab.parsing.mapping import Mapping
@@ -35,10 +37,11 @@ _FIRST_YEAR_US: Final = 365 * 86_400_000_000  # a time in 1970 is rather a numbe
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a job writes."""
+    """Where a job writes, and with which keys, when the store is encrypted."""
 
     segments: Path
     remarks: Path
+    keys: StoreKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,9 @@ class Job:
         """Convert; return the extents that are now in the store."""
         pieces = [read.piece for read in self._reads]
         label = f"remarks-{xxhash.xxh3_64_hexdigest(repr(pieces).encode())}"
+        seal = new_seal(self.folders.keys, "remarks")
         with written_aside(self.folders.remarks, label) as aside:
-            with RemarkWriter(aside) as writer:
+            with RemarkWriter(aside, seal) as writer:
                 for block in read_pieces(pieces):
                     self._take(block, writer)
                 for read in self._reads:
@@ -122,9 +126,10 @@ class Job:
                     self._place(read, writer)
                     self._keep_mapping(read, writer)
             table, extents = self._table()
-            remarks = (publish_remarks(aside, self.folders.remarks, writer.count), writer.count)
+            remarks = (publish_remarks(aside, self.folders.remarks, writer.count, seal), writer.count)
         table = sorted_by_game(table)  # what has no name any more is free before the writer asks for memory
-        write_segment(self.folders.segments, [table], origin="convert", extents=extents, remarks=remarks)
+        folder, keys = self.folders.segments, self.folders.keys
+        write_segment(folder, [table], origin="convert", extents=extents, remarks=remarks, keys=keys)
         return extents
 
     def _take(self, block: Block, writer: RemarkWriter) -> None:

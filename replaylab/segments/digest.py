@@ -28,14 +28,14 @@ def name_digest(name: str) -> str:
     return name.removesuffix(ENDING).rsplit("_", 1)[-1]
 
 
-def footer_digest(path: Path) -> str:
-    """Return the XXH3 64-bit digest of a Parquet file's footer, as hex; its length stands before the last 4 bytes."""
+def footer_bytes(path: Path) -> bytes:
+    """Return the end of a Parquet file from its footer on; the footer's length stands before the last 4 bytes."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
         length = int.from_bytes(file.read(4), "little") + 8
         file.seek(max(0, size - length))
-        return xxhash.xxh3_64_hexdigest(file.read())
+        return file.read()
 
 
 def file_digest(path: Path) -> str:

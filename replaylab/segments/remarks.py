@@ -20,8 +20,10 @@ import xxhash
 
 from replaylab.columns import column, texts
 from replaylab.durable import publish
-from replaylab.errors import SegmentDamaged, StoreTooNew
-from replaylab.segments.digest import ENDING, file_digest, name_digest
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.parquet import FileSeal, check_end, footer_of, is_sealed_name, not_written, opening
+from replaylab.errors import KeyMissing, ReplayLabError, SegmentDamaged, StoreTooNew, Tampered
+from replaylab.segments.digest import ENDING, file_digest, footer_bytes, name_digest
 
 VERSION: Final = 1
 _VERSION_KEY: Final = b"replaylab.remarks"
@@ -54,12 +56,10 @@ _WRITING: Final[dict[str, Any]] = {
 
 
 @contextmanager
-def opened_writer(path: Path, compression_level: int = 1) -> Iterator[pq.ParquetWriter]:
+def opened_writer(path: Path, compression_level: int = 1, seal: FileSeal | None = None) -> Iterator[pq.ParquetWriter]:
     """Yield an open writer of a remarks file; the file is closed whatever the disk says to the last bytes."""
-    with (
-        pa.OSFile(str(path), "wb") as file,
-        pq.ParquetWriter(file, SCHEMA, compression_level=compression_level, **_WRITING) as writer,
-    ):
+    options = _WRITING | {"compression_level": compression_level} | (seal.options if seal else {})
+    with pa.OSFile(str(path), "wb") as file, pq.ParquetWriter(file, SCHEMA, **options) as writer:
         writer.add_key_value_metadata({_VERSION_KEY: str(VERSION).encode()})
         yield writer
 
@@ -86,10 +86,11 @@ def in_schema(remarks: pa.Table) -> pa.Table:
 
 
 class RemarkWriter:
-    """Writes remarks to a file as they come; nothing is made when there are none."""
+    """Writes remarks to a file as they come, encrypted with a seal; nothing is made when there are none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: FileSeal | None = None) -> None:
         self.path = path
+        self._seal = seal
         self.count = 0
         self._held: list[Placed] = []
         self._held_bytes = 0
@@ -107,7 +108,7 @@ class RemarkWriter:
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._writer = self._opened.enter_context(opened_writer(self.path))
+            self._writer = self._opened.enter_context(opened_writer(self.path, seal=self._seal))
         self._writer.write_table(to_table(self._held))
         self._held = []
         self._held_bytes = 0
@@ -123,12 +124,13 @@ class RemarkWriter:
                 self._flush()
 
 
-def publish_remarks(aside: Path, folder: Path, count: int) -> str | None:
+def publish_remarks(aside: Path, folder: Path, count: int, seal: FileSeal | None = None) -> str | None:
     """Make remarks that were written aside permanent and return their name; None, and no file, when there are none."""
     if not count:
         return None
-    final = folder / f"remarks_{count}_{file_digest(aside)}{ENDING}"
-    publish(aside, final)
+    digest = file_digest(aside)
+    final = folder / (seal.name(digest) if seal else f"remarks_{count}_{digest}{ENDING}")
+    publish(aside, final, private=seal is not None)
     return final.name
 
 
@@ -140,30 +142,58 @@ def is_remarks_name(name: str) -> bool:
     >>> is_remarks_name("remarks_3_" + 32 * "0" + ".parquet"), is_remarks_name("notes.parquet")
     (True, False)
     """
-    return _NAME.match(name) is not None
+    return _NAME.match(name) is not None or is_sealed_name(name)
 
 
-def read_remarks(name: str, content: bytes) -> pa.Table:
+def read_remarks(name: str, content: bytes, keys: StoreKeys | None = None) -> pa.Table:
     """Return the remarks in the bytes of a file.
 
     Raises
     ------
     SegmentDamaged
-        When the bytes are not those that were written, or have other columns.
+        When the bytes are not those that were written, or have other columns; `Tampered` when the key of the store
+        did not write them.
     StoreTooNew
         When a newer release wrote them in a format that this one does not know.
     """
     if xxhash.xxh3_128_hexdigest(content) != name_digest(name):
         raise SegmentDamaged(f"{name}: remarks cannot be read (its bytes are not those that were written)")
+    decryption = opening(keys, name, "remarks")
+    if decryption is not None:
+        check_end(name, footer_of(content))
     try:
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
+        with pq.ParquetFile(pa.BufferReader(content), decryption_properties=decryption) as file:
             check_version(name, file.metadata.metadata)
             table = file.read(use_threads=False)  # a thread that still has Python's bytes aborts a process that ends
         return in_schema(table.replace_schema_metadata(None)).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, StoreTooNew):
+        if isinstance(error, StoreTooNew | Tampered | KeyMissing):
             raise
+        if decryption is not None:
+            raise not_written(name, error) from error
         raise SegmentDamaged(f"{name}: remarks cannot be read ({error})") from error
+
+
+def remarks_in(path: Path, keys: StoreKeys | None, rows: int) -> Iterator[pa.Table]:
+    """Yield the remarks of a file, `rows` at a time; its bytes are those that its name says.
+
+    Raises
+    ------
+    Tampered, StoreTooNew
+        As `read_remarks`.
+    """
+    decryption = opening(keys, path.name, "remarks")
+    if decryption is not None:
+        check_end(path.name, footer_bytes(path))
+    try:
+        with pq.ParquetFile(path, decryption_properties=decryption) as file:
+            check_version(path.name, file.metadata.metadata)
+            for batch in file.iter_batches(rows):
+                yield in_schema(pa.Table.from_batches([batch]))
+    except (pa.ArrowException, OSError) as error:
+        if decryption is None or isinstance(error, ReplayLabError):
+            raise
+        raise not_written(path.name, error) from error
 
 
 def check_version(name: str, metadata: Mapping[bytes, bytes] | None) -> None:

@@ -4,7 +4,7 @@ The name ends in a digest of the footer's bytes, compared whenever a segment is 
 file, so a flipped byte anywhere is found by comparing the two; pages carry checksums that every reading compares. The
 footer (keys ``replaylab...``, JSON) lists games with their rows, the extents of the sources they came from with an
 account of every byte, a digest of the rows that does not depend on their order, and the segments that this one
-replaces.
+replaces. In an encrypted store all of the file is encrypted, and its name has its salt instead of games and rows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import xxhash
 
 from replaylab.columns import as_numpy
 from replaylab.durable import publish, written_aside
-from replaylab.errors import SegmentDamaged, StoreTooNew, StoreUnreachable
-from replaylab.segments.digest import ENDING, file_digest, footer_digest, name_digest, rows_digest, sum_digests
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.parquet import check_end, new_seal, not_written, opening
+from replaylab.errors import KeyMissing, SegmentDamaged, StoreTooNew, StoreUnreachable, Tampered
+from replaylab.segments.digest import ENDING, file_digest, footer_bytes, name_digest, rows_digest, sum_digests
 from replaylab.segments.extent import Extent
 from replaylab.segments.footer import FOOTER_KEY, Footer, GameRange
 from replaylab.segments.order import first_times
@@ -59,13 +61,22 @@ def is_segment_name(name: str) -> bool:
 
 
 class Segment:
-    """An opened segment: its footer is read when asked for, its rows never kept."""
+    """An opened segment: its footer is read when asked for, its rows never kept.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keys : StoreKeys, optional
+        Of its store, when that is encrypted.
+    """
 
     filesystem: Any = None  # of pyarrow, when it is not that of this machine
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keys: StoreKeys | None = None) -> None:
         self.path = path
         self.place = str(path)
+        self.keys = keys
 
     @property
     def name(self) -> str:
@@ -78,15 +89,12 @@ class Segment:
     def __getstate__(self) -> dict[str, Any]:
         return {name: one for name, one in vars(self).items() if name not in _READ_WHEN_ASKED}  # read anew elsewhere
 
-    def _footer_digest(self) -> str:
-        return footer_digest(self.path)
-
     def _file_digest(self) -> str:
         return file_digest(self.path)
 
-    def _footer_source(self) -> Any:
-        """Where Parquet finds the footer: a path or a file."""
-        return self.path
+    def _footer_bytes(self) -> bytes:
+        """Return the file's end, from the footer on."""
+        return footer_bytes(self.path)
 
     def _rows_source(self) -> Any:
         """Where Parquet finds the rows: a path or a file."""
@@ -96,14 +104,25 @@ class Segment:
     def metadata(self) -> pq.FileMetaData:
         """The Parquet metadata."""
         try:
+            decryption = self.decryption
+            end = self._footer_bytes()
             named = _FOOTER_DIGEST.search(self.name)
-            if named and self._footer_digest() != named[1]:
+            if named and xxhash.xxh3_64_hexdigest(end) != named[1]:
                 raise SegmentDamaged(f"{self.name}: the footer is not what was written (digest differs from the name)")
-            return pq.read_metadata(self._footer_source())
+            if decryption is not None:
+                check_end(self.name, end)
+            return pq.read_metadata(pa.BufferReader(end), decryption_properties=decryption)
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError | StoreUnreachable):
+            if isinstance(error, FileNotFoundError | StoreUnreachable | KeyMissing):
                 raise
+            if self.decryption is not None:
+                raise not_written(self.name, error) from error
             raise SegmentDamaged(f"{self.name}: the footer cannot be read ({error})") from error
+
+    @property
+    def decryption(self) -> Any:
+        """What pyarrow needs to read it in an encrypted store; None in one that is not. Raises `Tampered`."""
+        return opening(self.keys, self.name, "segment")
 
     @cached_property
     def footer(self) -> Footer:
@@ -174,8 +193,10 @@ class Segment:
                 table.validate()
                 return table if there == wanted == table.column_names else widened(table, wanted)
         except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError | StoreUnreachable):
+            if isinstance(error, FileNotFoundError | StoreUnreachable | Tampered):
                 raise
+            if self.decryption is not None:
+                raise not_written(self.name, error) from error
             raise SegmentDamaged(
                 f"{self.name}: {error}; restore it from a backup or convert its sources again"
             ) from error
@@ -192,7 +213,7 @@ class Segment:
         return None
 
 
-def write_segment(
+def write_segment(  # noqa: PLR0913 every one but the first four has a default
     folder: Path,
     tables: Iterable[pa.Table],
     *,
@@ -202,20 +223,24 @@ def write_segment(
     replaces: Sequence[str] = (),
     expected_digest: str | None = None,
     lasting: bool = False,
+    keys: StoreKeys | None = None,
 ) -> Segment:
     """Write tables, one game after the other, as a segment: whole under its final name, or not there at all.
 
     Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then. A `lasting`
-    segment is compressed harder.
+    segment is compressed harder, one with the `keys` of its store is encrypted.
     """
     games: list[GameRange] = []
     digests: list[str] = []
     label = f"{origin}-{xxhash.xxh3_64_hexdigest(repr(extents).encode())}"
+    seal = new_seal(keys, "segment")
     with written_aside(folder, label) as aside:
         level = _LASTING_LEVEL if lasting else 1
         with (
             pa.OSFile(str(aside), "wb") as file,  # closed whatever the disk says to the writer's last bytes
-            pq.ParquetWriter(file, SCHEMA, compression_level=level, **_WRITING) as writer,
+            pq.ParquetWriter(
+                file, SCHEMA, compression_level=level, **_WRITING, **(seal.options if seal else {})
+            ) as writer,
         ):
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
@@ -229,9 +254,10 @@ def write_segment(
                 )
             footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
             writer.add_key_value_metadata(footer.to_metadata(_LASTING_EFFORT if lasting else 0))
-        final = folder / _name(origin, games, rows, f"{footer_digest(aside)}_{file_digest(aside)}")
-        publish(aside, final)
-    return Segment(final)
+        ending = f"{xxhash.xxh3_64_hexdigest(footer_bytes(aside))}_{file_digest(aside)}"
+        final = folder / (seal.name(ending) if seal else _name(origin, games, rows, ending))
+        publish(aside, final, private=seal is not None)
+    return Segment(final, keys)
 
 
 def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:

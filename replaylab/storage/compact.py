@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from replaylab.compute import pc
 from replaylab.durable import remove, sole_writer, sweep, written_aside
+from replaylab.encryption.kms import Kms
+from replaylab.encryption.parquet import new_seal
 from replaylab.errors import SegmentDamaged, StoreError
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received, sorted_by_game
-from replaylab.segments.remarks import check_version, in_schema, opened_writer, publish_remarks
+from replaylab.segments.remarks import opened_writer, publish_remarks, remarks_in
 from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
@@ -62,10 +63,13 @@ class CompactionReport:
         )
 
 
-def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> CompactionReport:
+def compact(
+    store: str | os.PathLike[str] | Store, *, progress: bool = True, kms: Kms | None = None
+) -> CompactionReport:
     """Merge small segments into few, whole games together, and remove those that were merged.
 
     Needs free space for a copy of the segments that are merged; memory stays bounded whatever their size.
+    `kms` is the master key of an encrypted store that is named by its path.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
     (2, 1)
     """
     refuse_uri(store)
-    opened = store if isinstance(store, Store) else Store(store)
+    opened = store if isinstance(store, Store) else Store(store, kms=kms)
     with sole_writer(opened.path):
         remove_leftovers(opened)
         before = opened.sealed()
@@ -98,7 +102,7 @@ def compact(store: str | os.PathLike[str] | Store, *, progress: bool = True) -> 
         ) as shown:
             try:
                 for group in groups:
-                    _merge(opened.path, group)
+                    _merge(opened, group)
                     remove_leftovers(opened)
                     shown.update(sum(segment.footer.rows for segment in group))
             except BaseException:
@@ -178,8 +182,9 @@ def take_out(store: Store, extents: Collection[Extent]) -> None:
                 (_without(table, out) for table in _merged_rows([segment])),
                 origin=segment.footer.origin,
                 extents=[one for one in segment.footer.extents if one not in out],
-                remarks=_merged_remarks(store.path / REMARKS, [segment], out),
+                remarks=merged_remarks(store, [segment], out),
                 replaces=sorted({*segment.footer.replaces, segment.name}),
+                keys=store.files.keys,
             )
     if wanted:
         remove_leftovers(store)
@@ -195,18 +200,19 @@ def _without(table: pa.Table, extents: Sequence[Extent]) -> pa.Table:
     return table
 
 
-def _merge(store: Path, group: list[Segment]) -> Segment:
+def _merge(store: Store, group: list[Segment]) -> Segment:
     names = [segment.name for segment in group]
     replaced = {name for segment in group for name in segment.footer.replaces}
     return write_segment(
-        store / SEGMENTS,
+        store.path / SEGMENTS,
         _merged_rows(group),
         origin="compact",
         extents=[extent for segment in group for extent in segment.footer.extents],
-        remarks=_merged_remarks(store / REMARKS, group),
+        remarks=merged_remarks(store, group),
         replaces=sorted(replaced.union(names)),
         lasting=True,
         expected_digest=sum_digests([segment.footer.rows_digest for segment in group]),
+        keys=store.files.keys,
     )
 
 
@@ -253,21 +259,21 @@ def _less(remarks: pa.Table, extents: Sequence[Extent]) -> pa.Table:
     return remarks
 
 
-def _merged_remarks(folder: Path, group: list[Segment], without: Sequence[Extent] = ()) -> tuple[str | None, int]:
+def merged_remarks(store: Store, group: list[Segment], without: Sequence[Extent] = ()) -> tuple[str | None, int]:
     """Write the remarks of several segments as one file, less those about some extents."""
+    folder, keys = store.path / REMARKS, store.files.keys
     named = [segment.footer.remarks for segment in group if segment.footer.remarks]
     if not named:
         return None, 0
+    seal = new_seal(keys, "remarks")
     with written_aside(folder, f"remarks-{xxhash.xxh3_64_hexdigest(repr(named).encode())}") as aside:
         count = 0
-        with opened_writer(aside, REMARKS_LEVEL) as writer:
+        with opened_writer(aside, REMARKS_LEVEL, seal) as writer:
             for name in named:
                 if not (folder / name).is_file() or file_digest(folder / name) != name_digest(name):
                     raise SegmentDamaged(f"{name}: these remarks are not what was written; nothing was changed")
-                with pq.ParquetFile(folder / name) as file:
-                    check_version(name, file.metadata.metadata)
-                    for batch in file.iter_batches(REMARKS_AT_ONCE):
-                        part = _less(in_schema(pa.Table.from_batches([batch])), without)
-                        writer.write_table(part, row_group_size=REMARKS_AT_ONCE)
-                        count += part.num_rows
-        return publish_remarks(aside, folder, count), count
+                for batch in remarks_in(folder / name, keys, REMARKS_AT_ONCE):
+                    part = _less(batch, without)
+                    writer.write_table(part, row_group_size=REMARKS_AT_ONCE)
+                    count += part.num_rows
+        return publish_remarks(aside, folder, count, seal), count

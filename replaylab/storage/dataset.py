@@ -65,35 +65,47 @@ class StoreDataset(ds.UnionDataset):  # type: ignore[misc]
 
 def raise_named(segments: Sequence[Segment], error: Exception) -> NoReturn:
     """Raise `SegmentDamaged` for the first segment that cannot be read, else for what `error` says."""
-    for reason in damage_in(segments).values():
-        raise SegmentDamaged(reason) from error
+    for found in errors_in(segments).values():
+        raise found from error
     raise SegmentDamaged(f"rows cannot be read: {error}; `replaylab verify` looks at each segment") from error
 
 
-def damage_in(segments: Sequence[Segment], columns: Sequence[str] | None = None) -> dict[str, str]:
-    """Read segments one by one and return, by the name of each that is damaged, what is wrong with it."""
+def errors_in(segments: Sequence[Segment], columns: Sequence[str] | None = None) -> dict[str, SegmentDamaged]:
+    """Read segments one by one and return the error of each that is damaged, by its name."""
     found = {}
     for segment in segments:
         try:
             segment.read(columns)
         except SegmentDamaged as error:
-            found[segment.name] = str(error)
+            found[segment.name] = error
         except StoreUnreachable:
             raise
     return found
+
+
+def damage_in(segments: Sequence[Segment], columns: Sequence[str] | None = None) -> dict[str, str]:
+    """Return, by the name of each segment that is damaged, what is wrong with it."""
+    return {name: str(error) for name, error in errors_in(segments, columns).items()}
 
 
 def dataset_of(segments: Sequence[Segment]) -> StoreDataset:
     """Return the rows of segments as a dataset; those of a journal, which is no Parquet, from memory."""
     files = [segment for segment in segments if segment.name.endswith(ENDING)]
     held = [segment.read() for segment in segments if not segment.name.endswith(ENDING)]
-    form = ds.ParquetFileFormat(
-        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    )
-    parts = []
-    if files:
-        places = [segment.place for segment in files]
-        parts.append(ds.dataset(places, schema=SCHEMA, format=form, filesystem=files[0].filesystem))
+    plain = [segment for segment in files if segment.decryption is None]
+    parts = [_dataset([segment]) for segment in files if segment.decryption is not None]
+    if plain:
+        parts.append(_dataset(plain))
     if held or not files:
         parts.append(ds.dataset(pa.concat_tables([SCHEMA.empty_table(), *held]).cast(SCHEMA)))
     return StoreDataset(parts, segments)
+
+
+def _dataset(segments: Sequence[Segment]) -> ds.Dataset:
+    """Return the dataset of files that are opened alike: in plain, or one with its key."""
+    options = ds.ParquetFragmentScanOptions(
+        page_checksum_verification=True, decryption_properties=segments[0].decryption
+    )
+    form = ds.ParquetFileFormat(default_fragment_scan_options=options)
+    places = [segment.place for segment in segments]
+    return ds.dataset(places, schema=SCHEMA, format=form, filesystem=segments[0].filesystem)

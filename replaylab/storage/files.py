@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
+from replaylab.encryption.keys import StoreKeys, keys_of
+from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreBusy, StoreNotFound
 from replaylab.journals.unsealed import UnsealedJournals
 from replaylab.segments.digest import ENDING
@@ -64,11 +66,14 @@ class StoreFiles(Protocol):
         What messages call it, without credentials.
     path : Path
         The folder; of an object store its name alone, which leads nowhere here.
+    keys : StoreKeys, optional
+        Of the store, when it is encrypted.
     """
 
     is_local: bool
     place: str
     path: Path
+    keys: StoreKeys | None
 
     def segment_names(self) -> list[str]:
         """Return the names of the files of segments, sorted; raises `StoreNotFound` when the store is gone."""
@@ -106,18 +111,23 @@ class FolderFiles:
     ----------
     path : Path
         The folder.
+    kms : Kms, optional
+        The master key of an encrypted store; that of the environment unless given.
 
     Raises
     ------
     StoreNotFound
         When there is no store.
+    KeyMissing, KeyWrong, Tampered
+        When the store is encrypted and the key does not open it, or is not and `kms` is given.
     """
 
     is_local = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kms: Kms | None = None) -> None:
         self.path = path
         self.place = str(path)
+        self.keys = keys_of(path, kms)
         if not (path / SEGMENTS).is_dir():
             raise StoreNotFound(f"no store at {path}; make one with `replaylab convert SOURCE --to ...`")
 
@@ -139,7 +149,7 @@ class FolderFiles:
 
     def segment(self, name: str) -> Segment:
         """Return one of them."""
-        return Segment(self.path / SEGMENTS / name)
+        return Segment(self.path / SEGMENTS / name, self.keys)
 
     def prefetch(self, segments: Sequence[Segment]) -> None:
         """Do nothing: a disk of this machine is quick enough one by one."""

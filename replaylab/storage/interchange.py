@@ -117,7 +117,7 @@ def answered(
     left_out: dict[str, str] | None,
 ) -> pa.Table:
     """Return the answer of DuckDB to a query over the views of a store; see `Store.sql`."""
-    from replaylab.storage.dataset import damage_in
+    from replaylab.storage.dataset import errors_in
 
     duckdb = extra("duckdb", "sql")
     if not isinstance(query, str):
@@ -128,12 +128,12 @@ def answered(
         if _GONE in str(error):
             raise FileNotFoundError(str(error)) from error
         scanning = isinstance(error, duckdb.InvalidInputException | duckdb.IOException)  # or the query is at fault
-        lost = damage_in(segments) if scanning else {}
+        lost = errors_in(segments) if scanning else {}
         if not lost:
             raise AnalysisError(f"DuckDB cannot answer: {error}") from error
         if left_out is None:
-            raise SegmentDamaged(next(iter(lost.values()))) from error
-        left_out.update(lost)
+            raise next(iter(lost.values())) from error
+        left_out.update({name: str(one) for name, one in lost.items()})
     return answered(query, params, [one for one in segments if one.name not in left_out], games_table, None)
 
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import xxhash
 
+from replaylab.encryption.keys import KEYS_FILE, StoreKeys, not_encrypted, unlocked
+from replaylab.encryption.kms import Kms
 from replaylab.errors import SegmentDamaged, StoreNotFound, StoreUnreachable, StoreUnwritable
 from replaylab.segments.digest import ENDING
 from replaylab.segments.segment import Segment
@@ -53,7 +55,7 @@ def refuse_uri(path: object) -> None:
         )
 
 
-def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None) -> Store:
+def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None, kms: Kms | None = None) -> Store:
     """Open a folder or a URI for reading, and nothing else; a `Store` comes back as it is.
 
     Parameters
@@ -62,26 +64,30 @@ def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None) -> Stor
         ``s3://KEY:SECRET@bucket/prefix?region=...&endpoint_override=...`` and its like: see `pyarrow.fs`.
     filesystem : pyarrow or fsspec file system, optional
         With one, `path` is a place in it.
+    kms : Kms, optional
+        The master key of an encrypted store; that of the environment unless given.
 
     Raises
     ------
     StoreNotFound
         When there is no store.
+    KeyMissing, KeyWrong, Tampered
+        When the key does not open it.
     StoreUnreachable
         When the object store does not answer.
     """
     if isinstance(path, Store):
         return path
     if filesystem is not None:
-        return Store.over(ObjectFiles(str(path), _arrow_filesystem(filesystem), str(path)))
+        return Store.over(ObjectFiles(str(path), _arrow_filesystem(filesystem), str(path), kms))
     if not is_uri(path):
-        return Store(path)
+        return Store(path, kms=kms)
     found, place = _from_uri(str(path))
     from pyarrow.fs import LocalFileSystem
 
     if isinstance(found, LocalFileSystem):
-        return Store(place)
-    return Store.over(ObjectFiles(_bare(str(path)), found, place))
+        return Store(place, kms=kms)
+    return Store.over(ObjectFiles(_bare(str(path)), found, place, kms))
 
 
 class ObjectFiles:
@@ -95,6 +101,8 @@ class ObjectFiles:
         Where it lies.
     folder : str
         The folder in it.
+    kms : Kms, optional
+        The master key of an encrypted store; that of the environment unless given.
 
     Raises
     ------
@@ -106,7 +114,7 @@ class ObjectFiles:
 
     is_local = False
 
-    def __init__(self, uri: str, filesystem: FileSystem, folder: str) -> None:
+    def __init__(self, uri: str, filesystem: FileSystem, folder: str, kms: Kms | None = None) -> None:
         self.place = uri
         self.path = Path(uri)
         self.filesystem = filesystem
@@ -114,6 +122,17 @@ class ObjectFiles:
         self._sizes: dict[str, int] = {}
         if not self.segment_names():
             raise StoreNotFound(f"no store at {uri}; copy one there, its folders {SEGMENTS} and {REMARKS}")
+        self.keys = self._unlocked(kms)
+
+    def _unlocked(self, kms: Kms | None) -> StoreKeys | None:
+        try:
+            with reaching(self.place), self.filesystem.open_input_file(f"{self.folder}/{KEYS_FILE}") as file:
+                document: bytes = file.read()
+        except FileNotFoundError:
+            if kms is not None:
+                raise not_encrypted(self.place) from None
+            return None
+        return unlocked(document, self.place, kms)
 
     def _listed(self, folder: str) -> list[Any]:
         from pyarrow.fs import FileSelector
@@ -129,7 +148,7 @@ class ObjectFiles:
 
     def segment(self, name: str) -> Segment:
         """Return one of them."""
-        return ObjectSegment(self.filesystem, f"{self.folder}/{SEGMENTS}/{name}", self._sizes.get(name, 0))
+        return ObjectSegment(self.filesystem, f"{self.folder}/{SEGMENTS}/{name}", self._sizes.get(name, 0), self.keys)
 
     def prefetch(self, segments: Sequence[Segment]) -> None:
         """Fetch the footers of segments, several at a time."""
@@ -163,10 +182,12 @@ class ObjectSegment(Segment):
         Its path there.
     size : int
         Its size in bytes.
+    keys : StoreKeys, optional
+        Of its store, when that is encrypted.
     """
 
-    def __init__(self, filesystem: FileSystem, place: str, size: int) -> None:
-        super().__init__(Path(place))
+    def __init__(self, filesystem: FileSystem, place: str, size: int, keys: StoreKeys | None = None) -> None:
+        super().__init__(Path(place), keys)
         self.filesystem = filesystem
         self.place = place
         self.size = size
@@ -191,11 +212,8 @@ class ObjectSegment(Segment):
                 found = file.read_at(length, self.size - length)
         return found[len(found) - length :]
 
-    def _footer_digest(self) -> str:
-        return xxhash.xxh3_64_hexdigest(self._tail)
-
-    def _footer_source(self) -> Any:
-        return pa.BufferReader(self._tail)
+    def _footer_bytes(self) -> bytes:
+        return self._tail
 
     def _rows_source(self) -> Any:
         with reaching(self.place):

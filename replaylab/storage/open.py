@@ -6,6 +6,7 @@ import logging
 import os
 from typing import Any
 
+from replaylab.encryption.kms import Kms
 from replaylab.storage.objectstore import is_uri, opened
 from replaylab.storage.recovery import LATER, LIVE, recover
 from replaylab.storage.store import Store
@@ -13,7 +14,7 @@ from replaylab.storage.store import Store
 _log = logging.getLogger("replaylab.store")
 
 
-def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store:
+def open_store(path: str | os.PathLike[str], *, filesystem: Any = None, kms: Kms | None = None) -> Store:
     """Open a store, and seal what recorders that have died left in its journals.
 
     What cannot be sealed now, because the store may only be read, the disk is full or another process is at it, is read
@@ -25,6 +26,9 @@ def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store
         A folder, or a place in an object store such as ``s3://bucket/prefix``, which is read and never written to.
     filesystem : pyarrow or fsspec file system, optional
         With one, `path` is a place in it.
+    kms : Kms, optional
+        The master key of an encrypted store, such as ``rl.FileKey("master.key")``; that of the environment
+        (``REPLAYLAB_KEY_FILE``, ``REPLAYLAB_KEY``) unless given. A store in plain is refused with one.
 
     Raises
     ------
@@ -32,6 +36,8 @@ def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store
         When there is no store at the path.
     StoreUnreachable
         When an object store does not answer.
+    KeyMissing, KeyWrong, Tampered
+        When an encrypted store has no key at hand, another one, or a ``keys.json`` that was altered.
     StoreTooNew
         When a newer release wrote it in a schema that this one does not know.
 
@@ -44,8 +50,8 @@ def open_store(path: str | os.PathLike[str], *, filesystem: Any = None) -> Store
     replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to ...`
     """
     if filesystem is not None or is_uri(path):
-        return opened(path, filesystem)
-    store = Store(path)
+        return opened(path, filesystem, kms)
+    store = Store(path, kms=kms)
     for one in recover(store).journals:
         if one.problem not in {None, LIVE, LATER}:
             _log.info("%s is read as it is: %s", one.journal, one.problem, extra={"event": "unsealed"})

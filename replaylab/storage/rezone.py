@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy, column
 from replaylab.durable import sole_writer
+from replaylab.encryption.kms import Kms
 from replaylab.errors import SegmentDamaged
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
@@ -96,7 +97,9 @@ class RezoneReport:
         return "\n".join([*lines, *([f"left alone: {more:,} more sources"] if more > 0 else [])])
 
 
-def rezone(store: str | os.PathLike[str] | Store, zone: str, *, progress: bool = True) -> RezoneReport:
+def rezone(
+    store: str | os.PathLike[str] | Store, zone: str, *, progress: bool = True, kms: Kms | None = None
+) -> RezoneReport:
     """Read the times of a store that carry no zone in `zone`, whatever they were read in before.
 
     Times that carry a zone stay as they are, and so does what the recorder's clock showed. Running it again changes
@@ -110,6 +113,8 @@ def rezone(store: str | os.PathLike[str] | Store, zone: str, *, progress: bool =
         Name of a zone, such as ``America/New_York``.
     progress : bool
         Show a progress bar.
+    kms : Kms, optional
+        The master key of an encrypted store that is named by its path.
 
     Raises
     ------
@@ -132,7 +137,7 @@ def rezone(store: str | os.PathLike[str] | Store, zone: str, *, progress: bool =
     """
     refuse_uri(store)
     zone = current().changed(source_tz=zone).source_tz
-    opened = store if isinstance(store, Store) else _found(store)
+    opened = store if isinstance(store, Store) else _found(store, kms)
     done = _Done(zone)
     with sole_writer(opened.path):
         remove_leftovers(opened)
@@ -160,10 +165,10 @@ def rezone(store: str | os.PathLike[str] | Store, zone: str, *, progress: bool =
     return report
 
 
-def _found(path: str | os.PathLike[str]) -> Store:
+def _found(path: str | os.PathLike[str], kms: Kms | None) -> Store:
     from replaylab.storage.open import open_store
 
-    return open_store(path)
+    return open_store(path, kms=kms)
 
 
 class _Done:
@@ -201,6 +206,7 @@ def _rewrite(store: Store, segment: Segment, done: _Done) -> None:
         remarks=(segment.footer.remarks, segment.footer.remark_count),
         replaces=sorted({*segment.footer.replaces, segment.name}),
         lasting=segment.footer.origin == "compact",
+        keys=store.files.keys,
     )
     remove_leftovers(store)
     for before, after in changed:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from replaylab.compute import pc
-from replaylab.errors import AnalysisError, GameNotFound, SegmentDamaged, StoreUnwritable
+from replaylab.encryption.kms import Kms
+from replaylab.encryption.parquet import file_key, identity
+from replaylab.errors import AnalysisError, GameNotFound, SegmentDamaged, StoreUnwritable, Tampered
 from replaylab.journals.reader import Recording
 from replaylab.journals.unsealed import UnsealedJournal
 from replaylab.mark import Mark
@@ -73,10 +75,13 @@ class Store:
     True
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, files: StoreFiles | None = None) -> None:
-        self.files = files = FolderFiles(Path(path)) if files is None else files
+    def __init__(
+        self, path: str | os.PathLike[str], *, files: StoreFiles | None = None, kms: Kms | None = None
+    ) -> None:
+        self.files = files = FolderFiles(Path(path), kms) if files is None else files
         self.damaged: dict[str, str] = {}
         self._logged: set[str] = set()  # of what is damaged
+        self._tampered: set[str] = set()  # of what is damaged, what its key did not write
         self._opened: dict[str, Segment] = {}
         self._journals = files.journals()
         self._summaries = Summaries()
@@ -104,6 +109,21 @@ class Store:
     def is_local(self) -> bool:
         """Whether it is a folder of this machine, and no object store."""
         return self.files.is_local
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is encrypted at rest."""
+        return self.files.keys is not None
+
+    def key_ids(self) -> list[str]:
+        """Return the names of the keys in its ``keys.json``; none when it is not encrypted."""
+        return [] if self.files.keys is None else [self.files.keys.id]
+
+    def parquet_keys(self) -> dict[str, bytes]:
+        """Return by the name of each encrypted segment its key, 32 bytes, with which other programs can read it."""
+        keys = self.files.keys
+        found = {one.name: file_key(keys, one.name, "segment") for one in self.sealed()} if keys else {}
+        return {name: key for name, key in found.items() if key is not None}
 
     @property
     def size_bytes(self) -> int:
@@ -159,22 +179,30 @@ class Store:
         damaged: dict[str, str] = {}
         opened: dict[str, Segment] = {}
         listed = [self._opened.get(name) or self.files.segment(name) for name in self.files.segment_names()]
+        salts: set[str] = set()
         self.files.prefetch([segment for segment in listed if segment.name not in self._opened])
         for segment in listed:
             try:
                 segment.footer  # noqa: B018 read now, so that damage is found here
             except SegmentDamaged as error:
                 damaged[segment.name] = str(error)
+                self._tampered.update([segment.name] if isinstance(error, Tampered) else [])
             except FileNotFoundError:
                 if segment.name not in self.files.segment_names():
                     raise  # compacted away since the listing
                 damaged[segment.name] = f"{segment.name}: a link that leads nowhere"
             else:
+                if identity(segment.name) in salts:
+                    damaged[segment.name] = (
+                        f"{segment.name}: a copy of another segment under a name of its own; remove it"
+                    )
+                    continue
+                salts.add(identity(segment.name))
                 opened[segment.name] = segment
         self._opened, self.damaged = opened, {}
         self._name_damaged(damaged)
-        replaced = {name for segment in opened.values() for name in segment.footer.replaces}
-        return [segment for name, segment in opened.items() if name not in replaced]
+        replaced = {identity(name) for segment in opened.values() for name in segment.footer.replaces}
+        return [segment for name, segment in opened.items() if identity(name) not in replaced]
 
     def extents(self) -> list[Extent]:
         """Return the parts of sources that were converted, each with the account of its bytes."""
@@ -309,7 +337,7 @@ class Store:
             elif segment.footer.remarks:
                 name = segment.footer.remarks
                 try:
-                    parts.append(read_remarks(name, self.files.remarks(name)))
+                    parts.append(read_remarks(name, self.files.remarks(name), self.files.keys))
                 except SegmentDamaged as error:
                     self._leave_out(segment, error)
                 except OSError as error:
@@ -338,12 +366,12 @@ class Store:
             self._refuse(left_out)
         return segments, left_out
 
-    @staticmethod
-    def _refuse(lost: Mapping[str, str]) -> None:
-        """Raise `SegmentDamaged` when anything is lost."""
+    def _refuse(self, lost: Mapping[str, str]) -> None:
+        """Raise `SegmentDamaged` when anything is lost, `Tampered` when its key did not write some of it."""
         if lost:
+            kind = SegmentDamaged if self._tampered.isdisjoint(lost) else Tampered
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-            raise SegmentDamaged(
+            raise kind(
                 f"{next(iter(lost.values()))}{more}; restore it from a backup or convert its sources again, or read "
                 'the rest with damaged="skip"'
             )

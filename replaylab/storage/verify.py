@@ -189,7 +189,7 @@ def _unnamed_remarks(files: StoreFiles, segments: Sequence[Segment]) -> tuple[di
         if name in named or not is_remarks_name(name):
             continue
         try:
-            found[name] = read_remarks(name, files.remarks(name))
+            found[name] = read_remarks(name, files.remarks(name), files.keys)
         except SegmentDamaged as error:
             problems.append(str(error))
         except FileNotFoundError:
@@ -222,7 +222,7 @@ def _remarks_problem(files: StoreFiles, segment: Segment) -> list[str]:
     if name is None:
         return []
     try:
-        remarks = read_remarks(name, files.remarks(name))
+        remarks = read_remarks(name, files.remarks(name), files.keys)
     except SegmentDamaged as error:
         return [str(error)]
     except FileNotFoundError:

@@ -49,8 +49,9 @@ def harmed(whole: Path, tmp_path: Path, request: pytest.FixtureRequest) -> tuple
 def _other_columns(store: Path, name: str) -> str:
     """Write a segment anew without a column, all digests right; give its name."""
     import pyarrow.parquet as pq
+    import xxhash
 
-    from replaylab.segments.digest import file_digest, footer_digest
+    from replaylab.segments.digest import file_digest, footer_bytes
 
     path = store / "segments" / name
     metadata = pq.read_metadata(path).metadata
@@ -58,7 +59,9 @@ def _other_columns(store: Path, name: str) -> str:
     path.unlink()
     pq.write_table(table, path)
     stem = name.rsplit("_", 2)[0]
-    return path.rename(path.with_name(f"{stem}_{footer_digest(path)}_{file_digest(path)}.parquet")).name
+    return path.rename(
+        path.with_name(f"{stem}_{xxhash.xxh3_64_hexdigest(footer_bytes(path))}_{file_digest(path)}.parquet")
+    ).name
 
 
 WAYS: dict[str, Callable[..., Any]] = {
