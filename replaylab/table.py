@@ -64,7 +64,7 @@ PHASES: Final = (
     Phase.RUGGED,
 )
 """The phases that `phase_codes` codes, in the order of the codes."""
-_MISSING: Final = np.iinfo(np.int64).min
+MISSING: Final = np.iinfo(np.int64).min
 _BEFORE_A_GAP_US: Final = 25 * 3_600_000_000  # longer than any that a clock skipped
 Whole = NDArray[np.int64]
 
@@ -190,7 +190,7 @@ class Batch:
 
 
 def _whole(values: Iterable[int | None]) -> NDArray[np.int64]:
-    return np.array([_MISSING if value is None else value for value in values], np.int64)
+    return np.array([MISSING if value is None else value for value in values], np.int64)
 
 
 def to_table(batch: Batch, *, source: Names, seq: NDArray[np.int64], line: NDArray[np.int64], zone: str) -> pa.Table:
@@ -263,7 +263,7 @@ def _joined(parts: Sequence[pa.Array]) -> pa.Array:
 
 
 def _nullable(values: NDArray[np.int64]) -> pa.Array:
-    return column(values.astype(np.int32), values == _MISSING)
+    return column(values.astype(np.int32), values == MISSING)
 
 
 def phase_codes(
@@ -281,7 +281,7 @@ def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> p
     A time that the clock showed twice is the first of the two, one that it skipped counts from before the gap; see
     `doubtful_times` for how many there were.
     """
-    walls = column(wall_us, wall_us == _MISSING)
+    walls = column(wall_us, wall_us == MISSING)
     if zone == "UTC" or zoned.all():
         return walls.view(TIME_TYPE)
     written = walls.cast(pa.timestamp("us"))
@@ -316,14 +316,14 @@ def skipped_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: st
     if zone == "UTC" or zoned.all():
         return np.zeros(len(wall_us), np.bool_)
     shown = to_wall(to_utc(wall_us, zoned, zone).fill_null(0), zone)
-    return np.asarray(~zoned & (wall_us != _MISSING) & (shown.to_numpy() != wall_us))
+    return np.asarray(~zoned & (wall_us != MISSING) & (shown.to_numpy() != wall_us))
 
 
 def doubtful_times(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> int:
     """Count the times that the clock of `zone` showed twice or never."""
     if zone == "UTC" or zoned.all():
         return 0
-    walls = column(wall_us[~zoned & (wall_us != _MISSING)]).cast(pa.timestamp("us"))
+    walls = column(wall_us[~zoned & (wall_us != MISSING)]).cast(pa.timestamp("us"))
     first = pc.assume_timezone(walls, zone, ambiguous="earliest", nonexistent="earliest")
     last = pc.assume_timezone(walls, zone, ambiguous="latest", nonexistent="latest")
     return int(pc.sum(pc.not_equal(first, last)).as_py() or 0)

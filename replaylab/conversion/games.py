@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from replaylab.parsing.mapping import Mapping
 from replaylab.segments.segment import Segment
-from replaylab.table import Batch, Names
+from replaylab.table import Batch, Names, Whole
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,35 +61,49 @@ class Numbering:
 
     def apply(self, batch: Batch, parts: Iterable[tuple[str, slice]]) -> Batch:
         """Return a batch with games and numbers set; `parts` are the rows of each source, in order."""
-        games: list[str] = []
+        games: list[Names] = []
         ticks = batch.tick.copy()
-        names = np.array([*batch.game.texts, ""], object)[batch.game.codes]
         for source, rows in parts:
             state = self._sources.setdefault(source, _Source())
-            own = self._games(source, state, names[rows].tolist(), batch.wall_us[rows].tolist())
-            games += own
+            own = self._games(source, state, Names(batch.game.codes[rows], batch.game.texts), batch.wall_us[rows])
+            games.append(own)
             if self.mapping.numbered:
-                numbers = np.empty(len(own), np.int32)
-                for place, game in enumerate(own):
-                    numbers[place] = state.counts.get(game, 0)
-                    state.counts[game] = int(numbers[place]) + 1
-                ticks[rows] = numbers
-        return replace(batch, game=Names.of(games), tick=ticks)
+                ticks[rows] = _numbers(own, state.counts)
+        return replace(batch, game=Names.join(games) if games else batch.game, tick=ticks)
 
-    def _games(self, source: str, state: _Source, named: list[Any], walls: list[int]) -> list[str]:
-        stem = _stem(source)
+    def _games(self, source: str, state: _Source, named: Names, walls: Whole) -> Names:
+        """Return the game of every tick of a source; `state` is moved on."""
         if self.mapping.game == "file":
-            return [stem] * len(named)
-        if not self.mapping.gap_seconds:
+            return Names(np.zeros(len(walls), np.int32), (_stem(source),))
+        if not self.mapping.gap_seconds or not len(walls):
             return named
-        gap_us = self.mapping.gap_seconds * 1_000_000
-        found = []
-        for us in walls:
-            if not state.game or us - state.last_us > gap_us:
-                state.game = f"{stem}-{(_EPOCH + timedelta(microseconds=max(us, 0))).strftime('%Y%m%dT%H%M%S.%f')}"
-            state.last_us = max(us, state.last_us)
-            found.append(state.game)
-        return found
+        latest = np.maximum.accumulate(np.append(state.last_us, np.maximum(walls, -1)))  # before each tick
+        begins = np.maximum(walls, -1) - latest[:-1] > self.mapping.gap_seconds * 1_000_000
+        begins[0] |= not state.game
+        first = () if begins[0] else (state.game,)
+        starts = np.maximum(walls[begins], 0).tolist()
+        texts = (*first, *(f"{_stem(source)}-{_compact_time(us)}" for us in starts))
+        codes: Whole = np.cumsum(begins) - bool(begins[0])
+        state.game, state.last_us = texts[-1], int(latest[-1])
+        return Names.join([Names(codes.astype(np.int32), texts)])  # a game may begin twice at one time
+
+
+def _numbers(games: Names, counts: dict[str, int]) -> NDArray[np.int32]:
+    """Return the place of every tick in its game, which goes on from `counts`; those are moved on."""
+    order = np.argsort(games.codes, kind="stable")
+    sizes = np.bincount(games.codes, minlength=len(games.texts))
+    firsts = np.cumsum(sizes) - sizes
+    before = np.array([counts.get(text, 0) for text in games.texts], np.int64)
+    numbers = np.empty(len(order), np.int32)
+    numbers[order] = np.arange(len(order)) + np.repeat(before - firsts, sizes)
+    for text, size in zip(games.texts, sizes.tolist(), strict=True):
+        if size:
+            counts[text] = counts.get(text, 0) + size
+    return numbers
+
+
+def _compact_time(us: int) -> str:
+    return (_EPOCH + timedelta(microseconds=us)).strftime("%Y%m%dT%H%M%S.%f")
 
 
 def wall_text(us: int | None) -> str:

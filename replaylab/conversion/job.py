@@ -18,7 +18,7 @@ from replaylab.durable import written_aside
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.parquet import new_seal
 from replaylab.errors import SourceDamaged
-from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.kernel_layout import Known
 from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.scan import Account, Remark, Scan, scan_block, scan_document, too_long
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
@@ -107,7 +107,7 @@ class Job:
             if read.piece.source is before.piece.source and read.piece.start == before.piece.end:
                 read.follows = before
         self._batches: list[Batch] = []
-        self._shapes: list[Shape] = []
+        self._shapes: list[Known] = []
         self._read_of_row: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
 
     def run(self) -> list[Extent]:

@@ -14,7 +14,7 @@ from replaylab.journals.cursor import Cursor, cursors_in
 from replaylab.journals.format import FORMAT, Control, Damage, Header, Lines, place_of, scan
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
-from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.kernel_layout import Known
 from replaylab.parsing.scan import Account, scan_block
 from replaylab.segments.digest import rows_digest, sum_digests
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
@@ -94,7 +94,11 @@ class JournalReader:
     """
 
     def __init__(
-        self, name: str, held: SeqRanges | None = None, limit: int | None = None, layouts: list[Shape] | None = None
+        self,
+        name: str,
+        held: SeqRanges | None = None,
+        limit: int | None = None,
+        layouts: list[Known] | None = None,
     ) -> None:
         self.name = name
         self.run, self.number = place_of(name)
@@ -115,7 +119,7 @@ class JournalReader:
         self._account = Account()
         self._cursors: dict[str, Cursor] = {}
         self._tables: list[pa.Table] = []
-        self._shapes: list[Shape] = [] if layouts is None else layouts
+        self._shapes: list[Known] = [] if layouts is None else layouts
 
     def read(self, file: BinaryIO, size: int, *, final: bool) -> None:
         """Read on up to byte `size`; unless it is `final`, a line that has not ended is left for later."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 from replaylab.journals.format import Header, place_of, scan
 from replaylab.journals.reader import EXPECTED, JournalReader
 from replaylab.journals.seq_ranges import SeqRanges
-from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.kernel_layout import Known
 from replaylab.segments.extent import Extent
 from replaylab.segments.footer import Footer
 from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
@@ -156,7 +156,7 @@ class UnsealedJournals:
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._headers: dict[str, tuple[int, Header]] = {}
-        self._layouts: list[Shape] = []
+        self._layouts: list[Known] = []
 
     def names(self) -> list[str]:
         """Return the names of the journals, sorted: runs by their start, journals by their number."""

@@ -8,8 +8,14 @@
  * `layout_of` is -1 and the caller hands it to the general parser in Python. So the kernel never decides what damage
  * means; it can only be slower than it might be (by refusing), never differ. It refuses, among others: escapes in
  * texts, null, numbers of more than 8 digits, prices with an exponent, a sign or more than 14 + 24 digits, times that
- * are not `YYYY-MM-DDTHH:MM:SS.ffffff` in the years 2 to 9998, lines of more than LONGEST_LINE bytes.
- * Texts are only delimited here. Whether they are valid UTF-8 and may be stored is asked in Python, once a distinct text.
+ * are not `YYYY-MM-DDTHH:MM:SS.ffffff` (STAMP: with 0 to 9 digits behind the point) in the years 2 to 9998, numbers of
+ * units since 1970 with a sign or an exponent, lines of more than LONGEST_LINE bytes.
+ * Texts are only delimited here. Whether they are valid UTF-8 and may be stored is asked in Python, once a distinct text;
+ * a text that no column needs (SKIP) must be ASCII.
+ *
+ * What a layout says.  A line is: for each piece its frame and then its value, then the tail, then a newline with or
+ * without a carriage return before it. Quotation marks around a value are part of the frames. Values that have to be
+ * the same in all lines are part of a frame too. A column that a layout has no piece for is not written.
  *
  * Padding.  At least PADDING bytes stand behind `size` and may be loaded (never used). Every line ends in a newline,
  * and `data[size - 1]` is one. No function reads before `data` or beyond `data + size + PADDING`: a cursor never passes
@@ -31,31 +37,52 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 2,
+    KERNEL_VERSION = 3,
     PADDING = 128,
-    LONGEST_FRAME = 64,
+    LONGEST_FRAME = 96,
     LONGEST_LINE = 4096,
-    MOST_PIECES = 16,
+    MOST_PIECES = 32,
     MOST_PHASES = 64,
     GAME_SLOTS = 32768, /* a power of two, at least twice MOST_GAMES */
     MOST_GAMES = 16384,
 };
 
-/* What stands between two commas of a line; numbered as in parsing/kernel_lines.py. */
-enum piece_kind { TYPE, TIME, GAME, TICK, PRICE, PHASE, ACTIVE, RUGGED, TIMER, TRADES, SEQ, CRC };
+/* The value of a piece; numbered as in parsing/kernel_layout.py. */
+enum piece_kind {
+    TYPE, /* no value: all of it is frame */
+    TIME,
+    GAME,
+    TICK,
+    PRICE,
+    PHASE,
+    ACTIVE,
+    RUGGED,
+    TIMER,
+    TRADES,
+    SEQ,
+    CRC,
+    STAMP, /* a time with any number of digits behind the point */
+    EPOCH, /* a number of units since 1970 */
+    SKIP,  /* any text, number, true, false or null */
+};
 
 struct piece {
     int32_t kind;
     int32_t frame_length; /* bytes before the value */
-    int32_t quoted;       /* whether a quotation mark follows the value */
+    int32_t shift;        /* EPOCH: decimals from its unit to microseconds */
     int32_t unused;
     uint8_t frame[LONGEST_FRAME + 8];
 };
 
 struct layout {
     int32_t pieces;
-    int32_t zone_length; /* bytes behind the microseconds of a time: none, "Z" or "+00:00" */
+    int32_t zone_length; /* bytes behind the seconds of a time: none, "Z" or "+00:00" */
+    int32_t tail_length; /* bytes behind the last value */
+    int32_t truncate;    /* whether what is finer than a microsecond is cut, and noted in `cut`; refused otherwise */
+    int32_t filler;      /* whether a price of 1.0 in an inactive tick is none */
+    int32_t unused;
     uint8_t zone[8];
+    uint8_t tail[LONGEST_FRAME + 8];
     struct piece piece[MOST_PIECES];
 };
 
@@ -68,7 +95,8 @@ struct columns {
     int64_t *wall_us;
     uint64_t *price; /* two words an entry: decimal128(38, 24), the low word first */
     uint8_t *price_filled;
-    uint8_t *active;
+    uint8_t *cut;    /* whether digits of the time were cut */
+    uint8_t *active; /* where a layout has no piece ACTIVE: as the caller set it */
     uint8_t *rugged;
     int64_t *cooldown_timer;
     int64_t *trade_count;

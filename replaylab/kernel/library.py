@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 2  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
-LONGEST_FRAME: Final = 64
-MOST_PIECES: Final = 16
+VERSION: Final = 3  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+LONGEST_FRAME: Final = 96
+MOST_PIECES: Final = 32
 MOST_PHASES: Final = 64
 MOST_GAMES: Final = 16384
 GAME_SLOTS: Final = 32768
@@ -24,7 +24,7 @@ class PieceStruct(ctypes.Structure):
     _fields_ = (
         ("kind", ctypes.c_int32),
         ("frame_length", ctypes.c_int32),
-        ("quoted", ctypes.c_int32),
+        ("shift", ctypes.c_int32),
         ("unused", ctypes.c_int32),
         ("frame", ctypes.c_uint8 * (LONGEST_FRAME + 8)),
     )
@@ -36,7 +36,12 @@ class LayoutStruct(ctypes.Structure):
     _fields_ = (
         ("pieces", ctypes.c_int32),
         ("zone_length", ctypes.c_int32),
+        ("tail_length", ctypes.c_int32),
+        ("truncate", ctypes.c_int32),
+        ("filler", ctypes.c_int32),
+        ("unused", ctypes.c_int32),
         ("zone", ctypes.c_uint8 * 8),
+        ("tail", ctypes.c_uint8 * (LONGEST_FRAME + 8)),
         ("piece", PieceStruct * MOST_PIECES),
     )
 
@@ -53,6 +58,7 @@ class ColumnsStruct(ctypes.Structure):
         ("wall_us", _POINTER),
         ("price", _POINTER),
         ("price_filled", _POINTER),
+        ("cut", _POINTER),
         ("active", _POINTER),
         ("rugged", _POINTER),
         ("cooldown_timer", _POINTER),

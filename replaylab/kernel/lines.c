@@ -24,6 +24,7 @@ static const uint64_t POWER_OF_10[17] = {1ULL,
                                          1000000000000000ULL,
                                          10000000000000000ULL};
 
+static const uint64_t GREATEST_US = 253370764799999999ULL; /* the end of the year 9998 */
 static const uint64_t ONES = 0x0101010101010101ULL;
 static const uint64_t TOP_BITS = 0x8080808080808080ULL;
 static const uint64_t ZEROS = 0x3030303030303030ULL;     /* eight times '0' */
@@ -253,7 +254,7 @@ static int64_t minute_us(const uint8_t *at) {
     static const int days_of_month[13] = {0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int year = number_at(at, 4), month = number_at(at + 5, 2), day = number_at(at + 8, 2);
     int hour = number_at(at + 11, 2), minute = number_at(at + 14, 2);
-    if (at[4] != '-' || at[7] != '-' || at[10] != 'T' || at[13] != ':') return INT64_MIN;
+    if (at[4] != '-' || at[7] != '-' || (at[10] != 'T' && at[10] != ' ') || at[13] != ':') return INT64_MIN;
     if (year < 2 || year > 9998 || month < 1 || month > 12 || day < 1) return INT64_MIN;
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59) return INT64_MIN;
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -261,20 +262,125 @@ static int64_t minute_us(const uint8_t *at) {
     return ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60000000LL;
 }
 
-static inline const uint8_t *read_time(const struct layout *layout, struct memory *memory, const uint8_t *at,
-                                       int64_t *wall_us) {
+/* The seconds of a time up to its point or its end, in microseconds. */
+static inline const uint8_t *read_second(struct memory *memory, const uint8_t *at, int64_t *wall_us) {
     if (load(at) != load(memory->minute) || load(at + 8) != load(memory->minute + 8)) {
         memory->minute_us = minute_us(at);
         memcpy(memory->minute, at, sizeof memory->minute);
     }
-    if (memory->minute_us == INT64_MIN || at[16] != ':' || at[19] != '.') return NULL;
     unsigned tens = (unsigned)at[17] - '0', ones = (unsigned)at[18] - '0';
-    if (tens > 5 || ones > 9) return NULL;
-    uint64_t fraction = (load(at + 18) ^ ZEROS) & 0xFFFFFFFFFFFF0000ULL; /* the six digits behind the point */
-    if (((fraction + OVER_NINE) | fraction) & TOP_BITS) return NULL;
-    *wall_us = memory->minute_us + (int64_t)(tens * 10 + ones) * 1000000 + (int64_t)joined(fraction);
-    at += 26;
+    if (memory->minute_us == INT64_MIN || at[16] != ':' || tens > 5 || ones > 9) return NULL;
+    *wall_us = memory->minute_us + (int64_t)(tens * 10 + ones) * 1000000;
+    return at + 19;
+}
+
+static inline const uint8_t *read_zone(const struct layout *layout, const uint8_t *at) {
     return same(at, layout->zone, layout->zone_length) ? at + layout->zone_length : NULL;
+}
+
+static inline const uint8_t *read_time(const struct layout *layout, struct memory *memory, const uint8_t *at,
+                                       int64_t *wall_us) {
+    at = read_second(memory, at, wall_us);
+    if (!at || *at != '.') return NULL;
+    uint64_t fraction = (load(at - 1) ^ ZEROS) & 0xFFFFFFFFFFFF0000ULL; /* the six digits behind the point */
+    if (((fraction + OVER_NINE) | fraction) & TOP_BITS) return NULL;
+    *wall_us += (int64_t)joined(fraction);
+    return read_zone(layout, at + 7);
+}
+
+/* A time with up to nine digits behind its point; those behind the sixth are zeros, or are cut where that was asked. */
+static inline const uint8_t *read_stamp(const struct layout *layout, struct memory *memory, const uint8_t *at,
+                                        int64_t *wall_us, uint8_t *cut) {
+    at = read_second(memory, at, wall_us);
+    *cut = 0;
+    if (!at) return NULL;
+    if (*at == '.') {
+        uint128 fraction = 0;
+        int digits;
+        at = read_digits(at + 1, 9, &fraction, &digits);
+        if (!at || digits == 0) return NULL;
+        uint64_t nanoseconds = (uint64_t)fraction * POWER_OF_10[9 - digits];
+        *cut = nanoseconds % 1000 != 0;
+        if (*cut && !layout->truncate) return NULL;
+        *wall_us += (int64_t)(nanoseconds / 1000);
+    }
+    return read_zone(layout, at);
+}
+
+/* A number of units since 1970, of up to 19 digits and 9 behind a point, that is a time up to the year 9998. */
+static inline const uint8_t *read_epoch(const struct layout *layout, int shift, const uint8_t *at, int64_t *wall_us,
+                                        uint8_t *cut) {
+    uint128 units = 0;
+    int whole, fraction = 0;
+    int leading_zero = *at == '0';
+    *cut = 0;
+    at = read_digits(at, 19, &units, &whole);
+    if (!at || whole == 0 || (leading_zero && whole > 1)) return NULL;
+    if (*at == '.') {
+        at = read_digits(at + 1, 9, &units, &fraction);
+        if (!at || fraction == 0) return NULL;
+    }
+    shift -= fraction;
+    if (shift >= 0) {
+        units *= POWER_OF_10[shift];
+    } else {
+        *cut = units % POWER_OF_10[-shift] != 0;
+        units /= POWER_OF_10[-shift];
+    }
+    if ((*cut && !layout->truncate) || units > GREATEST_US) return NULL;
+    *wall_us = (int64_t)units;
+    return at;
+}
+
+/* A text of ASCII without escapes and control characters, which may be empty; `at` is behind its quotation mark. */
+static inline const uint8_t *skip_text(const uint8_t *at) {
+    for (;;) {
+        uint64_t word = load(at);
+        uint64_t quote = word ^ 0x2222222222222222ULL, escape = word ^ 0x5C5C5C5C5C5C5C5CULL;
+        uint64_t found = ((quote - ONES) & ~quote) | ((escape - ONES) & ~escape) |
+                         ((word - 0x2020202020202020ULL) & ~word) | word; /* the last: what is not ASCII */
+        found &= TOP_BITS;
+        if (found) {
+            at += __builtin_ctzll(found) >> 3;
+            return *at == '"' ? at + 1 : NULL;
+        }
+        at += 8;
+    }
+}
+
+static inline const uint8_t *skip_digits(const uint8_t *at) {
+    int more = leading_digits(load(at));
+    if (more == 0) return NULL;
+    for (at += more; more == 8; at += more) more = leading_digits(load(at));
+    return at;
+}
+
+/* A number as JSON has it, with an exponent of at most three digits: Python converts no longer one. */
+static inline const uint8_t *skip_number(const uint8_t *at) {
+    if (*at == '-') at++;
+    const uint8_t *begin = at;
+    at = skip_digits(at);
+    if (!at || (*begin == '0' && at - begin > 1)) return NULL;
+    if (*at == '.') {
+        at = skip_digits(at + 1);
+        if (!at) return NULL;
+    }
+    if (*at == 'e' || *at == 'E') {
+        at++;
+        if (*at == '-' || *at == '+') at++;
+        begin = at;
+        at = skip_digits(at);
+        if (!at || at - begin > 3) return NULL;
+    }
+    return at;
+}
+
+static inline const uint8_t *skip_value(const uint8_t *at) {
+    uint8_t flag;
+    if (*at == '"') return skip_text(at + 1);
+    if (*at == 'n') return same(at, (const uint8_t *)"null\0\0\0\0\0\0\0", 4) ? at + 4 : NULL;
+    if (*at == 't' || *at == 'f') return read_flag(at, &flag);
+    return skip_number(at);
 }
 
 static inline const uint8_t *read_checksum(const uint8_t *at) {
@@ -304,8 +410,11 @@ static inline const uint8_t *read_value(const uint8_t *data, const struct layout
     switch (piece->kind) {
     case TYPE: return at; /* its value says what the line is, so all of it is frame */
     case TIME: return read_time(layout, memory, at, &columns->wall_us[row]);
-    case GAME: return piece->quoted ? read_game(data, columns, memory, at, &columns->game[row]) : NULL;
-    case PHASE: return piece->quoted ? read_phase(data, columns, at, &columns->phase[row]) : NULL;
+    case STAMP: return read_stamp(layout, memory, at, &columns->wall_us[row], &columns->cut[row]);
+    case EPOCH: return read_epoch(layout, piece->shift, at, &columns->wall_us[row], &columns->cut[row]);
+    case SKIP: return skip_value(at);
+    case GAME: return read_game(data, columns, memory, at, &columns->game[row]);
+    case PHASE: return read_phase(data, columns, at, &columns->phase[row]);
     case ACTIVE: return read_flag(at, &columns->active[row]);
     case RUGGED: return read_flag(at, &columns->rugged[row]);
     case TIMER: return read_timer(at, &columns->cooldown_timer[row]);
@@ -320,7 +429,7 @@ static inline const uint8_t *read_value(const uint8_t *data, const struct layout
         end = read_price(at, &price);
         if (!end) return NULL;
         put_price(columns, row, price);
-        columns->price_filled[row] = (uint8_t)is_filler(at, end);
+        columns->price_filled[row] = (uint8_t)(layout->filler && is_filler(at, end));
         return end;
     default: return NULL;
     }
@@ -332,13 +441,12 @@ static inline const uint8_t *read_line(const uint8_t *data, const struct layout 
     const uint8_t *at = line;
     for (int32_t i = 0; i < layout->pieces; i++) {
         const struct piece *piece = &layout->piece[i];
-        if (i > 0 && *at++ != ',') return NULL;
         if (!same(at, piece->frame, piece->frame_length)) return NULL;
         at = read_value(data, layout, piece, columns, memory, at + piece->frame_length, row);
         if (!at) return NULL;
-        if (piece->quoted && *at++ != '"') return NULL;
     }
-    if (*at++ != '}') return NULL;
+    if (!same(at, layout->tail, layout->tail_length)) return NULL;
+    at += layout->tail_length;
     if (*at == '\r') at++;
     if (*at != '\n' || at - line > LONGEST_LINE) return NULL;
     if (columns->active[row]) columns->price_filled[row] = 0;

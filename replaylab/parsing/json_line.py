@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -52,9 +52,10 @@ KNOWN_TYPES: Final = frozenset(
 _ARRAY_LINE: Final = re.compile(rb"[\[,]?[ \t\r\n]*(\{.*\})?[ \t\r\n]*(?:\][ \t\r\n]*,?|,)?", re.DOTALL)
 _SOCKETIO_FRAME: Final = re.compile(rb"([0-9]{1,2})(?:/[^,\"]*,)?[0-9]*([\[{].*[\]}])", re.DOTALL)
 _WHOLE_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_SHIFTS: Final = {"s": 6, "ms": 3, "us": 0, "ns": -3}  # decimals from a unit to microseconds
+SHIFTS: Final = {"s": 6, "ms": 3, "us": 0, "ns": -3}  # decimals from a unit to microseconds
 _DIGITS: Final = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,9})?", re.ASCII)
 _FINE: Final = re.compile(r"([.,][0-9]{6})([0-9]+)")
+_MOST_WHOLE_DIGITS: Final = 20  # of a number of units since 1970
 _LEAST_US: Final = -62_104_060_800_000_000  # the year 2
 _GREATEST_US: Final = 253_370_764_799_999_999  # the end of the year 9998
 _HANDSHAKES: Final = frozenset({b"0", b"40"})  # open, connect
@@ -345,11 +346,13 @@ def _number(value: object) -> Decimal | None:
 
 def _epoch_us(value: object, number: Decimal, times: Times) -> int:
     """Return the microseconds of a number of units since 1970."""
-    if not number.is_finite() or abs(number) >= Decimal("1E+20"):
+    if not number.is_finite() or number.adjusted() >= _MOST_WHOLE_DIGITS:
         raise TickError("timestamp", value, "bad_time", f"no time in {times.unit} since 1970")
-    exact = number.scaleb(_SHIFTS[times.unit])
-    whole = int(exact.to_integral_value(ROUND_FLOOR))
-    if whole != exact:
+    sign, digits, exponent = number.as_tuple()
+    places = min(-int(exponent) - SHIFTS[times.unit], len(digits) + 1)  # behind the point, in microseconds
+    given = int("".join(map(str, digits))) * (-1 if sign else 1) * int(10 ** max(-places, 0))
+    whole, rest = divmod(given, int(10 ** max(places, 0)))  # exact, and rounded down
+    if rest:
         if not times.truncate:
             raise TickError("timestamp", value, "time_too_fine", TOO_FINE)
         times.cut += 1

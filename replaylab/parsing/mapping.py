@@ -34,7 +34,7 @@ FIELDS: Final = (
 NUMBERED: Final = -1  # stands for a tick number that is its place in the game
 _GAME: Final = re.compile(r"|day|file|gap:[1-9][0-9]{0,8}")
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]|(\[\])")
-_DAY_US: Final = 86_400_000_000
+DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -242,7 +242,7 @@ class Mapping:
         if self.game == "day":
             if wall_us is None:
                 raise TickError("timestamp", None, "no_time", "the day of a tick makes its game, and it has no time")
-            return _day(wall_us // _DAY_US)
+            return day(wall_us // DAY_US)
         if self.game:
             return self.game  # replaced when the source and the ticks before this one are known
         return checked_text("game_id", self._value(item, root, "game_id"))
@@ -259,12 +259,13 @@ def _is_path(where: object) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _steps(where: str) -> tuple[str | int | None, ...]:
+def steps(where: str) -> tuple[str | int | None, ...]:
+    """Return the steps of a path: names, numbers in arrays, None for each element of one."""
     return tuple(int(match[2]) if match[2] else match[1] for match in _STEP.finditer(where))
 
 
 @lru_cache(maxsize=1024)
-def _day(number: int) -> str:
+def day(number: int) -> str:
     """Return the date of a day, counted from 1970-01-01."""
     return (_EPOCH + timedelta(days=number)).date().isoformat()
 
@@ -285,7 +286,7 @@ def _step(value: Any, step: str | int | None) -> Any:
 def _at(value: Any, where: str, default: Any = None) -> Any:
     if type(value) is dict and where in value and where.isidentifier():  # the usual case, and the fast one
         return value[where]
-    for step in _steps(where):
+    for step in steps(where):
         value = _step(value, step)
         if value is _MISSING:
             return default
@@ -302,7 +303,7 @@ def _required(value: Any, where: str) -> Any:
 def _each(value: Any, where: str) -> Iterator[Any]:
     """Yield the objects at a path: one, or each element of an array on the way."""
     found = [value]
-    for step in _steps(where):
+    for step in steps(where):
         if step is None:
             if not all(isinstance(one, list) for one in found):
                 raise TickError(where, None, "wrong_type", "must be an array")

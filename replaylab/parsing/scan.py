@@ -13,6 +13,7 @@ import numpy as np
 from replaylab.kernel.library import load
 from replaylab.parsing.fields import COMMA, NEWLINE, PADDING, Positions
 from replaylab.parsing.json_line import PLAIN, Kind, Line, Reading, parse_line
+from replaylab.parsing.kernel_layout import Known
 from replaylab.parsing.kernel_lines import LAYOUTS, LONGEST, TRIALS, KernelLines
 from replaylab.parsing.line_layout import LEAST_PIECES, Shape
 from replaylab.parsing.mapping import Mapping
@@ -114,7 +115,7 @@ def scan(data: bytes, mapping: Mapping | None = None) -> Scan:
 def scan_block(
     block: bytearray,
     parts: Sequence[tuple[int, bool]],
-    shapes: list[Shape] | None = None,
+    shapes: list[Known] | None = None,
     mapping: Mapping | None = None,
 ) -> Scan:
     """Scan the whole lines of a block that has `PADDING` behind them.
@@ -125,8 +126,8 @@ def scan_block(
         The bytes; every line ends in a newline.
     parts : sequence of (int, bool)
         Where each part of the block ends, and whether its last newline was added and is not to be counted.
-    shapes : list of Shape, optional
-        Shapes of earlier blocks, tried first; new ones are added.
+    shapes : list of Shape or Layout, optional
+        Layouts of earlier blocks, tried first; new ones are added.
     mapping : Mapping, optional
         How objects are read that name their fields otherwise.
     """
@@ -134,8 +135,14 @@ def scan_block(
     library = load()
     size = int(part_ends[-1])
     reading = PLAIN if mapping is None else Reading(mapping, mapping.times())
-    lines = NumpyLines(block, size) if library is None or reading.mapped else KernelLines(block, size, library)
-    batches = [] if reading.mapped else lines.read_shaped([] if shapes is None else shapes)
+    shapes = [] if shapes is None else shapes
+    lines: NumpyLines | KernelLines
+    if library is None:
+        lines = NumpyLines(block, size)
+        batches = [] if reading.mapped else lines.read_shaped(shapes)
+    else:
+        lines = KernelLines(block, size, library, reading)
+        batches = lines.read_shaped(shapes)
     part_of_line = np.searchsorted(part_ends, lines.starts, "right")
     accounts = [Account() for _ in parts]
     reader = _SlowReader(accounts, reading)
@@ -163,16 +170,19 @@ def _account_shaped(
         accounts[0].add(Account(Counter(kept=int(lines.ends[-1]) + 1 if len(lines.ends) else 0)))
         accounts[0].lines["tick"] += len(batch)
         accounts[0].ticks.update(clean=len(batch), filled=int(batch.price_filled.sum()))
+        accounts[0].ticks["truncated"] += int(lines.cut.sum())
         return
     done = part_of_line[lines.done]
     ticks = np.bincount(done, minlength=size)
     kept = np.bincount(done, (lines.ends - lines.starts + 1)[lines.done], minlength=size)
     filled = np.bincount(part_of_line[batch.line], batch.price_filled, minlength=size)
+    cut = np.bincount(part_of_line, lines.cut, minlength=size)
     for part, account in enumerate(accounts):
         account.bytes["kept"] += int(kept[part])
         account.lines["tick"] += int(ticks[part])
         account.ticks["clean"] += int(ticks[part])
         account.ticks["filled"] += int(filled[part])
+        account.ticks["truncated"] += int(cut[part])
 
 
 def scan_document(data: bytes, mapping: Mapping | None = None) -> Scan:
@@ -206,11 +216,13 @@ class NumpyLines:
         self.ends: Positions = self.separators[self.line_stops]
         self.starts: Positions = np.concatenate([[0], self.ends[:-1] + 1]) if len(self.ends) else self.ends
         self.done = np.zeros(len(self.ends), np.bool_)
+        self.cut = np.zeros_like(self.done)  # such times are left to the general parser
 
-    def read_shaped(self, shapes: list[Shape]) -> list[Batch]:
+    def read_shaped(self, shapes: list[Known]) -> list[Batch]:
         """Read the lines that have a known shape, then that of the first lines left, a few times over."""
         counts = np.where(self.ends - self.starts > LONGEST, 0, np.diff(self.line_stops, prepend=-1))
-        batches = [batch for shape in shapes if (batch := self._read(shape, counts)) is not None]
+        known = [shape for shape in shapes if isinstance(shape, Shape)]
+        batches = [batch for shape in known if (batch := self._read(shape, counts)) is not None]
         while len(shapes) < LAYOUTS and (shape := self._next_shape(counts)) is not None:
             batch = self._read(shape, counts)
             if batch is None:

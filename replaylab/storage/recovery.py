@@ -32,7 +32,7 @@ from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import place_of
 from replaylab.journals.reader import OPEN, JournalReader
 from replaylab.journals.unsealed import durable_sizes, elsewhere, journal_names, later_headers
-from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.kernel_layout import Known
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import sorted_by_game
@@ -276,7 +276,7 @@ def seal_together(
     known = {extent.source for extent in recorded}
     left = [path for path in paths if path.name not in known]
     read: dict[Path, JournalReader] = {}
-    layouts: list[Shape] = []
+    layouts: list[Known] = []
     run = place_of(paths[0].name)[0]
     of_run = [extent for extent in recorded if extent.recording["run"] == run]
     headers = later_headers(left[0]) if left else []

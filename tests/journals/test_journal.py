@@ -18,6 +18,7 @@ from replaylab.journals.format import Header, Lines, end_line, journal_name, pla
 from replaylab.journals.reader import JournalReader
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.json_line import Kind, parse_line
+from replaylab.parsing.kernel_layout import Known
 from replaylab.parsing.line_layout import Shape
 from replaylab.parsing.scan import scan_block
 from tests.recordings import small, stored, tick, ticks
@@ -80,13 +81,15 @@ def test_a_journal_converts_as_it_is(tmp_path: Path) -> None:
 
 def test_a_journal_is_read_in_columns() -> None:
     """`convert` reads a journal like any recording of healthy lines: they have a shape, which reads them all."""
-    shapes: list[Shape] = []
+    shapes: list[Known] = []
     content = b"".join(LINES)
     found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], shapes)
     assert len(found.batch) == 9
-    assert [piece.key for piece in shapes[0].pieces][-2:] == ["seq", "crc"]
+    shape = shapes[0]
+    assert isinstance(shape, Shape)
+    assert [piece.key for piece in shape.pieces][-2:] == ["seq", "crc"]
     stops = np.array([[at for at, byte in enumerate(LINES[0]) if byte in b",}"]])
-    read = shapes[0].read(bytearray(LINES[0]) + bytes(PADDING), stops, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    read = shape.read(bytearray(LINES[0]) + bytes(PADDING), stops, np.zeros(1, np.int64), np.zeros(1, np.int64))
     assert read is not None
     assert len(read) == 1
 

@@ -17,6 +17,7 @@ from unittest import mock
 
 from replaylab.kernel import library as loader
 from replaylab.kernel.build import build, compiler
+from tests.kernel.mapped import FORMS, mapped_blocks
 from tests.kernel.roads import assert_same, blocks
 
 FLAGS: Final = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -44,16 +45,20 @@ def main() -> None:
 
 
 def compare(made: Path, lines: int) -> None:
-    """Read `lines` mutated lines by the sanitized kernel and by numpy."""
+    """Read `lines` mutated lines, half of them of other recorders, by the sanitized kernel and by numpy."""
     with mock.patch.object(loader, "__file__", str(made)):
         library: ctypes.CDLL | None = loader.load.__wrapped__()
     if library is None:
         sys.exit(f"{made} does not load")
     read = rows = 0
     for seed in range(1000, 1000 + -(-lines // EACH)):
-        for block in blocks(seed, min(EACH, lines - read)):
+        size = min(EACH, lines - read)
+        for block in blocks(seed, size // 2):
             rows += len(assert_same(block, library).batch)
-        read += min(EACH, lines - read)
+        for name, form in FORMS.items():
+            for block in mapped_blocks(name, seed, size // 2 // len(FORMS)):
+                rows += len(assert_same(block, library, form.mapping).batch)
+        read += size
         sys.stdout.write(f"{read:,} lines, {rows:,} ticks, no difference\n")
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 from unittest import mock
 
+from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.scan import Scan, scan
 from replaylab.table import FURTHER, Names
 
@@ -65,12 +66,12 @@ def rows_of(found: Scan) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def assert_same(data: bytes, library: ctypes.CDLL) -> Scan:
+def assert_same(data: bytes, library: ctypes.CDLL, mapping: Mapping | None = None) -> Scan:
     """Assert that both roads find the same rows, remarks, accounts and parts; return what the kernel found."""
     with road(library):
-        ours = scan(data)
+        ours = scan(data, mapping)
     with road(None):
-        theirs = scan(data)
+        theirs = scan(data, mapping)
     assert rows_of(ours) == rows_of(theirs), data
     assert ours.remarks == theirs.remarks, data
     assert ours.accounts == theirs.accounts, data

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from replaylab.kernel.library import count_newlines
 from replaylab.parsing.fields import PADDING
+from replaylab.parsing.json_line import Reading
 from replaylab.parsing.kernel_lines import KernelLines
 from replaylab.segments.digest import rows_digest
 from replaylab.table import SCHEMA, Names, to_table
+from tests.kernel.mapped import FORMS, mapped_blocks, values
 from tests.kernel.roads import JOURNAL, LAYOUTS, TYPED, assert_same, blocks, line, road, rows_of
 from tests.stores import RECORDINGS
 from tests.strategies import recordings
@@ -31,6 +33,29 @@ def test_mutated_lines(seed: int, library: ctypes.CDLL) -> None:
     """In lines of which six in ten were mutated, both roads find the same, and most blocks hold rows."""
     rows = sum(len(assert_same(block, library).batch) for block in blocks(seed, LINES // 4))
     assert rows > LINES // 4 * 0.4
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_mutated_lines_of_other_recorders(name: str, library: ctypes.CDLL) -> None:
+    """Lines read by a mapping, or in a form that only the general parser knows, are the same by both roads."""
+    rows = sum(len(assert_same(one, library, FORMS[name].mapping).batch) for one in mapped_blocks(name, 1, LINES // 8))
+    assert rows > LINES // 8 * 0.2
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_plain_lines_of_other_recorders_are_read_by_the_kernel(name: str, library: ctypes.CDLL) -> None:
+    """Lines in plain values do not go to the general parser, whatever their field names are."""
+    chance = random.Random(name)
+    plain = {"iso": "2031-01-02T03:04:05.25", "null": "null", "any": '"x"', "timer": "0"}
+    ns, ms, s = "1925089445250000000", "1925089445250", "1925089445.25"
+    plain |= {"ns": ns, "ms": ms, "s": s, "price": "1.25", "tick": "7"}
+    raws = [FORMS[name].text.format(**values(chance) | plain).encode() for _ in range(50)]
+    data = b"\n".join(raws) + b"\n"
+    mapping = FORMS[name].mapping
+    reading = Reading() if mapping is None else Reading(mapping, mapping.times())
+    lines = KernelLines(bytearray(data) + bytes(PADDING), len(data), library, reading)
+    lines.read_shaped([])
+    assert lines.done.all()
 
 
 @given(recordings())

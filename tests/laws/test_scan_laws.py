@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.json_line import Kind, Line, parse_line
-from replaylab.parsing.line_layout import Shape
+from replaylab.parsing.kernel_layout import Known
 from replaylab.parsing.resync import resynchronise
 from replaylab.parsing.scan import BYTE_KINDS, Remark, Scan, scan, scan_block, seen_tick
 from replaylab.tick import Tick
@@ -484,7 +484,7 @@ def test_a_file_may_be_cut_at_any_line(data: bytes, draw: st.DataObject) -> None
 @given(st.lists(recordings(), min_size=1, max_size=4), st.lists(recordings(), max_size=2))
 def test_files_in_one_block_keep_their_own_accounts(files: list[bytes], before: list[bytes]) -> None:
     """Small files read as one block, with shapes known from earlier blocks, give each the account it has alone."""
-    shapes: list[Shape] = []
+    shapes: list[Known] = []
     for data in before:
         whole_lines = data + b"\n"
         scan_block(bytearray(whole_lines + bytes(PADDING)), [(len(whole_lines), False)], shapes)

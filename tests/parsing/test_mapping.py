@@ -94,6 +94,30 @@ def test_units_of_time_are_exact(unit: str, number: str) -> None:
     assert (cut.batch.wall_us[0] % 1_000_000, cut.account.ticks["truncated"]) == (123456, 1)
 
 
+@pytest.mark.parametrize(
+    ("number", "reason", "us"),
+    [
+        ("1e999999", "bad_time", None),
+        ("-1e999999", "bad_time", None),
+        ("1e-999999", "time_too_fine", 0),
+        ("-1e-999999", "time_too_fine", -1),
+        ("1925089445.250000000000000000000000000000000001", "time_too_fine", 1925089445250_000),
+        ("1925089445.250000000000000000000000000000000000", "", 1925089445250_000),
+        ("19250894452500000e-7", "", 1925089445250_000),
+        ("1925089445" + "0" * 4000 + "e-4000", "", 1925089445000_000),
+        ("-0.5", "", -500_000),
+    ],
+)
+def test_numbers_of_any_length_are_exact_times(number: str, reason: str, us: int | None) -> None:
+    """Digits beyond any precision count: a time is never rounded, and a number that is none is damage."""
+    data = line(timestamp=None).replace(b'"timestamp": null', b'"timestamp": ' + number.encode())
+    found = scan(data, Mapping(time_unit="s"))
+    assert dict(found.account.reasons) == ({reason: 1} if reason else {})
+    cut = scan(data, Mapping(time_unit="s", truncate_times=True))
+    assert cut.batch.wall_us.tolist() == ([] if us is None else [us])
+    assert cut.account.ticks["truncated"] == (reason == "time_too_fine")
+
+
 def test_trades_are_a_game_a_day(tmp_path: Path) -> None:
     """Trades without a game are numbered by their place in the day, also when the file grows."""
     path = tmp_path / "trades.jsonl"
