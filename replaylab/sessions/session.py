@@ -253,6 +253,11 @@ class LiveSession:
         return [message for _, message in self._kept.copy()]
 
     @property
+    def capacity(self) -> int:
+        """Messages that `kept` holds at most."""
+        return self._kept.maxlen or 0
+
+    @property
     def recorder(self) -> Recorder | None:
         """What records, when something does."""
         return self._recorder

@@ -29,6 +29,8 @@ _log: Final = logging.getLogger("replaylab.widgets")
 class Player(Protocol):
     """What a channel needs of the player."""
 
+    feed: dict[str, Any] | None  # how the feed of a live game is, in words
+
     def opening(self) -> tuple[dict[str, Any], list[memoryview]] | None:
         """Return the message that opens the game in a page, and its bytes; None while there is no game."""
 
@@ -95,7 +97,7 @@ class Channel:
             self._jump()
         opening = self._player.opening()
         if opening is None:
-            self.post("trouble", text="nothing to play yet")
+            self.post("trouble", text="nothing to play yet", feed=self._player.feed)
             return
         content, buffers = opening
         content["state"] |= {"gen": self._gen}

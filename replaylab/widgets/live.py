@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from html import escape
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from replaylab.playback.engine import ReplayEngine
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.opening import LiveSessions, open_session, open_sessions
 from replaylab.sessions.session import LiveSession
 from replaylab.storage.store import Store
-from replaylab.tick import Tick
+
+if TYPE_CHECKING:
+    from replaylab.recording.receipt import RecordingReport
+    from replaylab.widgets.live_view import LiveView
+    from replaylab.widgets.player import ReplayPlayer
 
 
 class Live(LiveSession):
@@ -22,33 +25,42 @@ class Live(LiveSession):
     ----------
     engine : ReplayEngine
         Follows the feed from when it is first asked for, with what was kept before.
+    player : ReplayPlayer
+        Shows the engine, how the feed is, and every gap with its cause; made when it is first asked for.
     """
 
-    _engine: ReplayEngine | None = None
-    _player: Any = None
+    _shown: LiveView | None = None
 
     @property
     def engine(self) -> ReplayEngine:
         """What the player shows: the live game."""
-        if self._engine is None:
-            engine = self._engine = ReplayEngine()
-            for message in self.kept:
-                if isinstance(message, Tick):
-                    engine.push(message)
-            self._subscribers.add("tick", engine.push)
-        return self._engine
+        return self._view.engine
+
+    @property
+    def player(self) -> ReplayPlayer:
+        """What a cell shows; there may be no tick yet."""
+        return self._view.player
+
+    @property
+    def _view(self) -> LiveView:
+        if self._shown is None:
+            from replaylab.widgets.live_view import LiveView
+
+            self._shown = LiveView(self)
+        return self._shown
+
+    def stop(self, timeout: float | None = 30.0) -> RecordingReport | None:
+        """Close the feed, as `LiveSession.stop` does; the player stays, and says that it has ended."""
+        report = super().stop(timeout)
+        if self._shown is not None:
+            self._shown.look_soon()
+        return report
+
+    def _ipython_display_(self, **options: Any) -> None:
+        self.player._ipython_display_(**options)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        from replaylab.widgets.player import ReplayPlayer
-
-        engine = self.engine
-        if engine.game_id is None:  # nothing has come that could be shown
-            status = self.status()
-            text = f"{status.feed}: {status.state}" + (f" ({'; '.join(status.reasons)})" if status.reasons else "")
-            return {"text/plain": repr(self), "text/html": f"<p>{escape(text)}</p>"}
-        if self._player is None:
-            self._player = ReplayPlayer(engine)
-        return self._player._repr_mimebundle_(**kwargs)
+        return self.player._repr_mimebundle_(**kwargs)
 
 
 @overload

@@ -13,7 +13,8 @@ from replaylab.playback.event import Gap
 from replaylab.playback.stream import Stream
 from replaylab.table import PHASES
 from replaylab.widgets.channel import Channel
-from replaylab.widgets.payload import CHUNK, Columns, one
+from replaylab.widgets.live_notes import LiveNotes
+from replaylab.widgets.payload import CHUNK, Columns, gap_text, one
 
 EVERY_SECONDS: Final = 0.05
 
@@ -27,10 +28,14 @@ class LivePayload:
         The live game.
     channel : Channel
         Sends to the pages.
+    notes : LiveNotes, optional
+        Gaps whose cause is known.
     """
 
-    def __init__(self, stream: Stream, channel: Channel) -> None:
+    def __init__(self, stream: Stream, channel: Channel, notes: LiveNotes | None = None) -> None:
         self.track = stream
+        self._notes = notes or LiveNotes()
+        self._said: set[tuple[int, str]] = set()  # gaps that the pages know
         self.id = f"live-{stream.game_id}"
         self._channel = channel
         self._sent = -1  # next row to send; below 0 while no page is open
@@ -53,7 +58,7 @@ class LivePayload:
             "overview": False,
             "nominal_ms": NOMINAL_SECONDS * 1e3,
             "phases": [str(phase) for phase in PHASES],
-            "gaps": [],
+            "gaps": self._gap_words(first, new=False),
             "events": [],
         }
         return facts, columns.buffers(0, len(columns))
@@ -71,7 +76,22 @@ class LivePayload:
             return
         at, columns = self._rows(self._sent)
         if len(columns):
-            self._channel.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns))
+            gaps = self._gap_words(at)
+            self._channel.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns), gaps=gaps)
+
+    def flush_notes(self) -> None:
+        """Send gaps that no row has followed yet."""
+        gaps = self._gap_words(self.track.ring.first) if self._sent >= self.track.stop else []
+        if gaps:
+            self._channel.post("append", id=self.id, at=self._sent, n=0, gaps=gaps)
+
+    def _gap_words(self, start: int, *, new: bool = True) -> list[dict[str, Any]]:
+        """Return the gaps before the rows from `start` on, in words; only those that no page knows, when `new`."""
+        found = {gap.index: gap_text(gap) for gap in self.track.gaps_from(start) if gap.index < self._sent}
+        found |= {row: text for row, text in self._notes.gaps(self.track.game_id).items() if start <= row <= self._sent}
+        gaps = [(row, text) for row, text in sorted(found.items()) if not new or (row, text) not in self._said]
+        self._said = {one for one in self._said if one[0] >= self.track.ring.first} | set(gaps)
+        return [{"row": row, "label": text} for row, text in gaps]
 
     def _rows(self, start: int) -> tuple[int, Columns]:
         """Return the rows from `start` (or the oldest kept) to the newest; the next call goes on from there."""

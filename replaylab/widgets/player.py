@@ -20,6 +20,7 @@ from replaylab.playback.timeline import Pacing
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import module
 from replaylab.widgets.fallback import cell, line
+from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
@@ -216,6 +217,16 @@ class ReplayPlayer(anywidget.AnyWidget):
         self._active.marks.pop(self.game_id, None)
         self._active.show_marks()
 
+    @property
+    def notes(self) -> LiveNotes:
+        """What is known of live games beside their ticks, and is drawn: gaps with their causes."""
+        return self._active.notes
+
+    def show_feed(self, words: dict[str, Any]) -> None:
+        """Show how the feed of a live game is, as `live_notes.status_words` says it; nothing once it is closed."""
+        if self._sync is not None:
+            self._sync.show_feed(words)
+
     def on_tick(self, callback: Callable[[Step], object]) -> Subscription:
         """Call with every tick that is shown; cancel with the subscription that is returned."""
         return self.engine.on("tick", callback)
@@ -268,6 +279,8 @@ class ReplayPlayer(anywidget.AnyWidget):
             return "ReplayPlayer(closed)"
         if isinstance(self._sync.payload, BlindPayload):
             return f"ReplayPlayer({self.game_id!r}, blind)"
+        if not isinstance(self._sync.payload, StoredPayload):
+            return "ReplayPlayer(live)"  # whatever it shows by now: a notebook that is run again stores the same
         rows = self.engine.total
         return f"ReplayPlayer({self.game_id!r}, {rows} row{'' if rows == 1 else 's'})"
 

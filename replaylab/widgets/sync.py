@@ -15,6 +15,7 @@ from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.channel import Channel, from_page, to_page
+from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.live_payload import LivePayload
 from replaylab.widgets.messages import Limits, State
 from replaylab.widgets.payload import StoredPayload
@@ -55,6 +56,11 @@ class PlayerSync:
         Called when index, playing, speed or game may have changed.
     options : DisplayOptions
         How it shows.
+
+    Attributes
+    ----------
+    notes : LiveNotes
+        What is known of live games beside their ticks.
     """
 
     def __init__(
@@ -70,6 +76,8 @@ class PlayerSync:
         self.options = options
         self.marks: dict[str, list[dict[str, Any]]] = {}  # by game
         self._marks_shown = 0
+        self.notes = LiveNotes()
+        self.feed: dict[str, Any] | None = None  # how the feed of a live game is, in words
         self.page_plays = False
         self._on_change = on_change
         self._notified_at = 0.0
@@ -92,7 +100,7 @@ class PlayerSync:
             return BlindPayload(line, self.channel, lambda: self.engine.index)
         if line is not None:
             return StoredPayload(line)
-        return None if stream is None else LivePayload(stream, self.channel)
+        return None if stream is None else LivePayload(stream, self.channel, self.notes)
 
     @property
     def playing(self) -> bool:
@@ -153,6 +161,14 @@ class PlayerSync:
             self.payload.flush()
             self._show_new_marks()
         self.channel.seek(row)
+
+    def show_feed(self, words: dict[str, Any]) -> None:
+        """Show how the feed of a live game is."""
+        if words != self.feed:
+            self.feed = words
+            self.channel.post("feed", feed=words)
+        if isinstance(self.payload, LivePayload):
+            self.payload.flush_notes()
 
     def set_speed(self, speed: float) -> None:
         """Change the speed of the engine and the pages."""
@@ -238,6 +254,7 @@ class PlayerSync:
             },
             "games": [] if self.playlist is None else list(self.playlist.names),
             "marks": self._visible_marks(),
+            "feed": self.feed,
         }, buffers
 
     def limits(self, gen: int) -> Limits:

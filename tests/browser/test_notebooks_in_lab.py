@@ -22,6 +22,7 @@ NOTEBOOKS = {  # name: pictures, the titles of the cards, and the rows at which 
     "08_backtest": (2, [], []),
     "09_cluster": (0, [], []),
     "05_record": (0, [], [71]),
+    "10_live": (0, [], [58]),
 }
 
 # Contrast of each text in the cards (WCAG): its colour through the opacities above it, against what lies behind.

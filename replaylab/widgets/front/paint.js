@@ -236,6 +236,10 @@ export function paintGaps(context, chart) {
     context.fillStyle = chart.theme.paper;
     context.fillRect(x - wide / 2, HEAD, wide, chart.bottom - HEAD);
     hatch(context, x - wide / 2, HEAD, wide, chart.bottom - HEAD, chart.theme.hatch);
+  }
+  for (const gap of track.facts.gaps) {
+    const x = chart.x(gap.row - 0.5);
+    if (x < chart.left - 4 || x > chart.right + 4) continue;
     const half = context.measureText(gap.label).width / 2;
     const middle = Math.max(chart.left + half + 2, Math.min(chart.right - half, x));
     if (middle - half < free) continue;

@@ -1,6 +1,6 @@
 // Panel: the buttons and choices. Every one has a name, a tooltip with its key, and keeps JupyterLab's shortcuts away.
 
-import { spanText, speedText } from "./digits.js";
+import { groupText, spanText, speedText } from "./digits.js";
 import { choice, control, icon, make, put } from "./elements.js";
 import { SeekBar } from "./seekbar.js";
 
@@ -221,7 +221,8 @@ export class Panel {
     if (session.trouble) return session.trouble;
     if (session.gone) return "no kernel: plays on by itself";
     if (session.report.slow(now)) return `kernel busy, ${session.pace.text}`;
-    if (session.following) return track.blind ? "" : "live";
+    if (session.following) return track.blind || session.feed ? "" : "live";
+    if (track.live && !track.blind && row < track.last) return `${groupText(track.last - row)} rows behind`;
     return session.playing ? session.pace.text : "";
   }
 }

@@ -58,7 +58,7 @@ export class SeekBar {
       this.said = now;
       this.input.setAttribute("aria-valuetext", positionText(this.session));
     }
-    const key = [theme.ink, theme.paper, ...loop, marks.length, this.loaded()].join();
+    const key = [theme.ink, theme.paper, ...loop, marks.length, track.facts.gaps.length, this.loaded()].join();
     if (key === this.key) return;
     this.key = key;
     this.paintTrack(theme);

@@ -21,6 +21,8 @@ export class Session extends Transport {
     /** @type {number | null} */
     this.nextGame = null; // the game that follows when this one has been reported
     this.trouble = "";
+    /** @type {import("./types.js").Feed | null} */
+    this.feed = null; // how the feed of a live game is
     this.raf = 0;
     this.player = model.get("player_id"); // names the player in the page, for what stands in for it
     this.client = Math.random().toString(36).slice(2, 10);
@@ -78,10 +80,14 @@ export class Session extends Transport {
       },
       trouble: () => {
         this.trouble = content.text;
+        if (content.feed) this.feed = content.feed;
+      },
+      feed: () => {
+        this.feed = content.feed;
       },
     };
     const act = acts[content.kind];
-    if (!act || (!this.track && content.kind !== "open" && content.kind !== "trouble")) return;
+    if (!act || (!this.track && !["open", "trouble", "feed"].includes(content.kind))) return;
     act();
     this.changed(content.kind);
   }
@@ -102,6 +108,7 @@ export class Session extends Transport {
     this.loop = state.loop;
     this.marks = content.marks;
     this.games = content.games;
+    this.feed = content.feed || this.feed;
     this.lockstep = state.lockstep;
     this.shown = { log: state.log, ahead: state.ahead, play_on: Boolean(state.play_on) };
     this.offline = Boolean(content.offline);
@@ -149,9 +156,9 @@ export class Session extends Transport {
    */
   append(content, buffers, now) {
     if (content.id !== this.track.facts.id) return;
-    this.track.append(content.at, content.n, buffers);
+    if (content.n) this.track.append(content.at, content.n, buffers);
     this.track.facts.events.push(...(content.events || []));
-    this.track.facts.gaps.push(...(content.gaps || []));
+    this.track.addGaps(content.gaps || []);
     if (this.row < this.track.base) {
       this.row = this.track.base;
       this.head.moveTo(this.row, now);

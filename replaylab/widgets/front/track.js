@@ -147,6 +147,14 @@ export class Track {
     this.highs = longer(this.highs, this.room / FOLD);
   }
 
+  // Gaps that have become known; one that is known already may say more now.
+  /** @param {import("./types.js").Mark[]} gaps */
+  addGaps(gaps) {
+    if (!gaps.length) return;
+    const kept = this.facts.gaps.filter((gap) => !gaps.some((other) => other.row === gap.row));
+    this.facts.gaps = [...kept, ...gaps].sort((one, other) => one.row - other.row);
+  }
+
   /** @param {number} count */
   drop(count) {
     const gone = Math.min(this.size, Math.ceil(count / FOLD) * FOLD);
@@ -154,6 +162,8 @@ export class Track {
     this.words.copyWithin(0, gone * 4, this.size * 4);
     this.base += gone;
     this.size -= gone;
+    this.facts.gaps = this.facts.gaps.filter((gap) => gap.row >= this.base);
+    this.facts.events = this.facts.events.filter((event) => event.row >= this.base);
     this.fold(0, this.size);
   }
 

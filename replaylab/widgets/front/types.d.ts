@@ -67,7 +67,11 @@ export type Content = {
   ahead?: boolean;
   lockstep?: boolean;
   play_on?: boolean;
+  feed?: Feed | null;
 };
+
+// How the feed of a live game is, in words.
+export type Feed = { state: string; feed: string; why: string; recorder: string; gaps: string; verdict: string };
 
 export type Buffers = DataView[];
 

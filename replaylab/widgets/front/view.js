@@ -2,6 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { control, make, put } from "./elements.js";
+import { FeedLine } from "./feedline.js";
 import { pressed } from "./keys.js";
 import { HEAD } from "./paint.js";
 import { Panel } from "./panel.js";
@@ -28,7 +29,8 @@ export class View {
     this.stage.append(this.canvas, this.tip);
     this.chart = new Chart(this.canvas, session);
     this.panel = new Panel(session, this);
-    this.root.append(head, this.stage, this.panel.bar, this.panel.options);
+    this.feed = new FeedLine(session);
+    this.root.append(head, this.feed.root, this.stage, this.panel.bar, this.panel.options);
     host.append(this.root);
     addStyleSheet(host.getRootNode());
     this.theme = readTheme(this.root);
@@ -80,8 +82,12 @@ export class View {
   /** @param {string} what */
   changed(what) {
     const { session } = this;
+    this.feed.changed();
+    this.panel.options.hidden = !session.track;
     if (!session.track) {
-      put(this.title, session.trouble || "waits for the kernel");
+      this.tip.hidden = true;
+      for (const button of this.panel.bar.querySelectorAll("button")) button.disabled = true;
+      put(this.title, session.feed ? session.feed.feed : session.trouble || "waits for the kernel");
       return;
     }
     if (what === "open") {

@@ -1,0 +1,118 @@
+"""LiveNotes: what is known of live games beside their ticks: gaps with their causes; and how the feed is, in words."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from replaylab.errors import TickError
+from replaylab.sessions.event import LiveState, LiveStatus
+from replaylab.tick import parse_time
+
+_GAMES: Final = 2  # the one that is shown, and the one before it
+_GAPS: Final = 2_000  # of one game; the oldest go
+_WORDS: Final = {
+    LiveState.IDLE: "connecting",
+    LiveState.CONNECTING: "connecting",
+    LiveState.CATCHING_UP: "connecting",
+    LiveState.LIVE: "live",
+    LiveState.STALE: "stale",
+    LiveState.LOST: "reconnecting",
+    LiveState.BACKING_OFF: "reconnecting",
+    LiveState.CIRCUIT_OPEN: "reconnecting",
+    LiveState.FAILED: "ended",
+    LiveState.CLOSING: "ended",
+    LiveState.CLOSED: "ended",
+}
+
+
+class LiveNotes:
+    """Gaps of the newest live games by the row that follows them, in words.
+
+    Examples
+    --------
+    >>> notes = LiveNotes()
+    >>> notes.gap("g", 7, {"cause": "disconnect", "missing": 3})
+    >>> notes.gaps("g")
+    {7: 'disconnect: 3 missing'}
+    """
+
+    def __init__(self) -> None:
+        self._gaps: OrderedDict[str, dict[int, str]] = OrderedDict()
+
+    def gap(self, game_id: str, row: int, detail: Mapping[str, Any]) -> None:
+        """Note a gap before a row."""
+        known = self._gaps.setdefault(game_id, {})
+        known[row] = cause_text(detail)
+        if len(known) > _GAPS:
+            del known[next(iter(known))]
+        if len(self._gaps) > _GAMES:
+            self._gaps.popitem(last=False)
+
+    def gaps(self, game_id: str) -> dict[int, str]:
+        """Return the gaps of a game, by row."""
+        return self._gaps.get(game_id, {})
+
+
+def cause_text(detail: Mapping[str, Any]) -> str:
+    """Return why something is missing, how much and for how long, in words.
+
+    Examples
+    --------
+    >>> cause_text({"cause": "disconnect", "missing": 0, "healed": True})
+    'disconnect: healed'
+    >>> cause_text({"cause": "stall", "missing": 2, "start": "2031-01-02T00:00:00", "end": "2031-01-02T00:00:05.5"})
+    'stall: 2 missing, 5.5 s'
+    """
+    missing, start, end = (detail.get(name) for name in ("missing", "start", "end"))
+    healed = detail.get("healed") is True
+    words = [
+        "healed" if healed else f"{missing:,} missing" if isinstance(missing, int) else "missing, how much is unknown"
+    ]
+    try:
+        seconds = (parse_time(end) - parse_time(start)).total_seconds()
+    except TickError:  # a mark of a server need not say when
+        seconds = 0.0
+    if seconds >= 0.05:
+        words.append(f"{seconds:,.1f} s")
+    return f"{detail.get('cause') or 'gap'}: {', '.join(words)}"
+
+
+def status_words(status: LiveStatus, kept: int) -> dict[str, Any]:
+    """Return what a player says of its feed: state, feed, recorder and gaps, each in words.
+
+    Parameters
+    ----------
+    status : LiveStatus
+        How the session is.
+    kept : int
+        Ticks that are kept in memory at most.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> status = LiveStatus("ws://here", LiveState.LIVE, datetime(2031, 1, 2, tzinfo=UTC), ticks=7)
+    >>> status_words(status, 5000)["recorder"]
+    'not recorded, the newest 5,000 ticks are in memory'
+    """
+    state = _WORDS[status.state]
+    waits = "" if status.seq is None or status.durable_seq is None else _durable(status.seq - status.durable_seq)
+    recorded = f"{status.recorded:,} recorded, {waits}"
+    gaps = f"{status.gaps:,} gap{'' if status.gaps == 1 else 's'}" if status.gaps else "no gap"
+    if status.missing or status.healed:
+        gaps += f", {status.missing:,} missing, {status.healed:,} healed"
+    return {
+        "state": state,
+        "feed": status.feed,
+        "why": status.last_error or ""
+        if state in {"stale", "reconnecting"} or status.state is LiveState.FAILED
+        else "",
+        "recorder": f"not recorded, the newest {kept:,} ticks are in memory" if status.seq is None else recorded,
+        "gaps": gaps,
+        "verdict": status.verdict,
+    }
+
+
+def _durable(waiting: int) -> str:
+    return f"{waiting:,} not yet durable" if waiting > 0 else "all durable"

@@ -1,0 +1,111 @@
+"""LiveView: the screen of a session: an engine that follows its feed, a player, and how the feed is, in words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from replaylab.mark import Mark, MarkKind
+from replaylab.playback.engine import ReplayEngine
+from replaylab.sessions.event import OVER, LiveEvent
+from replaylab.sessions.loop import FEEDS
+from replaylab.sessions.session import LiveSession
+from replaylab.tick import Tick
+from replaylab.widgets.inbox import Inbox
+from replaylab.widgets.live_notes import status_words
+from replaylab.widgets.player import ReplayPlayer
+
+STATUS_SECONDS: Final = 1.0  # between two looks at the recorder
+
+
+class LiveView:
+    """Shows a session: ticks in its engine, gaps with their causes, state and recorder.
+
+    Recording does not wait for it: what comes is taken over on the event loop of the notebook, at most twenty times a
+    second, and what a busy kernel cannot take is left out of the picture, not of the record.
+
+    Parameters
+    ----------
+    session : LiveSession
+        What is shown.
+
+    Attributes
+    ----------
+    engine : ReplayEngine
+        The live game.
+    player : ReplayPlayer
+        Shows it.
+    """
+
+    def __init__(self, session: LiveSession) -> None:
+        self.engine = ReplayEngine()
+        self._session = session
+        self.player = ReplayPlayer(self.engine)
+        self._notes = self.player.notes  # also when the player was closed and the feed goes on
+        self._inbox = Inbox(self._take, max(session.capacity, 1_000))
+        self._loop = _running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._follow()
+        self.look()
+
+    def _follow(self) -> None:
+        """Take what was kept, then what comes: nothing between the two is lost or doubled."""
+
+        async def begin() -> None:
+            self._begin()
+
+        if FEEDS.is_here:
+            self._begin()
+            return
+        try:
+            FEEDS.submit(begin()).result()
+        except RuntimeError:  # no feed runs: nothing can come meanwhile
+            self._begin()
+
+    def _begin(self) -> None:
+        for message in self._session.kept:
+            self._inbox.put(message)
+        for kind in ("tick", "gap", "trade", "state"):
+            self._session.on(kind, self._inbox.put)
+
+    def look_soon(self) -> None:
+        """Show how the feed is, from any thread."""
+        self._inbox.put(None)
+
+    def look(self) -> None:
+        """Show how the feed and the recorder are now, and again in a while for as long as it goes on."""
+        status = self._session.status()
+        self.player.show_feed(status_words(status, self._session.capacity))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._loop is not None and not self._loop.is_closed() and status.state not in OVER:
+            self._timer = self._loop.call_later(STATUS_SECONDS, self.look)
+
+    def _take(self, messages: list[Any]) -> None:
+        state = any(message is None for message in messages)
+        for message in messages:
+            if isinstance(message, Tick):
+                self.engine.push(message)
+            elif isinstance(message, Mark):
+                self._note(str(message.kind), message.game_id, message.detail)
+            elif isinstance(message, LiveEvent):
+                self._note(message.kind, message.game_id, message.detail)
+                state = state or message.kind == "state"
+        if state:
+            self.look()
+
+    def _note(self, kind: str, game_id: str | None, detail: Mapping[str, Any]) -> None:
+        if kind != MarkKind.GAP:
+            return
+        stream = self.engine.stream
+        game = detail.get("next_game_id") or game_id or ""
+        self._notes.gap(game, stream.stop if stream is not None and stream.game_id == game else 0, detail)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
