@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import threading
 from typing import Any
 
@@ -30,7 +31,7 @@ def test_what_threads_put_in_comes_in_order_on_the_loop() -> None:
             calls.append(len(messages))
 
         inbox = Inbox(take, 10_000)
-        writer = threading.Thread(target=lambda: [inbox.put(number) for number in range(2_000)])
+        writer = threading.Thread(target=lambda: collections.deque(map(inbox.put, range(2_000)), maxlen=0))
         writer.start()
         await until(lambda: len(seen) == 2_000)
         writer.join()
