@@ -120,13 +120,14 @@ def _player(payload: StoredPayload, height: int, inside: str = "", player: str =
     data += [
         [_turned(column, width) for column, width in zip(rows, _ROWS, strict=True)] for rows in pieces[len(data) :]
     ]
-    marks = state.pop("marks", ())
+    marks, trades = state.pop("marks", ()), state.pop("trades", None)
     opening = {
         "kind": "open",
         "facts": {**facts, "height": height, "game": 0},
         "state": {**_STATE, **state},
         "games": [],
         "marks": list(marks),
+        "trades": trades,
         "offline": True,
     }
     name = player or payload.id

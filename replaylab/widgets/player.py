@@ -24,6 +24,7 @@ from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
+from replaylab.widgets.trades import Trades
 
 _OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on")
 _numbers: Final = itertools.count(1)
@@ -35,6 +36,16 @@ class _Speed(traitlets.Float[float, float]):
     def validate(self, obj: Any, value: Any) -> float:
         """Return the speed as a float within the bounds of the player's engine."""
         return checked_speed(value, *obj.engine.speed_bounds)
+
+
+class _Trades(traitlets.TraitType[Any, Any]):
+    """Trades of a strategy, made of whatever tells of them; None for none."""
+
+    info_text = "trades"
+
+    def validate(self, _obj: Any, value: Any) -> Trades | None:
+        """Return the trades; raise `Unplayable` when these are none."""
+        return value if value is None or isinstance(value, Trades) else Trades(value)
 
 
 class ReplayPlayer(anywidget.AnyWidget):
@@ -65,6 +76,9 @@ class ReplayPlayer(anywidget.AnyWidget):
         Let the page wait for the callbacks, however slow they are.
     play_on : bool
         At the end of a game play the next one; of several games only.
+    trades : Backtest, DataFrame, or list of trades, optional
+        What a strategy did: entries and exits are drawn at their price, side bets as spans, and the profit at the
+        playhead is said. See `replaylab.widgets.trades`.
 
     Attributes
     ----------
@@ -73,7 +87,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     index, playing, speed, game_id
         Can be observed like the traits of any widget. They follow the page at most ten times a second, and at once
         when it pauses, seeks or ends. Of these only `speed` can be set.
-    speed, pacing, height, log, ahead, blind, lockstep, play_on
+    speed, pacing, height, log, ahead, blind, lockstep, play_on, trades
         Can be set at any time, and take effect at once. A name that a player does not have raises `AttributeError`.
 
     Notes
@@ -108,6 +122,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     ahead = traitlets.Bool(default_value=True, help="draw what lies beyond the playhead, faintly")
     blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
     play_on = traitlets.Bool(default_value=False, help="at the end of a game play the next one")
+    trades = _Trades(None, allow_none=True, help="what a strategy did")
     lockstep = traitlets.Bool(default_value=False, help="let the page wait for the callbacks")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
     player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)
@@ -125,6 +140,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         blind: bool = False,
         lockstep: bool = False,
         play_on: bool = False,
+        trades: object = None,
     ) -> None:
         source = playable(source, games)
         given = isinstance(source, ReplayEngine)
@@ -137,13 +153,15 @@ class ReplayPlayer(anywidget.AnyWidget):
             "pacing": pacing, "height": height, "log": log, "ahead": ahead, "blind": blind, "lockstep": lockstep,
             "play_on": play_on,
         }  # fmt: skip
-        super().__init__(**given_options)
+        super().__init__(**given_options, trades=trades)
         options = DisplayOptions(**given_options)
         self._first_layout = self.layout
         self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options)
+        self._sync.set_trades(self.trades)
         self._update()
         self.observe(self._speed_set, "speed")
         self.observe(self._option_set, _OPTIONS)
+        self.observe(self._trades_set, "trades")
         self.on_msg(self._receive)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -274,6 +292,10 @@ class ReplayPlayer(anywidget.AnyWidget):
         if self._sync is not None:
             self._sync.set_option(change["name"], change["new"])
 
+    def _trades_set(self, change: dict[str, Any]) -> None:
+        if self._sync is not None:
+            self._sync.set_trades(change["new"])
+
     def __repr__(self) -> str:
         if self._sync is None:
             return "ReplayPlayer(closed)"
@@ -313,7 +335,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         if isinstance(sync.payload, StoredPayload):
             marks = sync.marks.get(self.game_id, [])
             row, log = self.engine.index, sync.options.log
-            return cell(sync.payload, player=player, row=row, log=log, marks=marks)
+            return cell(sync.payload, player=player, row=row, log=log, marks=marks, trades=sync.visible_trades())
         return {"text/html": line(f"{self!r}: run the cell again to play it", player)} if player else {}
 
 
@@ -329,6 +351,7 @@ def play(  # noqa: PLR0913  as above
     blind: bool = False,
     lockstep: bool = False,
     play_on: bool = False,
+    trades: object = None,
 ) -> ReplayPlayer:
     """Return a player for a game, several games, a store, or an engine; `ReplayPlayer` says what the options do.
 
@@ -347,6 +370,8 @@ def play(  # noqa: PLR0913  as above
     log, ahead, blind, lockstep, play_on : bool
         Logarithmic prices; draw what lies ahead faintly; hide it wholly; let the page wait for callbacks; at the end of
         a game play the next one.
+    trades : Backtest, DataFrame, or list of trades, optional
+        What a strategy did, drawn in the games in which it did it.
 
     Raises
     ------
@@ -372,4 +397,5 @@ def play(  # noqa: PLR0913  as above
         blind=blind,
         lockstep=lockstep,
         play_on=play_on,
+        trades=trades,
     )

@@ -19,6 +19,7 @@ from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.live_payload import LivePayload
 from replaylab.widgets.messages import Limits, State
 from replaylab.widgets.payload import StoredPayload
+from replaylab.widgets.trades import Trades
 
 NOTIFY_SECONDS: Final = 0.1  # between two updates of the traits while rows go by
 TRAIL_SECONDS: Final = 0.05  # between two messages to the pages while the engine plays by itself
@@ -75,7 +76,8 @@ class PlayerSync:
         self.playlist = playlist
         self.options = options
         self.marks: dict[str, list[dict[str, Any]]] = {}  # by game
-        self._marks_shown = 0
+        self._shown: Any = None  # marks and trades that the pages of a game whose future is hidden know
+        self.trades: Trades | None = None
         self.notes = LiveNotes()
         self.feed: dict[str, Any] | None = None  # how the feed of a live game is, in words
         self.page_plays = False
@@ -193,14 +195,28 @@ class PlayerSync:
 
     def show_marks(self) -> None:
         """Show the marks of this game in the pages."""
-        marks = self._visible_marks()
-        self._marks_shown = len(marks)
-        self.channel.post("marks", marks=marks)
+        self.channel.post("marks", marks=self._visible_marks())
+
+    def set_trades(self, trades: Trades | None) -> None:
+        """Show trades in every game in which there are some; None removes them."""
+        self.trades = trades
+        self.channel.post("trades", trades=self.visible_trades())
+
+    def visible_trades(self) -> dict[str, Any] | None:
+        """Return the trades of this game that a page may know; None where there are none."""
+        line = self.engine.timeline
+        if line is None or self.trades is None:
+            return None
+        stop = self.payload.seen if isinstance(self.payload, BlindPayload) else None
+        return self.trades.of_game(line, stop)
 
     def _show_new_marks(self) -> None:
-        """Show marks that the playhead has reached, in a game whose future is hidden."""
-        if len(self._visible_marks()) != self._marks_shown:
-            self.show_marks()
+        """Show marks and trades that the playhead has reached, in a game whose future is hidden."""
+        marks, trades = self._visible_marks(), self.visible_trades()
+        if (marks, trades) != self._shown:
+            self._shown = (marks, trades)
+            self.channel.post("marks", marks=marks)
+            self.channel.post("trades", trades=trades)
 
     def _visible_marks(self) -> list[dict[str, Any]]:
         marks = self.marks.get(self.engine.game_id or "", [])
@@ -254,6 +270,7 @@ class PlayerSync:
             },
             "games": [] if self.playlist is None else list(self.playlist.names),
             "marks": self._visible_marks(),
+            "trades": self.visible_trades(),
             "feed": self.feed,
         }, buffers
 
@@ -345,7 +362,7 @@ class PlayerSync:
         """Open what the engine holds now in every page."""
         self._follows = False
         self.payload = self._new_payload()
-        self._marks_shown = 0
+        self._shown = None
         self.options.loop = (None, None)
         self.channel.open()
 

@@ -3,6 +3,7 @@
 import { axisText } from "./digits.js";
 import { FOOT, HEAD, line, paintEvents, paintGaps, paintGrid, paintPath, paintPhases, paintTicks } from "./paint.js";
 import { logSteps, roundSteps } from "./theme.js";
+import { paintTrades } from "./trades.js";
 
 const LEAST_ROWS = 8;
 
@@ -213,6 +214,8 @@ export class Chart {
     if (row >= this.start - 1) paintPath(over, this, this.theme.line, 1.75);
     paintGaps(under, this);
     paintEvents(under, this);
+    if (this.session.shown.ahead) paintTrades(under, this, 0.35);
+    paintTrades(over, this, 1);
     under.restore();
     over.restore();
     if (this.blank) {

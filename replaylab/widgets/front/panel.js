@@ -13,6 +13,8 @@ const JUMPS = [
   ["rug", "Go to the rug", "R", "Rug"],
   ["gap", "Go to the next gap", "G", "Gap"],
   ["mark", "Go to the next mark", "M", "Mark"],
+  ["trade_before", "Go to the trade before", ",", "Trade before"],
+  ["trade", "Go to the next trade", ".", "Trade"],
 ];
 
 export class Panel {
@@ -153,6 +155,7 @@ export class Panel {
     if (name === "live") return track.facts.live_row > track.base;
     if (name === "gap") return track.facts.gaps.length > 0;
     if (name === "mark") return marks.length > 0;
+    if (name.startsWith("trade")) return Boolean(this.session.trades?.trades.length);
     return track.facts.events.some((event) => event.kind === name);
   }
 

@@ -6,6 +6,7 @@ import { control, make } from "./elements.js";
 import { hatch, SHAPES, shape } from "./paint.js";
 import { TINTS } from "./theme.js";
 import { PHASE } from "./track.js";
+import { paintFillsOnBar } from "./trades.js";
 
 const THUMB = 14;
 
@@ -58,7 +59,15 @@ export class SeekBar {
       this.said = now;
       this.input.setAttribute("aria-valuetext", positionText(this.session));
     }
-    const key = [theme.ink, theme.paper, ...loop, marks.length, track.facts.gaps.length, this.loaded()].join();
+    const key = [
+      theme.ink,
+      theme.paper,
+      ...loop,
+      marks.length,
+      track.facts.gaps.length,
+      this.session.trades?.fills.length,
+      this.loaded(),
+    ].join();
     if (key === this.key) return;
     this.key = key;
     this.paintTrack(theme);
@@ -85,6 +94,7 @@ export class SeekBar {
       context.fillRect(x - 2.5, top - 1, 5, 10);
       hatch(context, x - 2.5, top - 1, 5, 10, theme.ink);
     }
+    paintFillsOnBar(context, this, theme, top);
     const [a, b] = loop;
     context.fillStyle = theme.mark;
     if (a !== null && b !== null) context.fillRect(this.x(a), top - 5, this.x(b) - this.x(a), 3);

@@ -23,6 +23,8 @@ export class Session extends Transport {
     this.trouble = "";
     /** @type {import("./types.js").Feed | null} */
     this.feed = null; // how the feed of a live game is
+    /** @type {import("./types.js").Trades | null} */
+    this.trades = null;
     this.raf = 0;
     this.player = model.get("player_id"); // names the player in the page, for what stands in for it
     this.client = Math.random().toString(36).slice(2, 10);
@@ -82,6 +84,9 @@ export class Session extends Transport {
         this.trouble = content.text;
         if (content.feed) this.feed = content.feed;
       },
+      trades: () => {
+        this.trades = content.trades;
+      },
       feed: () => {
         this.feed = content.feed;
       },
@@ -108,6 +113,7 @@ export class Session extends Transport {
     this.loop = state.loop;
     this.marks = content.marks;
     this.games = content.games;
+    this.trades = content.trades || null;
     this.feed = content.feed || this.feed;
     this.lockstep = state.lockstep;
     this.shown = { log: state.log, ahead: state.ahead, play_on: Boolean(state.play_on) };

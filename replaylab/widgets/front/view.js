@@ -8,6 +8,7 @@ import { HEAD } from "./paint.js";
 import { Panel } from "./panel.js";
 import { STYLE } from "./style.js";
 import { readTheme, watchTheme } from "./theme.js";
+import { fillTexts, profitText } from "./trades.js";
 
 export class View {
   /**
@@ -22,7 +23,8 @@ export class View {
     this.title = make("span", "rlab-title");
     this.readout = make("span", "rlab-readout");
     const head = make("div", "rlab-head");
-    head.append(this.title, this.readout);
+    this.profit = make("span", "rlab-profit");
+    head.append(this.title, this.profit, this.readout);
     this.stage = control("div", "rlab-stage", { tabindex: "0", role: "group", "aria-label": "Price chart" });
     this.canvas = make("canvas", "rlab-canvas", { "aria-hidden": "true" });
     this.tip = make("div", "rlab-tip", { "aria-hidden": "true" });
@@ -113,6 +115,7 @@ export class View {
     if (session.track.size) {
       const said = session.track.describe(session.row);
       put(this.readout, [said.tick, said.price, said.time, said.phase].join("   "));
+      put(this.profit, profitText(session, session.row));
       this.root.dataset.tick = String(session.track.tick(session.row));
     } else put(this.readout, "no row was recorded");
     this.root.dataset.row = String(session.row);
@@ -126,7 +129,7 @@ export class View {
     if (this.tip.hidden) return;
     const said = track.describe(this.hover);
     if (!said.exact) this.session.want(this.hover);
-    put(this.tip, `${said.tick}\n${said.price}\n${said.time}\n${said.phase}`);
+    put(this.tip, [said.tick, said.price, said.time, said.phase, ...fillTexts(this.session, this.hover)].join("\n"));
     const x = this.chart.x(this.hover);
     const left = x + 14 + this.tip.offsetWidth < this.chart.width ? x + 14 : Math.max(0, x - 14 - this.tip.offsetWidth);
     const price = track.price(this.hover);
@@ -205,7 +208,16 @@ export class View {
     if (name === "live") return track.facts.live_row;
     if (name === "gap") return next(track.facts.gaps);
     if (name === "mark") return next(marks);
+    if (name.startsWith("trade")) return this.trade(name === "trade" ? 1 : -1);
     return track.facts.events.find((event) => event.kind === name)?.row;
+  }
+
+  // The row at which the next trade, or the one before, was opened.
+  /** @param {number} direction */
+  trade(direction) {
+    const { trades, row } = this.session;
+    const found = (trades?.trades || []).map((one) => one.open).filter((open) => (open - row) * direction > 0);
+    return found.length ? found.reduce((one, other) => ((other - one) * direction < 0 ? other : one)) : undefined;
   }
 
   /** @param {string} name */
