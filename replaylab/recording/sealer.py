@@ -62,6 +62,7 @@ class Sealer:
         self._most = MOST_TOGETHER
         self._thread: threading.Thread | None = None
         self._failures = 0
+        self._has_failed = False
         self._not_before = 0.0
         self._stop_at = math.inf
 
@@ -94,6 +95,7 @@ class Sealer:
                 load_libraries()
                 self._seal(self.current)
             except (ReplayLabError, OSError) as error:
+                self._has_failed = True  # a segment may be there, and only its journals not removed
                 if len(self.current) > 1:
                     self._most = 1  # it may be the fault of one of them
                     continue
@@ -119,7 +121,7 @@ class Sealer:
     def _seal(self, files: list[JournalFile]) -> None:
         state = self.state
         # without errors and lines written again no segment can hold anything of these journals
-        troubled = bool(self._failures or state.health.errors or state.counters.retried)
+        troubled = bool(self._has_failed or state.health.errors or state.counters.retried)
         if troubled and self._store is None:
             self._store = Store(state.root)
         recorded = recorded_extents(self._store) if troubled and self._store is not None else []

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import resource
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -218,3 +219,22 @@ def test_no_file_left_to_open(tmp_path: Path) -> None:
         lawful([tick for tick in found if tick.game_id == f"game{number}"], made(20, f"game{number}"), safe=20)
     lawful([tick for tick in found if tick.game_id == "last"], made(20, "last"), safe=20)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64
+
+
+@pytest.mark.parametrize("skip", [0, 2])
+@pytest.mark.parametrize("times", [1, 3, FOR_EVER])
+def test_journals_sealed_together_that_cannot_be_removed(tmp_path: Path, skip: int, times: int) -> None:
+    """The segment of several journals is there and a journal cannot be removed: none is sealed a second time."""
+    one = Recorded(tmp_path / "store")
+    state, sealer = one.recorder._state, one.recorder._lifecycle.sealer
+    sealer.wake = lambda: None  # type: ignore[method-assign]
+    for number in range(5):
+        one.record(made(10, first=10 * number))
+        with state.lock:
+            state.turn()
+    one.recorder.flush()
+    until(lambda: len(state.journals.sealing) == 5)
+    with Fault(tmp_path, REMOVALS, times=times, skip=skip, only=".journal").in_force():
+        one.recorder.stop()
+    assert Counter(extent.source for extent in rl.Store(one.store).extents()).most_common(1)[0][1] == 1
+    one.check()
