@@ -322,19 +322,19 @@ def read_price(value: object, *, active: bool, declared: bool = False) -> tuple[
     return checked_price(value), False
 
 
-def read_time(value: object, times: Times = PLAIN_TIMES) -> tuple[int | None, bool]:
-    """Return (microseconds, zoned) of a time as written; a null time stays unknown."""
+def read_time(value: object, times: Times = PLAIN_TIMES, field: str = "timestamp") -> tuple[int | None, bool]:
+    """Return (microseconds, zoned) of a time as written; a null time stays unknown. `field` is named in errors."""
     if value is None:
         return None, True
     if type(value) is int and times.unit in _WHOLE_UNITS and 0 <= value * _WHOLE_UNITS[times.unit] <= _GREATEST_US:
         return value * _WHOLE_UNITS[times.unit], True
     number = _number(value) if times.unit else None
     if number is not None:
-        return _epoch_us(value, number, times), True
+        return _epoch_us(value, number, times, field), True
     if times.truncate and isinstance(value, str) and (fine := _FINE.search(value)):
         times.cut += bool(fine[2].strip("0"))
         value = value[: fine.end(1)] + value[fine.end() :]
-    moment = parse_wall_time(value)
+    moment = parse_wall_time(value, field)
     return microseconds(moment), moment.tzinfo is not None
 
 
@@ -344,20 +344,20 @@ def _number(value: object) -> Decimal | None:
     return Decimal(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
 
 
-def _epoch_us(value: object, number: Decimal, times: Times) -> int:
+def _epoch_us(value: object, number: Decimal, times: Times, field: str) -> int:
     """Return the microseconds of a number of units since 1970."""
     if not number.is_finite() or number.adjusted() >= _MOST_WHOLE_DIGITS:
-        raise TickError("timestamp", value, "bad_time", f"no time in {times.unit} since 1970")
+        raise TickError(field, value, "bad_time", f"no time in {times.unit} since 1970")
     sign, digits, exponent = number.as_tuple()
     places = min(-int(exponent) - SHIFTS[times.unit], len(digits) + 1)  # behind the point, in microseconds
     given = int("".join(map(str, digits))) * (-1 if sign else 1) * int(10 ** max(-places, 0))
     whole, rest = divmod(given, int(10 ** max(places, 0)))  # exact, and rounded down
     if rest:
         if not times.truncate:
-            raise TickError("timestamp", value, "time_too_fine", TOO_FINE)
+            raise TickError(field, value, "time_too_fine", TOO_FINE)
         times.cut += 1
     if not _LEAST_US <= whole <= _GREATEST_US:
-        raise TickError("timestamp", value, "bad_time", f"in {times.unit} since 1970 it is beyond the year 9998")
+        raise TickError(field, value, "bad_time", f"in {times.unit} since 1970 it is beyond the year 9998")
     return whole
 
 
@@ -376,7 +376,8 @@ def _captured(found: dict[str, Any], name: str, times: Times) -> Line:
             raise TickError("event", name, "unknown_type", why)
     if name != CAPTURED_TICK or not isinstance(data, dict) or "gameId" not in data:
         return Line(Kind.CONTROL, label="event:" + checked_text("event", name), private=True)
-    wall_us, zoned = read_time(found.get("timestamp", found.get("ts")), times)
+    time_key = "timestamp" if "timestamp" in found else "ts"
+    wall_us, zoned = read_time(found.get(time_key), times, time_key)
     counting_down = "price" not in data
     active = not counting_down and checked_bool("active", data.get("active"))
     row = Row(

@@ -193,7 +193,9 @@ class Mapping:
             return
         active = checked_bool("active", self._value(item, root, "active"))
         price, filled = read_price(self._value(item, root, "price"), active=active)
-        wall_us, zoned = read_time(self._value(item, root, "timestamp"), times)
+        wall_us, zoned = read_time(
+            self._value(item, root, "timestamp"), times, self.fields.get("timestamp", "timestamp")
+        )
         phase = self._value(item, root, "phase", None)
         yield Row(
             game_id=self._game(item, root, wall_us),
@@ -214,7 +216,7 @@ class Mapping:
         prices = _required(item, self.prices)
         if not isinstance(prices, list):
             raise TickError(self.prices, prices, "wrong_type", "must be an array of prices")
-        start, zoned = read_time(self._value(item, root, "timestamp"), times)
+        start, zoned = read_time(self._value(item, root, "timestamp"), times, self.fields.get("timestamp", "timestamp"))
         game = self._game(item, root, start)
         first = checked_int(self.first_tick, _required(item, self.first_tick), 0) if self.first_tick else 0
         rug = _at(item, self.rug) if self.rug else None

@@ -60,7 +60,7 @@ OUTCOMES: dict[str, tuple[list[str], int, int, str]] = {  # options, exit code, 
 }
 REFUSED: dict[str, tuple[int, str]] = {  # without the option: ticks seen, what is said
     "06": (6, "timestamp=1925089445000: looks like epoch milliseconds: --time-unit ms"),
-    "07": (6, "looks like epoch milliseconds: --time-unit ms"),
+    "07": (6, "ts=1925089445000: looks like epoch milliseconds: --time-unit ms"),
     "09": (6, "convert with --truncate-times"),
     "13": (0, "keys batchId, games"),
 }

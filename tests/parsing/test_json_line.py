@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from replaylab.parsing.json_line import MAX_KEYS, Kind, Line, parse_line
+from replaylab.parsing.json_line import MAX_KEYS, Kind, Line, Reading, Times, parse_line
 from replaylab.tick import MAX_TICK_BYTES, Row
 from tests.strategies import CONTROL, PLAIN, SINK_KEYS, TICK_KEYS, tick_line
 
@@ -287,6 +287,26 @@ def test_damage_names_field_and_value(field: str, text: str, said: str) -> None:
     assert said in line.detail
     missing = parse_line(tick_line([key for key in TICK_KEYS if key != field]).encode())
     assert (missing.label, field in missing.detail) == ("missing_field", True)
+
+
+@pytest.mark.parametrize("key", ["timestamp", "ts"])
+@pytest.mark.parametrize(
+    ("unit", "value", "said"),
+    [
+        ("", 1925089445000, "looks like epoch milliseconds: --time-unit ms"),
+        ("", "yesterday", "not a time in ISO 8601"),
+        ("", "2031-01-02T03:04:05.0000001", "convert with --truncate-times"),
+        ("ns", 1925089445000000001, "convert with --truncate-times"),
+        ("s", 10**15, "beyond the year 9998"),
+    ],
+)
+def test_damage_names_the_key_of_a_captured_event(key: str, unit: str, value: object, said: str) -> None:
+    """The time of a captured event stands under one of two keys: the message has the one in the file."""
+    data = {"gameId": "g", "tickCount": 1, "price": 1, "active": True, "rugged": False}
+    text = json.dumps({"event": "gameStateUpdate", key: value, "data": data})
+    line = parse_line(text.encode(), Reading(None, Times(unit)))
+    assert line.detail.startswith(f"{key}={value!r}: ")
+    assert said in line.detail
 
 
 @pytest.mark.parametrize(
