@@ -29,6 +29,7 @@ from replaylab.charts.style import (
     on_paper,
     say,
 )  # fmt: skip
+from replaylab.continuity import missing_runs
 from replaylab.tick import Phase, price_text
 
 TICK_MS: Final = 250
@@ -204,8 +205,11 @@ def _set_limits(ax: Axes, first: int, last: int, price: Floats, *, log: bool) ->
 
 def _draw_missing(ax: Axes, tick: Whole) -> None:
     """Hatch where ticks are missing and say how many: the longest runs first, and only where there is room."""
-    gaps = [(int(tick[row]) + 1, int(tick[row + 1])) for row in np.flatnonzero(np.diff(tick) > 1)]
-    texts = {gap: f"{gap[1] - gap[0]:,} missing" for gap in gaps}
+    runs = missing_runs(tick)
+    texts = {
+        (first, last + 1): f"{last + 1 - first:,} missing"
+        for first, last in zip(runs.first.tolist(), runs.last.tolist(), strict=True)
+    }
     if tick[0] > 0:
         unseen = "tick 0" if tick[0] == 1 else f"ticks 0 to {tick[0] - 1:,}"
         texts[0, int(tick[0])] = f"{unseen}\nnot recorded"

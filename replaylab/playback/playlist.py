@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
@@ -63,6 +64,7 @@ class Playlist:
         self.skipped: dict[int, str] = {}
         self.errors: list[ReplayLabError] = []
         self._next = 0
+        self._turns = threading.Lock()  # two callers of `next` get two games
 
     @classmethod
     def of(cls, source: object) -> Self:
@@ -94,13 +96,15 @@ class Playlist:
 
     def peek(self) -> int | None:
         """Return the place in `names` of the next game; None when there is none."""
-        return self.order[self._next] if self.has_next else None
+        turn = self._next
+        return self.order[turn] if turn < len(self.order) else None
 
     def next(self, *, pacing: Pacing = "recorded", skip_gaps: bool = False) -> Timeline | None:
-        """Return the next game that can be played, or None; those that cannot are skipped and kept in `skipped`."""
-        while self.has_next:
-            number = self.order[self._next]
-            self._next += 1
+        """Return the next game that can be played, or None; those that cannot are skipped and kept in `skipped`.
+
+        From any thread: each game is returned once.
+        """
+        while (number := self._take_turn()) is not None:
             try:
                 return self._opened(number, pacing=pacing, skip_gaps=skip_gaps)
             except ReplayLabError as error:
@@ -142,11 +146,21 @@ class Playlist:
 
     def back(self, games: int = 2) -> None:
         """Go back so that `next` returns an earlier one again: by default the one before the one that plays."""
-        self._next = max(0, self._next - games)
+        with self._turns:
+            self._next = max(0, self._next - games)
 
     def reset(self) -> None:
         """Start again from the first, in the same order."""
-        self._next = 0
+        with self._turns:
+            self._next = 0
+
+    def _take_turn(self) -> int | None:
+        """Return the place of the game whose turn it is, and go on to the next one."""
+        with self._turns:
+            number = self.peek()
+            if number is not None:
+                self._next += 1
+            return number
 
     def _opened(self, number: int, *, pacing: Pacing = "recorded", skip_gaps: bool = False) -> Timeline:
         try:

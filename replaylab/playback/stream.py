@@ -43,6 +43,7 @@ class Stream:
         self.rug: int | None = None
         self.mark: tuple[int, Gap | None, bool] | None = None  # the last row at which something happened
         self._gaps: dict[int, Gap] = {}
+        self._earlier: Gap | None = None  # what the tick in hand shows to be missing before an earlier row
         self._older_gaps = 0
         self._at_us = 0
 
@@ -101,17 +102,22 @@ class Stream:
                 self.order.next = number + 1
             else:
                 missing = self._change(self.order.add(number, index), index)
-        if rug or missing or pause >= _STALL_US:
+        if rug or missing or pause >= _STALL_US or self._earlier is not None:
             self._note(index, missing, pause / 1e6 if index else 0.0, rug=rug)
         return index
 
     def _change(self, changes: tuple[Change, ...], index: int) -> int:
-        """Bring the gaps of earlier rows up to date; return how many ticks are missing before row `index`."""
-        here = 0
+        """Bring the gaps of earlier rows up to date; return how many ticks are missing before row `index`.
+
+        A tick below the lowest shows that others are missing before the first row: `_earlier` is that gap.
+        """
+        here, self._earlier = 0, None
         for row, missing in changes:
             if row == index:
                 here += missing
                 continue
+            if missing > 0:
+                self._earlier = Gap(row, "missing", missing, 0.0)
             gap = self._gaps.pop(row, None) or Gap(row, "stall", 0, 0.0)
             left = gap.missing + missing
             if left > 0 or gap.seconds >= STALL_SECONDS:
@@ -127,5 +133,6 @@ class Stream:
             if len(self._gaps) > _MAX_GAPS:
                 del self._gaps[next(iter(self._gaps))]
                 self._older_gaps += 1
+        gap, self._earlier = self._earlier or gap, None
         if rug or gap is not None:
             self.mark = (index, gap, rug)

@@ -90,16 +90,19 @@ class GapLedger:
         highest = series.next - 1 if series.next > 0 else self._tick if self._game_id == last[0] else -1
         before = series.missing
         rug = tick.rugged and tick.phase != Phase.RUG_EVENT_1
-        changes = series.end(tick.tick) if rug else series.add(tick.tick) if tick.active and not tick.rugged else ()
-        opened = sum(change.missing for change in changes if change.missing > 0)
-        filled = before + opened - series.missing
+        if rug:
+            series.end(tick.tick)
+        elif tick.active and not tick.rugged:
+            series.add(tick.tick)
+        opened, filled = max(series.missing - before, 0), max(before - series.missing, 0)
         self._tick = tick.tick
         self._over = self._over or rug
         marks: list[Mark] = []
         if self.outage is not None:
             marks.append(self._outage_gap(tick, at, last, highest, opened, resumed=resumed))
-        elif opened and not filled:
-            marks.append(self._gap(tick.game_id, at, cause="skipped", after=highest, before=tick.tick, missing=opened))
+        elif opened:
+            after, end = _around(tick.tick, highest, opened)
+            marks.append(self._gap(tick.game_id, at, cause="skipped", after=after, before=end, missing=opened))
         if filled > 0:
             self.healed += filled
             detail = {"first_tick": tick.tick, "last_tick": tick.tick, "count": filled, "by": "late"}
@@ -132,7 +135,8 @@ class GapLedger:
         game_id, number, over = last
         if game_id is None or game_id == tick.game_id:
             whole = resumed or not opened
-            return self._gap(tick.game_id, at, outage, after=highest, before=tick.tick, missing=opened, healed=whole)
+            after, end = _around(tick.tick, highest, opened)
+            return self._gap(tick.game_id, at, outage, after=after, before=end, missing=opened, healed=whole)
         missing = 0 if resumed or (over and tick.tick == 0) else None
         found: dict[str, Any] = {"after": number, "before": None, "missing": missing, "healed": missing == 0}
         return self._gap(game_id, at, outage, **found, next_game_id=tick.game_id, next_tick=tick.tick)
@@ -142,3 +146,8 @@ class GapLedger:
         start = outage.start if outage else at
         found = {"cause": outage.cause, **detail} if outage else detail
         return Mark(MarkKind.GAP, at, game_id, detail={"healed": False, **found, "start": start, "end": at})
+
+
+def _around(number: int, highest: int, opened: int) -> tuple[int, int]:
+    """Return the numbers around what a tick shows to be missing: below the lowest before it, or above the highest."""
+    return (number, number + opened + 1) if opened and number < highest else (highest, number)

@@ -28,6 +28,7 @@ from replaylab.conversion.convert import convert
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
 from replaylab.tick import price_text
+from tests.stores import line as stored_line
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 GAME = "20310102-0123456789ab4cde"
@@ -124,6 +125,25 @@ def test_missing_ticks_are_hatched_not_drawn_over(store: Store) -> None:
     assert np.isnan(xs(line)).tolist() == np.isnan(ys(line)).tolist()
     (broken,) = np.flatnonzero(np.isnan(xs(line)))
     assert xs(line)[[broken - 1, broken + 1]].tolist() == [32, 36]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rug", "hatched"),
+    [([0, 1, 5, 2, 9], 12, [(3, 2), (6, 3), (10, 2)]), ([2, 4, 9], 6, [(0, 2), (3, 1), (5, 1)])],
+)
+def test_hatched_is_what_the_summary_counts(
+    tmp_path: Path, numbers: list[int], rug: int, hatched: list[tuple[int, int]]
+) -> None:
+    """Late ticks, those before the rug and those behind it: the chart hatches the missing ticks that `games` counts."""
+    lines = [stored_line("g", number) for number in numbers] + [stored_line("g", rug, "0.01", rugged=True)]
+    (tmp_path / "x.jsonl").write_bytes(b"".join(lines))
+    convert(tmp_path / "x.jsonl", tmp_path / "store", progress=False)
+    game = Store(tmp_path / "store").game("g")
+    spans = [patch for patch in drawn(game).patches if patch.get_hatch() and isinstance(patch, Rectangle)]
+    found = sorted((round(span.get_x() + 0.5), round(span.get_width())) for span in spans)
+    assert found == hatched
+    unseen = min(numbers)
+    assert sum(width for start, width in found if start or not unseen) == game.summary["missing_ticks"]
 
 
 def test_facts_tell_what_a_game_lacks(store: Store) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from replaylab.clock import FASTEST
 from replaylab.errors import Unplayable
 from replaylab.playback.event import Mode
 from replaylab.playback.playlist import Playlist
+from replaylab.playback.timeline import Timeline
 from tests.playing import FakeTime, Log, game, tick
 
 
@@ -186,3 +189,27 @@ def test_shuffling_is_seeded() -> None:
     again = one.next()
     assert again is not None
     assert first.game_id == again.game_id
+
+
+def test_two_threads_that_ask_for_the_next_game_get_two() -> None:
+    """While one caller of `next` looks whose turn it is, another one waits: no game comes twice or is left out."""
+    both = threading.Barrier(2)
+
+    class Met(list[int]):
+        """An order of play in which each look waits for a second one, for a moment."""
+
+        def __getitem__(self, place: Any) -> Any:
+            with suppress(threading.BrokenBarrierError):
+                both.wait(0.5)
+            return super().__getitem__(place)
+
+    playlist = Playlist([[tick(number)] for number in range(2)])
+    playlist.order = Met(playlist.order)
+    found: list[Timeline | None] = []
+    threads = [threading.Thread(target=lambda: found.append(playlist.next())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(int(line.tick[0]) for line in found if line is not None) == [0, 1]
+    assert playlist.next() is None

@@ -32,6 +32,8 @@ SERIES = [
     ([0, 1, 5, 2, 4, 6], [(2, 3)], 1),
     ([0, 1, 2, 1, 2, 3], [], 0),
     ([0, 4, 9, 2], [(1, 3), (2, 4)], 6),
+    ([5, 3, 10], [(0, 1), (2, 4)], 5),
+    ([10, 7, 5], [(0, 2), (0, 1)], 3),
 ]
 
 KINDS: list[dict[str, Any]] = [
@@ -78,6 +80,19 @@ def test_live_game_replay_and_summary_agree(ticks: list[Tick]) -> None:
     assert stream.order.missing == missing
     assert sum(gap.missing for gap in line.gaps) == missing
     assert sum(gap.missing for gap in stream.gaps_from(0)) == missing
+
+
+@given(st.permutations(range(30)), st.integers(1, 30))
+def test_gap_events_of_a_live_game_are_what_is_missing_and_what_came_late(order: list[int], count: int) -> None:
+    """Each tick that is missing was in one gap event when it was first missed, also one below the first tick."""
+    stream, told = Stream("g", 100), 0
+    for number in order[:count]:
+        index = stream.push(tick(number, 0))
+        mark = stream.mark
+        told += mark[1].missing if mark is not None and mark[0] == index and mark[1] is not None else 0
+    filled = sum(min(order[:at]) < number < max(order[:at]) for at, number in enumerate(order[:count]) if at)
+    assert told - filled == stream.order.missing
+    assert stream.order.missing == max(order[:count]) - min(order[:count]) + 1 - count
 
 
 @given(TICKS, st.integers(20, 40))

@@ -32,25 +32,35 @@ def test_missing_is_the_set_difference(numbers: list[int]) -> None:
     assert ledger.missing == len(set(range(min(numbers), max(numbers) + 1)) - set(numbers))
     gaps = sum(mark.detail["missing"] for mark in marks if mark.kind == "gap")
     heals = sum(mark.detail["count"] for mark in marks if mark.kind == "heal")
-    assert gaps - heals == ledger.missing - lower_than_first(numbers)
-
-
-def lower_than_first(numbers: list[int]) -> int:
-    """Missing numbers below the first: they were never told as a gap, because the game had begun before."""
-    marked = 0
-    ledger = GapLedger()
-    for n in numbers:
-        before = ledger.missing
-        marks = told(ledger, [tick(n)])
-        change = ledger.missing - before
-        marked += change - sum(m.detail["missing"] if m.kind == "gap" else -m.detail["count"] for m in marks)
-    return marked
+    assert gaps - heals == ledger.missing
 
 
 def test_a_jump_is_a_gap_against_the_highest() -> None:
-    """5, 3, 10 lacks 4, 6, 7, 8, 9: the jump is a gap of four, as the highest number before it was five."""
+    """5, 3, 10 lacks 4, 6, 7, 8, 9: one between 3 and 5, and four above the highest number before the jump."""
     gaps = [m for m in told(GapLedger(), [tick(5), tick(3), tick(10)]) if m.kind == "gap"]
-    assert [(m.detail["after"], m.detail["before"], m.detail["missing"]) for m in gaps][-1] == (5, 10, 4)
+    assert [(m.detail["after"], m.detail["before"], m.detail["missing"]) for m in gaps] == [(3, 5, 1), (5, 10, 4)]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.none() | st.integers(0, 45))
+def test_gaps_less_heals_are_what_is_missing_and_each_gap_is_between_its_numbers(
+    numbers: list[int], rug: int | None
+) -> None:
+    """With a rug or without; the numbers of a gap were not received, and all of them lie between its two numbers."""
+    ledger, seen = GapLedger(), set[int]()
+    given_ticks = [tick(n) for n in numbers] + ([] if rug is None else [tick(rug, rugged=True)])
+    told_missing = 0
+    for one in given_ticks:
+        for mark in told(ledger, [one]):
+            if mark.kind == "gap":
+                between = set(range(mark.detail["after"] + 1, mark.detail["before"])) - seen
+                assert len(between) == mark.detail["missing"] > 0
+                told_missing += mark.detail["missing"]
+            else:
+                told_missing -= mark.detail["count"]
+        seen.add(one.tick)
+    least = min(seen)
+    most = max(numbers) + 1 if rug is None else rug
+    assert told_missing == ledger.missing == len(set(range(least, most)) - seen)
 
 
 @pytest.mark.parametrize(
