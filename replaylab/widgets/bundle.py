@@ -122,10 +122,29 @@ def packed(text: str | bytes) -> str:
 
 
 @cache
+def script() -> bytes:
+    """Return the player as the kernel sends it to a page: its source, packed."""
+    return gzip.compress(_lean(source()).encode(), 9, mtime=0)
+
+
+@cache
+def loader() -> str:
+    """Return a small module that asks the kernel for the player's script, unless the page has it already.
+
+    Widget state holds this instead of the script: notebooks save the state of every player.
+    """
+    text = _lean((_FRONT / "inline" / "loader.js").read_text(encoding="ascii"))
+    return f'{text}\nexport default playerLoader("{_name()}");\n'
+
+
+def _name() -> str:
+    return hashlib.blake2b(script(), digest_size=6).hexdigest()
+
+
+@cache
 def module() -> str:
     """Return the player as a small module that unpacks itself: a saved notebook holds it once for each player."""
-    text = packed(_lean(source()))
-    return _UNPACK.format(packed=text, name=hashlib.blake2b(text.encode(), digest_size=6).hexdigest())
+    return _UNPACK.format(packed=base64.b64encode(script()).decode(), name=_name())
 
 
 def _lean(text: str) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from replaylab.widgets.bundle import script
 from replaylab.widgets.messages import (
     Advance,
     Blind,
@@ -15,6 +16,7 @@ from replaylab.widgets.messages import (
     Pick,
     Ready,
     RowRange,
+    Script,
     Shown,
     State,
     Want,
@@ -135,6 +137,8 @@ class Channel:
             self._deliver(message, message.items if message.client == self._leader else ())
         elif isinstance(message, Want):
             self.delivery.soon(lambda: self._send_chunk(message))
+        elif isinstance(message, Script):
+            self.delivery.soon(lambda: self.post("script", [memoryview(script())]))
         else:
             self._leader = message.client
             if isinstance(message, State):

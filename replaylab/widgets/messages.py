@@ -48,6 +48,12 @@ class Ready(_Message):
     kind: Literal["ready"]
 
 
+class Script(_Message):
+    """A page that has no player yet asks for its script."""
+
+    kind: Literal["script"]
+
+
 class Shown(_Message):
     """The rows that were shown since the last report."""
 
@@ -102,7 +108,7 @@ class Blind(_Message):
     on: bool
 
 
-Message = Ready | Shown | State | Pick | Want | Advance | Blind
+Message = Ready | Script | Shown | State | Pick | Want | Advance | Blind
 _READER: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 

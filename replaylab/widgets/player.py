@@ -18,7 +18,7 @@ from replaylab.playback.listeners import Subscription
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.blind_payload import BlindPayload
-from replaylab.widgets.bundle import module
+from replaylab.widgets.bundle import loader
 from replaylab.widgets.fallback import cell, line
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.payload import StoredPayload
@@ -110,7 +110,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     >>> player.close()
     """
 
-    _esm = module()
+    _esm = loader()
     _sync: PlayerSync | None = None  # until the player is complete, and after it was closed
 
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
-from replaylab.widgets.bundle import join, module, source
+from replaylab.widgets.bundle import join, loader, module, script, source
 
 TWO = "export const two = 2;\n"
 
 
 def test_the_script_needs_nothing_else() -> None:
     """What reaches the page imports and fetches nothing, and names no address."""
-    for text in (source(), module()):
+    for text in (source(), module(), loader()):
         assert not [line for line in text.splitlines() if line.startswith("import ")]
         assert "fetch(" not in text
         assert "XMLHttpRequest" not in text
         assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert source().count("export ") == 1
+
+
+def test_widget_state_holds_little() -> None:
+    """What every saved player holds of the script is a few lines; the kernel sends the rest, which names itself."""
+    assert len(loader()) < 3_000
+    assert "export default create;" in gzip.decompress(script()).decode()
+    name = loader().rpartition('playerLoader("')[2].partition('"')[0]
+    assert f"replaylab/player/{name}" in module()
 
 
 def test_every_module_stands_after_what_it_imports() -> None:
