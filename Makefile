@@ -115,6 +115,13 @@ browser: ## install Chromium, a font and axe-core for the browser tests, when mi
 	[ -e build/axe/node_modules/axe-core/axe.min.js ] ||
 	  npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 
+# The other side of the Socket.IO tests: the server and the client that the world uses.
+build/socketio/.installed: Makefile
+	@$(PACKAGES)
+	command -v npm >/dev/null || packages npm
+	npm install --silent --no-audit --no-fund --prefix build/socketio socket.io@4.8.4 socket.io-client@4.8.4
+	touch $@
+
 # What checks the player's JavaScript; using the package, or installing it, needs neither.
 build/js/.installed: Makefile
 	@$(PACKAGES)
@@ -136,7 +143,7 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 	build/js/node_modules/.bin/biome format --write
 
 .PHONY: test
-test: browser lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
+test: browser build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 2 --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks

@@ -32,13 +32,16 @@ def serve(
     secret_file: Annotated[
         Path | None, typer.Option(help=f"File with the secret of the tokens; else {SECRET_ENVIRONMENT} is read.")
     ] = None,
+    keys: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Public keys (PEM, JSON Web Keys) in place of a secret.")
+    ] = None,
 ) -> None:
     """Serve a store as a live feed until Ctrl-C: /feed (WebSocket), /feed.jsonl, /events, /health/ready, /metrics."""
     from replaylab.service.server import serve as library_serve
 
-    secret = _secret(secret_file)
+    secret = _secret(secret_file, ask=keys is None)
     chosen: Any = pacing
-    server = library_serve(store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret)
+    server = library_serve(store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret, keys=keys)
     complain(f"serving {store} at {server.url} (also {server.http}/feed.jsonl); Ctrl-C ends")
     code = _until_signal(lambda: not server.is_serving)
     server.stop()
@@ -46,9 +49,9 @@ def serve(
         raise typer.Exit(code)
 
 
-def _secret(path: Path | None) -> str | None:
+def _secret(path: Path | None, *, ask: bool) -> str | None:
     if path is None:
-        return os.environ.get(SECRET_ENVIRONMENT) or None
+        return os.environ.get(SECRET_ENVIRONMENT) or None if ask else None
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

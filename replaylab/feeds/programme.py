@@ -216,12 +216,17 @@ class Programme:
         items = self.items(place.game)
         return items[place.item].due_us if place.item < len(items) else None
 
-    def next_items(self, place: Place, until_us: int | None, most: int, most_bytes: int) -> tuple[list[Item], Place]:
-        """Return the items from a place on that come no later than a position, and the place behind them."""
+    def next_items(
+        self, place: Place, until_us: int | None, most: int, most_bytes: int, end: Place | None = None
+    ) -> tuple[list[Item], Place]:
+        """Return the items from a place on that come no later than a position, and the place behind them.
+
+        None of them lies at `end` or behind it.
+        """
         found: list[Item] = []
         size = 0
         game, item = place
-        while len(found) < most and size < most_bytes:
+        while len(found) < most and size < most_bytes and (end is None or (game, item) < end):
             items = self.items(game)
             if item >= len(items):
                 if not items:

@@ -1,4 +1,4 @@
-"""The web face of a served feed: `/feed`, `/feed.jsonl`, `/events`, health and metrics."""
+"""The web face of a served feed: `/feed`, `/feed.jsonl`, `/events`, `/socket.io/`, health and metrics."""
 
 from __future__ import annotations
 
@@ -6,50 +6,30 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from replaylab.clock import FASTEST, checked_speed
-from replaylab.errors import SpeedError, TickError, TokenRefused
-from replaylab.feeds.programme import PACINGS, Pacing, Place, Programme
+from replaylab.errors import TokenRefused
+from replaylab.feeds.programme import Pacing
 from replaylab.feeds.stored import StoredGames
-from replaylab.service.delivery import PROTOCOL, Batch, Pace, deliver
+from replaylab.service.asking import Questions, Refusal
+from replaylab.service.delivery import PROTOCOL, Batch, deliver
 from replaylab.service.metrics import exposition
+from replaylab.service.readers import Reader, Readers, SlowReader
 from replaylab.service.tokens import Tokens
-from replaylab.tick import microseconds, parse_time
 
 MAX_CLIENTS: Final = 500
-SLOW_SECONDS: Final = 10.0
 _BEARER: Final = "bearer."
-_KNOWN: Final = frozenset({"after", "from", "games", "loop", "pacing", "session", "speed"})
-_SESSIONS: Final = 100
-
-
-class Refusal(Exception):
-    """A request that is answered with a status, or a code of a WebSocket, and why."""
-
-    def __init__(self, status: int, problem: str, code: int | None = None) -> None:
-        self.status = status
-        self.code = code
-        self.problem = problem
-        super().__init__(problem)
-
-
-class Asked(NamedTuple):
-    """What a client asked for: a programme, from where, at which pace, and the position before the first item."""
-
-    programme: Programme
-    place: Place
-    pace: Pace
-    position: str
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class FeedApp:
@@ -65,6 +45,11 @@ class FeedApp:
         Who may read; everybody on this machine unless given.
     origins : sequence of str
         Pages that may read the feed in a browser, beside those of its own address.
+
+    Attributes
+    ----------
+    hang_up : callable
+        Breaks off the connection of a client, by its address: what it has not taken is dropped.
     """
 
     def __init__(
@@ -76,20 +61,18 @@ class FeedApp:
         loop: bool,
         tokens: Tokens | None,
         origins: tuple[str, ...] = (),
-        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.clients = 0
         self.closing = False
-        self._source = source
-        self._speed, self._pacing, self._loop = speed, pacing, loop
+        self.readers = Readers()
+        self.questions = Questions(source, speed, pacing, loop=loop)
+        self.hang_up: Callable[[object], None] = lambda _client: None
         self._tokens = tokens
         self._origins = frozenset(origins)
-        self._slow_seconds = slow_seconds
-        self._programmes: dict[tuple[Pacing, bool, tuple[str, ...] | None], Programme] = {}
-        self._paces: dict[str, Pace] = {"": Pace(speed)}
-        self.web = Starlette(
+        self._events_app: ASGIApp | None = None
+        self._web = Starlette(
             routes=[
                 WebSocketRoute("/feed", self._websocket),
                 Route("/feed.jsonl", self._json_lines),
@@ -100,10 +83,21 @@ class FeedApp:
             ]
         )
 
-    # What a client asks for
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; Socket.IO is loaded when the first client speaks it."""
+        if not scope.get("path", "").startswith("/socket.io"):
+            await self._web(scope, receive, send)
+            return
+        if self._events_app is None:
+            from replaylab.service.socketio import events_app
 
-    def _allowed(self, request: HTTPConnection) -> float | None:
-        """Return when the token of a client ends; raise `Refusal` for one that may not read."""
+            self._events_app = events_app(self)
+        await self._events_app(scope, receive, send)
+
+    # Who may read
+
+    def admit(self, request: HTTPConnection) -> None:
+        """Raise `Refusal` for a page of another origin, and when no more clients are let in."""
         origin = request.headers.get("origin")
         own = origin is None or origin in self._origins or urlsplit(origin).netloc == request.headers.get("host")
         if not own:
@@ -112,87 +106,30 @@ class FeedApp:
             raise Refusal(503, f"{MAX_CLIENTS} clients are connected", 1013)
         if self.closing:
             raise Refusal(503, "the server shuts down", 1012)
+
+    async def end_of(self, token: str | None) -> float | None:
+        """Return when a token ends, None where none is needed; raise `Refusal` for one that is not valid."""
         if self._tokens is None:
             return None
         try:
-            return self._tokens.check(_token_of(request))
+            return await self._tokens.checked(token)
         except TokenRefused:
             raise Refusal(401, "no valid token", 4401) from None
 
-    def _asked(self, request: HTTPConnection) -> Asked:
-        query = request.query_params
-        unknown = sorted(set(query) - _KNOWN)
-        if unknown:
-            raise Refusal(400, f"unknown parameter {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}", 1008)
-        pacing: Any = query.get("pacing", self._pacing)
-        if pacing not in PACINGS:
-            raise Refusal(400, f"pacing must be one of {', '.join(PACINGS)}", 1008)
-        loop = query.get("loop", "1" if self._loop else "0") == "1"
-        games = tuple(sorted(set(query["games"].split(",")))) if "games" in query else None
-        programme = self._programme(pacing, games, loop=loop)
-        after = query.get("after") or request.headers.get("last-event-id")
-        place, begins = self._place(programme, query.get("from"), after)
-        pace = self._pace(query.get("speed"), query.get("session"), pacing)
-        if place is None:
-            place = programme.of_clock(pace.position_us() or 0)
-        elif begins and query.get("speed") is not None and query.get("session") is None:
-            pace = Pace(pace.speed, programme.due_us(place) or 0)
-        return Asked(programme, place, pace, after or programme.id_of(place))
-
-    def _programme(self, pacing: Pacing, games: tuple[str, ...] | None, *, loop: bool) -> Programme:
-        key = (pacing, loop, games)
-        found = self._programmes.get(key)
-        if found is None:
-            source = self._source
-            if games is not None:
-                try:
-                    source = StoredGames(source.store, games)
-                except KeyError as error:
-                    raise Refusal(404, str(error), 1008) from None
-            found = Programme(source, pacing, loop=loop)
-            if len(self._programmes) < _SESSIONS:
-                self._programmes[key] = found
-        return found
-
-    def _place(self, programme: Programme, begins: str | None, after: str | None) -> tuple[Place | None, bool]:
-        """Return where to begin, None for where the clock is, and whether the client chose it."""
-        if after is not None:
-            place = programme.after(after)
-            if place is None and after != programme.id_of(Place(0, 0)):
-                raise Refusal(410, "the id is not of this content; begin again with from=start", 4410)
-            return place or Place(0, 0), True
-        if begins is None:
-            return None, False
-        if begins == "start":
-            return Place(0, 0), True
-        found = programme.of_game(begins)
-        if found is None:
-            try:
-                found = programme.of_time(microseconds(parse_time(begins)))
-            except TickError:
-                raise Refusal(400, "from must be 'start', a game id or a time in ISO 8601", 1008) from None
-        return found, True
-
-    def _pace(self, speed: str | None, session: str | None, pacing: Pacing) -> Pace:
-        try:
-            number = checked_speed(float(speed)) if speed is not None else self._speed
-        except (ValueError, SpeedError):
-            raise Refusal(400, "speed must be a number from 0.1 to 100", 1008) from None
-        if pacing == "none":
-            return Pace(FASTEST)
-        if speed is None and session is None:
-            return self._paces[""]
-        if session is None:
-            return Pace(number)
-        if session not in self._paces and len(self._paces) > _SESSIONS:
-            raise Refusal(503, "too many sessions", 1013)
-        return self._paces.setdefault(session, Pace(number))
+    def why_over(self, ends: float | None) -> tuple[int, str] | None:
+        """Return why a client is to be closed now; None when it is not."""
+        if self.closing:
+            return 1012, "the server shuts down"
+        if ends is not None and time.time() >= ends:
+            return 4401, "the token has expired"
+        return None
 
     # How it is sent
 
     async def _websocket(self, socket: WebSocket) -> None:
         try:
-            ends = self._allowed(socket)
+            self.admit(socket)
+            ends = await self.end_of(token_of(socket))
         except Refusal as refusal:
             self.refused[str(refusal.status)] += 1
             await socket.send_denial_response(Response(refusal.problem, refusal.status))
@@ -206,6 +143,11 @@ class FeedApp:
             if not listening.done():
                 with suppress(RuntimeError, WebSocketDisconnect):
                     await asyncio.wait_for(socket.close(code, reason), 1.0)
+        except SlowReader:
+            self.refused["slow_reader"] += 1
+            with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # it hears why, if it listens after all
+                await asyncio.wait_for(socket.close(4409, "read too slowly"), 1.0)
+            self.hang_up(socket.scope.get("client"))
         except (WebSocketDisconnect, TimeoutError):
             self.counts["gone"] += 1
         finally:
@@ -215,24 +157,23 @@ class FeedApp:
     async def _sent(self, socket: WebSocket, ends: float | None, listening: asyncio.Task[None]) -> tuple[int, str]:
         """Send until the end; return the code to close with."""
         try:
-            asked = self._asked(socket)
+            asked = self.questions.asked(socket.query_params, socket.headers.get("last-event-id"))
         except Refusal as refusal:
             self.refused[str(refusal.status)] += 1
             return refusal.code or 1008, refusal.problem[:100]
-        async for batch in deliver(*asked, asyncio.sleep):
-            if self.closing:
-                return 1012, "the server shuts down"
-            if ends is not None and time.time() >= ends:
-                return 4401, "the token has expired"
-            if listening.done():
-                raise WebSocketDisconnect
-            text = b"\n".join(batch.lines).decode()
-            try:
-                await asyncio.wait_for(socket.send_text(text), self._slow_seconds)
-            except TimeoutError:
-                self.refused["slow_reader"] += 1
-                return 4409, "read too slowly"
-            self._count("feed", batch)
+        reader = Reader(asked)
+        self.readers.add(reader)
+        try:
+            async for batch in deliver(reader, asyncio.sleep):
+                over = self.why_over(ends)
+                if over is not None:
+                    return over
+                if listening.done():
+                    raise WebSocketDisconnect
+                await reader.take(socket.send_text(b"\n".join(batch.lines).decode()))
+                self._count("feed", batch)
+        finally:
+            self.readers.remove(reader)
         return 1000, "finished"
 
     async def _json_lines(self, request: Request) -> Response:
@@ -250,29 +191,43 @@ class FeedApp:
 
     async def _stream(self, request: Request, media: str, encode: Callable[[Batch], bytes]) -> Response:
         try:
-            ends = self._allowed(request)
-            asked = self._asked(request)
+            self.admit(request)
+            ends = await self.end_of(token_of(request))
+            asked = self.questions.asked(request.query_params, request.headers.get("last-event-id"))
         except Refusal as refusal:
             self.refused[str(refusal.status)] += 1
             return JSONResponse({"error": refusal.problem}, refusal.status)
 
-        async def body() -> AsyncIterator[bytes]:
+        async def body(reader: Reader) -> AsyncIterator[bytes]:
+            async for batch in deliver(reader, asyncio.sleep):
+                if self.why_over(ends) is not None:
+                    return
+                yield encode(batch)
+                self._count(request.url.path.strip("/"), batch)
+
+        async def answer(send: Send) -> None:
+            reader = Reader(asked)
+            self.readers.add(reader)
             self.clients += 1
             try:
-                async for batch in deliver(*asked, asyncio.sleep):
-                    if self.closing or (ends is not None and time.time() >= ends):
-                        return
-                    yield encode(batch)
-                    self._count(request.url.path.strip("/"), batch)
+                async for part in body(reader):
+                    await reader.take(send({"type": "http.response.body", "body": part, "more_body": True}))
+            except SlowReader:
+                self.refused["slow_reader"] += 1
+                self.hang_up(request.scope.get("client"))
             finally:
+                self.readers.remove(reader)
                 self.clients -= 1
 
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(body(), media_type=media, headers=headers)
+        return Streamed(answer, media)
 
     def _count(self, way: str, batch: Batch) -> None:
-        self.counts[f"lines:{way}"] += len(batch.lines)
-        self.counts[f"bytes:{way}"] += sum(map(len, batch.lines)) + len(batch.lines)
+        self.count(way, len(batch.lines), sum(map(len, batch.lines)) + len(batch.lines))
+
+    def count(self, way: str, lines: int, size: int) -> None:
+        """Count what was sent."""
+        self.counts[f"lines:{way}"] += lines
+        self.counts[f"bytes:{way}"] += size
 
     # How it is doing
 
@@ -280,8 +235,9 @@ class FeedApp:
         return JSONResponse({"status": "alive"})
 
     async def _ready(self, _request: Request) -> Response:
-        ready = not self.closing and bool(self._source.games)
-        told = {"status": "ready" if ready else "not ready", "games": len(self._source.games), "clients": self.clients}
+        games = len(self.questions.source.games)
+        ready = not self.closing and bool(games)
+        told = {"status": "ready" if ready else "not ready", "games": games, "clients": self.clients}
         return JSONResponse(told, 200 if ready else 503)
 
     async def _metrics(self, _request: Request) -> Response:
@@ -289,7 +245,39 @@ class FeedApp:
         return Response(text, media_type=media)
 
 
-def _token_of(request: HTTPConnection) -> str | None:
+class Streamed(Response):
+    """An answer of unknown length; it ends when the client goes."""
+
+    def __init__(self, answer: Callable[[Send], Awaitable[None]], media: str) -> None:
+        super().__init__(media_type=media, headers=_HEADERS)
+        del self.headers["content-length"]
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 of ASGI
+        """Send until the end, or until the client has gone."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        answering = asyncio.ensure_future(self._whole(send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answering.cancel()
+            leaving.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+        if not answering.cancelled():
+            answering.result()
+
+    async def _whole(self, send: Send) -> None:
+        await self._answer(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def token_of(request: HTTPConnection) -> str | None:
     """Return the token of a header, or of a subprotocol; never of a query."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and token:

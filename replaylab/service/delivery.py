@@ -6,9 +6,12 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from replaylab.feeds.programme import Item, Place, Programme
+from replaylab.feeds.programme import Item, Place
+
+if TYPE_CHECKING:
+    from replaylab.service.readers import Reader
 
 PROTOCOL: Final = "replaylab.v1"
 HEARTBEAT_SECONDS: Final = 5.0
@@ -58,14 +61,9 @@ class Batch(NamedTuple):
     ids: list[str]
 
 
-async def deliver(
-    programme: Programme,
-    place: Place,
-    pace: Pace,
-    position: str,
-    sleep: Callable[[float], Awaitable[object]],
-) -> AsyncIterator[Batch]:
+async def deliver(reader: Reader, sleep: Callable[[float], Awaitable[object]]) -> AsyncIterator[Batch]:
     """Yield what a client gets: a greeting, the items as they are due, heartbeats in silence, and the end."""
+    programme, place, until, pace, position = reader.asked
     speed = pace.speed if math.isfinite(pace.speed) else None
     hello: dict[str, object] = {
         "type": "hello",
@@ -77,16 +75,18 @@ async def deliver(
     yield Batch([json.dumps(hello).encode()], [position])
     quiet = 0.0
     while True:
-        items, place = programme.next_items(place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES)
+        items, place = programme.next_items(place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES, until)
         if items:
             quiet = 0.0
+            reader.place = place
             position = items[-1].id
             yield _batch(items)
             continue
         due = programme.due_us(place)
-        if due is None:
+        if due is None or (until is not None and place >= until):
             yield Batch([b'{"type": "end", "reason": "finished"}'], [position])
             return
+        reader.joined = True
         wait = max(min(pace.seconds_until(due), HEARTBEAT_SECONDS - quiet), _LEAST_WAIT_SECONDS)
         await sleep(wait)
         quiet += wait

@@ -14,6 +14,7 @@ from replaylab.clock import checked_speed
 from replaylab.errors import MissingExtra, PortTaken, ServiceError, StoreNotFound, TokenRefused
 from replaylab.feeds.programme import PACINGS, Pacing
 from replaylab.feeds.stored import StoredGames
+from replaylab.service.public_keys import PublicKeys
 from replaylab.service.tokens import Tokens
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
@@ -44,7 +45,7 @@ class FeedServer:
         self.port: int = listener.getsockname()[1]
         self.host = host
         config = uvicorn.Config(
-            app.web,
+            app,
             ws="websockets-sansio",
             access_log=False,  # an address may hold what is secret
             log_level="warning",
@@ -55,6 +56,7 @@ class FeedServer:
             log_config=None,
         )
         self._server: uvicorn.Server = uvicorn.Server(config)
+        app.hang_up = self._hang_up
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
         self._thread.start()
@@ -74,6 +76,13 @@ class FeedServer:
     def __repr__(self) -> str:
         state = "serving" if self._thread.is_alive() else "stopped"
         return f"FeedServer({self.url!r}, {state}, {self.app.clients} clients)"
+
+    def _hang_up(self, client: object) -> None:
+        """Break off a connection; closing it would wait until the client has taken all that was sent."""
+        for connection in list(self._server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None and client is not None and getattr(connection, "client", None) == client:
+                transport.abort()
 
     def _run(self) -> None:
         self._server.run(sockets=[self._listener])
@@ -122,6 +131,7 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     host: str = "127.0.0.1",
     port: int = 0,
     secret: str | bytes | None = None,
+    keys: str | os.PathLike[str] | None = None,
     origins: Sequence[str] = (),
 ) -> FeedServer:
     """Serve the games of a store as a live feed, from a thread of this process, until it is stopped.
@@ -143,7 +153,10 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     host, port : str, int
         Where to listen: this machine alone unless told otherwise; port 0 is any that is free.
     secret : str or bytes, optional
-        Of the tokens that clients must bring, 32 bytes or more; needed on any other host than this machine.
+        Of the tokens that clients must bring, 32 bytes or more; this or `keys` is needed on any other host than this
+        machine.
+    keys : path or str, optional
+        Public keys that tokens are signed for: a PEM, a file of JSON Web Keys, or an ``https://`` address of such.
     origins : sequence of str
         Pages that may read the feed in a browser.
 
@@ -154,7 +167,9 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     PortTaken
         When something else listens there.
     TokenRefused
-        When other machines could read the feed without a token, or the secret is too short.
+        When other machines could read the feed without a token, the secret is too short, or there are keys beside it.
+    ServiceError
+        When nothing can listen there, or the keys cannot be read.
     MissingExtra
         When the packages of the server are not installed.
 
@@ -171,9 +186,9 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     checked_speed(speed)
     if pacing not in PACINGS:
         raise ServiceError(f"pacing={pacing!r}: must be one of {', '.join(PACINGS)}")
-    if secret is None and not _is_here(host):
+    if secret is None and keys is None and not _is_here(host):
         raise TokenRefused(f"host={host!r} lets other machines in: give a secret, and clients bring tokens (secret=)")
-    tokens = Tokens(secret) if secret is not None else None
+    tokens = _tokens(secret, keys)
     opened = store if isinstance(store, Store) else open_store(store)
     if not isinstance(opened, Store):
         raise StoreNotFound(f"{store}: only a store of this machine can be served")
@@ -186,6 +201,12 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
         raise MissingExtra(f"serving needs {error.name}: pip install 'replaylab[serve]'") from None
     app = FeedApp(source, speed, pacing, loop=loop, tokens=tokens, origins=tuple(origins))
     return FeedServer(app, _listener(host, port), host)
+
+
+def _tokens(secret: str | bytes | None, keys: str | os.PathLike[str] | None) -> Tokens | None:
+    if secret is None and keys is None:
+        return None
+    return Tokens(secret, keys=None if keys is None else PublicKeys(os.fspath(keys)))
 
 
 def _is_here(host: str) -> bool:

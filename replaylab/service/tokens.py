@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from replaylab.errors import MissingExtra, TokenRefused
+from replaylab.service.public_keys import PublicKeys
 
 AUDIENCE: Final = "replaylab"
 _LEAST_BYTES: Final = 32
@@ -14,21 +15,23 @@ _ALGORITHM: Final = "HS256"
 
 
 class Tokens:
-    """Checks tokens that are signed with one secret.
+    """Checks tokens that are signed with one secret, or by whoever holds a private key.
 
     Parameters
     ----------
-    secret : str or bytes
-        At least 32 bytes; shorter ones can be guessed from a single token.
+    secret : str or bytes, optional
+        At least 32 bytes; shorter ones can be guessed from a single token. Tokens are HS256 then, and no other.
     audience : str
         What a token must be made for.
+    keys : PublicKeys, optional
+        In place of a secret: tokens are signed with a private key, each by the algorithm of its key and no other.
     now : callable
         Seconds since 1970, for tests.
 
     Raises
     ------
     TokenRefused
-        When the secret is too short.
+        When the secret is too short, or there is neither a secret nor keys, or both.
     MissingExtra
         When the packages of the server are not installed.
 
@@ -39,9 +42,18 @@ class Tokens:
     True
     """
 
-    def __init__(self, secret: str | bytes, audience: str = AUDIENCE, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        secret: str | bytes | None = None,
+        audience: str = AUDIENCE,
+        *,
+        keys: PublicKeys | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if (secret is None) == (keys is None):
+            raise TokenRefused("tokens are checked with a secret or with public keys: give one of the two")
         self._secret = secret.encode() if isinstance(secret, str) else secret
-        if len(self._secret) < _LEAST_BYTES:
+        if self._secret is not None and len(self._secret) < _LEAST_BYTES:
             raise TokenRefused(f"the secret has {len(self._secret)} bytes; it needs {_LEAST_BYTES} or more")
         try:
             import jwt
@@ -49,13 +61,16 @@ class Tokens:
             raise MissingExtra("tokens need PyJWT: pip install 'replaylab[serve]'") from None
         self._jwt = jwt
         self._audience = audience
+        self._keys = keys
         self._now = now
 
     def __repr__(self) -> str:
         return f"Tokens(audience={self._audience!r})"
 
     def issue(self, seconds: float, audience: str | None = None) -> str:
-        """Return a token that is good for so many seconds."""
+        """Return a token that is good for so many seconds; raises `TokenRefused` where only public keys are known."""
+        if self._secret is None:
+            raise TokenRefused("tokens are issued by the holder of the private key")
         claims = {"exp": int(self._now() + seconds), "aud": audience or self._audience}
         return self._jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
 
@@ -66,13 +81,33 @@ class Tokens:
             raise TokenRefused("no valid token")
         return end
 
+    async def checked(self, token: str | None) -> float:
+        """Do what `check` does; keys that may have changed are read again first, without blocking the event loop."""
+        if self._keys is not None and token is not None:
+            await self._keys.refresh_for(self._key_id(token))
+        return self.check(token)
+
+    def _key_id(self, token: str) -> str | None:
+        try:
+            found = self._jwt.get_unverified_header(token).get("kid")
+        except (self._jwt.PyJWTError, ValueError, TypeError):
+            return None
+        return found if isinstance(found, str) else None
+
     def _end(self, token: str | None) -> float | None:
         """Return when a token says that it ends; None when it is not valid, whatever the reason."""
         try:
+            key: Any = self._secret
+            algorithm = _ALGORITHM
+            if self._keys is not None:
+                found = self._keys.of(self._key_id(token or ""))
+                if found is None:
+                    return None
+                key, algorithm = found
             claims = self._jwt.decode(
                 token or "",
-                self._secret,
-                algorithms=[_ALGORITHM],
+                key,
+                algorithms=[algorithm],
                 audience=self._audience,
                 options={"require": ["exp", "aud"], "verify_exp": False},
             )

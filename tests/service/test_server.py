@@ -9,7 +9,9 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -138,7 +140,9 @@ def test_the_same_content_resumes_after_a_restart(store: rl.Store) -> None:
         ("pacing=slow", 400),
         ("speed=0", 400),
         ("speed=fast", 400),
-        ("to=2031-01-03", 400),  # nothing that is asked for is passed over
+        ("to=never", 400),
+        ("from=2031-01-03&to=2030-01-01", 400),
+        ("until=2031-01-03", 400),  # nothing that is asked for is passed over
         ("games=none", 404),
         ("token=secret", 400),
         ("after=nonsense", 410),
@@ -162,6 +166,23 @@ def test_games_and_times_can_be_chosen(server: FeedServer, store: rl.Store) -> N
     start = store.games()["start"].iloc[1].isoformat().replace("+", "%2B")
     assert by_websocket(f"{server.url}?from={start}")[0] == only
     assert one != two
+
+
+def test_a_client_can_say_where_to_end(server: FeedServer, store: rl.Store) -> None:
+    """`to` ends behind a game, or before the first item of a time, also after an id."""
+    one, two = store.games()["game_id"].tolist()
+    whole, _ = by_websocket(server.url + "?from=start")
+    first, ids = by_websocket(f"{server.url}?from=start&to={one}")
+    assert {message.game_id for message in first} == {one}
+    assert first == [message for message in whole if message.game_id == one]
+    assert by_websocket(f"{server.url}?to={one}", after=ids[3])[0] == first[4:]
+    middle = next(one for one in whole if isinstance(one, rl.Tick) and one.game_id == two and one.tick == 20)
+    time = middle.timestamp.isoformat().replace("+00:00", "Z")
+    assert by_websocket(f"{server.url}?from=start&to={time}")[0] == whole[: whole.index(middle)]
+    for path in ("/feed.jsonl", "/events"):
+        body = get(f"{server.http}{path}?from=start&to={one}")[1]
+        assert two.encode() not in body
+        assert b'"reason": "finished"' in body
 
 
 def test_clients_share_one_clock(store: rl.Store) -> None:
@@ -219,26 +240,82 @@ def test_pages_of_other_origins_are_kept_out(server: FeedServer, store: rl.Store
         assert get(other.http + "/feed.jsonl?from=start", {"Origin": "https://good.example"})[0] == 200
 
 
-def test_a_reader_that_does_not_read_is_closed(tmp_path: Path) -> None:
-    """A client that stops reading is closed, and the others get everything meanwhile."""
-    with rl.Recorder(tmp_path) as recorder:
+STOPPED = {
+    "feed": b"GET /feed?%b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    "feed.jsonl": b"GET /feed.jsonl?%b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "events": b"GET /events?%b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "socket.io": b"GET /socket.io/?EIO=4&transport=websocket&%b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+}
+CONNECT = b"\x81\x82\x00\x00\x00\x0040"  # of Socket.IO, in a frame of a client
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of one game whose 20,000 lines are long: 20 MB, a millisecond apart."""
+    folder = tmp_path_factory.mktemp("wide")
+    start = datetime(2031, 1, 2, tzinfo=UTC)
+    with rl.Recorder(folder) as recorder:
         recorder.record_many(
-            rl.Tick("g", n, "2031-01-02T03:04:05", 1, phase="P" * 900, active=True)  # type: ignore[arg-type]
+            rl.Tick("g", n, start + timedelta(milliseconds=n), 1, phase="P" * 900, active=True)  # type: ignore[arg-type]
             for n in range(20_000)
         )
-    with rl.serve(tmp_path, pacing="none") as server:
-        server.app._slow_seconds = 1.0
+    return folder
+
+
+def ask(stopped: socket.socket, way: str, query: bytes) -> None:
+    """Ask for a feed, and read no more than it takes to be answered."""
+    stopped.settimeout(30)
+    stopped.sendall(STOPPED[way] % query)
+    if way == "socket.io":
+        stopped.recv(12)
+        stopped.sendall(CONNECT)
+
+
+def until_closed(server: FeedServer, reason: str) -> None:
+    """Wait until a client was refused for a reason."""
+    deadline = monotonic() + 60
+    while not server.app.refused[reason] or server.app.clients:
+        assert monotonic() < deadline, "it was not closed"
+        sleep(0.02)
+
+
+def ended(stopped: socket.socket) -> bool:
+    """Whether a connection comes to an end when all that was sent is read."""
+    stopped.settimeout(30)
+    try:
+        while stopped.recv(1 << 16):
+            pass
+    except ConnectionResetError:
+        return True
+    return True
+
+
+@pytest.mark.parametrize("way", STOPPED)
+def test_a_reader_that_does_not_read_is_closed(wide: Path, way: str) -> None:
+    """A client that takes nothing is closed after a while, and the others get everything meanwhile."""
+    with rl.serve(wide, pacing="none") as server:
+        server.app.readers.slow_seconds = 1.0
         with socket.create_connection(("127.0.0.1", server.port)) as stopped:
-            stopped.sendall(
-                b"GET /feed?from=start HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
+            ask(stopped, way, b"from=start")
             assert len(by_websocket(server.url + "?from=start")[0]) == 20_000
-            for _ in range(200):
-                if server.app.refused["slow_reader"]:
-                    break
-                threading.Event().wait(0.05)
-            assert server.app.refused["slow_reader"] == 1
+            until_closed(server, "slow_reader")
+            assert ended(stopped)
+        assert server.app.refused == {"slow_reader": 1}
+
+
+@pytest.mark.parametrize("way", STOPPED)
+def test_a_reader_that_lags_is_closed(wide: Path, way: str) -> None:
+    """A client that had joined the clock and lags by 4 MiB is closed at once; one that catches up does not lag."""
+    with rl.serve(wide, speed=100) as server:
+        server.app.readers.slow_seconds = 600.0
+        with socket.create_connection(("127.0.0.1", server.port)) as stopped:
+            stopped.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            ask(stopped, way, b"speed=2&from=start")
+            until_closed(server, "slow_reader")
+        assert len(by_websocket(server.url + "?from=start&pacing=none")[0]) == 20_000
+        assert server.app.refused == {"slow_reader": 1}
 
 
 def test_metrics_are_what_was_sent(server: FeedServer) -> None:

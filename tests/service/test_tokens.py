@@ -60,3 +60,9 @@ def test_a_short_secret_is_refused(secret: str | bytes) -> None:
     with pytest.raises(TokenRefused, match="32 or more"):
         Tokens(secret)
     assert SECRET not in repr(tokens())
+
+
+def test_either_a_secret_or_keys() -> None:
+    """Without a secret and without keys nothing can be checked."""
+    with pytest.raises(TokenRefused, match="one of the two"):
+        Tokens()
