@@ -197,13 +197,14 @@ class GameFrames:
 
 
 def _tick_text(tick: Tick, prices: Mapping[int, str], *, number: int | None = None, **raw: str) -> str:
-    """Return the frame of a tick as JSON, with the prices of the last ticks; `number` stands for its own where given."""
+    """Return the frame of a tick as JSON, with the prices of the last ticks; `number` may stand for its own."""
     numbers = [n for n in range(max(0, tick.tick - _PARTIAL + 1), tick.tick + 1) if n in prices]
     values = ",".join(f'"{n}":{prices[n]}' for n in numbers)
     price = "null" if tick.price is None else price_text(tick.price)
+    first = numbers[0] if numbers else 0
     more = "".join(f',"{name}":{text}' for name, text in raw.items())
     return (
-        f'{{"active":{_FLAGS[tick.active]},"price":{price},"partialPrices":{{"startTick":{numbers[0] if numbers else 0},'
+        f'{{"active":{_FLAGS[tick.active]},"price":{price},"partialPrices":{{"startTick":{first},'
         f'"endTick":{tick.tick},"values":{{{values}}}}},"tradeCount":{tick.trade_count},'
         f'"rugged":{_FLAGS[tick.rugged]},"tickCount":{tick.tick if number is None else number},'
         f'"cooldownTimer":{tick.cooldown_timer},"cooldownPaused":false,"pauseMessage":"","allowPreRoundBuys":false,'
