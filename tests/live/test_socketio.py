@@ -24,7 +24,7 @@ from replaylab.service.tokens import Tokens
 from replaylab.sessions.session import LiveSession
 from replaylab.tick import Tick
 from tests.feeds.frames import GAME, price, tick_frame
-from tests.live.copies import QUICK, REPOSITORY, untimed_rows_of, wait_for, whole_games
+from tests.live.copies import QUICK, REPOSITORY, rows_of, untimed_rows_of, wait_for, whole_games
 from tests.live.proxy import FaultProxy
 
 SCRIPTS = Path(__file__).with_name("js")
@@ -90,7 +90,7 @@ def test_a_late_joiner_has_the_whole_game(store: rl.Store) -> None:
     """Who joins in the middle of a game gets the newest tick, the snapshot, and from there on every tick."""
     game_id = store.game_ids()[3]
     with rl.serve(store, speed=20) as server:
-        begins = (store.games().set_index("game_id").loc[game_id, "start"] + timedelta(seconds=5)).isoformat()
+        begins = (rows_of(store)[game_id][0][1] + timedelta(seconds=5)).isoformat()
 
         async def run() -> list[Any]:
             feed = SocketIOFeed(

@@ -80,7 +80,12 @@ def test_keys_are_chosen_by_their_id(tmp_path: Path) -> None:
     found = tokens(tmp_path / "keys.json", json.dumps(told).encode())
     assert found.check(jwt.encode(CLAIMS, RSA, algorithm="RS256", headers={"kid": "one"}))
     assert found.check(jwt.encode(CLAIMS, EC, algorithm="ES256", headers={"kid": "two"}))
-    bad = [(RSA, "RS256", "two"), (RSA, "RS256", "four"), (RSA, "RS256", None), ("secret" * 8, "HS256", "three")]
+    bad: list[tuple[Any, str, str | None]] = [
+        (RSA, "RS256", "two"),
+        (RSA, "RS256", "four"),
+        (RSA, "RS256", None),
+        ("secret" * 8, "HS256", "three"),
+    ]
     for key, name, kid in bad:
         headers = {} if kid is None else {"kid": kid}
         with pytest.raises(TokenRefused):
