@@ -9,7 +9,7 @@ from replaylab.clock import FASTEST, checked_speed
 from replaylab.errors import SpeedError, TickError
 from replaylab.feeds.programme import PACINGS, Pacing, Place, Programme
 from replaylab.feeds.stored import StoredGames
-from replaylab.service.delivery import Pace
+from replaylab.service.pace import Pace
 from replaylab.tick import microseconds, parse_time
 
 KNOWN: Final = frozenset({"after", "from", "games", "loop", "pacing", "session", "speed", "to"})

@@ -4,54 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from replaylab.feeds.programme import Item, Place
-
-if TYPE_CHECKING:
-    from replaylab.service.readers import Reader
+from replaylab.service.readers import Reader
 
 PROTOCOL: Final = "replaylab.v1"
 HEARTBEAT_SECONDS: Final = 5.0
 _BATCH_BYTES: Final = 1 << 16
 _BATCH_ITEMS: Final = 1_000
 _LEAST_WAIT_SECONDS: Final = 0.002
-
-
-class Pace:
-    """The clock of a programme: where it is now; it begins when it is first asked.
-
-    Parameters
-    ----------
-    speed : float
-        Seconds of the programme a second; infinity is as fast as possible.
-    start_us : int
-        Where it begins.
-    now : callable
-        Seconds of a clock that does not jump.
-    """
-
-    def __init__(self, speed: float, start_us: int = 0, now: Callable[[], float] = time.monotonic) -> None:
-        self.speed = speed
-        self._start_us = start_us
-        self._now = now
-        self._since: float | None = None
-
-    def position_us(self) -> int | None:
-        """Return where it is; None when everything is due."""
-        now = self._now()
-        if self._since is None:
-            self._since = now
-        if not math.isfinite(self.speed):
-            return None
-        return self._start_us + int((now - self._since) * self.speed * 1_000_000)
-
-    def seconds_until(self, due_us: int) -> float:
-        """Return how long until a position is reached."""
-        at = self.position_us()
-        return 0.0 if at is None else (due_us - at) / 1_000_000 / self.speed
 
 
 class Batch(NamedTuple):
