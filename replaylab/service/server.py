@@ -41,7 +41,7 @@ class FeedServer:
     def __init__(self, app: Any, listener: socket.socket, host: str) -> None:
         import uvicorn
 
-        self.app = app
+        self.door = app.door
         self.port: int = listener.getsockname()[1]
         self.host = host
         config = uvicorn.Config(
@@ -56,7 +56,7 @@ class FeedServer:
             log_config=None,
         )
         self._server: uvicorn.Server = uvicorn.Server(config)
-        app.hang_up = self._hang_up
+        self.door.hang_up = self._hang_up
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
         self._thread.start()
@@ -75,7 +75,7 @@ class FeedServer:
 
     def __repr__(self) -> str:
         state = "serving" if self._thread.is_alive() else "stopped"
-        return f"FeedServer({self.url!r}, {state}, {self.app.clients} clients)"
+        return f"FeedServer({self.url!r}, {state}, {self.door.clients} clients)"
 
     def _hang_up(self, client: object) -> None:
         """Break off a connection; closing it would wait until the client has taken all that was sent."""
@@ -105,7 +105,7 @@ class FeedServer:
 
     def stop(self) -> None:
         """Close every connection, telling clients to come back later, and stop; does nothing when it has stopped."""
-        self.app.closing = True
+        self.door.closing = True
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS + 5)
         self._listener.close()
@@ -197,10 +197,12 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
         raise StoreNotFound(f"{opened.path}: no game that could be served")
     try:
         from replaylab.service.app import FeedApp
+        from replaylab.service.asking import Questions
+        from replaylab.service.door import Door
     except ImportError as error:
         raise MissingExtra(f"serving needs {error.name}: pip install 'replaylab[serve]'") from None
-    app = FeedApp(source, speed, pacing, loop=loop, tokens=tokens, origins=tuple(origins))
-    return FeedServer(app, _listener(host, port), host)
+    door = Door(Questions(source, speed, pacing, loop=loop), tokens, origins)
+    return FeedServer(FeedApp(door), _listener(host, port), host)
 
 
 def _tokens(secret: str | bytes | None, keys: str | os.PathLike[str] | None) -> Tokens | None:

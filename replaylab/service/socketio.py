@@ -18,13 +18,13 @@ from starlette.requests import HTTPConnection
 
 from replaylab.feeds.programme import Place, Programme
 from replaylab.service.asking import KNOWN, Asked, Refusal
+from replaylab.service.door import Door, token_of
 from replaylab.service.frames import Event, GameFrames
 from replaylab.service.readers import Reader, SlowReader
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from replaylab.service.app import FeedApp
 
 PING_SECONDS: Final = 5.0
 SNAPSHOT_SECONDS: Final = 0.01  # between the first tick of a client and the snapshot that belongs before it
@@ -68,15 +68,15 @@ class ExactPacket(Packet):  # type: ignore[misc] # python-socketio has no types
 class Players:
     """The clients of `/socket.io/`, each with a task that plays what it asked for."""
 
-    def __init__(self, app: FeedApp) -> None:
-        self._app = app
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._frames: dict[int, GameFrames] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         silent = logging.Logger("socketio", logging.CRITICAL + 1)  # noqa: LOG001 of no tree: it would write down tokens
         self.server = socketio.AsyncServer(
             async_mode="asgi",
             serializer=ExactPacket,
-            cors_allowed_origins=[],  # `FeedApp.admit` looks at origins
+            cors_allowed_origins=[],  # `Door.admit` looks at origins
             ping_interval=PING_SECONDS,
             max_http_buffer_size=_MAX_MESSAGE_BYTES,
             logger=silent,
@@ -86,19 +86,17 @@ class Players:
         self.server.on("disconnect", self._disconnect)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
-        from replaylab.service.app import token_of
-
-        app, request = self._app, HTTPConnection(environ["asgi.scope"])
+        door, request = self._door, HTTPConnection(environ["asgi.scope"])
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
-            app.admit(request)
-            ends = await app.end_of(token if isinstance(token, str) else token_of(request))
+            door.admit(request)
+            ends = await door.end_of(token if isinstance(token, str) else token_of(request))
             query = {name: value for name, value in request.query_params.items() if name in KNOWN}
             if "after" in query:
                 raise Refusal(400, "Socket.IO does not resume after an id here; /feed does")  # noqa: TRY301
-            asked = app.questions.asked(query)
+            asked = door.questions.asked(query)
         except Refusal as refusal:
-            app.refused[str(refusal.status)] += 1
+            door.refused[str(refusal.status)] += 1
             raise socketio.exceptions.ConnectionRefusedError(refusal.problem) from None
         self._tasks[sid] = asyncio.ensure_future(self._played(sid, asked, ends, environ["asgi.scope"].get("client")))
 
@@ -108,18 +106,18 @@ class Players:
             task.cancel()
 
     async def _played(self, sid: str, asked: Asked, ends: float | None, client: object) -> None:
-        app, reader = self._app, Reader(asked)
-        app.readers.add(reader)
-        app.clients += 1
+        door, reader = self._door, Reader(asked)
+        door.readers.add(reader)
+        door.clients += 1
         try:
             await self._play(sid, reader, ends)
         except SlowReader:
-            app.refused["slow_reader"] += 1
+            door.refused["slow_reader"] += 1
             await self._leave(sid)
-            app.hang_up(client)
+            door.hang_up(client)
         finally:
-            app.readers.remove(reader)
-            app.clients -= 1
+            door.readers.remove(reader)
+            door.clients -= 1
 
     async def _play(self, sid: str, reader: Reader, ends: float | None) -> None:
         """Send what is due until the token has ended, or the server stops; at the end of the programme be silent."""
@@ -127,7 +125,7 @@ class Players:
         frames = self._of(programme)
         await self._greet(sid, reader, frames)
         while True:
-            if self._app.why_over(ends) is not None:
+            if self._door.why_over(ends) is not None:
                 await self._leave(sid)
                 return
             position = pace.position_us()
@@ -175,7 +173,7 @@ class Players:
 
     async def _send(self, sid: str, reader: Reader, event: Event) -> None:
         await self.server.emit(event.name, Encoded(event.argument), to=sid)
-        self._app.count("socket.io", 1, len(event.argument))
+        self._door.count("socket.io", 1, len(event.argument))
         queue = self._queue(sid)
         if queue is not None and queue.qsize() > _AT_ONCE:
             await reader.take(self._room(queue))
@@ -209,17 +207,17 @@ def _next(programme: Programme, place: Place) -> Place:
     return more if more.item < len(programme.items(place.game)) else Place(place.game + 1, 0)
 
 
-def events_app(app: FeedApp) -> ASGIApp:
+def events_app(door: Door) -> ASGIApp:
     """Return the web face of `/socket.io/`; a page of another origin is refused before anything is opened."""
-    players = Players(app)
+    players = Players(door)
     inner = socketio.ASGIApp(players.server, socketio_path="socket.io")
 
     async def web(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["type"] in {"http", "websocket"}:
-                app.admit(HTTPConnection(scope))
+                door.admit(HTTPConnection(scope))
         except Refusal as refusal:
-            app.refused[str(refusal.status)] += 1
+            door.refused[str(refusal.status)] += 1
             await _refuse(scope, send, refusal)
             return
         await inner(scope, receive, send)

@@ -240,4 +240,4 @@ def test_what_is_asked_for_is_checked(store: rl.Store) -> None:
         )
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(request, timeout=20)
-        assert server.app.refused["400"] == 2
+        assert server.door.refused["400"] == 2

@@ -276,7 +276,7 @@ def ask(stopped: socket.socket, way: str, query: bytes) -> None:
 def until_closed(server: FeedServer, reason: str) -> None:
     """Wait until a client was refused for a reason."""
     deadline = monotonic() + 60
-    while not server.app.refused[reason] or server.app.clients:
+    while not server.door.refused[reason] or server.door.clients:
         assert monotonic() < deadline, "it was not closed"
         sleep(0.02)
 
@@ -296,26 +296,26 @@ def ended(stopped: socket.socket) -> bool:
 def test_a_reader_that_does_not_read_is_closed(wide: Path, way: str) -> None:
     """A client that takes nothing is closed after a while, and the others get everything meanwhile."""
     with rl.serve(wide, pacing="none") as server:
-        server.app.readers.slow_seconds = 1.0
+        server.door.readers.slow_seconds = 1.0
         with socket.create_connection(("127.0.0.1", server.port)) as stopped:
             ask(stopped, way, b"from=start")
             assert len(by_websocket(server.url + "?from=start")[0]) == 20_000
             until_closed(server, "slow_reader")
             assert ended(stopped)
-        assert server.app.refused == {"slow_reader": 1}
+        assert server.door.refused == {"slow_reader": 1}
 
 
 @pytest.mark.parametrize("way", STOPPED)
 def test_a_reader_that_lags_is_closed(wide: Path, way: str) -> None:
     """A client that had joined the clock and lags by 4 MiB is closed at once; one that catches up does not lag."""
     with rl.serve(wide, speed=100) as server:
-        server.app.readers.slow_seconds = 600.0
+        server.door.readers.slow_seconds = 600.0
         with socket.create_connection(("127.0.0.1", server.port)) as stopped:
             stopped.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             ask(stopped, way, b"speed=2&from=start")
             until_closed(server, "slow_reader")
         assert len(by_websocket(server.url + "?from=start&pacing=none")[0]) == 20_000
-        assert server.app.refused == {"slow_reader": 1}
+        assert server.door.refused == {"slow_reader": 1}
 
 
 def test_metrics_are_what_was_sent(server: FeedServer) -> None:

@@ -1,0 +1,100 @@
+"""Door: who may read a served feed, and what is counted of those that do."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from replaylab.errors import TokenRefused
+from replaylab.service.asking import Questions, Refusal
+from replaylab.service.readers import Readers
+from replaylab.service.tokens import Tokens
+
+MAX_CLIENTS: Final = 500
+_BEARER: Final = "bearer."
+
+
+class Door:
+    """What every way into a served feed shares.
+
+    Parameters
+    ----------
+    questions : Questions
+        What clients may ask for.
+    tokens : Tokens, optional
+        Who may read; everybody on this machine unless given.
+    origins : iterable of str
+        Pages that may read the feed in a browser, beside those of its own address.
+
+    Attributes
+    ----------
+    counts, refused : Counter
+        What was sent, by way, and who was refused, by reason.
+    clients : int
+        That are connected.
+    closing : bool
+        Whether the server stops.
+    readers : Readers
+        The clients, watched for those that read too slowly.
+    hang_up : callable
+        Breaks off the connection of a client, by its address: what it has not taken is dropped.
+    """
+
+    def __init__(self, questions: Questions, tokens: Tokens | None = None, origins: Iterable[str] = ()) -> None:
+        self.questions = questions
+        self.counts: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.clients = 0
+        self.closing = False
+        self.readers = Readers()
+        self.hang_up: Callable[[object], None] = lambda _client: None
+        self._tokens = tokens
+        self._origins = frozenset(origins)
+
+    def admit(self, request: HTTPConnection) -> None:
+        """Raise `Refusal` for a page of another origin, and when no more clients are let in."""
+        origin = request.headers.get("origin")
+        own = origin is None or origin in self._origins or urlsplit(origin).netloc == request.headers.get("host")
+        if not own:
+            raise Refusal(403, "pages of another origin may not read this feed", 4403)
+        if self.clients >= MAX_CLIENTS:
+            raise Refusal(503, f"{MAX_CLIENTS} clients are connected", 1013)
+        if self.closing:
+            raise Refusal(503, "the server shuts down", 1012)
+
+    async def end_of(self, token: str | None) -> float | None:
+        """Return when a token ends, None where none is needed; raise `Refusal` for one that is not valid."""
+        if self._tokens is None:
+            return None
+        try:
+            return await self._tokens.checked(token)
+        except TokenRefused:
+            raise Refusal(401, "no valid token", 4401) from None
+
+    def why_over(self, ends: float | None) -> tuple[int, str] | None:
+        """Return why a client is to be closed now; None when it is not."""
+        if self.closing:
+            return 1012, "the server shuts down"
+        if ends is not None and time.time() >= ends:
+            return 4401, "the token has expired"
+        return None
+
+    def count(self, way: str, lines: int, size: int) -> None:
+        """Count what was sent."""
+        self.counts[f"lines:{way}"] += lines
+        self.counts[f"bytes:{way}"] += size
+
+
+def token_of(request: HTTPConnection) -> str | None:
+    """Return the token of a header, or of a subprotocol; never of a query."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token:
+        return token
+    offered = request.headers.get("sec-websocket-protocol", "")
+    names = [name.strip() for name in offered.split(",")]
+    return next((name.removeprefix(_BEARER) for name in names if name.startswith(_BEARER)), None)
