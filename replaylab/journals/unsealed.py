@@ -303,11 +303,17 @@ def elsewhere(recorded: Iterable[Extent], headers: Iterable[Header | None]) -> t
     return SeqRanges.of_ranges(pair for one in recordings for pair in one["seqs"]), cuts
 
 
-def later_headers(path: Path) -> list[Header | None]:
-    """Return the headers of the journals of the same run behind a journal; raises OSError when one cannot be read."""
+def later_headers(path: Path, known: dict[str, Header]) -> list[Header]:
+    """Return the headers of the journals of the same run behind a journal; raises OSError when one cannot be read.
+
+    Those `known` by the names of their journals are not read again, for a header never changes; the others are added.
+    """
     run, _ = place_of(path.name)
     names = [name for name in journal_names(path.parent) if name > path.name and place_of(name)[0] == run]
-    return [first_header(path.with_name(name)) for name in names]
+    for name in names:
+        if name not in known and (header := first_header(path.with_name(name))) is not None:
+            known[name] = header
+    return [known[name] for name in names if name in known]
 
 
 def first_header(path: Path, descriptor: int = -1) -> Header | None:

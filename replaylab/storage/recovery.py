@@ -29,8 +29,8 @@ from replaylab.durable import (
     written_aside,
 )
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
-from replaylab.journals.format import place_of
-from replaylab.journals.reader import OPEN, JournalReader
+from replaylab.journals.format import Header, place_of
+from replaylab.journals.reader import OPEN, JournalReader, read_waiting
 from replaylab.journals.unsealed import durable_sizes, elsewhere, journal_names, later_headers
 from replaylab.parsing.kernel_layout import Known
 from replaylab.progress import bar
@@ -40,6 +40,7 @@ from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
+from replaylab.table import SCHEMA
 
 RESERVE: Final = ".reserve"  # ending of the room that a recorder keeps for closing
 LIVE: Final = "another process has it open"  # its recorder, or another recovery
@@ -168,6 +169,7 @@ def _recover_run(store: Store, paths: list[Path], step: Callable[[int], object])
     """
     left = list(paths)
     waits = False
+    headers: dict[str, Header] = {}
     while left and not waits:
         with ExitStack() as locks:
             taken, size, stays = 0, 0, None
@@ -185,7 +187,7 @@ def _recover_run(store: Store, paths: list[Path], step: Callable[[int], object])
                 size += os.fstat(lock).st_size
                 if size > MOST_BYTES_TOGETHER:
                     break
-            for one in _seal_group(store, group):
+            for one in _seal_group(store, group, headers):
                 waits = waits or one.problem is not None
                 yield one
         if stays is not None and not waits:
@@ -220,12 +222,12 @@ def _locked(path: Path) -> int | Sealed | None:
     return None if problem is None else Sealed(path.name, OPEN, problem=problem)
 
 
-def _seal_group(store: Store, group: list[Path]) -> list[Sealed]:
+def _seal_group(store: Store, group: list[Path], headers: dict[str, Header]) -> list[Sealed]:
     """Seal journals whose locks are held, together; one by one where that fails, up to the first that cannot be."""
     if not group:
         return []
     try:
-        found = seal_together(store.path, group, recorded_extents(store))
+        found = seal_together(store.path, group, recorded_extents(store), headers)
     except StoreBusy:
         problem = "a conversion or compaction is running; recover again when it has ended"
     except StoreTooNew:
@@ -234,7 +236,7 @@ def _seal_group(store: Store, group: list[Path]) -> list[Sealed]:
         if len(group) > 1:
             done: list[Sealed] = []
             for path in group:
-                done += _seal_group(store, [path])
+                done += _seal_group(store, [path], headers)
                 if done and done[-1].problem:
                     break
             return [*done, *(Sealed(path.name, OPEN, problem=LATER) for path in group[len(done) :])]
@@ -250,7 +252,11 @@ def recorded_extents(store: Store) -> list[Extent]:
 
 
 def seal_together(
-    root: Path, paths: Sequence[Path], recorded: Sequence[Extent], patience_seconds: float = PATIENCE_SECONDS
+    root: Path,
+    paths: Sequence[Path],
+    recorded: Sequence[Extent],
+    headers: dict[str, Header] | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> list[Sealed | None]:
     """Make one segment of neighbouring journals of a run whose locks the caller holds, then remove them.
 
@@ -260,6 +266,8 @@ def seal_together(
         The store, and the journals.
     recorded : sequence of Extent
         What segments hold of journals; those of the same run are enough.
+    headers : dict, optional
+        Headers of the run by the name of their journal, read before; those read now are added.
     patience_seconds : float
         How long to wait for a conversion or compaction, when damage is to be set aside.
 
@@ -279,21 +287,23 @@ def seal_together(
     layouts: list[Known] = []
     run = place_of(paths[0].name)[0]
     of_run = [extent for extent in recorded if extent.recording["run"] == run]
-    headers = later_headers(left[0]) if left else []
-    held, cuts = elsewhere(of_run, headers)
-    sizes = durable_sizes(headers)
+    later = later_headers(left[0], {} if headers is None else headers) if left else []
+    held, cuts = elsewhere(of_run, later)
+    sizes = durable_sizes(later)
     for path in left:
         contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts)
         with path.open("rb") as file:
             contents.read(file, os.fstat(file.fileno()).st_size, final=True)
         contents.report_truncated(sizes.get(place_of(path.name)[1], 0))
         held |= contents.seqs
+    read_waiting(read.values(), layouts)
     full = {path: one for path, one in read.items() if one.seqs or one.remarks()}
     remarks = [remark for one in full.values() for remark in one.remarks()]
     if full:
         segments, first = root / SEGMENTS, next(iter(full))
         make_folders(segments, root / REMARKS)
-        table = sorted_by_game(pa.concat_tables([one.table() for one in full.values()]))
+        tables = [SCHEMA.empty_table(), *(table for one in full.values() for table in one.tables())]
+        table = sorted_by_game(pa.concat_tables(tables))
         extents = [one.extent() for one in full.values()]
         with sole_writer(root, patience_seconds) if remarks else nullcontext():
             named = _write_remarks(root / REMARKS, first.name, remarks)

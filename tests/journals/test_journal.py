@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ import replaylab as rl
 from replaylab.errors import StoreTooNew
 from replaylab.journals.encoder import Encoder, closed, seed_of
 from replaylab.journals.format import Header, Lines, end_line, journal_name, place_of, scan
-from replaylab.journals.reader import JournalReader
+from replaylab.journals.reader import JournalReader, read_waiting
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.json_line import Kind, parse_line
 from replaylab.parsing.kernel_layout import Known
@@ -169,6 +170,33 @@ def test_right_checksums_are_not_believed_blindly(tmp_path: Path) -> None:
     assert found.table().num_rows == 9
     assert {one.reason for one in found.damage} == {"not_a_tick", "foreign_bytes"}
     assert sum(found.extent().bytes.values()) == found.end
+
+
+@pytest.mark.parametrize("odd", [b"", b'{"type": "tick", "price": "x", "seq": 90'])
+@pytest.mark.parametrize("lane", [b"", b', "lane": "a", "id": "7"'])
+def test_journals_that_are_read_at_once_are_what_each_is_alone(odd: bytes, lane: bytes) -> None:
+    """Rows, account, digest and remarks, the cursors of lanes too, and where a line turns out to be no tick."""
+    seed = seed_of(RUN)
+    bodies = [line[: line.rindex(b', "seq"')] + lane for line in LINES]
+    lines = [closed(body + b', "seq": %d' % seq, seed) for seq, body in enumerate(bodies)]
+    parts = [lines[:4], [lines[4]], [], lines[5:]]
+    parts[1] += [closed(odd, seed)] if odd else []
+    readers: list[list[JournalReader]] = []
+    for _ in range(2):
+        readers.append([])
+        for number, part in enumerate(parts):
+            one = JournalReader(journal_name(RUN, number))
+            data = Header(RUN, number, number).to_line() + b"".join(part)
+            one.read(io.BytesIO(data), len(data), final=True)
+            readers[-1].append(one)
+    read_waiting(readers[0], [])
+    for together, alone in zip(*readers, strict=True):
+        assert together.table().to_pylist() == alone.table().to_pylist()
+        assert together.extent() == alone.extent()
+        assert together.rows_digest() == alone.rows_digest()
+        assert together.remarks() == alone.remarks()
+    assert sum(one.table().num_rows for one in readers[0]) == len(LINES)
+    assert bool(lane) == any(remark.reason == "cursor" for one in readers[0] for remark in one.remarks())
 
 
 @given(st.data())

@@ -238,7 +238,7 @@ def test_headers_are_read_once(crowded: tuple[Path, list[int]], monkeypatch: pyt
     assert len(looked) <= 202  # the last one has a header and no tick
     looked.clear()
     opened = rl.open_store(folder)
-    assert len(looked) <= 4 * 201
+    assert len(looked) <= 201 + 4  # the last journal has no header, and is looked at for each segment
     assert seqs(opened) == list(range(600))
     assert len(opened.sealed()) <= 4
     assert not list((folder / "journals").glob("*.journal"))
