@@ -1,0 +1,445 @@
+// The dashboard: draws a state into an element, again and again; what has not changed is left as it is.
+// It runs on a page of its own, where events bring the states, and in a notebook's cell, where a widget does.
+
+const RATE_POINTS = 60;
+const NEVER = "never";
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {(Node | string)[]} [children]
+ */
+function make(tag, attributes = {}, children = []) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** @param {Element} element @param {string} text */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {Element} element @param {string} name @param {string} value */
+function set(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+/** @param {number | null | undefined} number */
+function count(number) {
+  return number === null || number === undefined ? "unknown" : Number(number).toLocaleString("en-GB", { maximumFractionDigits: 1 });
+}
+
+/** @param {number | null | undefined} bytes */
+function size(bytes) {
+  if (bytes === null || bytes === undefined || bytes < 0) return "unknown";
+  const power = Math.min(4, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  return `${(bytes / 1000 ** power).toLocaleString("en-GB", { maximumFractionDigits: 1 })} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+}
+
+/** @param {string | null} at @param {string} now */
+function ago(at, now) {
+  if (!at) return NEVER;
+  const seconds = Math.max(0, (Date.parse(now) - Date.parse(at)) / 1000);
+  if (seconds < 90) return `${Math.round(seconds)} s ago`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h ago` : at.slice(0, 16).replace("T", " ");
+}
+
+/** A line through points, as the path of a small chart of 100 by 40.
+ * @param {[number, number][]} points
+ * @param {number} [least]
+ */
+function line(points, least) {
+  if (points.length === 0) return "";
+  const xs = points.map((point) => point[0]);
+  const ys = points.map((point) => point[1]);
+  const left = Math.min(...xs);
+  const low = least ?? Math.min(...ys);
+  const width = Math.max(...xs) - left || 1;
+  const height = Math.max(...ys) - low || 1;
+  const place = (/** @type {[number, number]} */ [x, y]) =>
+    `${(((x - left) / width) * 100).toFixed(2)} ${(39 - ((y - low) / height) * 38).toFixed(2)}`;
+  return `M${points.map(place).join("L")}`;
+}
+
+/** @param {string} name @param {string} label */
+function chart(name, label) {
+  const drawing = document.createElementNS(SVG, "svg");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img", "aria-label": label })) {
+    drawing.setAttribute(key, value);
+  }
+  drawing.setAttribute("class", name);
+  drawing.append(document.createElementNS(SVG, "path"));
+  return drawing;
+}
+
+/** Children of an element by key: made where they are new, moved where the order changed, removed where they are gone.
+ * @template T
+ * @param {Element} parent
+ * @param {T[]} items
+ * @param {(item: T) => string} key
+ * @param {(item: T) => HTMLElement} build
+ * @param {(element: HTMLElement, item: T) => void} fill
+ */
+function keyed(parent, items, key, build, fill) {
+  const before = new Map(Array.from(parent.children, (child) => [/** @type {HTMLElement} */ (child).dataset.key, child]));
+  items.forEach((item, index) => {
+    const name = key(item);
+    const found = /** @type {HTMLElement} */ (before.get(name) || build(item));
+    before.delete(name);
+    found.dataset.key = name;
+    fill(found, item);
+    if (parent.children[index] !== found) parent.insertBefore(found, parent.children[index] || null);
+  });
+  for (const gone of before.values()) gone.remove();
+}
+
+/** @param {Element} list @param {[string, string][]} pairs */
+function fillPairs(list, pairs) {
+  keyed(
+    list,
+    pairs.flatMap(([name, value]) => [
+      { tag: "dt", name, text: name },
+      { tag: "dd", name, text: value },
+    ]),
+    (one) => `${one.tag} ${one.name}`,
+    (one) => make(one.tag),
+    (element, one) => say(element, one.text),
+  );
+}
+
+/** @param {Element} element @param {string} verdict @param {string} text */
+function fillVerdict(element, verdict, text) {
+  set(element, "class", `rlab-verdict rlab-${verdict}`);
+  say(element, text);
+}
+
+export class Dashboard {
+  /**
+   * @param {HTMLElement} root
+   * @param {(act: string, run: string | null) => Promise<string>} act does what is asked, and says how that began
+   * @param {boolean} links whether games are links to pages that play
+   */
+  constructor(root, act, links) {
+    this.act = act;
+    this.links = links;
+    /** @type {Map<string, [number, number][]>} */
+    this.rates = new Map();
+    this.seenAt = 0;
+    this.frame = "";
+    root.classList.add("rlab-dash");
+    this.title = make("h1");
+    this.verdict = make("span", { class: "rlab-verdict", role: "status" });
+    this.age = make("span", { class: "rlab-soft" });
+    this.leave = make("form", { method: "post", action: "session/end", hidden: "" }, [make("button", {}, ["Leave"])]);
+    this.alarms = make("ul", { class: "rlab-alarms", role: "alert", hidden: "" });
+    this.tiles = make("dl", { class: "rlab-tiles" });
+    this.runs = make("div", { class: "rlab-cards" });
+    this.more = make("p", { class: "rlab-soft" });
+    this.feeds = make("tbody");
+    this.games = make("div", { class: "rlab-games" });
+    this.gaps = make("tbody");
+    this.said = make("p", { role: "status", class: "rlab-soft" });
+    this.acts = make("div", { class: "rlab-acts" }, [this.button("compact", null), this.button("verify", null)]);
+    this.feedPart = part("Feeds", [table(["feed", "state", "ticks", "gaps", "missing", "reasons"], this.feeds)]);
+    this.gapPart = part("Gaps", [table(["game", "after tick", "missing", "cause", "from", "healed"], this.gaps)]);
+    this.gamePart = part("Last games", [this.games]);
+    root.replaceChildren(
+      make("header", { class: "rlab-top" }, [this.title, this.verdict, this.age, this.leave]),
+      this.alarms,
+      part("Store", [this.tiles, this.acts, this.said]),
+      part("Recorders", [this.runs, this.more]),
+      this.feedPart,
+      this.gamePart,
+      this.gapPart,
+    );
+  }
+
+  /** @param {string} act @param {string | null} run */
+  button(act, run) {
+    const button = /** @type {HTMLButtonElement} */ (make("button", { type: "button" }, [act]));
+    button.dataset.act = act;
+    let sure = 0;
+    button.addEventListener("click", async () => {
+      if (Date.now() > sure) {
+        sure = Date.now() + 5000; // the second click within five seconds confirms
+        say(button, `${act}: sure?`);
+        setTimeout(() => say(button, act), 5000);
+        return;
+      }
+      sure = 0;
+      say(button, act);
+      button.disabled = true;
+      say(this.said, await this.act(act, run).catch((problem) => String(problem.message || problem)));
+      button.disabled = false;
+    });
+    return button;
+  }
+
+  /** @param {any} state */
+  draw(state) {
+    this.seenAt = Date.now();
+    say(this.title, state.store);
+    fillVerdict(this.verdict, state.verdict, state.verdict === "idle" ? "nothing records" : state.verdict);
+    this.tick();
+    set(this.leave, "class", "rlab-leave");
+    this.leave.hidden = !state.leave;
+    this.alarms.hidden = state.problems.length === 0;
+    keyed(this.alarms, state.problems, String, () => make("li"), say);
+    this.drawStore(state);
+    for (const run of state.runs) this.keepRate(run);
+    keyed(
+      this.runs,
+      state.runs,
+      (run) => run.run,
+      (run) => this.buildRun(run),
+      (card, run) => this.fillRun(card, run, state),
+    );
+    say(
+      this.more,
+      state.runs.length === 0 ? "No recorder has written a status here." : state.more_runs ? `and ${state.more_runs} earlier runs` : "",
+    );
+    this.drawFeeds(state);
+    this.drawGames(state);
+    this.drawGaps(state);
+  }
+
+  /** Say how old what is shown is: the page may have lost its server. */
+  tick() {
+    const seconds = Math.round((Date.now() - this.seenAt) / 1000);
+    say(this.age, seconds < 4 ? "now" : `no answer for ${seconds} s; this is what was last seen`);
+  }
+
+  /** @param {any} state */
+  drawStore(state) {
+    const totals = state.totals || {};
+    /** @type {[string, string][]} */
+    const pairs = [
+      ["games", count(totals.games ?? 0)],
+      ["ticks", count(totals.ticks ?? 0)],
+      ["in segments", size(totals.bytes ?? 0)],
+      ["free", state.disk ? `${size(state.disk.free)} of ${size(state.disk.total)}` : "unknown"],
+    ];
+    const wanted = pairs.map(([name, value]) => ({ name, value }));
+    keyed(
+      this.tiles,
+      wanted,
+      (one) => one.name,
+      (one) => make("div", {}, [make("dt", {}, [one.name]), make("dd")]),
+      (element, one) => say(element.lastElementChild, one.value),
+    );
+    this.acts.hidden = state.role !== "admin";
+    const job = state.job;
+    for (const button of this.acts.querySelectorAll("button")) button.disabled = Boolean(job?.running);
+    if (job) say(this.said, job.running ? `${job.act} is running` : `${job.act} took ${job.seconds} s: ${job.said}`);
+  }
+
+  /** @param {any} run */
+  keepRate(run) {
+    const kept = this.rates.get(run.run) || [];
+    const at = Date.parse(run.written_at || 0) / 1000;
+    if (kept.length === 0 || kept[kept.length - 1][0] !== at) kept.push([at, run.ticks_a_second || 0]);
+    this.rates.set(run.run, kept.slice(-RATE_POINTS));
+  }
+
+  /** @param {any} run */
+  buildRun(run) {
+    const acts = make("div", { class: "rlab-acts" }, [this.button("flush", run.run), this.button("stop", run.run)]);
+    const head = make("div", { class: "rlab-top" }, [make("h3", {}, [run.run]), make("span")]);
+    const drawing = chart("rlab-chart", "ticks a second over the last minute");
+    return make("article", { class: "rlab-card", "aria-label": `recorder ${run.run}` }, [
+      head,
+      make("p"),
+      make("dl", { class: "rlab-pairs" }),
+      drawing,
+      acts,
+    ]);
+  }
+
+  /** @param {HTMLElement} card @param {any} run @param {any} state */
+  fillRun(card, run, state) {
+    const [head, why, pairs, drawing, acts] = card.children;
+    const ended = run.state === "closed" || run.state === "dead";
+    fillVerdict(head.lastElementChild, run.state === "closed" ? "idle" : run.verdict, run.state === "recording" ? run.verdict : run.state);
+    say(why, run.reasons.join("; "));
+    const refused = Object.entries(run.refused).map(([reason, number]) => `${count(number)} ${reason}`);
+    fillPairs(pairs, [
+      ["ticks", `${count(run.accepted)}, ${count(run.ticks_a_second)} a second`],
+      ["game", run.game_id || "none now"],
+      ["not yet durable", count(run.unsynced)],
+      ["durable", ago(run.durable_at, state.at)],
+      ["refused", refused.join(", ") || "none"],
+      ["errors", `${count(run.errors)}${run.last_error ? `: ${run.last_error}` : ""}`],
+      ["seen", ago(run.written_at, state.at)],
+      ["process", `${run.process} on ${run.machine}`],
+    ]);
+    set(drawing.firstElementChild, "d", line(this.rates.get(run.run) || [], 0));
+    /** @type {HTMLElement} */ (acts).hidden = ended || !["record", "admin"].includes(state.role);
+    drawing.toggleAttribute("hidden", ended);
+  }
+
+  /** @param {any} state */
+  drawFeeds(state) {
+    const feeds = state.runs.flatMap((/** @type {any} */ run) => run.feeds.map((/** @type {any} */ feed) => ({ ...feed, run: run.run })));
+    this.feedPart.hidden = feeds.length === 0;
+    fillRows(
+      this.feeds,
+      feeds,
+      (feed) => `${feed.run} ${feed.feed}`,
+      (feed) => [
+        feed.feed,
+        feed.state,
+        count(feed.ticks || 0),
+        count(feed.gaps || 0),
+        count(feed.missing || 0),
+        (feed.reasons || []).join("; "),
+      ],
+    );
+  }
+
+  /** @param {any} state */
+  drawGames(state) {
+    this.gamePart.hidden = state.games.length === 0;
+    keyed(
+      this.games,
+      state.games,
+      (game) => game.game_id,
+      (game) => {
+        const label = make("span", { class: "rlab-name" }, [game.game_id]);
+        const address = `game/${encodeURIComponent(game.game_id)}`;
+        const attributes = this.links ? { href: address, target: "_blank", rel: "noopener" } : {};
+        return make(this.links ? "a" : "div", { class: "rlab-game", title: game.game_id, ...attributes }, [
+          label,
+          chart("", `price of ${game.game_id}`),
+          make("span"),
+        ]);
+      },
+      (element, game) => {
+        set(element.children[1].firstElementChild, "d", line(game.points));
+        const ended = game.complete ? "ended" : "not ended";
+        say(
+          element.lastElementChild,
+          `peak ${count(game.peak)}, ${count(game.ticks)} ticks, ${ended}${game.gaps ? `, ${game.gaps} gaps` : ""}`,
+        );
+      },
+    );
+  }
+
+  /** @param {any} state */
+  drawGaps(state) {
+    this.gapPart.hidden = state.gaps.length === 0;
+    fillRows(
+      this.gaps,
+      state.gaps,
+      (gap) => `${gap.game_id} ${gap.after} ${gap.start} ${gap.cause}`,
+      (gap) => [
+        gap.game_id || "",
+        count(gap.after),
+        count(gap.missing),
+        gap.cause || "not known",
+        gap.start ? gap.start.slice(0, 19).replace("T", " ") : "",
+        String(gap.healed ?? ""),
+      ],
+    );
+  }
+}
+
+/** @param {string} title @param {HTMLElement[]} children */
+function part(title, children) {
+  return make("section", { "aria-label": title }, [make("h2", {}, [title]), ...children]);
+}
+
+/** @param {string[]} names @param {HTMLElement} body */
+function table(names, body) {
+  const head = make("thead", {}, [
+    make(
+      "tr",
+      {},
+      names.map((name) => make("th", { scope: "col" }, [name])),
+    ),
+  ]);
+  return make("div", { class: "rlab-scroll", tabindex: "0", role: "group", "aria-label": `table: ${names.join(", ")}` }, [
+    make("table", {}, [head, body]),
+  ]);
+}
+
+/**
+ * @param {Element} body
+ * @param {any[]} rows
+ * @param {(row: any) => string} key
+ * @param {(row: any) => string[]} cells
+ */
+function fillRows(body, rows, key, cells) {
+  keyed(
+    body,
+    rows,
+    key,
+    (row) =>
+      make(
+        "tr",
+        {},
+        cells(row).map(() => make("td")),
+      ),
+    (element, row) => {
+      cells(row).forEach((text, index) => {
+        say(element.children[index], text);
+      });
+    },
+  );
+}
+
+/** Keep a page of its own up to date.
+ * @param {HTMLElement} root
+ */
+function start(root) {
+  const act = async (/** @type {string} */ name, /** @type {string | null} */ run) => {
+    const answer = await fetch("act", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ act: name, run, confirm: name }),
+    });
+    const said = await answer.json();
+    return said.said || said.error;
+  };
+  const dashboard = new Dashboard(root, act, true);
+  dashboard.draw(JSON.parse(document.getElementById("state").textContent));
+  let events = /** @type {EventSource | null} */ (null);
+  const connect = () => {
+    events = new EventSource("events");
+    events.onmessage = (event) => dashboard.draw(JSON.parse(event.data));
+    events.onerror = () => {
+      if (events.readyState === EventSource.CLOSED) setTimeout(connect, 2000); // a refusal ends it; a lost server does not
+    };
+  };
+  connect();
+  setInterval(() => dashboard.tick(), 1000);
+}
+
+/** Keep a notebook's cell up to date; anywidget calls it.
+ * @param {{ model: any, el: HTMLElement }} place
+ */
+function render({ model, el }) {
+  const root = document.createElement("div");
+  el.append(root);
+  const act = async (/** @type {string} */ name, /** @type {string | null} */ run) => {
+    model.send({ act: name, run, confirm: name });
+    return `${name} was asked for`;
+  };
+  const dashboard = new Dashboard(root, act, false);
+  const draw = () => dashboard.draw(model.get("state"));
+  draw();
+  model.on("change:state", draw);
+  const timer = setInterval(() => dashboard.tick(), 1000);
+  return () => {
+    clearInterval(timer);
+    model.off("change:state", draw);
+  };
+}
+
+const place = document.getElementById("dashboard");
+if (place) start(place);
+
+export default { render };

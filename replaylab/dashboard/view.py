@@ -1,0 +1,197 @@
+"""View: all that the dashboard shows of a store at one moment, as plain values for JSON."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from replaylab.errors import ReplayLabError
+from replaylab.storage.store import Store
+from replaylab.watching.snapshot import Snapshot
+from replaylab.watching.status import StoreStatus, status
+
+GAMES: Final = 12  # the newest ones are drawn
+GAPS: Final = 20
+POINTS: Final = 120  # of a small chart, at most: two for each pixel column would not be seen
+RUNS: Final = 50  # newest first; more are counted
+GAMES_SECONDS: Final = 2.0  # between two looks at the games of a store that changes
+_RUN_FIELDS: Final = (
+    "run",
+    "machine",
+    "process",
+    "state",
+    "verdict",
+    "reasons",
+    "game_id",
+    "accepted",
+    "unsynced",
+    "ticks_a_second",
+    "refused",
+    "errors",
+    "retried",
+    "games",
+    "segments",
+    "journals",
+    "free_bytes",
+    "last_error",
+    "feeds",
+)
+
+
+class View:
+    """What the dashboard shows of a store. One thread at a time may ask.
+
+    The recorders are looked at each time. The games are looked at again only when a file of the store has changed, and
+    at most once in `GAMES_SECONDS`.
+
+    Parameters
+    ----------
+    store : Store
+        A store of this machine.
+    clock : callable
+        Seconds that only go up, for tests.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self.store = store
+        self._clock = clock
+        self._games: list[dict[str, Any]] = []
+        self._gaps: list[dict[str, Any]] = []
+        self._totals: dict[str, Any] = {}
+        self._problems: list[str] = []
+        self._seen: object = None
+        self._looked_at = -float("inf")
+
+    def now(self) -> dict[str, Any]:
+        """Return the state of the store now.
+
+        Returns
+        -------
+        dict
+            `at`, `store`, `verdict` (``healthy``, ``degraded``, ``failed``, or ``idle`` when nothing records), `problems`,
+            `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601 in UTC.
+        """
+        problems: list[str] = []
+        try:
+            found = status(self.store)
+        except (ReplayLabError, OSError) as error:
+            found = StoreStatus(str(self.store.path), (), (str(error),))
+        try:
+            self._look_at_games()
+        except (ReplayLabError, OSError) as error:
+            self._problems = [str(error)]
+        problems += [*found.problems, *self._problems]
+        runs = [_run(one) for one in reversed(found.runs)]
+        return {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "store": str(self.store.path),
+            "verdict": _verdict(found, problems),
+            "problems": problems,
+            "runs": runs[:RUNS],
+            "more_runs": max(0, len(runs) - RUNS),
+            "disk": self._disk(),
+            "totals": self._totals,
+            "gaps": self._gaps,
+            "games": self._games,
+        }
+
+    def _disk(self) -> dict[str, int] | None:
+        try:
+            used = shutil.disk_usage(self.store.path)
+        except OSError:
+            return None
+        return {"free": used.free, "total": used.total}
+
+    def _look_at_games(self) -> None:
+        now = self._clock()
+        if now - self._looked_at < GAMES_SECONDS:
+            return
+        self._looked_at = now
+        seen = self._what_is_there()
+        if seen == self._seen:
+            return
+        games = self.store.games()
+        self._totals = {
+            "games": len(games),
+            "ticks": int(games["rows"].sum()) if len(games) else 0,
+            "complete": int(games["complete"].sum()) if len(games) else 0,
+            "bytes": self.store.size_bytes,
+        }
+        self._problems = [f"{name}: {reason}" for name, reason in sorted(self.store.damaged.items())]
+        newest = games.sort_values(["start", "game_id"], na_position="first").tail(GAMES).iloc[::-1]
+        self._games = [_game(self.store, row) for row in newest.to_dict("records")]
+        gaps = self.store.gaps().sort_values("start", na_position="first").tail(GAPS).iloc[::-1]
+        self._gaps = [{name: _plain(value) for name, value in row.items()} for row in gaps.to_dict("records")]
+        self._seen = seen
+
+    def _what_is_there(self) -> object:
+        """Return something that changes when a file of the store does."""
+        return tuple(
+            (entry.name, found.st_size, found.st_mtime_ns)
+            for folder in ("segments", "journals")
+            if (self.store.path / folder).is_dir()
+            for entry in sorted((self.store.path / folder).iterdir())
+            for found in [entry.stat()]
+        )
+
+
+def _verdict(found: StoreStatus, problems: list[str]) -> str:
+    verdicts = {run.verdict for run in found.live}
+    if problems and not found.live:
+        return "failed"
+    for word in ("failed", "degraded"):
+        if word in verdicts:
+            return word
+    if problems:
+        return "degraded"
+    return "healthy" if found.live else "idle"
+
+
+def _run(one: Snapshot) -> dict[str, Any]:
+    fields = asdict(one)
+    shown = {name: _plain(fields[name]) for name in _RUN_FIELDS}
+    shown |= {name: _plain(getattr(one, name)) for name in ("started_at", "written_at", "durable_at")}
+    return shown
+
+
+def _game(store: Store, row: dict[str, Any]) -> dict[str, Any]:
+    game = store[row["game_id"]]
+    table = game.prices(prices="float64")
+    ticks = np.asarray(table["tick"].to_numpy(), dtype=np.int64)
+    prices = np.asarray(table["price"].to_numpy(), dtype=np.float64)
+    chosen = _thinned(prices)
+    shown = ("game_id", "ticks", "peak", "start", "complete", "late_start", "gaps")
+    points = [[int(ticks[at]), float(f"{prices[at]:.6g}")] for at in chosen]
+    return {name: _plain(row[name]) for name in shown} | {"points": points}
+
+
+def _thinned(prices: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
+    """Return the rows of a small chart: first, last, and the least and greatest of each of its parts."""
+    count = len(prices)
+    if count <= POINTS:
+        return list(range(count))
+    edges = np.linspace(0, count, POINTS // 2 + 1).astype(int)
+    parts = [(start, prices[start:end]) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    extremes = {int(start + at) for start, part in parts for at in (part.argmin(), part.argmax())}
+    return sorted(extremes | {0, count - 1})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it."""
+    if isinstance(value, datetime):
+        return None if value != value else value.astimezone(UTC).isoformat(timespec="milliseconds")  # noqa: PLR0124 NaT
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}:  # noqa: PLR0124 NaN
+        return None
+    return value
