@@ -29,7 +29,7 @@ LAYERS: list[list[str]] = [
     ["feeds", "recording"],
     ["sessions", "testing"],
     ["analysis", "service", "widgets"],
-    ["exports"],
+    ["dashboards", "exports"],
     ["logs"],
     ["cli"],
     ["__main__"],

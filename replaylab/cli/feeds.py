@@ -39,17 +39,17 @@ def serve(
     """Serve a store as a live feed until Ctrl-C: /feed (WebSocket), /feed.jsonl, /events, /health/ready, /metrics."""
     from replaylab.service.server import serve as library_serve
 
-    secret = _secret(secret_file, ask=keys is None)
+    secret = secret_of(secret_file)
     chosen: Any = pacing
     server = library_serve(store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret, keys=keys)
     complain(f"serving {store} at {server.url} (also {server.http}/feed.jsonl); Ctrl-C ends")
-    code = _until_signal(lambda: not server.is_serving)
+    code = until_signal(lambda: not server.is_serving)
     server.stop()
     if code:
         raise typer.Exit(code)
 
 
-def _secret(path: Path | None, *, ask: bool) -> str | None:
+def secret_of(path: Path | None) -> str | None:
     if path is None:
         return os.environ.get(SECRET_ENVIRONMENT) or None if ask else None
     try:
@@ -77,7 +77,7 @@ def record_feeds(store: str, urls: list[str], *, token: str | None, trades: bool
         return all(str(one.state) in {"closed", "failed"} for one in found)
 
     sessions.start()
-    code = _until_signal(look)
+    code = until_signal(look)
     problems = [f"{one.feed}: {one.last_error}" for one in (s.status() for s in sessions) if str(one.state) == "failed"]
     report = sessions.stop()
     for one in (session.status() for session in sessions):
@@ -95,7 +95,7 @@ def record_feeds(store: str, urls: list[str], *, token: str | None, trades: bool
     finish(*problems)
 
 
-def _until_signal(over: Callable[[], bool]) -> int:
+def until_signal(over: Callable[[], bool]) -> int:
     """Wait for the end, or for a signal; return the exit code of the signal, 0 for none."""
     heard: list[int] = []
     woken = threading.Event()

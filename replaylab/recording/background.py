@@ -17,6 +17,7 @@ from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import State
 from replaylab.recording.status_file import StatusFile
 from replaylab.recording.syncer import Syncer
+from replaylab.watching.request import take_request
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
 _ENDING_SECONDS: Final = 3.0  # for which syncs that fail are tried again at the end of a recording
@@ -39,15 +40,25 @@ class Background:
         Called with each event in turn, with no lock held.
     status_file : StatusFile
         Is written once a second.
+    stop : callable
+        Ends the recording, soon, off this thread.
     """
 
-    def __init__(self, state: State, sealer: Sealer, listener: Listener | None, status_file: StatusFile) -> None:
+    def __init__(
+        self,
+        state: State,
+        sealer: Sealer,
+        listener: Listener | None,
+        status_file: StatusFile,
+        stop: Callable[[], object],
+    ) -> None:
         self.state = state
         self.sealer = sealer
         self.syncer = Syncer(state)
         self.watch = DiskWatch(state, sealer, self.syncer)
         self.listener = listener
         self.status_file = status_file
+        self._stop = stop
         self._synced_at = time.monotonic()
         self._looked_at = 0.0
         self._ending = False
@@ -135,8 +146,20 @@ class Background:
             self._roll()
         if state.journals.sealing:
             self.sealer.wake()
-        if not self._ending:
-            self.status_file.tend()
+        if not self._ending and self.status_file.tend():
+            self._answer()
+
+    def _answer(self) -> None:
+        """Do what an operator in another process has asked for."""
+        act = take_request(self.state.root, self.state.run)
+        if act is None:
+            return
+        _log.warning("recorder %s: asked to %s", self.state.run, act, extra={"event": "asked", "act": act})
+        if act == "flush":
+            self.state.positions.ask_for_sync()
+            self.state.events.wake()
+        else:
+            self._stop()
 
     def _look(self) -> None:
         """Look at the disk and the store, unless that was just done."""

@@ -44,7 +44,7 @@ class Lifecycle:
         self.writer = writer
         self.sealer = Sealer(state)
         self.status_file = StatusFile(state, lambda: writer.game_id)
-        self.background = Background(state, self.sealer, listener, self.status_file)
+        self.background = Background(state, self.sealer, listener, self.status_file, self._stop_later)
         self._stopping = threading.RLock()
         self._is_stopping = False
         self._later: threading.Thread | None = None

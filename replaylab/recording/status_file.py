@@ -44,12 +44,14 @@ class StatusFile:
         self._said: tuple[str, str] | None = None  # state and verdict of the last snapshot
         self._failed = False
 
-    def tend(self) -> None:
-        """Write a snapshot when a second is over, or the state has changed."""
+    def tend(self) -> bool:
+        """Write a snapshot when a second is over, or the state has changed; return whether that was so."""
         status = status_of(self.state, self.game_id())
         due = time.monotonic() - self._written_at >= WRITE_SECONDS
-        if due or (status.state, status.verdict) != self._said:
-            self._write(status)
+        if not due and (status.state, status.verdict) == self._said:
+            return False
+        self._write(status)
+        return True
 
     def end(self) -> None:
         """Write the last snapshot, that of a recording that was closed."""

@@ -96,7 +96,7 @@ class Acts:
         )
 
     def _compact(self) -> tuple[bool, str]:
-        return True, str(compact(self.store.path)).splitlines()[0]
+        return True, str(compact(self.store, progress=False)).splitlines()[0]
 
     def _verify(self) -> tuple[bool, str]:
         found = self.store.verify()

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from replaylab.dashboard.access import COOKIE, Access, Denied, Role
-from replaylab.dashboard.acts import Acts
-from replaylab.dashboard.metrics import exposition
-from replaylab.dashboard.view import View
+from replaylab.dashboards.access import COOKIE, Access, Denied, Role
+from replaylab.dashboards.acts import Acts
+from replaylab.dashboards.metrics import exposition
+from replaylab.dashboards.view import View
 from replaylab.errors import ReplayLabError
 from replaylab.storage.store import Store
 

@@ -1,0 +1,118 @@
+"""The dashboard in a cell of a notebook."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import anywidget
+import traitlets
+
+from replaylab.dashboards.acts import Acts
+from replaylab.dashboards.view import View
+from replaylab.errors import ReplayLabError, StoreNotFound
+from replaylab.storage.open import open_store
+from replaylab.storage.store import Store
+
+_SECONDS: Final = 1.0
+_FRONT: Final = Path(__file__).parent / "front"
+_LEAVE: Final = {"role": "admin", "leave": False}  # who runs the notebook may do what it may
+
+
+@cache
+def _front(name: str) -> str:
+    return (_FRONT / name).read_text(encoding="utf-8")
+
+
+class Dashboard(anywidget.AnyWidget):
+    """A dashboard in a cell; `dashboard` makes it.
+
+    Parameters
+    ----------
+    store : Store
+        A store of this machine.
+    """
+
+    _esm = traitlets.Unicode(_front("page.js")).tag(sync=True)
+    _css = traitlets.Unicode(_front("page.css")).tag(sync=True)
+    state = traitlets.Dict(read_only=True).tag(sync=True)
+
+    def __init__(self, store: Store) -> None:
+        self._view = View(store)
+        self._acts = Acts(store)
+        super().__init__()
+        self.refresh()
+        self.on_msg(self._heard)
+        self._ended = threading.Event()
+        self._ender = weakref.finalize(self, self._ended.set)
+        thread = threading.Thread(
+            target=_keep, args=(weakref.ref(self), self._ended), name="replaylab-dashboard-cell", daemon=True
+        )
+        thread.start()
+
+    def refresh(self) -> None:
+        """Look at the store now; it is done once a second by itself until the widget is closed."""
+        job = self._acts.last
+        shown = self._view.now() | _LEAVE | {"job": None if job is None else job.shown()}
+        self.set_trait("state", shown)
+
+    def close(self) -> None:
+        """End it, and remove it from the page."""
+        self._ended.set()
+        super().close()
+
+    def _heard(self, _widget: object, said: object, _buffers: object) -> None:
+        """Do what a button asks for; what is no such request is dropped."""
+        if not isinstance(said, dict) or said.get("confirm") != said.get("act"):
+            return
+        act, run = said.get("act"), said.get("run")
+        if isinstance(act, str) and (run is None or isinstance(run, str)):
+            try:
+                self._acts.do(act, run, "the notebook")
+            except (ValueError, ReplayLabError, OSError) as error:
+                self.send({"problem": str(error)})
+
+
+def _keep(place: weakref.ref[Dashboard], ended: threading.Event) -> None:
+    """Refresh a dashboard until it ends or is forgotten."""
+    while not ended.wait(_SECONDS):
+        found = place()
+        if found is None or found.comm is None:
+            return
+        found.refresh()
+        del found
+
+
+def dashboard(store: str | os.PathLike[str] | Store) -> Dashboard:
+    """Return a dashboard of a store, for the last line of a cell: recorders, feeds, disk, gaps and the last games.
+
+    It looks once a second until it is closed. `replaylab dashboard STORE` serves the same as a page.
+
+    Parameters
+    ----------
+    store : path or Store
+        A store of this machine.
+
+    Raises
+    ------
+    StoreNotFound
+        When there is no such store.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with rl.Recorder(folder) as recorder:
+    ...     _ = recorder.record(rl.Tick("g", 1, "2031-01-02T03:04:05", "1.02", active=True))
+    >>> shown = rl.dashboard(folder)
+    >>> shown.state["verdict"], shown.close()
+    ('idle', None)
+    """
+    opened: Any = store if isinstance(store, Store) else open_store(store)
+    if not isinstance(opened, Store) or not opened.is_local:
+        raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")
+    return Dashboard(opened)

@@ -1,0 +1,123 @@
+"""DashboardServer: the dashboard of a store, served by a thread of this process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from replaylab.errors import MissingExtra, StoreNotFound, TokenRefused
+from replaylab.service.web_server import WebServer, is_here, listening, listening_on
+from replaylab.storage.open import open_store
+from replaylab.storage.store import Store
+
+if TYPE_CHECKING:
+    from replaylab.service.tokens import Tokens
+
+NAME: Final = "replaylab-dashboard"
+ANY: Final = "*"
+
+
+class DashboardServer:
+    """A dashboard that is served; `serve_dashboard` makes it.
+
+    Attributes
+    ----------
+    url : str
+        Its address, or the path of its socket.
+    port : int
+        Where it listens; 0 on a Unix socket.
+    """
+
+    def __init__(self, app: Any, listener: socket.socket, host: str) -> None:
+        self.app = app
+        on_port = listener.family != socket.AF_UNIX
+        self.port: int = listener.getsockname()[1] if on_port else 0
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self.port}/" if on_port else host
+        self._web = WebServer(app, listener, NAME)
+
+    def __repr__(self) -> str:
+        state = "serving" if self._web.is_serving else "stopped"
+        return f"DashboardServer({self.url!r}, {state}, {self.app.clients} pages)"
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it still runs."""
+        return self._web.is_serving
+
+    def stop(self) -> None:
+        """Close every page's connection, and stop; does nothing when it has stopped."""
+        self._web.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+
+def serve_dashboard(  # noqa: PLR0913 each is a word of its own, and only the first is needed
+    store: str | os.PathLike[str] | Store,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    path: str | os.PathLike[str] | None = None,
+    tokens: Tokens | None = None,
+    allow_hosts: Collection[str] = (),
+    role_claim: str = "role",
+) -> DashboardServer:
+    """Serve the dashboard of a store from a thread of this process, until it is stopped.
+
+    Parameters
+    ----------
+    store : path or Store
+        A store of this machine.
+    host, port : str, int
+        Where to listen: this machine alone unless told otherwise; port 0 is any that is free.
+    path : path, optional
+        A Unix socket in place of a port, which only the user who made it reaches.
+    tokens : Tokens, optional
+        What checks the tokens of its users; needed on any other host than this machine.
+    allow_hosts : collection of str
+        Further names under which the page may be asked for, as behind a proxy; ``*`` is every name.
+    role_claim : str
+        The claim of a token that holds its role: ``view``, ``record`` or ``admin``.
+
+    Raises
+    ------
+    StoreNotFound
+        When there is no such store.
+    PortTaken
+        When something else listens there.
+    TokenRefused
+        When other machines could reach it without a token.
+    MissingExtra
+        When the packages of the server are not installed.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with rl.Recorder(folder) as recorder:
+    ...     _ = recorder.record(rl.Tick("g", 1, "2031-01-02T03:04:05", "1.02", active=True))
+    >>> with serve_dashboard(folder) as server:
+    ...     server.url.startswith("http://127.0.0.1:")
+    True
+    """
+    if tokens is None and path is None and not is_here(host):
+        raise TokenRefused(f"host={host!r} lets other machines in: users bring tokens then, so a secret or keys are needed")
+    opened = store if isinstance(store, Store) else open_store(store)
+    if not isinstance(opened, Store) or not opened.is_local:
+        raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")
+    try:
+        from replaylab.dashboards.access import HERE, Access
+        from replaylab.dashboards.app import DashboardApp
+    except ImportError as error:
+        raise MissingExtra(f"a dashboard needs {error.name}: pip install 'replaylab[serve]'") from None
+    hosts = None if path is not None or ANY in allow_hosts else {*HERE, host, *(one.lower() for one in allow_hosts)}
+    app = DashboardApp(opened, Access(tokens, hosts, role_claim))
+    listener = listening(host, port) if path is None else listening_on(Path(path))
+    return DashboardServer(app, listener, host if path is None else str(path))
