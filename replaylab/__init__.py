@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
+    from replaylab.dashboards.cell import dashboard
     from replaylab.encryption.keys import rotate
     from replaylab.encryption.kms import EnvironmentKey, FileKey, Kms
     from replaylab.exports.export import export
@@ -54,6 +55,7 @@ __all__ = [
     "analysis",
     "compact",
     "convert",
+    "dashboard",
     "errors",
     "export",
     "fair",
@@ -84,6 +86,7 @@ _HOME = {
     "Tick": "tick",
     "compact": "storage.compact",
     "convert": "conversion.convert",
+    "dashboard": "dashboards.cell",
     "export": "exports.export",
     "live": "widgets.live",
     "open_feed": "feeds.opening",

@@ -29,6 +29,7 @@ NAMES = [
     "analysis",
     "compact",
     "convert",
+    "dashboard",
     "errors",
     "export",
     "fair",

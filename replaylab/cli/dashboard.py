@@ -20,7 +20,7 @@ SecretFile = Annotated[
 ]
 
 
-def dashboard(
+def dashboard(  # noqa: PLR0913 each is an option
     store: StorePath,
     *,
     host: Annotated[str, typer.Option(help="Where to listen; another than this machine needs tokens.")] = "127.0.0.1",

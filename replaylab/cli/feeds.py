@@ -39,7 +39,7 @@ def serve(
     """Serve a store as a live feed until Ctrl-C: /feed (WebSocket), /feed.jsonl, /events, /health/ready, /metrics."""
     from replaylab.service.server import serve as library_serve
 
-    secret = secret_of(secret_file)
+    secret = secret_of(secret_file, ask=keys is None)
     chosen: Any = pacing
     server = library_serve(store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret, keys=keys)
     complain(f"serving {store} at {server.url} (also {server.http}/feed.jsonl); Ctrl-C ends")
@@ -49,7 +49,8 @@ def serve(
         raise typer.Exit(code)
 
 
-def secret_of(path: Path | None) -> str | None:
+def secret_of(path: Path | None, *, ask: bool = True) -> str | None:
+    """Return the secret of tokens: that of a file, or that of the environment when it is asked for; None for none."""
     if path is None:
         return os.environ.get(SECRET_ENVIRONMENT) or None if ask else None
     try:

@@ -148,7 +148,9 @@ class Access:
             self._tries = {one: kept for one, kept in self._tries.items() if kept and one != place} | {
                 place: [*tries, self.now()]
             }
-            _log.warning("dashboard: a token from %s was refused", place, extra={"event": "token_refused", "from": place})
+            _log.warning(
+                "dashboard: a token from %s was refused", place, extra={"event": "token_refused", "from": place}
+            )
             raise Denied(401, "no valid token") from None
         subject = str(claims.get("sub", "a token"))[:100]
         return Session(Role.of(claims.get(self._role_claim, "view")), subject, float(claims["exp"]))

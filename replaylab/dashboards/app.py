@@ -36,7 +36,7 @@ _SAFE: Final = {
 }
 # A page that plays carries its own script and picture; it may load nothing.
 _GAME: Final = _SAFE | {
-    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline' blob: 'self'; style-src 'unsafe-inline'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
     "img-src data: blob:; connect-src data: blob:; frame-ancestors 'self'; base-uri 'none'"
 }
 _log = logging.getLogger("replaylab.dashboard")
@@ -143,7 +143,9 @@ class DashboardApp:
         try:
             text = await asyncio.to_thread(self._game_page, request.path_params["game_id"])
         except (ReplayLabError, OSError) as error:
-            return HTMLResponse(f"<!doctype html><title>No game</title><p>{html.escape(str(error))}", 404, headers=_SAFE)
+            return HTMLResponse(
+                f"<!doctype html><title>No game</title><p>{html.escape(str(error))}", 404, headers=_SAFE
+            )
         return HTMLResponse(text, headers=_GAME)
 
     def _game_page(self, game_id: str) -> str:

@@ -7,7 +7,7 @@ import threading
 import weakref
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anywidget
 import traitlets
@@ -112,7 +112,7 @@ def dashboard(store: str | os.PathLike[str] | Store) -> Dashboard:
     >>> shown.state["verdict"], shown.close()
     ('idle', None)
     """
-    opened: Any = store if isinstance(store, Store) else open_store(store)
-    if not isinstance(opened, Store) or not opened.is_local:
+    opened = store if isinstance(store, Store) else open_store(store)
+    if not opened.is_local:
         raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")
     return Dashboard(opened)

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from replaylab.errors import MissingExtra, StoreNotFound, TokenRefused
 from replaylab.service.web_server import WebServer, is_here, listening, listening_on
@@ -20,7 +20,7 @@ NAME: Final = "replaylab-dashboard"
 ANY: Final = "*"
 
 
-class DashboardServer:
+class DashboardServer(WebServer):
     """A dashboard that is served; `serve_dashboard` makes it.
 
     Attributes
@@ -32,34 +32,19 @@ class DashboardServer:
     """
 
     def __init__(self, app: Any, listener: socket.socket, host: str) -> None:
-        self.app = app
         on_port = listener.family != socket.AF_UNIX
         self.port: int = listener.getsockname()[1] if on_port else 0
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self.port}/" if on_port else host
-        self._web = WebServer(app, listener, NAME)
+        self.app = app
+        super().__init__(app.web, app, listener, NAME)
 
     def __repr__(self) -> str:
-        state = "serving" if self._web.is_serving else "stopped"
+        state = "serving" if self.is_serving else "stopped"
         return f"DashboardServer({self.url!r}, {state}, {self.app.clients} pages)"
 
-    @property
-    def is_serving(self) -> bool:
-        """Whether it still runs."""
-        return self._web.is_serving
 
-    def stop(self) -> None:
-        """Close every page's connection, and stop; does nothing when it has stopped."""
-        self._web.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.stop()
-
-
-def serve_dashboard(  # noqa: PLR0913 each is a word of its own, and only the first is needed
+def serve_dashboard(
     store: str | os.PathLike[str] | Store,
     *,
     host: str = "127.0.0.1",
@@ -108,9 +93,9 @@ def serve_dashboard(  # noqa: PLR0913 each is a word of its own, and only the fi
     True
     """
     if tokens is None and path is None and not is_here(host):
-        raise TokenRefused(f"host={host!r} lets other machines in: users bring tokens then, so a secret or keys are needed")
+        raise TokenRefused(f"host={host!r} lets other machines in: its users bring tokens then; give a secret or keys")
     opened = store if isinstance(store, Store) else open_store(store)
-    if not isinstance(opened, Store) or not opened.is_local:
+    if not opened.is_local:
         raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")
     try:
         from replaylab.dashboards.access import HERE, Access

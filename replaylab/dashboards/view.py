@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -74,8 +75,8 @@ class View:
         Returns
         -------
         dict
-            `at`, `store`, `verdict` (``healthy``, ``degraded``, ``failed``, or ``idle`` when nothing records), `problems`,
-            `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601 in UTC.
+            `at`, `store`, `verdict` (``healthy``, ``degraded``, ``failed``; ``idle`` when nothing records),
+            `problems`, `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601 in UTC.
         """
         problems: list[str] = []
         try:
@@ -125,9 +126,9 @@ class View:
         }
         self._problems = [f"{name}: {reason}" for name, reason in sorted(self.store.damaged.items())]
         newest = games.sort_values(["start", "game_id"], na_position="first").tail(GAMES).iloc[::-1]
-        self._games = [_game(self.store, row) for row in newest.to_dict("records")]
+        self._games = [_game(self.store, row) for row in _rows(newest)]
         gaps = self.store.gaps().sort_values("start", na_position="first").tail(GAPS).iloc[::-1]
-        self._gaps = [{name: _plain(value) for name, value in row.items()} for row in gaps.to_dict("records")]
+        self._gaps = [{name: _plain(value) for name, value in row.items()} for row in _rows(gaps)]
         self._seen = seen
 
     def _what_is_there(self) -> object:
@@ -177,9 +178,13 @@ def _thinned(prices: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
     if count <= POINTS:
         return list(range(count))
     edges = np.linspace(0, count, POINTS // 2 + 1).astype(int)
-    parts = [(start, prices[start:end]) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [(start, prices[start:end]) for start, end in pairwise(edges)]
     extremes = {int(start + at) for start, part in parts for at in (part.argmin(), part.argmax())}
     return sorted(extremes | {0, count - 1})
+
+
+def _rows(frame: Any) -> list[dict[str, Any]]:
+    return [dict(row) for row in frame.to_dict("records")]
 
 
 def _plain(value: Any) -> Any:

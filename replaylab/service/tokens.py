@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from replaylab.errors import MissingExtra, TokenRefused
@@ -12,6 +12,7 @@ from replaylab.service.public_keys import PublicKeys
 AUDIENCE: Final = "replaylab"
 _LEAST_BYTES: Final = 32
 _ALGORITHM: Final = "HS256"
+ROLES: Final = ("view", "record", "admin")
 
 
 class Tokens:
@@ -67,25 +68,29 @@ class Tokens:
     def __repr__(self) -> str:
         return f"Tokens(audience={self._audience!r})"
 
-    def issue(self, seconds: float, audience: str | None = None) -> str:
-        """Return a token that is good for so many seconds; raises `TokenRefused` where only public keys are known."""
+    def issue(self, seconds: float, audience: str | None = None, *, more: Mapping[str, str] | None = None) -> str:
+        """Return a token that is good for so many seconds; raises `TokenRefused` where only public keys are known.
+
+        `more` are further claims, such as `sub`, whom it is for, and `role`, what it allows.
+        """
         if self._secret is None:
             raise TokenRefused("tokens are issued by the holder of the private key")
-        claims = {"exp": int(self._now() + seconds), "aud": audience or self._audience}
+        claims = dict(more or {}) | {"exp": int(self._now() + seconds), "aud": audience or self._audience}
         return self._jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
 
     def check(self, token: str | None) -> float:
         """Return when a token ends, in seconds since 1970; raise `TokenRefused`, with one answer for every reason."""
-        end = self._end(token)
-        if end is None or end <= self._now():
-            raise TokenRefused("no valid token")
-        return end
+        return float(self._claims(token)["exp"])
 
     async def checked(self, token: str | None) -> float:
         """Do what `check` does; keys that may have changed are read again first, without blocking the event loop."""
+        return float((await self.claims(token))["exp"])
+
+    async def claims(self, token: str | None) -> dict[str, Any]:
+        """Return what a valid token says; raise `TokenRefused` as `check` does."""
         if self._keys is not None and token is not None:
             await self._keys.refresh_for(self._key_id(token))
-        return self.check(token)
+        return self._claims(token)
 
     def _key_id(self, token: str) -> str | None:
         try:
@@ -94,8 +99,14 @@ class Tokens:
             return None
         return found if isinstance(found, str) else None
 
-    def _end(self, token: str | None) -> float | None:
-        """Return when a token says that it ends; None when it is not valid, whatever the reason."""
+    def _claims(self, token: str | None) -> dict[str, Any]:
+        claims = self._decoded(token)
+        if claims is None or claims["exp"] <= self._now():
+            raise TokenRefused("no valid token")
+        return claims
+
+    def _decoded(self, token: str | None) -> dict[str, Any] | None:
+        """Return what a token says, its end as a float; None when it is not valid, whatever the reason."""
         try:
             key: Any = self._secret
             algorithm = _ALGORITHM
@@ -104,13 +115,13 @@ class Tokens:
                 if found is None:
                     return None
                 key, algorithm = found
-            claims = self._jwt.decode(
+            claims: dict[str, Any] = self._jwt.decode(
                 token or "",
                 key,
                 algorithms=[algorithm],
                 audience=self._audience,
                 options={"require": ["exp", "aud"], "verify_exp": False},
             )
-            return float(claims["exp"])
+            return claims | {"exp": float(claims["exp"])}
         except (self._jwt.PyJWTError, ValueError, TypeError):
             return None

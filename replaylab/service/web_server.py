@@ -25,20 +25,22 @@ class WebServer:
 
     Parameters
     ----------
-    app : object
-        Has `web`, the ASGI application, and `closing`, which is set when the server stops.
+    app : callable
+        The ASGI application.
+    door : object
+        Has `closing`, which is set when the server stops, so that streams end.
     listener : socket
         A listening socket, whose owner this becomes.
     name : str
         Of the thread.
     """
 
-    def __init__(self, app: Any, listener: socket.socket, name: str) -> None:
+    def __init__(self, app: Any, door: Any, listener: socket.socket, name: str) -> None:
         import uvicorn
 
-        self.app = app
+        self._door = door
         config = uvicorn.Config(
-            app.web,
+            app,
             ws="websockets-sansio",
             access_log=False,  # an address may hold what is secret
             log_level="warning",
@@ -75,7 +77,7 @@ class WebServer:
 
     def stop(self) -> None:
         """Close every connection and stop; does nothing when it has stopped."""
-        self.app.closing = True
+        self._door.closing = True
         self._server.should_exit = True
         self._thread.join(STOP_SECONDS + 5)
         self._listener.close()
