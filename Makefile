@@ -122,6 +122,11 @@ build/socketio/.installed: Makefile
 	npm install --silent --no-audit --no-fund --prefix build/socketio socket.io@4.8.4 socket.io-client@4.8.4
 	touch $@
 
+.PHONY: postgresql
+postgresql: ## install a PostgreSQL server for the tests of the database, when missing; they start one of their own
+	@$(PACKAGES)
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || packages postgresql
+
 # What checks the player's JavaScript; using the package, or installing it, needs neither.
 build/js/.installed: Makefile
 	@$(PACKAGES)
@@ -143,7 +148,7 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 	build/js/node_modules/.bin/biome format --write
 
 .PHONY: test
-test: browser build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
+test: browser postgresql build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 2 --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
@@ -192,7 +197,7 @@ BENCHMARKS := conversion.exactness conversion.convert_file conversion.convert_fo
   recording.record recording.record_pipe playback.ring live.feed_cost widgets.player widgets.player_ways widgets.soak
 
 .PHONY: bench
-bench: $(VENV)/.bench browser ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
+bench: $(VENV)/.bench browser postgresql ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)
 	@for name in $(BENCHMARKS); do
 	  echo "== $$name"
 	  $(BIN)/python -m "benchmarks.$$name" $(QUICK)

@@ -40,6 +40,11 @@
     |-- StrategyError (RuntimeError)       a strategy raised, or returned what is not an order; has .game_id, .tick
     |-- OrderRefused (ValueError)          an order that the rules or the balance do not allow
     |-- WorkerFailed (RuntimeError)        a worker process died or broke off
+    |-- DatabaseError                    a statement that a database refused
+    |   |-- DatabaseUnreachable (ConnectionError)  a server that does not answer, goes away or refuses access
+    |   |-- DatabaseBusy (RuntimeError)          another export is writing there
+    |   |-- DatabaseFull (OSError)               no room in the database
+    |   `-- DatabaseMismatch (ValueError)        tables of another shape, or rows and values that do not agree
     |-- ServiceError
     |   |-- PortTaken (OSError)                  something else listens on the port
     |   `-- TokenRefused (PermissionError)       a token that is none, or a feed that needs one
@@ -291,6 +296,26 @@ class OrderRefused(ReplayLabError, ValueError):
 
 class WorkerFailed(ReplayLabError, RuntimeError):
     """A worker process died or broke off; what it had finished is stored, and running again does the rest."""
+
+
+class DatabaseError(ReplayLabError):
+    """Raised when a database refuses a statement; base of the errors about databases."""
+
+
+class DatabaseUnreachable(DatabaseError, ConnectionError):
+    """Raised when a database does not answer, goes away, or refuses access."""
+
+
+class DatabaseBusy(DatabaseError, RuntimeError):
+    """Raised when another export is writing into a database."""
+
+
+class DatabaseFull(DatabaseError, OSError):
+    """Raised when a database has no room; what was loaded before is there."""
+
+
+class DatabaseMismatch(DatabaseError, ValueError):
+    """Raised when tables have another shape, or rows or values do not agree with what a store holds."""
 
 
 class ServiceError(ReplayLabError):

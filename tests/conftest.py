@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres.server import Server, server
+
 # Read once by matplotlib and by the child processes that tests start.
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -67,3 +69,10 @@ def _no_log_from_outside() -> Iterator[None]:
 def _loggers() -> list[logging.Logger]:
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "replaylab"]
     return [logging.getLogger(name) for name in ("replaylab", *names)]
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[Server]:
+    """Give a PostgreSQL server of this test run, started when the first test asks for it."""
+    with server() as made:
+        yield made

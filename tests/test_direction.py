@@ -24,7 +24,7 @@ LAYERS: list[list[str]] = [
     ["segments"],
     ["journals"],
     ["storage"],
-    ["watching"],
+    ["postgres", "watching"],
     ["conversion", "fair", "playback"],
     ["feeds", "recording"],
     ["sessions", "testing"],

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from replaylab.cli.main import app
+from tests.postgres.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,8 +56,15 @@ def run_commands(block: Block, page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Everything that a page shows works, in the order in which it is shown."""
+    if page.name == "postgresql.md":
+        server: Server = request.getfixturevalue("database_server")
+        server.database("pages")
+        for name, value in server.environment("pages").items():
+            monkeypatch.setenv(name, value)
     shutil.copytree(ROOT / "data" / "samples", tmp_path / "data" / "samples")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "page"}

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 def export(  # noqa: PLR0913 the options of the command
     store: StorePath,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .csv, .jsonl, .parquet or .html.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="File to write: .csv, .jsonl, .parquet or .html; or postgresql://USER@HOST/DATABASE.",
+        ),
+    ],
     game: Annotated[list[str] | None, typer.Option(metavar="ID", help="Id of a game; may be repeated.")] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Rows from this time on (UTC).")] = None,
     end: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before this time (UTC).")] = None,
@@ -35,7 +42,7 @@ def export(  # noqa: PLR0913 the options of the command
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
-    """Write games as CSV, JSONL, Parquet, or pages that play.
+    """Write games as CSV, JSONL, Parquet, or pages that play; or all that is new to a PostgreSQL database.
 
     JSONL of all columns converts back to the same rows. A page needs no kernel and no network.
     """
@@ -59,6 +66,7 @@ def export(  # noqa: PLR0913 the options of the command
             columns=None if columns is None else [name.strip() for name in columns.split(",")],
             what="live" if live else "prices" if prices else "ticks",
             guard_formulas=guard_formulas,
+            progress=not no_progress,
         )
     show_json(report) if json else show_pairs({"exported": str(report)})
     finish(*report.damaged)

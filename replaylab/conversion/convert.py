@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from replaylab.conversion.database import database_in, fetched
 from replaylab.conversion.games import Numbering
 from replaylab.conversion.job import Folders, How
 from replaylab.conversion.plan import Plan, plan
@@ -22,7 +23,7 @@ from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, u
 from replaylab.durable import make_folders, sole_writer, usable_cores
 from replaylab.encryption.keys import keys_for_writing
 from replaylab.encryption.kms import Kms
-from replaylab.errors import NotARecording, SourceNotFound, SourceUnreadable, StoreError
+from replaylab.errors import NotARecording, SettingsError, SourceNotFound, SourceUnreadable, StoreError
 from replaylab.kernel.library import load
 from replaylab.parsing.mapping import Mapping
 from replaylab.progress import bar
@@ -64,7 +65,8 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     ----------
     sources : path or paths
         Files, folders (searched in depth for ``*.jsonl``, ``*.ndjson``, ``*.game.json``, also packed) and patterns;
-        ``-`` is standard input. gzip, zstd, bzip2, xz and zip are unpacked, UTF-16 and arrays are read.
+        ``-`` is standard input. gzip, zstd, bzip2, xz and zip are unpacked, UTF-16 and arrays are read. Or, alone,
+        ``postgresql://...``: what was exported to a database.
     store : path
         Folder of the store.
     source_tz : str, optional
@@ -108,6 +110,11 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     (True, 0)
     """
     settings = _settings(source_tz=source_tz, workers=workers, progress=progress)
+    if (address := database_in(sources)) is not None:
+        if mapping is not None or time_unit or truncate_times:
+            raise SettingsError("a database holds ticks as a store does: leave out mapping, time_unit, truncate_times")
+        refuse_uri(store)
+        return fetched(address, Path(store), zone=settings.source_tz, progress=settings.progress, kms=kms)
     how_read = _mapping(mapping, time_unit, truncate_times=truncate_times)
     how = How(settings.source_tz, strict=strict, mapping=how_read, numbering=Numbering.needed(how_read))
     refuse_uri(store)

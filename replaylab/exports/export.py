@@ -17,9 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from replaylab.durable import make_folders, publish, written_aside
+from replaylab.encryption.kms import Kms
 from replaylab.errors import SettingsError
 from replaylab.exports.selection import CompactedAwayError, Selection, What
 from replaylab.exports.text import csv_lines, json_lines, recording_lines
+from replaylab.postgres.address import is_address
+from replaylab.postgres.load import load
 from replaylab.storage.objectstore import opened as opened_for_reading
 from replaylab.storage.store import Store
 from replaylab.table import NAME_TYPE
@@ -27,6 +30,7 @@ from replaylab.table import NAME_TYPE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DATABASE: Final = "postgresql"
 _log = logging.getLogger("replaylab.export")
 
 Write = Callable[[pa.Table], Any]
@@ -46,13 +50,17 @@ class ExportReport:
     Attributes
     ----------
     path : str
-        The file.
+        The file, or the address of the database without a password.
     format, what : str
         Its format, and whether it holds ticks, live ticks or prices.
     games, rows, bytes : int
-        How many of each are in it.
+        How many of each were written; bytes of a file only.
     damaged : tuple of str
         Segments of the store that could not be read and are therefore not in it, one sentence each.
+    segments, segments_known, rows_known : int
+        Of a database: segments taken in now, and what of the store was there before.
+    rows_unsealed : int
+        Of a database: rows in journals that are not sealed yet; an export after that takes them in.
 
     Examples
     --------
@@ -67,12 +75,19 @@ class ExportReport:
     rows: int
     bytes: int
     damaged: tuple[str, ...] = ()
+    segments: int = 0
+    segments_known: int = 0
+    rows_known: int = 0
+    rows_unsealed: int = 0
 
     def __str__(self) -> str:
+        if self.format == DATABASE:
+            later = f", {self.rows_unsealed:,} wait in journals" if self.rows_unsealed else ""
+            return f"{self.rows:,} rows written, {self.rows_known:,} were there{later} -> {self.path}"
         return f"{self.rows:,} rows ({self.what}) of {self.games:,} games -> {self.path}, {self.bytes:,} bytes"
 
 
-def export(
+def export(  # noqa: PLR0913 every one but the first two has a default
     store: str | os.PathLike[str] | Store,
     path: str | os.PathLike[str],
     *,
@@ -82,8 +97,13 @@ def export(
     columns: Sequence[str] | None = None,
     what: What = "ticks",
     guard_formulas: bool = False,
+    progress: bool = False,
+    kms: Kms | None = None,
 ) -> ExportReport:
-    """Write a selection of a store to one file; memory is bounded by the largest game, not by the store.
+    """Write a selection of a store to one file, or all that is new in it to a PostgreSQL database.
+
+    Memory is bounded by the largest game, not by the store. A database takes in whole segments, each in a transaction:
+    an export that was broken off goes on where it was, and one of a store that is there already writes nothing.
 
     A JSONL file of all columns of ticks is a recording: converting it gives the same rows, each with the file as its
     source. Prices are exact in all formats, times are UTC.
@@ -92,8 +112,9 @@ def export(
     ----------
     store : path or Store
         Where to read.
-    path : path
-        File to write, or to replace when all is written; ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+    path : path or URI
+        File to write, or to replace when all is written; ends in ``.csv``, ``.jsonl`` or ``.parquet``. Or
+        ``postgresql://USER@HOST/DATABASE``, with no further argument: its tables are in the schema ``replaylab``.
     games : str or iterable of str, optional
         Ids of the games; by default all of them.
     start, end : datetime or str, optional
@@ -107,6 +128,10 @@ def export(
     guard_formulas : bool
         Put ``'`` before texts of a CSV file that begin with ``= + - @`` (ids, phases, names of sources), which a
         spreadsheet would run as formulas. Without it texts are as they are stored.
+    progress : bool
+        Show a progress bar, for a database.
+    kms : Kms, optional
+        The master key of an encrypted store that is named by its path.
 
     Raises
     ------
@@ -116,6 +141,8 @@ def export(
         About the arguments.
     StoreFull, StoreUnwritable
         About the file; what stood under its name before is still there.
+    DatabaseUnreachable, DatabaseBusy, DatabaseFull, DatabaseMismatch, MissingExtra
+        About the database; what was taken in before is there.
 
     Examples
     --------
@@ -127,7 +154,11 @@ def export(
     >>> report.games, pq.read_table(report.path).column_names
     (2, ['game_id', 'tick', 'timestamp', 'price'])
     """
-    opened = opened_for_reading(store)
+    opened = opened_for_reading(store, kms=kms)
+    if is_address(path):
+        if what != "ticks" or guard_formulas or any(one is not None for one in (games, start, end, columns)):
+            raise SettingsError("a database takes in the whole store: leave out all arguments but store and path")
+        return _loaded(opened, str(path), progress=progress)
     target = Path(path)
     form = _format(target)
     if guard_formulas:
@@ -153,6 +184,17 @@ def export(
         report = ExportReport(str(target), name, what, seen.games, seen.rows, size, tuple(opened.damaged.values()))
         log_export(report)
         return report
+
+
+def _loaded(store: Store, address: str, *, progress: bool) -> ExportReport:
+    """Write what is new in a store to a database."""
+    done = load(store, address, progress=progress)
+    counts = {"games": len(done.games), "rows": done.rows, "bytes": 0, "segments": done.segments}
+    known = {"segments_known": done.segments_known, "rows_known": done.rows_known, "rows_unsealed": done.rows_unsealed}
+    damaged = tuple(store.damaged.values())
+    report = ExportReport(done.database, DATABASE, "ticks", damaged=damaged, **counts, **known)
+    log_export(report)
+    return report
 
 
 def log_export(report: ExportReport) -> None:

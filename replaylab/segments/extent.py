@@ -25,7 +25,8 @@ class Extent:
     `mapping` is the digest of the mapping by which the bytes were read. `unended` bytes are a last line without its
     newline: they are read again when the source has grown. `source_bytes` is the size of the source when it was
     converted (0 when that is not known): all of it up to there was to be stored. `skipped` are the ticks, counted from
-    the first of these bytes, whose time without a zone the clock of `zone` never showed.
+    the first of these bytes, whose time without a zone the clock of `zone` never showed. `pruned` tells of the rows
+    that were removed on purpose since: how many `rows`, of how many `games`, and the `digest` of all of them.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Extent:
     mapping: str = ""
     source_bytes: int = 0
     skipped: list[int] = field(default_factory=list)
+    pruned: dict[str, Any] = field(default_factory=dict)
 
     @property
     def line_count(self) -> int:
@@ -59,3 +61,8 @@ class Extent:
     def tick_count(self) -> int:
         """Ticks taken from these bytes."""
         return sum(self.ticks.get(kind, 0) for kind in ("clean", "merged", "torn"))
+
+    @property
+    def row_count(self) -> int:
+        """Of those ticks, the rows that are still stored."""
+        return self.tick_count - int(self.pruned.get("rows", 0))

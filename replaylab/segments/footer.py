@@ -28,6 +28,7 @@ _OPTIONAL: Final[dict[str, Any]] = {
     "mapping": "",
     "source_bytes": 0,
     "skipped": [],
+    "pruned": {},
 }
 
 

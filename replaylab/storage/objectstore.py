@@ -47,11 +47,21 @@ def is_uri(path: object) -> bool:
 
 def refuse_uri(path: object) -> None:
     """Raise `StoreUnwritable` when a path that is to be written names an object store."""
+    _refuse_database(path)
     if is_uri(path) or (isinstance(path, Store) and not path.is_local):
         place = path.place if isinstance(path, Store) else path
         raise StoreUnwritable(
             f"{place}: object stores are read, not written; write to a folder and copy it there (segments first, as "
             "they name what they replace)"
+        )
+
+
+def _refuse_database(path: object) -> None:
+    """Raise for the address of a database, which is not shown, as it may hold a password."""
+    if isinstance(path, str) and path.startswith(("postgresql://", "postgres://")):
+        raise StoreUnwritable(
+            "a database is no store: `replaylab export STORE --to postgresql://...` writes to it, and "
+            "`replaylab convert postgresql://... --to STORE` brings it back into one"
         )
 
 
@@ -78,6 +88,7 @@ def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None, kms: Km
     """
     if isinstance(path, Store):
         return path
+    _refuse_database(path)
     if filesystem is not None:
         return Store.over(ObjectFiles(str(path), _arrow_filesystem(filesystem), str(path), kms))
     if not is_uri(path):

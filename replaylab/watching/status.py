@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from replaylab.durable import is_locked
+from replaylab.errors import StoreNotFound
 from replaylab.journals.format import place_of
 from replaylab.journals.unsealed import journal_names
 from replaylab.storage.objectstore import refuse_uri
-from replaylab.storage.store import JOURNALS, Store
+from replaylab.storage.store import JOURNALS, SEGMENTS, Store
 from replaylab.watching.snapshot import Snapshot, snapshots
 
 ENDED: Final = frozenset({"closed", "dead"})
@@ -95,11 +96,13 @@ def status(store: str | os.PathLike[str] | Store, *, now: datetime | None = None
     (True, [('closed', 1)])
     """
     refuse_uri(store)
-    opened = store if isinstance(store, Store) else Store(store)
+    root = store.path if isinstance(store, Store) else Path(store)  # needs no key of an encrypted store
+    if not (root / SEGMENTS).is_dir():
+        raise StoreNotFound(f"no store at {root}; make one with `replaylab record {root}`")
     at = now or datetime.now(UTC)
-    runs = [_judged(opened.path, snapshot, at) for snapshot in snapshots(opened.path)]
+    runs = [_judged(root, snapshot, at) for snapshot in snapshots(root)]
     found = tuple(run for run in runs if run is not None)
-    return StoreStatus(str(opened.path), found, tuple(_problems(found)))
+    return StoreStatus(str(root), found, tuple(_problems(found)))
 
 
 def _judged(store: Path, snapshot: Snapshot, now: datetime) -> Snapshot | None:
