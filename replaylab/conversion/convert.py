@@ -25,6 +25,7 @@ from replaylab.encryption.keys import keys_for_writing
 from replaylab.encryption.kms import Kms
 from replaylab.errors import NotARecording, SettingsError, SourceNotFound, SourceUnreadable, StoreError
 from replaylab.kernel.library import load
+from replaylab.parsing.elements import HEADER_BYTES
 from replaylab.parsing.mapping import Mapping
 from replaylab.progress import bar
 from replaylab.storage.compact import remove_leftovers, take_out
@@ -64,9 +65,9 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     Parameters
     ----------
     sources : path or paths
-        Files, folders (searched in depth for ``*.jsonl``, ``*.ndjson``, ``*.game.json``, also packed) and patterns;
-        ``-`` is standard input. gzip, zstd, bzip2, xz and zip are unpacked, UTF-16 and arrays are read. Or, alone,
-        ``postgresql://...``: what was exported to a database.
+        Files, folders (searched in depth for ``*.jsonl``, ``*.ndjson``, ``*.game.json``, also packed, with a
+        mapping ``*.json`` too) and patterns; ``-`` is standard input. gzip, zstd, bzip2, xz and zip are unpacked,
+        UTF-16 and arrays are read. Or, alone, ``postgresql://...``: what was exported to a database.
     store : path
         Folder of the store.
     source_tz : str, optional
@@ -123,7 +124,9 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     extents: list[Extent] = []
     with TemporaryDirectory(prefix="replaylab-") as place:
         paths, piped = _without_input(sources, Path(place))
-        search = Search([], {}) if piped and not paths else search_sources(paths, store=root)
+        search = (
+            Search([], {}) if piped and not paths else search_sources(paths, store=root, documents=how_read is not None)
+        )
         found = [*search.sources, *piped]
         keys = keys_for_writing(root, kms, SEGMENTS)
         folders = Folders(root / SEGMENTS, root / REMARKS, keys)
@@ -208,12 +211,18 @@ class _Run:
             self._work(made, shown.update)
             for batch in _batches(dressed):
                 unpacked = [one for source, dress in batch if (one := self._unpack(source, dress, shown.update))]
-                part = self._plan([one.source for one in unpacked])
-                part.problems |= {one.source.name: one.problem for one in unpacked if one.problem}
-                part.dresses |= {one.source.name: one.dress.text for one in unpacked}
-                self._work(part, lambda _size: None)
-                for one in unpacked:
-                    one.source.path.unlink()
+                for elements in sorted({one.dress.elements for one in unpacked}):
+                    self._work_unpacked([one for one in unpacked if one.dress.elements == elements], elements)
+
+    def _work_unpacked(self, unpacked: list[Unpacked], elements: str) -> None:
+        """Convert what was unpacked, of which all documents have their elements at one path."""
+        part = self._plan([one.source for one in unpacked])
+        part.problems |= {one.source.name: one.problem for one in unpacked if one.problem}
+        part.dresses |= {one.source.name: one.dress.text for one in unpacked}
+        within = dict(self.how.mapping.elements) if self.how.mapping is not None else {}
+        self._work(part, lambda _size: None, replace(self.how, element=within.get(elements)))
+        for one in unpacked:
+            one.source.path.unlink()
 
     def _looked_at(self, sources: list[Source]) -> tuple[list[Source], list[tuple[Source, Dress]]]:
         """Return the sources that can be read as they are, and those that have to be unpacked."""
@@ -222,7 +231,8 @@ class _Run:
         for source in sources:
             try:
                 with reading(source.path) as file:
-                    dress = dress_of(file.read(HEAD_BYTES), document=source.is_document)
+                    size = HEADER_BYTES if self.how.mapping is not None and self.how.mapping.elements else HEAD_BYTES
+                    dress = dress_of(file.read(size), document=source.is_document, mapping=self.how.mapping)
             except SourceUnreadable:
                 plain.append(source)  # the plan says why
                 continue
@@ -242,7 +252,8 @@ class _Run:
 
     def _unpack(self, source: Source, dress: Dress, done: Callable[[int], object]) -> Unpacked | None:
         try:
-            return unpack(source, dress, self.place / f"{len(list(self.place.iterdir()))}-{id(source):x}", done)
+            target = self.place / f"{len(list(self.place.iterdir()))}-{id(source):x}"
+            return unpack(source, dress, target, done, self.how.mapping)
         except NotARecording as error:
             self._refuse(source, str(error))
         except SourceUnreadable as error:
@@ -255,7 +266,7 @@ class _Run:
         digest = "" if self.how.mapping is None else self.how.mapping.digest
         return plan(sources, self.held.extents(), zone=self.how.zone, strict=self.how.strict, mapping=digest)
 
-    def _work(self, made: Plan, done: Callable[[int], object]) -> None:
+    def _work(self, made: Plan, done: Callable[[int], object], how: How | None = None) -> None:
         """Do what a plan says."""
         if not made.jobs and not made.known and not made.twins:
             self.made.add(made)
@@ -264,7 +275,7 @@ class _Run:
         in_order = self.how.strict or self.how.numbering is not None
         if self.how.numbering is not None:
             self.how.numbering.take_up(self.held.sealed(), made.grown)
-        pool = Pool(made.jobs, self.folders, how=self.how, lock=self.lock)
+        pool = Pool(made.jobs, self.folders, how=how or self.how, lock=self.lock)
         try:
             self.extents += pool.run(*_hands(made.bytes, self.settings.workers, strict=in_order), done)
         except BaseException:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from replaylab.conversion.proposal import proposal
 from replaylab.conversion.source import Source, reading
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Text, dress_of, pieces
 from replaylab.errors import NotARecording, SourceNotFound
-from replaylab.parsing.json_line import DECODER, Kind, Reading, parse_line
+from replaylab.parsing.json_line import PLAIN, Kind, Reading, parse_line
 from replaylab.parsing.mapping import READY, UNITS, Mapping
-from replaylab.parsing.scan import scan, scan_document
+from replaylab.parsing.scan import Scan, scan, scan_document
 from replaylab.storage.zones import zone_fit
 from replaylab.table import Batch
 
 LOOKED_AT_BYTES: Final = 1 << 20
 _SHOWN: Final = 3
-_EPOCH_DIGITS: Final = frozenset({10, 13, 16, 19})
-_FIELD_NAMES: Final = {  # by a tick's field, names that feeds give it; a proposal to be checked, never used unasked
-    "timestamp": ("timestamp", "ts", "time", "t", "T", "E", "date", "created_at", "trade_time", "timestamp_ms"),
-    "price": ("price", "px", "p", "last", "close", "value", "rate"),
-    "game_id": ("game_id", "gameId", "symbol", "sym", "s", "product_id", "pair", "instrument", "market", "id"),
-    "tick": ("tick", "tickCount", "seq", "sequence", "trade_id", "n"),
-    "active": ("active",),
-    "rugged": ("rugged",),
-}
+_CENTURY_US: Final = (946_684_800_000_000, 4_102_444_800_000_000)  # 2000 to 2100
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +84,17 @@ def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) 
     source = Source(place, place.name, place.stat().st_size)
     shown = os.fspath(path)
     try:
-        data, dress = _beginning(source)
+        data, dress = _beginning(source, None)
     except NotARecording as error:
         return Inspection(shown, source.size, "", str(error))
     if dress.other:
         return Inspection(shown, source.size, "", f"{dress.other}, not a recording")
-    document = source.is_document and not dress.layout and len(data) < LOOKED_AT_BYTES
     forms = _forms() if mapping is None else {"the mapping given": (Mapping.load(mapping), "--map FILE")}
-    name, (chosen, option) = max(forms.items(), key=lambda form: _ticks(data, form[1][0], document=document))
-    found = scan_document(data, chosen) if document else scan(data, chosen)
+    looked = {name: _look(source, by) for name, (by, _) in forms.items()}
+    name = max(forms, key=lambda one: _fit(looked[one].scan))
+    option = forms[name][1]
+    best = looked[name]
+    found, dress = best.scan, best.dress
     ticks = len(found.batch)
     account = found.account
     if mapping is None and not ticks:
@@ -113,10 +108,10 @@ def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) 
         lines=sum(account.lines.values()),
         ticks=ticks,
         reasons=dict(account.reasons) | {f"type {label}": count for label, count in account.labels.items()},
-        first=_first_ticks(data, chosen, document=document),
+        first=_first_ticks(best),
         detail=detail,
         advice=f"replaylab convert {shown} --to STORE {option}".rstrip(),
-        mapping="" if ticks or mapping is not None else _proposal(data),
+        mapping="" if ticks or mapping is not None else proposal(data),
         zone=_zone(found.batch),
     )
 
@@ -136,17 +131,47 @@ def _forms() -> dict[str, tuple[Mapping | None, str]]:
     for unit in UNITS[1:]:
         forms[f"recording with times in {unit}"] = (Mapping(time_unit=unit), f"--time-unit {unit}")
     forms["recording with times finer than microseconds"] = (Mapping(truncate_times=True), "--truncate-times")
-    return forms | {name: (READY[name], f"--map {name}") for name in ("trades", "games")}
+    forms |= {name: (READY[name], f"--map {name}") for name in ("trades", "games")}
+    for unit in UNITS[1:]:
+        forms[f"games with times in {unit}"] = (
+            replace(READY["games"], time_unit=unit),
+            f"--map games --time-unit {unit}",
+        )
+    return forms
 
 
-def _beginning(source: Source) -> tuple[bytes, Dress]:
+def _fit(found: Scan) -> tuple[int, int]:
+    """Return how many ticks a form reads, and how many of their times are of this century."""
+    walls = found.batch.wall_us
+    return len(walls), int(((walls > _CENTURY_US[0]) & (walls < _CENTURY_US[1])).sum())
+
+
+class _Looked(NamedTuple):
+    """The beginning of a file, read by a mapping."""
+
+    data: bytes
+    dress: Dress
+    document: bool
+    mapping: Mapping | None
+    scan: Scan
+
+
+def _look(source: Source, mapping: Mapping | None) -> _Looked:
+    """Read the beginning of a file by a mapping, laid out as that asks."""
+    data, dress = _beginning(source, mapping)
+    document = source.is_document and not dress.layout and len(data) < LOOKED_AT_BYTES
+    by = dict(mapping.elements).get(dress.elements, mapping) if mapping is not None else None
+    return _Looked(data, dress, document, by, scan_document(data, by) if document else scan(data, by))
+
+
+def _beginning(source: Source, mapping: Mapping | None) -> tuple[bytes, Dress]:
     """Return the first megabyte of the text of a file, up to the end of a line, and what the file is."""
     with reading(source.path) as file:
         dress = dress_of(file.read(HEAD_BYTES), document=source.is_document)
         if dress.other:
             return b"", dress
         file.seek(0)
-        text = Text(source.name, document=source.is_document)
+        text = Text(source.name, document=source.is_document, mapping=mapping)
         out = io.BytesIO()
         for piece in pieces(file, dress.packing, source.name):
             text.feed(piece, out)
@@ -160,18 +185,14 @@ def _beginning(source: Source) -> tuple[bytes, Dress]:
     return data, text.dress._replace(packing=dress.packing)
 
 
-def _ticks(data: bytes, mapping: Mapping | None, *, document: bool) -> int:
-    return len((scan_document(data, mapping) if document else scan(data, mapping)).batch)
-
-
-def _first_ticks(data: bytes, mapping: Mapping | None, *, document: bool) -> list[str]:
+def _first_ticks(looked: _Looked) -> list[str]:
     """Return the first ticks in words."""
-    reading_by = Reading() if mapping is None else Reading(mapping, mapping.times())
+    reading_by = PLAIN if looked.mapping is None else Reading(looked.mapping, looked.mapping.times())
     shown: list[str] = []
-    for line in [data] if document else data.split(b"\n"):
+    for line in [looked.data] if looked.document else looked.data.split(b"\n"):
         found = parse_line(line, reading_by)
         if found.kind is Kind.TICK:
-            shown += [_in_words(row) for row in found.rows]
+            shown += [_in_words(row) for row in found.rows[:_SHOWN]]
         if len(shown) >= _SHOWN:
             break
     return shown[:_SHOWN]
@@ -183,48 +204,3 @@ def _in_words(row: Any) -> str:
     state = "rugged" if row.rugged else "active" if row.active else "idle"
     number = "numbered by place" if row.tick < 0 else f"tick {row.tick}"
     return f"{row.game_id}, {number}, {wall_text(row.wall_us)}, price {row.price}, {state}"
-
-
-def _proposal(data: bytes) -> str:
-    """Return a mapping in TOML to begin with, from the names in the first object; to be checked before it is used."""
-    found = _first_object(data)
-    if found is None:
-        return ""
-    inner = next((name for name in ("data", "payload", "value", "_source", "log", "message") if name in found), "")
-    tick = found[inner] if isinstance(found.get(inner), dict) else found
-    path = inner if tick is not found else ""
-    names = {name: next((one for one in candidates if one in tick), None) for name, candidates in _FIELD_NAMES.items()}
-    names["timestamp"] = next((one for one, value in tick.items() if _is_time(value)), names["timestamp"])
-    lines = [f'path = "{path}"'] if path else []
-    time = tick.get(names["timestamp"] or "")
-    if time is not None and str(time).partition(".")[0].isdecimal():
-        unit = {10: "s", 13: "ms", 16: "us", 19: "ns"}.get(len(str(time).partition(".")[0]), "ms")
-        lines.append(f'time_unit = "{unit}"')
-    if not names["game_id"]:
-        lines.append('game = "day"  # or "file", or "gap:300"')
-    constants = [
-        f"{name} = {'true' if name == 'active' else 'false'}" for name in ("active", "rugged") if not names[name]
-    ]
-    fields = [f'{name} = "{one}"' for name, one in names.items() if one and one != name]
-    lines += ["[fields]", *fields] if fields else []
-    lines += ["[constants]", *constants] if constants else []
-    return "\n".join(lines)
-
-
-def _is_time(value: Any) -> bool:
-    """Whether a value looks like a time: in ISO 8601, or as many digits as a time of this century has."""
-    text = str(value)
-    return (text.partition(".")[0].isdecimal() and len(text.partition(".")[0]) in _EPOCH_DIGITS) or (
-        isinstance(value, str) and text[:4].isdecimal() and text[4:5] == "-" and text[10:11] in {"T", " "}
-    )
-
-
-def _first_object(data: bytes) -> dict[str, Any] | None:
-    for line in [*data.split(b"\n")[:20], data]:
-        try:
-            found = DECODER.decode(line.strip(b"[], \t\r\n").decode())
-        except (ValueError, ArithmeticError, RecursionError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return None

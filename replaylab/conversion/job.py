@@ -52,6 +52,12 @@ class How:
     strict: bool = False
     mapping: Mapping | None = None
     numbering: Numbering | None = None
+    element: Mapping | None = None  # of one element, where a document was laid out as one a line
+
+    @property
+    def by_line(self) -> Mapping | None:
+        """The mapping by which a line is read."""
+        return self.mapping if self.element is None else self.element
 
 
 @dataclass(slots=True)
@@ -169,9 +175,9 @@ class Job:
         if block.too_long:
             return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line)
         if block.document:
-            return scan_document(bytes(block.data[: block.size]), self.how.mapping)
+            return scan_document(bytes(block.data[: block.size]), self.how.by_line)
         parts = [(part.end, part.unended) for part in block.parts]
-        return scan_block(block.data, parts, self._shapes, self.how.mapping)
+        return scan_block(block.data, parts, self._shapes, self.how.by_line)
 
     def _remark(
         self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int, read_labels: Collection[str]

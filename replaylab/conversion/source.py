@@ -80,11 +80,12 @@ class Search(NamedTuple):
     left_alone: dict[str, str]
 
 
-def search_sources(given: Paths | Iterable[Paths], *, store: Path | None = None) -> Search:
+def search_sources(given: Paths | Iterable[Paths], *, store: Path | None = None, documents: bool = False) -> Search:
     """Find the recordings that paths, folders (searched in depth) and patterns mean, each once, sorted by name.
 
     A recording is named by its path below the folder or pattern's folder; recordings that would share a name are named
-    by as many parent folders as it takes. A folder that is a store, such as `store`, is none of recordings.
+    by as many parent folders as it takes. A folder that is a store, such as `store`, is none of recordings. Files of
+    folders that end in ``.json`` are recordings only when `documents` says that they are.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def search_sources(given: Paths | Iterable[Paths], *, store: Path | None = None)
     left: dict[str, str] = {}
     target = None if store is None else os.path.realpath(store)
     for argument in arguments:
-        for path, name in _matches(os.fspath(argument), target, left):
+        for path, name in _matches(os.fspath(argument), target, left, documents=documents):
             found.setdefault(path, name)
     if not found:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"
@@ -117,7 +118,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def _matches(argument: str, store: str | None, left: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _matches(argument: str, store: str | None, left: dict[str, str], *, documents: bool) -> Iterator[tuple[str, str]]:
     """Yield (real path, name) of every recording that an argument means; `left` is added to."""
     if os.path.isdir(argument):
         root = os.path.realpath(argument)
@@ -130,7 +131,7 @@ def _matches(argument: str, store: str | None, left: dict[str, str]) -> Iterator
             for file in sorted(files):
                 path = os.path.join(folder, file)
                 name = os.path.relpath(path, root) if folder != root else file
-                why = _why_not(file)
+                why = _why_not(file, documents=documents)
                 if not why:
                     yield path, name
                 elif why != _HIDDEN:
@@ -143,7 +144,7 @@ def _matches(argument: str, store: str | None, left: dict[str, str]) -> Iterator
         if not matched:
             raise SourceNotFound(f"no recording, folder or match at {argument}")
         for one in matched:
-            yield from _matches(one, store, left)
+            yield from _matches(one, store, left, documents=documents)
 
 
 def _is_store(folder: str, store: str | None) -> bool:
@@ -165,12 +166,14 @@ def _is_entered(folder: str, root: str, store: str | None, left: dict[str, str])
     return not why
 
 
-def _why_not(file: str) -> str:
+def _why_not(file: str, *, documents: bool) -> str:
     """Return why a file of a folder is no recording by its name; empty when it is one."""
     lower = file.lower()
     if file.startswith("."):
-        return "hidden; give it by its name" if is_recording_name(lower) else _HIDDEN
-    return "" if is_recording_name(lower) else "not a recording by its name; give it by its name to read it"
+        return "hidden; give it by its name" if is_recording_name(lower, documents=documents) else _HIDDEN
+    if is_recording_name(lower, documents=documents):
+        return ""
+    return "not a recording by its name; give it by its name to read it"
 
 
 def _distinct_names(found: dict[str, str]) -> dict[str, str]:
@@ -205,11 +208,11 @@ def _check_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-def is_recording_name(file: str) -> bool:
-    """Whether a file of a folder is a recording by its name, packed or not."""
+def is_recording_name(file: str, *, documents: bool = False) -> bool:
+    """Whether a file of a folder is a recording by its name, packed or not; `documents` are such by ``.json``."""
     lower = file.lower()
     packed = next((ending for ending in PACKED_ENDINGS if lower.endswith(ending)), "")
-    return lower.removesuffix(packed).endswith(ENDINGS)
+    return lower.removesuffix(packed).endswith((*ENDINGS, ".json") if documents else ENDINGS)
 
 
 def _as_text(name: str) -> str:

@@ -20,6 +20,8 @@ import pyarrow as pa
 
 from replaylab.conversion.source import PACKED_ENDINGS, Source, reading
 from replaylab.errors import NotARecording, ReplayLabError, SourceUnreadable
+from replaylab.parsing.elements import HEADER_BYTES, Elements, elements_begin, is_lines, split
+from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.one_per_line import OnePerLine, is_laid_out_otherwise
 
 HEAD_BYTES: Final = 1 << 12
@@ -79,11 +81,12 @@ class Dress(NamedTuple):
     encoding: str = ""
     layout: str = ""
     other: str = ""  # what it is when it is no recording
+    elements: str = ""  # the path to what is laid out as one a line
 
     @property
     def text(self) -> str:
         """The same in words."""
-        layouts = {"array": "JSON array", "indented": "indented JSON"}
+        layouts = {"array": "JSON array", "indented": "indented JSON", "document": f"JSON document of {self.elements}"}
         return ", ".join(filter(None, [self.packing, self.encoding, layouts.get(self.layout, "")]))
 
     @property
@@ -92,26 +95,41 @@ class Dress(NamedTuple):
         return not (self.packing or self.encoding or self.layout)
 
 
-def dress_of(head: bytes, *, document: bool = False) -> Dress:
+def dress_of(head: bytes, *, document: bool = False, mapping: Mapping | None = None) -> Dress:
     """Return what the first bytes of a file say that it is; those of a packed one say no more than that."""
     for packing, magic in _PACKED.items():
         if head.startswith(magic):
             return Dress(packing)
-    return text_dress(head, document=document)
+    return text_dress(head, document=document, mapping=mapping)
 
 
-def text_dress(head: bytes, *, document: bool = False) -> Dress:
-    """Return what the first bytes of a text say that it is; a document that is one object stays as it is."""
+def text_dress(head: bytes, *, document: bool = False, mapping: Mapping | None = None) -> Dress:
+    """Return what the first bytes of a text say that it is; a document that is one object stays as it is.
+
+    With a mapping whose path leads to many elements of a document, these are laid out as one a line.
+    """
     for pattern, what in _OTHERS:
         if re.match(pattern, head):
             return Dress(other=what)
     encoding = next((name for name, mark in _ENCODINGS if head.startswith(mark)), "")
     text = head.decode(encoding, "ignore").encode() if encoding else head
+    if (elements := _elements(text, mapping)) is not None:
+        return Dress("", encoding, "document", elements=elements[0])
     if not encoding and _TABLE.match(text.removeprefix(_BOM)):
         return Dress(other="a table in CSV; this release reads JSON recordings only")
     otherwise = is_laid_out_otherwise(text) and (not document or text.removeprefix(_BOM).lstrip().startswith(b"["))
     layout = ("array" if text.removeprefix(_BOM).lstrip().startswith(b"[") else "indented") if otherwise else ""
     return Dress("", encoding, layout)
+
+
+def _elements(text: bytes, mapping: Mapping | None) -> tuple[str, Elements] | None:
+    """Return the path to the elements of a document, and what lays them out; None when it is no such document."""
+    for where, _ in mapping.elements if mapping is not None else ():
+        names, kind, _ = split(where) or ((), "", "")
+        begin = elements_begin(text, names, kind)
+        if begin is not None and not is_lines(text) and not (kind == "[]" and not names):
+            return where, Elements(*begin, keyed=kind == "{}")
+    return None
 
 
 class Unpacked(NamedTuple):
@@ -122,7 +140,13 @@ class Unpacked(NamedTuple):
     problem: str = ""
 
 
-def unpack(source: Source, dress: Dress, target: Path, done: Callable[[int], object] | None = None) -> Unpacked:
+def unpack(
+    source: Source,
+    dress: Dress,
+    target: Path,
+    done: Callable[[int], object] | None = None,
+    mapping: Mapping | None = None,
+) -> Unpacked:
     """Write the text of a source to `target`, in bounded memory; `done` is called with packed bytes as they are read.
 
     Raises
@@ -132,7 +156,7 @@ def unpack(source: Source, dress: Dress, target: Path, done: Callable[[int], obj
     SourceUnreadable
         When it cannot be read at all.
     """
-    text = Text(source.name, document=_is_document(source.name))
+    text = Text(source.name, document=_is_document(source.name), mapping=mapping)
     problem = ""
     with reading(source.path) as file, target.open("wb") as out:
         counted = _Counted(file, done)
@@ -157,6 +181,7 @@ def unpack(source: Source, dress: Dress, target: Path, done: Callable[[int], obj
         if torn and not problem:
             left = f"its last {torn} byte{'s' if torn > 1 else ''} cannot be read"
             problem = f"{text.dress.encoding} text ends within a character, {left}; what comes before was read"
+    problem = problem or text.problem
     if _is_document(source.name) and not text.dress.layout:
         target = target.rename(target.with_suffix(".json"))
     return Unpacked(
@@ -176,24 +201,33 @@ def _is_document(name: str) -> bool:
 class Text:
     """Text as it is unpacked: decoded to UTF-8, and laid out as one object a line where it is not."""
 
-    def __init__(self, name: str, *, document: bool) -> None:
+    def __init__(self, name: str, *, document: bool, mapping: Mapping | None = None) -> None:
         self.taken = 0
         self.dress = Dress()
+        self.problem = ""
+        self._mapping = mapping if mapping is not None and mapping.elements else None
         self._name = name
         self._document = document
         self._head: bytes | None = b""
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._layout: OnePerLine | None = None
+        self._layout: OnePerLine | Elements | None = None
 
     def feed(self, data: bytes, out: IO[bytes]) -> None:
         """Write what can be written of the text by now."""
         self.taken += len(data)
         if self._head is not None:
             self._head += data
-            if len(self._head) < HEAD_BYTES:
+            if len(self._head) < self._head_bytes:
                 return
             data = self._look()
         self._write(data, out)
+
+    @property
+    def _head_bytes(self) -> int:
+        """How many bytes it takes to see what a text is."""
+        if self._mapping is None:
+            return HEAD_BYTES
+        return HEADER_BYTES * (4 if b"\0" in (self._head or b"") else 1)  # of UTF-32, four for one
 
     def finish(self, out: IO[bytes]) -> int:
         """Write the rest; return how many bytes of a character that is not whole are left, which are no text."""
@@ -201,17 +235,26 @@ class Text:
             self._write(self._look(), out)
         if self._layout is not None:
             out.write(self._layout.finish())
+        if isinstance(self._layout, Elements) and not self._layout.whole:
+            self.problem = (
+                f"the document ends within its {self.dress.elements}, as one that is cut off; what is there was read"
+            )
         return len(self._decoder.getstate()[0]) if self._decoder is not None else 0
 
     def _look(self) -> bytes:
         """Decide from the first bytes what the text is; return them."""
         head, self._head = self._head or b"", None
-        self.dress = text_dress(head[:HEAD_BYTES], document=self._document)
+        self.dress = text_dress(head, document=self._document, mapping=self._mapping)
         if self.dress.other:
             raise NotARecording(f"{self._name}: {self.dress.other}, not a recording; nothing of it was stored")
         if self.dress.encoding:
             self._decoder = codecs.getincrementaldecoder(self.dress.encoding)("surrogatepass")
-        if self.dress.layout:
+        if self.dress.layout == "document":
+            encoding = self.dress.encoding
+            text = head.decode(encoding, "ignore").removeprefix("\ufeff").encode() if encoding else head
+            found = _elements(text, self._mapping)
+            self._layout = None if found is None else found[1]
+        elif self.dress.layout:
             self._layout = OnePerLine()
         return head
 

@@ -50,6 +50,7 @@ KNOWN_TYPES: Final = frozenset(
     {"game_start", "game_end", "game_complete", "session_start", "session_end", "action"}  # of lines that are no tick
 )
 _ARRAY_LINE: Final = re.compile(rb"[\[,]?[ \t\r\n]*(\{.*\})?[ \t\r\n]*(?:\][ \t\r\n]*,?|,)?", re.DOTALL)
+_MEMBER_LINE: Final = re.compile(rb'("[^"]*"[ \t\r\n]*:[ \t\r\n]*\{.*\})[ \t\r\n]*,?', re.DOTALL)
 _SOCKETIO_FRAME: Final = re.compile(rb"([0-9]{1,2})(?:/[^,\"]*,)?[0-9]*([\[{].*[\]}])", re.DOTALL)
 _WHOLE_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 SHIFTS: Final = {"s": 6, "ms": 3, "us": 0, "ns": -3}  # decimals from a unit to microseconds
@@ -128,6 +129,10 @@ class Reads(Protocol):
     def native(self) -> bool:
         """Whether objects are read as always, but for their times."""
 
+    @property
+    def members(self) -> bool:
+        """Whether a line may be a member of an object, its name before it."""
+
     def read(self, found: Any, times: Times | None = None) -> Line:
         """Read a decoded object."""
 
@@ -176,7 +181,7 @@ def parse_line(raw: bytes, reading: Reading = PLAIN) -> Line:  # noqa: PLR0911 o
     except _TooManyKeysError:
         return Line(Kind.DAMAGED, label="too_many_keys", detail=f"an object of more than {MAX_KEYS:,} keys")
     except json.JSONDecodeError as error:
-        found = _of_array(stripped, reading) or _of_frame(stripped, reading)
+        found = _of_member(stripped, reading) or _of_array(stripped, reading) or _of_frame(stripped, reading)
         return found or Line(Kind.DAMAGED, label=broken_label(error, "not_json"), broken=True)
     except (ValueError, ArithmeticError):  # more digits, or a longer exponent, than Python converts
         return Line(Kind.DAMAGED, label="out_of_range")
@@ -198,6 +203,17 @@ def _of_array(stripped: bytes, reading: Reading) -> Line | None:
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return _ticks_of(found, len(stripped), reading)
+
+
+def _of_member(stripped: bytes, reading: Reading) -> Line | None:
+    """Read a line that is a member of an object, its name before it; None when it is none."""
+    if reading.mapping is None or not reading.mapping.members:
+        return None
+    framed = _MEMBER_LINE.fullmatch(stripped)
+    try:
+        return None if framed is None else interpret(DECODER.decode(f"{{{framed[1].decode()}}}"), 0, reading)
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
 
 
 def _ticks_of(found: list[object], size: int, reading: Reading) -> Line | None:

@@ -174,15 +174,15 @@ def _blanks(raw: bytes, at: int) -> int:
 
 def _mapped(mapping: Mapping) -> _Named | None:
     """Return where a mapping reads the fields of a tick; None when it may be more than one, or no plain value."""
-    if mapping.prices or "[]" in mapping.path or {"tick", "price", "timestamp"} & mapping.constants.keys():
+    if mapping.several or {"tick", "price", "timestamp"} & mapping.constants.keys():
         return None
     fields = {}
     for name in ("game_id", "tick", "timestamp", "price", *_FIXED):
         if name in mapping.constants or (name == "game_id" and mapping.game) or (name == "tick" and mapping.numbered):
             continue
-        where = mapping.fields.get(name, name)
+        where = str(mapping.fields.get(name, name))
         inner = steps(where.removeprefix("/"))
-        place = inner if where.startswith("/") else (*steps(mapping.path), *inner)
+        place = inner if where.startswith("/") else (*steps(str(mapping.path)), *inner)
         fields[name] = _place(place)
     held = [steps(where) for where in mapping.where]
     return _Named(fields, frozenset(_place(one[:size]) for one in held for size in range(1, len(one) + 1)))

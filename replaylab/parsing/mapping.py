@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Names
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +17,7 @@ from typing import Any, Final, Self
 import xxhash
 
 from replaylab.errors import SettingsError, TickError
+from replaylab.parsing.elements import split
 from replaylab.parsing.json_line import DECODER, Kind, Line, Times, optional_int, read_price, read_time
 from replaylab.tick import INT32_MAX, Row, checked_bool, checked_int, checked_price, checked_text
 
@@ -33,9 +35,15 @@ FIELDS: Final = (
 )
 NUMBERED: Final = -1  # stands for a tick number that is its place in the game
 _GAME: Final = re.compile(r"|day|file|gap:[1-9][0-9]{0,8}")
-_STEP: Final = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]|(\[\])")
+_STEP: Final = re.compile(r"([^.\[\]{}]+)|\[([0-9]+)\]|(\[\])|(\{\})")
+_KEYED: Final = "{}"  # each member of an object; its name is what `{}` as a field means
 DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+_LONGEST_NUMBER: Final = 11  # characters of a tick's number in a text
+Path_ = str | Sequence[str]
+"""A path, or several of which the first that leads somewhere is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,12 @@ class Mapping:
     ----------
     path : str
         Where in a line's object the tick is: names with dots between, ``[1]`` for a place in an array, ``[]`` for each
-        element of one. Empty when the object is the tick. Text on the way is read as JSON.
+        element of one, ``{}`` for each member of an object. Empty when the object is the tick. Text on the way is read
+        as JSON. Of several paths in a list, here and below, the first at which something is there is taken.
     fields : dict
-        By the name of a tick's field, its path within the tick; one that begins with ``/`` starts at the line's object.
-        A field that is not given is looked for under its own name.
+        By the name of a tick's field, its path within the tick; one that begins with ``/`` starts at the line's object,
+        ``{}`` is the name of the member that `path` leads to. A field that is not given is looked for under its own
+        name.
     constants : dict
         Values of fields that the source does not have, such as ``{"active": True, "rugged": False}``.
     where : dict
@@ -58,12 +68,19 @@ class Mapping:
         Unit of times that are numbers: since 1970-01-01 UTC.
     truncate_times : bool
         Cut what is finer than a microsecond, and count it; such times are refused otherwise.
+    optional : list of str
+        Fields that may be missing, such as ``timestamp``: they are unknown then.
     game : str
         What makes a game when no field does: ``day`` (UTC), ``file``, or ``gap:300``, a silence of so many seconds.
     prices : str
-        Path of an array of prices within the object at `path`: each of them is a tick.
+        Path of an array of prices within the object at `path`: each of them is a tick, null is a gap. A path that ends
+        in ``{}`` leads to an object of prices.
+    price_at, tick_at, time_at : str
+        With `prices` that are no plain numbers or texts: paths within each of them of its price, its number and its
+        time, such as ``[1]``, ``tick`` or ``{}``, the name in an object of prices.
     first_tick, rug : str
-        With `prices`: paths of the number of the first tick (0 without it) and of the tick at which the game ended.
+        With `prices`: paths of the number of the first tick (0 without it), and of the tick at which the game ended or
+        of a flag that says whether it ended with the last price.
     step_ms : int
         With `prices`: milliseconds from one tick to the next.
 
@@ -76,22 +93,26 @@ class Mapping:
     ('2031-01-02', Decimal('64000.1'))
     """
 
-    path: str = ""
-    fields: dict[str, str] = field(default_factory=dict)
+    path: Path_ = ""
+    fields: Names[str, Path_] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     where: dict[str, Any] = field(default_factory=dict)
     time_unit: str = ""
     truncate_times: bool = False
+    optional: Sequence[str] = ()
     game: str = ""
-    prices: str = ""
-    first_tick: str = ""
-    rug: str = ""
+    prices: Path_ = ""
+    price_at: Path_ = ""
+    tick_at: Path_ = ""
+    time_at: Path_ = ""
+    first_tick: Path_ = ""
+    rug: Path_ = ""
     step_ms: int = 250
 
     def __post_init__(self) -> None:
         problems = [
             f"{group}: {name!r} is no field of a tick; there are {', '.join(FIELDS)}"
-            for group in ("fields", "constants")
+            for group in ("fields", "constants", "optional")
             for name in getattr(self, group)
             if name not in FIELDS
         ]
@@ -113,7 +134,8 @@ class Mapping:
             raise SettingsError("\n- ".join(["a mapping that cannot be used", *problems]))
 
     def _paths(self) -> list[Any]:
-        return [self.path, self.prices, self.first_tick, self.rug, *self.fields.values(), *self.where]
+        own = [self.path, self.prices, self.price_at, self.tick_at, self.time_at, self.first_tick, self.rug]
+        return [one for where in [*own, *self.fields.values()] for one in _choices(where)] + [*self.where]
 
     @classmethod
     def load(cls, given: str | Path | Mapping) -> Mapping:
@@ -147,7 +169,7 @@ class Mapping:
 
     def to_json(self) -> str:
         """Return the mapping as JSON, those members that say something; as it is kept beside the ticks."""
-        said = {name: value for name, value in asdict(self).items() if value not in ("", {}, False)}
+        said = {name: value for name, value in asdict(self).items() if value not in ("", {}, False, ())}
         return json.dumps(said, sort_keys=True, default=str)
 
     @property
@@ -174,31 +196,63 @@ class Mapping:
         """Return how times are read, and a fresh count of those that were cut."""
         return Times(self.time_unit, truncate=self.truncate_times)
 
-    def read(self, found: Any, times: Times | None = None) -> Line:
-        """Read a decoded object: its ticks, a control line, or damage that names field and value."""
+    @property
+    def several(self) -> bool:
+        """Whether one object may hold more than one tick, or its fields one of several names."""
+        lists = [where for where in [self.path, *self.fields.values()] if not isinstance(where, str)]
+        return bool(self.prices or lists) or not {None, _KEYED}.isdisjoint(steps(str(self.path)))
+
+    @property
+    def members(self) -> bool:
+        """Whether a line may be a member of an object, its name before it."""
+        return str(self.path).startswith(_KEYED)
+
+    @property
+    def elements(self) -> list[tuple[str, Mapping]]:
+        """The paths that lead to many elements of a document, and the mapping of each element by itself.
+
+        None for a mapping that looks at the document around them too.
+        """
+        if self.where or any(where.startswith("/") for one in self.fields.values() for where in _choices(one)):
+            return []
+        parts = [(where, split(where)) for where in _choices(self.path)]
+        within = [(where, part[2] if part[1] == "[]" else f"{_KEYED}.{part[2]}") for where, part in parts if part]
+        return [(where, replace(self, path=inner.rstrip("."))) for where, inner in within]
+
+    def read(self, found: Any, times: Times | None = None, name: str = "") -> Line:
+        """Read a decoded object: its ticks, a control line, or damage that names field and value.
+
+        `name` is that of the member of a larger object, where it was one.
+        """
         times = times or self.times()
         try:
             for where, wanted in self.where.items():
                 value = _at(found, where)
                 if value != wanted:
                     return Line(Kind.CONTROL, label=f"{where}:{value}"[:60], private=True)
-            rows = [row for item in _each(found, self.path) for row in self._rows(item, found, times)]
+            rows = [row for key, item in self._items(found, name) for row in self._rows(item, found, times, key)]
         except TickError as error:
             return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
         return Line(Kind.TICK, tuple(rows))
 
-    def _rows(self, item: Any, root: Any, times: Times) -> Iterator[Row]:
+    def _items(self, found: Any, name: str) -> Iterator[tuple[str, Any]]:
+        """Yield the objects at `path` with their names; of several paths, the first at which something is there."""
+        choices = _choices(self.path)
+        for where in choices[:-1]:
+            if _is_there(found, where):
+                return _each(found, where, name)
+        return _each(found, choices[-1], name)
+
+    def _rows(self, item: Any, root: Any, times: Times, key: str) -> Iterator[Row]:
         if self.prices:
-            yield from self._price_rows(item, root, times)
+            yield from self._price_rows(item, root, times, key)
             return
         active = checked_bool("active", self._value(item, root, "active"))
         price, filled = read_price(self._value(item, root, "price"), active=active)
-        wall_us, zoned = read_time(
-            self._value(item, root, "timestamp"), times, self.fields.get("timestamp", "timestamp")
-        )
+        wall_us, zoned = self._time(item, root, times)
         phase = self._value(item, root, "phase", None)
         yield Row(
-            game_id=self._game(item, root, wall_us),
+            game_id=self._game(item, root, wall_us, key),
             tick=NUMBERED if self.numbered else checked_int("tick", self._value(item, root, "tick"), 0),
             wall_us=wall_us,
             zoned=zoned,
@@ -211,46 +265,133 @@ class Mapping:
             trade_count=optional_int("trade_count", self._value(item, root, "trade_count", None), 0),
         )
 
-    def _price_rows(self, item: Any, root: Any, times: Times) -> Iterator[Row]:
+    def _price_rows(self, item: Any, root: Any, times: Times, key: str) -> Iterator[Row]:
         """Yield the ticks of an array of prices; null is a gap."""
-        prices = _required(item, self.prices)
-        if not isinstance(prices, list):
-            raise TickError(self.prices, prices, "wrong_type", "must be an array of prices")
-        start, zoned = read_time(self._value(item, root, "timestamp"), times, self.fields.get("timestamp", "timestamp"))
-        game = self._game(item, root, start)
-        first = checked_int(self.first_tick, _required(item, self.first_tick), 0) if self.first_tick else 0
-        rug = _at(item, self.rug) if self.rug else None
-        last = None if rug is None else checked_int(self.rug, rug, 0)
-        for tick, price in enumerate(prices, first):
-            if price is not None:
-                at = None if start is None else start + (tick - first) * self.step_ms * 1000
-                checked = checked_price(price, f"{self.prices}[{tick - first}]")
-                yield Row(
-                    game, checked_int("tick", tick, 0), at, zoned, checked, False, None, True, tick == last, None, None
-                )
+        game, first, start, zoned = self.head(item, root, times, key)
+        ticks = list(self._priced(item, times, first))
+        rug = _at_first(item, self.rug) if self.rug else None
+        if type(rug) is bool:
+            last = ticks[-1][0] if rug and ticks else None
+        else:
+            last = None if rug is None or rug is _MISSING else checked_int(_shown(self.rug), rug, 0)
+        for tick, price, own in ticks:
+            at = (start if start is None else start + (tick - first) * self.step_ms * 1000) if own is None else own[0]
+            is_zoned = zoned if own is None else own[1]
+            yield Row(game, tick, at, is_zoned, price, False, None, True, tick == last, None, None)
+
+    def head(self, item: Any, root: Any, times: Times, key: str = "") -> tuple[str, int, int | None, bool]:
+        """Return the game of an array of prices, the number of its first tick, its start and whether that is zoned."""
+        start, zoned = self._time(item, root, times)
+        given = _at_first(item, self.first_tick) if self.first_tick else 0
+        if given is _MISSING:
+            if isinstance(self.first_tick, str):
+                raise TickError(self.first_tick, None, "missing_field", "not there")
+            given = 0  # none of several names is there
+        return self._game(item, root, start, key), checked_int(_shown(self.first_tick), given, 0), start, zoned
+
+    def _priced(
+        self, item: Any, times: Times, first: int
+    ) -> Iterator[tuple[int, Decimal, tuple[int | None, bool] | None]]:
+        """Yield number, price and time of every price of an item; the time is None where it follows from the number."""
+        where, prices = _shown(self.prices), _at_first(item, self.prices)
+        keyed = isinstance(prices, dict) and where.endswith(_KEYED)
+        if prices is _MISSING:
+            raise TickError(where, None, "missing_field", "not there")
+        if not keyed and not isinstance(prices, list):
+            raise TickError(where, prices, "wrong_type", "must be an array of prices")
+        for place, (name, one) in enumerate(prices.items() if keyed else (("", one) for one in prices)):
+            shown = f"{where.removesuffix(_KEYED)}[{name if keyed else place}]"
+            price = self._within(one, self.price_at, name, shown)
+            if price is None:
+                continue
+            number: Any = (
+                self._within(one, self.tick_at, name, shown) if self._has(one, self.tick_at) else first + place
+            )
+            if isinstance(number, str) and number.isdecimal() and len(number) < _LONGEST_NUMBER:
+                number = int(number)
+            at = self._within(one, self.time_at, name, shown) if self._has(one, self.time_at) else None
+            own = None if at is None else read_time(at, times, shown)
+            yield checked_int(shown, number, 0), checked_price(price, shown), own
+
+    @staticmethod
+    def _has(one: Any, where: Path_) -> bool:
+        """Whether a price states a value of its own: a plain number or text does not, but for its name."""
+        return bool(where) and (isinstance(one, (dict, list)) or where == _KEYED)
+
+    @staticmethod
+    def _within(one: Any, where: Path_, name: str, shown: str) -> Any:
+        """Return a value within a price; the price itself where it is a plain number or text."""
+        if where == _KEYED:
+            return name
+        if not isinstance(one, (dict, list)):
+            return one
+        found = _at_first(one, where) if where else _MISSING
+        if found is _MISSING:
+            problem = "is no plain price: say where in it the price is (price_at)" if not where else "not there"
+            raise TickError(f"{shown}{'.' * bool(where)}{_shown(where)}", one, "missing_field", problem)
+        return found
+
+    def _time(self, item: Any, root: Any, times: Times) -> tuple[int | None, bool]:
+        """Return the time of an item, and whether it is zoned."""
+        return read_time(
+            self._value(item, root, "timestamp"), times, _shown(self.fields.get("timestamp", "timestamp"))
+        )
 
     def _value(self, item: Any, root: Any, name: str, *default: Any) -> Any:
         if name in self.constants:
             return self.constants[name]
-        where = self.fields.get(name, name)
-        found = _at(root if where.startswith("/") else item, where.removeprefix("/"), _MISSING)
-        if found is _MISSING:
-            if default:
-                return default[0]
-            raise TickError(name, None, "missing_field", f"nothing at {where!r}")
-        return found
+        for where in _choices(self.fields.get(name, name)):
+            found = _at(root if where.startswith("/") else item, where.removeprefix("/"), _MISSING)
+            if found is not _MISSING:
+                return found
+        if default or name in self.optional:
+            return default[0] if default else None
+        raise TickError(name, None, "missing_field", f"nothing at {_shown(self.fields.get(name, name))!r}")
 
-    def _game(self, item: Any, root: Any, wall_us: int | None) -> str:
+    def _game(self, item: Any, root: Any, wall_us: int | None, key: str) -> str:
         if self.game == "day":
             if wall_us is None:
                 raise TickError("timestamp", None, "no_time", "the day of a tick makes its game, and it has no time")
             return day(wall_us // DAY_US)
         if self.game:
             return self.game  # replaced when the source and the ticks before this one are known
-        return checked_text("game_id", self._value(item, root, "game_id"))
+        if "game_id" not in self.constants:
+            for where in _choices(self.fields.get("game_id", ())):
+                if where == _KEYED and key:
+                    return checked_text("game_id", key)
+                if where != _KEYED and _at(item, where.removeprefix("/"), _MISSING) is not _MISSING:
+                    break
+        found = self._value(item, root, "game_id")
+        return checked_text("game_id", str(found) if type(found) is int else found)
 
 
 _MISSING: Final = object()
+
+
+def _choices(where: Path_) -> list[str]:
+    return [where] if isinstance(where, str) else list(where)
+
+
+def _shown(where: Path_) -> str:
+    return " or ".join(_choices(where))
+
+
+def _at_first(value: Any, where: Path_) -> Any:
+    """Return what is at the first of several paths that leads somewhere, an object of prices included."""
+    for one in _choices(where):
+        found = _at(value, one.removesuffix(_KEYED), _MISSING)
+        if found is not _MISSING:
+            return found
+    return _MISSING
+
+
+def _is_there(found: Any, where: str) -> bool:
+    """Whether a path leads to an array or an object whose elements are meant, or to anything where it means one."""
+    whole = where.removesuffix("[]").removesuffix(_KEYED)
+    value = _at(found, whole, _MISSING)
+    return isinstance(value, list if where.endswith("[]") else dict if where.endswith(_KEYED) else object) and (
+        value is not _MISSING
+    )
 
 
 def _is_path(where: object) -> bool:
@@ -263,7 +404,7 @@ def _is_path(where: object) -> bool:
 @lru_cache(maxsize=1024)
 def steps(where: str) -> tuple[str | int | None, ...]:
     """Return the steps of a path: names, numbers in arrays, None for each element of one."""
-    return tuple(int(match[2]) if match[2] else match[1] for match in _STEP.finditer(where))
+    return tuple(int(match[2]) if match[2] else match[1] or match[4] for match in _STEP.finditer(where))
 
 
 @lru_cache(maxsize=1024)
@@ -302,28 +443,37 @@ def _required(value: Any, where: str) -> Any:
     return found
 
 
-def _each(value: Any, where: str) -> Iterator[Any]:
-    """Yield the objects at a path: one, or each element of an array on the way."""
-    found = [value]
+def _each(value: Any, where: str, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the objects at a path and their names: one, or each element of an array or object on the way."""
+    found = [(name, value)]
     for step in steps(where):
         if step is None:
-            if not all(isinstance(one, list) for one in found):
+            if not all(isinstance(one, list) for _, one in found):
                 raise TickError(where, None, "wrong_type", "must be an array")
-            found = [inner for one in found for inner in one]
+            found = [(key, inner) for key, one in found for inner in one]
+        elif step == _KEYED:
+            if not all(isinstance(one, dict) for _, one in found):
+                raise TickError(where, None, "wrong_type", "must be an object of objects")
+            found = [member for _, one in found for member in one.items()]
         else:
-            found = [_step(one, step) for one in found]
-        if any(one is _MISSING for one in found):
+            found = [(key, _step(one, step)) for key, one in found]
+        if any(one is _MISSING for _, one in found):
             raise TickError(where, None, "missing_field", "not there")
-    for one in found:
-        if isinstance(one, str) and one[:1] == "{":
-            try:
-                yield DECODER.decode(one.strip())
-            except (ValueError, ArithmeticError, RecursionError):
-                raise TickError(where, one, "wrong_type", "must be an object") from None
-        elif isinstance(one, dict):
-            yield one
-        else:
-            raise TickError(where, one, "wrong_type", "must be an object")
+    for key, one in found:
+        yield key, _as_object(one, where)
+
+
+def _as_object(one: Any, where: str) -> dict[str, Any]:
+    """Return an object, or the one that a text holds as JSON."""
+    found = one
+    if isinstance(one, str) and one[:1] == "{":
+        try:
+            found = DECODER.decode(one.strip())
+        except (ValueError, ArithmeticError, RecursionError):
+            found = None
+    if not isinstance(found, dict):
+        raise TickError(where, one, "wrong_type", "must be an object")
+    return found
 
 
 READY: Final[Names[str, Mapping]] = {
@@ -336,11 +486,18 @@ READY: Final[Names[str, Mapping]] = {
         game="day",
     ),
     "games": Mapping(
-        path="games[]",
-        fields={"game_id": "startTime", "timestamp": "startTime"},
-        prices="priceHistory",
-        first_tick="startTick",
-        rug="ruggedAt",
+        path=["games[]", "games{}", ""],
+        fields={
+            "game_id": ["gameId", "game_id", "id", "{}", "startTime"],
+            "timestamp": ["startTime", "start_time", "startedAt", "start"],
+        },
+        optional=["timestamp"],
+        prices=["priceHistory", "prices", "history"],
+        price_at=["price", "p"],
+        tick_at=["tick", "t"],
+        time_at=["timestamp", "time"],
+        first_tick=["startTick", "first_tick"],
+        rug=["ruggedAt", "rug_tick", "rugged"],
         time_unit="ms",
     ),
 }

@@ -26,6 +26,7 @@ BOM: Final = b"\xef\xbb\xbf"
 MAX_LABELS: Final = 100  # of unknown types that are counted by name
 _LABEL_LENGTH: Final = 60
 _DETAIL_LENGTH: Final = 200
+_TOO_LONG: Final = "more than 16 MiB in one line: no tick is that long; a document of many games or ticks needs --map"
 _SEEN_TICK: Final = re.compile(rb'"(?:tick|tickCount)"[ \t\r\n]*:|"type"[ \t\r\n]*:[ \t\r\n]*"tick"')
 
 
@@ -201,7 +202,8 @@ def too_long(data: bytes, *, ends_line: bool) -> Scan:
     lines = Counter({"damaged": int(ends_line)})
     account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
     account.ticks["lost"] = int(seen_tick(data))
-    remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data)
+    account.examples["line_too_long"] = _TOO_LONG
+    remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data, _TOO_LONG)
     return Scan(Batch.of((), ()), [remark], [account], np.zeros(1, np.int64))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replaylab.errors import SettingsError
-from replaylab.parsing.json_line import Kind
+from replaylab.parsing.json_line import Kind, Reading, interpret
 from replaylab.parsing.mapping import READY, Mapping
 from replaylab.parsing.scan import scan
 from replaylab.storage.open import open_store
@@ -145,6 +145,81 @@ def test_games_by_file_and_by_silence(tmp_path: Path) -> None:
     assert open_store(tmp_path / "file").game_ids() == ["btc"]
     assert [len(game) for game in open_store(tmp_path / "gap")] == [3, 2, 1]
     assert open_store(tmp_path / "gap").game_ids()[0] == "btc-20310102T030405.000000"
+
+
+START = 1925089445250
+GAME = {"id": "g7", "start": START, "prices": ["1", Decimal("1.25"), None, "0.0056"]}
+ROWS = [("g7", 0, "1", 0, False), ("g7", 1, "1.25", 250, False), ("g7", 3, "0.0056", 750, True)]
+WITHIN = {"prices": "prices", "time_unit": "ms", "fields": {"game_id": "id", "timestamp": "start"}, "rug": "rug"}
+
+
+@pytest.mark.parametrize(
+    ("found", "options"),
+    [
+        ({"rug": 3}, {}),
+        ({"rug": True}, {}),
+        ({"rug": 3, "start": "2031-01-02T03:04:05.250Z"}, {}),
+        ({"rug": 3, "start": Decimal("1925089445.25")}, {"time_unit": "s"}),
+        ({"rug": 3, "prices": [[0, 1], [1, "1.25"], [3, Decimal("0.0056")]]}, {"tick_at": "[0]", "price_at": "[1]"}),
+        ({"rug": 3, "prices": [{"p": 1}, {"p": "1.25"}, {"p": None}, {"p": "0.0056"}]}, {"price_at": ["price", "p"]}),
+        ({"rug": 3, "prices": {"0": 1, "1": "1.25", "3": "0.0056"}}, {"prices": "prices{}", "tick_at": "{}"}),
+        (
+            {
+                "rug": 3,
+                "prices": [{"t": START + 250 * n, "n": n, "p": p} for n, p in [(0, 1), (1, "1.25"), (3, "0.0056")]],
+            },
+            {"price_at": "p", "tick_at": "n", "time_at": "t"},
+        ),
+    ],
+)
+def test_games_that_hold_prices(found: dict[str, Any], options: dict[str, Any]) -> None:
+    """Prices as numbers, texts, pairs, objects or an object; times of any unit; the end by number or by a flag."""
+    game = GAME | found
+    wanted = [(g, tick, Decimal(price), (START + ms) * 1000, end) for g, tick, price, ms, end in ROWS]
+    member = {name: value for name, value in game.items() if name != "id"}
+    within = WITHIN | options
+    forms = [
+        (game, ""),
+        ({"games": [game]}, "games[]"),
+        ({"all": {"games": {"x": game}}}, "all.games{}"),
+        ([game], ""),
+        ({"games": [game]}, ["games[]", "games{}", ""]),
+        (game, ["games[]", "games{}", ""]),
+    ]
+    for document, path in forms:
+        mapping = Mapping.of(within | {"path": path})
+        line = interpret(document, 0, Reading(mapping, mapping.times()))
+        assert line.kind is Kind.TICK, line
+        assert [(row.game_id, row.tick, row.price, row.wall_us, row.rugged) for row in line.rows] == wanted
+    by_name = Mapping.of(within | {"path": "{}", "fields": {"game_id": "{}", "timestamp": "start"}})
+    assert {row.game_id for row in by_name.read({"g7": member}).rows} == {"g7"}
+
+
+@pytest.mark.parametrize(
+    ("found", "options", "reason", "said"),
+    [
+        ({"prices": [1, [2, 3]]}, {}, "missing_field", "prices[1]=[2, 3]: is no plain price: say where"),
+        ({"prices": [{"n": 1}]}, {"price_at": "p"}, "missing_field", "prices[0].p"),
+        ({"prices": ["x"]}, {}, "wrong_type", "prices[0]='x'"),
+        ({"prices": 1}, {}, "wrong_type", "must be an array of prices"),
+        ({"rug": "soon"}, {}, "wrong_type", "rug='soon'"),
+        ({"rug": [1]}, {}, "wrong_type", "rug=[1]"),
+        ({}, {"fields": {"game_id": "id", "timestamp": "at"}}, "missing_field", "nothing at 'at'"),
+        ({"prices": {"a": 1}}, {"prices": "prices{}", "tick_at": "{}"}, "wrong_type", "prices[a]='a'"),
+        ({}, {"first_tick": "from"}, "missing_field", "from"),
+    ],
+)
+def test_damage_in_games_is_named(found: dict[str, Any], options: dict[str, Any], reason: str, said: str) -> None:
+    """What a game lacks, or has otherwise than was declared, is named by field, place and value."""
+    line = Mapping.of(WITHIN | options).read(GAME | found)
+    assert (line.kind, line.label) == (Kind.DAMAGED, reason)
+    assert said in line.detail
+
+
+def test_a_field_that_may_be_missing_is_unknown() -> None:
+    """Only what the mapping says may be missing is: the time is then not known."""
+    mapping = Mapping.of(WITHIN | {"optional": ["timestamp"], "fields": {"game_id": "id", "timestamp": "at"}})
+    assert {row.wall_us for row in mapping.read(GAME).rows} == {None}
 
 
 def test_the_mapping_is_kept_and_part_of_the_identity(tmp_path: Path) -> None:
