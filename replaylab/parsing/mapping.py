@@ -333,9 +333,7 @@ class Mapping:
 
     def _time(self, item: Any, root: Any, times: Times) -> tuple[int | None, bool]:
         """Return the time of an item, and whether it is zoned."""
-        return read_time(
-            self._value(item, root, "timestamp"), times, _shown(self.fields.get("timestamp", "timestamp"))
-        )
+        return read_time(self._value(item, root, "timestamp"), times, _shown(self.fields.get("timestamp", "timestamp")))
 
     def _value(self, item: Any, root: Any, name: str, *default: Any) -> Any:
         if name in self.constants:
