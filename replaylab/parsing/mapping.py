@@ -273,7 +273,7 @@ class Mapping:
         if type(rug) is bool:
             last = ticks[-1][0] if rug and ticks else None
         else:
-            last = None if rug is None or rug is _MISSING else checked_int(_shown(self.rug), rug, 0)
+            last = None if rug is None or rug is _MISSING else checked_int(_chosen(item, self.rug), rug, 0)
         for tick, price, own in ticks:
             at = (start if start is None else start + (tick - first) * self.step_ms * 1000) if own is None else own[0]
             is_zoned = zoned if own is None else own[1]
@@ -287,13 +287,13 @@ class Mapping:
             if isinstance(self.first_tick, str):
                 raise TickError(self.first_tick, None, "missing_field", "not there")
             given = 0  # none of several names is there
-        return self._game(item, root, start, key), checked_int(_shown(self.first_tick), given, 0), start, zoned
+        return self._game(item, root, start, key), checked_int(_chosen(item, self.first_tick), given, 0), start, zoned
 
     def _priced(
         self, item: Any, times: Times, first: int
     ) -> Iterator[tuple[int, Decimal, tuple[int | None, bool] | None]]:
         """Yield number, price and time of every price of an item; the time is None where it follows from the number."""
-        where, prices = _shown(self.prices), _at_first(item, self.prices)
+        where, prices = _chosen(item, self.prices), _at_first(item, self.prices)
         keyed = isinstance(prices, dict) and where.endswith(_KEYED)
         if prices is _MISSING:
             raise TickError(where, None, "missing_field", "not there")
@@ -333,7 +333,8 @@ class Mapping:
 
     def _time(self, item: Any, root: Any, times: Times) -> tuple[int | None, bool]:
         """Return the time of an item, and whether it is zoned."""
-        return read_time(self._value(item, root, "timestamp"), times, _shown(self.fields.get("timestamp", "timestamp")))
+        shown = _chosen(item, self.fields.get("timestamp", "timestamp"))
+        return read_time(self._value(item, root, "timestamp"), times, shown)
 
     def _value(self, item: Any, root: Any, name: str, *default: Any) -> Any:
         if name in self.constants:
@@ -372,6 +373,11 @@ def _choices(where: Path_) -> list[str]:
 
 def _shown(where: Path_) -> str:
     return " or ".join(_choices(where))
+
+
+def _chosen(value: Any, where: Path_) -> str:
+    """Return the first of several paths that leads somewhere; all of them when none does."""
+    return next((one for one in _choices(where) if _at_first(value, one) is not _MISSING), _shown(where))
 
 
 def _at_first(value: Any, where: Path_) -> Any:
