@@ -203,7 +203,7 @@ def _run(
     from replaylab.recording.pipe import Pipe
     from replaylab.recording.refusals import Refusals
 
-    reader, refusals = LineReader(settings.source_tz), Refusals(recorder.path, recorder.run)
+    reader, refusals = LineReader(settings.source_tz), Refusals(recorder.path, recorder.run, recorder.keys)
 
     def wait(seconds: float) -> bool:
         monitor.show(recorder.status(), pipe.counts)

@@ -75,10 +75,15 @@ class StoreKeys:
         """Return the key of a file, 32 bytes."""
         return derived(self._key, salt, purpose)
 
-    def check_file(self, root: Path) -> None:
-        """Raise `KeyWrong` when ``keys.json`` was made anew since: what is written by these keys could not be read."""
+    def restore_file(self, root: Path) -> None:
+        """Write ``keys.json`` again when it is gone; raise `KeyWrong` when another store's is there.
+
+        What is written by these keys could not be read without it.
+        """
         found = read_document(root)
-        if found is not None and _entry(_parsed(found, str(root)))["check"] != _check(self._key):
+        if found is None:
+            replace_document(root, self.document)
+        elif _entry(_parsed(found, str(root)))["check"] != _check(self._key):
             raise KeyWrong(f"{root / KEYS_FILE} was replaced by that of another store")
 
     def with_state(self, state: str) -> bytes:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,12 +20,13 @@ from typing import Any, Final
 from replaylab.journals.encoder import checksum, closed, seed_of
 
 FORMAT: Final = 1
+SEALED_FORMAT: Final = 2  # of a journal whose lines are encrypted
 ENDING: Final = ".journal"
 NAME: Final = re.compile(r"(?P<run>\d{8}T\d{12}Z-[0-9a-f]{12}-\d+)-(?P<number>\d{6,})(\.journal)?\Z", re.ASCII)
 _OPENING: Final = b'{"type": "'
 _TICK: Final = b'{"type": "tick"'
-_START: Final = b'{"type": "journal_start"'
-_SEQ: Final = b', "seq": '
+START: Final = b'{"type": "journal_start"'
+SEQ: Final = b', "seq": '
 _CLOSING_BYTES: Final = 20  # `, "crc": "89abcdef"}`
 _CLOSING: Final = re.compile(rb', "crc": "[0-9a-f]{8}"\}')
 _LONGEST_SEQ: Final = 9 + 18  # `, "seq": ` and its digits; more would not fit 64 bits
@@ -77,6 +79,8 @@ class Header:
         By the number of an earlier journal, how many of its bytes were permanent: one that is shorter was truncated.
     cuts : dict
         By the number of an earlier journal, how many of its bytes count: those after them were never acknowledged.
+    salt : str
+        Of a journal whose lines are encrypted, in hex; empty in one in plain.
     """
 
     run: str
@@ -85,13 +89,17 @@ class Header:
     durability: dict[str, Any] = field(default_factory=dict)
     cuts: dict[str, int] = field(default_factory=dict)
     durable: dict[str, int] = field(default_factory=dict)
+    salt: str = ""
 
-    def to_line(self) -> bytes:
-        """Return the line with its newline."""
-        found: dict[str, Any] = {"type": "journal_start", "format": FORMAT, "run": self.run, "number": self.number}
+    def to_line(self, key: str = "", salt: str = "", tag: Callable[[bytes], str] | None = None) -> bytes:
+        """Return the line with its newline; in an encrypted store with key, salt and what `tag` makes of the line."""
+        version = SEALED_FORMAT if tag else FORMAT
+        found: dict[str, Any] = {"type": "journal_start", "format": version, "run": self.run, "number": self.number}
         found |= {"first_seq": self.first_seq, "durability": self.durability, "cuts": self.cuts}
         found |= {"durable": self.durable} if self.durable else {}
-        return closed(json.dumps(found)[:-1].encode(), 0)
+        found |= {"key": key, "salt": salt} if tag else {}
+        body = json.dumps(found)[:-1].encode()
+        return closed(body + b', "seal": "%s"' % tag(body).encode() if tag else body, 0)
 
 
 def end_line(run: str, next_seq: int) -> bytes:
@@ -106,7 +114,8 @@ class Damage:
     The reasons: `torn_tail`, `torn_line` (cut off in the middle of the file), `zero_filled`, `checksum_mismatch` (a
     flipped bit), `foreign_bytes`, `sequence_gap` (no bytes: lines before it are missing), `never_acknowledged` (after
     the limit that a later journal sets), `not_a_tick` (a valid checksum, but not a tick), `truncated` (no
-    bytes: a later journal says that more were permanent).
+    bytes: a later journal says that more were permanent); of an encrypted journal `not_authentic` (its key did not
+    write the line) and `sequence_conflict` (no bytes: an authentic line that stood elsewhere before).
     """
 
     reason: str
@@ -152,6 +161,8 @@ class Lines:
         Lines that ended, and where the next block begins.
     closed : bool
         Whether its last line says that the journal was closed normally.
+    counter : int
+        Greatest counter of a line of an encrypted journal; -1 before the first.
     """
 
     ticks: list[bytes] = field(default_factory=list)
@@ -172,6 +183,7 @@ class Lines:
     end: int = 0
     closed: bool = False
     seed: int = 0
+    counter: int = -1
 
 
 def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, final: bool = True) -> Lines:
@@ -215,7 +227,7 @@ def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
         size = len(raw) + 1
         body = raw[:-_CLOSING_BYTES]
         if raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, body) and raw.startswith(opening):
-            cut = body.rfind(_SEQ, -_LONGEST_SEQ)
+            cut = body.rfind(SEQ, -_LONGEST_SEQ)
             place = body[cut + 9 :]
             if cut < 0 or not place.isdigit():
                 _add_damage(found, "foreign_bytes", number, at, raw + b"\n")
@@ -233,7 +245,7 @@ def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
 
 def is_whole(raw: bytes, seed: int) -> bool:
     """Whether the checksum of a line without its newline is right; that of the first line is independent of the run."""
-    seed = 0 if raw.startswith(_START) else seed
+    seed = 0 if raw.startswith(START) else seed
     return raw[-_CLOSING_BYTES:] == b', "crc": "%08x"}' % checksum(seed, raw[:-_CLOSING_BYTES])
 
 
@@ -256,7 +268,8 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
         if label == "journal_start":
             if _is_of_another_format(line.get("format")):
                 found.newer_format = repr(line.get("format"))
-            found.headers.append(Header(**{name: line[name] for name in _HEADER_NAMES}, durable=_sizes(line)))
+            fields = {name: line[name] for name in _HEADER_NAMES}
+            found.headers.append(Header(**fields, durable=_sizes(line), salt=str(line.get("salt", ""))))
         elif label != "journal_end":
             found.others.append(Control(str(label), number, at, at + size, raw + b"\n" * (size - len(raw))))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -274,7 +287,7 @@ def _sizes(header: dict[str, Any]) -> dict[str, int]:
 
 def _is_of_another_format(version: object) -> bool:
     """Whether a header with a valid checksum names a format that this release does not know, or names none."""
-    return version != FORMAT or isinstance(version, bool)
+    return version not in {FORMAT, SEALED_FORMAT} or isinstance(version, bool)
 
 
 def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from replaylab.errors import StoreTooNew
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.lines import SealedLines
+from replaylab.errors import KeyMissing, StoreTooNew
 from replaylab.journals.cursor import Cursor, cursors_in
 from replaylab.journals.format import FORMAT, Control, Damage, Header, Lines, place_of, scan
+from replaylab.journals.sealed import opened_header, refuse_unopened, scan_sealed
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.kernel_layout import Known
@@ -104,6 +107,8 @@ class JournalReader:
         Layouts of lines, shared by readers of many journals: those learnt are added.
     limit : int, optional
         How many of its bytes count; those after them were never acknowledged.
+    keys : StoreKeys, optional
+        Of an encrypted store, whose journals are encrypted.
     """
 
     def __init__(
@@ -112,6 +117,7 @@ class JournalReader:
         held: SeqRanges | None = None,
         limit: int | None = None,
         layouts: list[Known] | None = None,
+        keys: StoreKeys | None = None,
     ) -> None:
         self.name = name
         self.run, self.number = place_of(name)
@@ -121,6 +127,10 @@ class JournalReader:
         self.end = 0
         self.damage: list[Damage] = []
         self.others: list[Control] = []
+        self._keys = keys
+        self._sealed: SealedLines | None = None
+        self._plain = keys is None
+        self._counter = -1
         self._held = held or SeqRanges()
         self._seqs = SeqRanges()
         self._next: int | None = None
@@ -137,11 +147,19 @@ class JournalReader:
         self._shapes: list[Known] = [] if layouts is None else layouts
 
     def read(self, file: BinaryIO, size: int, *, final: bool) -> None:
-        """Read on up to byte `size`; unless it is `final`, a line that has not ended is left for later."""
+        """Read on up to byte `size`; unless it is `final`, a line that has not ended is left for later.
+
+        Raises
+        ------
+        StoreTooNew
+            When a newer release wrote it in a format that this one does not know.
+        KeyMissing, Tampered
+            When it is encrypted and the store has no keys, or neither of its headers is authentic.
+        """
         limit = size if self.limit is None else min(size, self.limit)
         if not self.end:
             file.seek(0)
-            self._name_run(file.readline(_LONGEST_HEADER))
+            self._name_run([file.readline(_LONGEST_HEADER), file.readline(_LONGEST_HEADER)])
         file.seek(self.end)
         carried = b""
         while (left := limit - self.end - len(carried)) > 0:
@@ -161,20 +179,32 @@ class JournalReader:
             text = f"{size} bytes were permanent".encode()
             self._quarantine(Damage("truncated", self._line, self.end, self.end, text))
 
-    def _name_run(self, first: bytes) -> None:
+    def _name_run(self, first: list[bytes]) -> None:
         """Take the run from the first line; from the file name where that line is damaged."""
-        found = scan(first, final=False)
+        found = scan(first[0], final=False)
         if found.newer_format is not None:
             raise StoreTooNew(
                 f"{self.name}: a journal of format {found.newer_format}, this release knows {FORMAT}; install a newer "
                 "replaylab to read it. The file is left as it is"
             )
-        if found.headers:
-            self.header = found.headers[0]
+        try:
+            opened = opened_header(first if self._keys else first[:1], self._keys)
+        except KeyMissing as error:
+            raise KeyMissing(f"{self.name}: {error}") from error
+        if opened is not None:
+            self.header, self._sealed = opened
+            self._plain = self._sealed is None
             self.run, self.number, self._next = self.header.run, self.header.number, self.header.first_seq
+        elif self._keys is not None:
+            refuse_unopened(self.name, first)
 
     def _take(self, block: bytes, *, final: bool) -> None:
-        found = scan(block, self.run, start=self.end, first_line=self._line, final=final)
+        place: dict[str, Any] = {"start": self.end, "first_line": self._line, "final": final}
+        if self._plain:
+            found = scan(block, self.run, **place)
+        else:
+            found = scan_sealed(block, self._sealed, after=self._counter, **place)
+            self._counter = found.counter
         used = block[: found.end - self.end]
         self._digest.update(used)
         self._head += used[: HEAD_BYTES - len(self._head)]
@@ -342,7 +372,8 @@ class JournalReader:
                 "durability": {} if self.header is None else self.header.durability,
                 "cuts": {} if self.header is None else self.header.cuts,
                 "header_seq": 0 if self.header is None else self.header.first_seq,
-            },
+            }
+            | ({} if self._plain else {"sealed": True}),
         )
 
     def remarks(self) -> list[Placed]:

@@ -15,8 +15,11 @@ from typing import Final, Self
 
 import pyarrow as pa
 
+from replaylab.encryption.keys import StoreKeys
+from replaylab.errors import KeyMissing, Tampered
 from replaylab.journals.format import Header, place_of, scan
 from replaylab.journals.reader import EXPECTED, JournalReader
+from replaylab.journals.sealed import opened_header
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.kernel_layout import Known
 from replaylab.segments.extent import Extent
@@ -151,8 +154,9 @@ class OpenedJournals:
 class UnsealedJournals:
     """The journals of a store, read incrementally: one that has not grown costs one `fstat`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keys: StoreKeys | None = None) -> None:
         self.folder = folder
+        self.keys = keys
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._headers: dict[str, tuple[int, Header]] = {}
@@ -204,9 +208,9 @@ class UnsealedJournals:
                     known = self._read(one, held, cuts.get(number), headers.get(name), earlier.get(name))
                     if one.size < sizes.get(number, 0):
                         known = _truncated(known, sizes[number])
-                except FileNotFoundError:
+                except (FileNotFoundError, KeyMissing):
                     raise
-                except OSError as error:
+                except (OSError, Tampered) as error:
                     opened.problems[name] = _unreadable(name, error)
                     continue
                 held |= known.journal.seqs
@@ -220,7 +224,7 @@ class UnsealedJournals:
         found = {}
         for name, one in journals.items():
             known = self._headers.get(name)
-            header = known[1] if known and known[0] == one.inode else first_header(one.path, one.descriptor)
+            header = known[1] if known and known[0] == one.inode else first_header(one.path, one.descriptor, self.keys)
             if header is not None:
                 found[name] = header
                 self._headers[name] = one.inode, header
@@ -235,10 +239,13 @@ class UnsealedJournals:
         if earlier and earlier.identity == identity and earlier.size == one.size:
             return earlier
         grown = earlier and earlier.identity == identity and earlier.contents.end <= one.size
-        contents = earlier.contents if earlier and grown else JournalReader(one.path.name, held, cut, self._layouts)
+        contents = earlier.contents if earlier and grown else self._reader(one.path.name, held, cut)
         with one.path.open("rb") if one.descriptor < 0 else os.fdopen(os.dup(one.descriptor), "rb") as file:
             contents.read(file, one.size, final=False)
         return _Known(identity, contents, one.size, UnsealedJournal(one.path, contents))
+
+    def _reader(self, name: str, held: SeqRanges, cut: int | None) -> JournalReader:
+        return JournalReader(name, held, cut, self._layouts, self.keys)
 
 
 def _by_run(journals: Mapping[str, _Opened]) -> dict[str, dict[str, _Opened]]:
@@ -265,7 +272,9 @@ def _size(path: Path) -> int:
         return 0  # sealed since; reading it says so
 
 
-def _unreadable(name: str, error: OSError) -> str:
+def _unreadable(name: str, error: OSError | Tampered) -> str:
+    if isinstance(error, Tampered):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return f"{name}: a link that leads nowhere"
     return f"{name}: the journal cannot be read ({error.strerror or error})"
@@ -303,7 +312,7 @@ def elsewhere(recorded: Iterable[Extent], headers: Iterable[Header | None]) -> t
     return SeqRanges.of_ranges(pair for one in recordings for pair in one["seqs"]), cuts
 
 
-def later_headers(path: Path, known: dict[str, Header]) -> list[Header]:
+def later_headers(path: Path, known: dict[str, Header], keys: StoreKeys | None = None) -> list[Header]:
     """Return the headers of the journals of the same run behind a journal; raises OSError when one cannot be read.
 
     Those `known` by the names of their journals are not read again, for a header never changes; the others are added.
@@ -311,20 +320,27 @@ def later_headers(path: Path, known: dict[str, Header]) -> list[Header]:
     run, _ = place_of(path.name)
     names = [name for name in journal_names(path.parent) if name > path.name and place_of(name)[0] == run]
     for name in names:
-        if name not in known and (header := first_header(path.with_name(name))) is not None:
+        if name not in known and (header := first_header(path.with_name(name), keys=keys)) is not None:
             known[name] = header
     return [known[name] for name in names if name in known]
 
 
-def first_header(path: Path, descriptor: int = -1) -> Header | None:
-    """Return the header of a journal, by its descriptor if it is open; None when its first line is not one."""
+def first_header(path: Path, descriptor: int = -1, keys: StoreKeys | None = None) -> Header | None:
+    """Return the header of a journal, by its descriptor if it is open; None when its first line is not one.
+
+    In an encrypted store it is authentic, and may stand in the second line.
+    """
     try:
         with path.open("rb") if descriptor < 0 else os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
-            found = scan(file.readline(1 << 16), final=False).headers
+            first = [file.readline(1 << 16) for _ in range(1 if keys is None else 2)]
     except FileNotFoundError:
         return None
-    return found[0] if found else None
+    if keys is None:
+        found = scan(first[0], final=False).headers
+        return found[0] if found else None
+    opened = opened_header(first, keys)
+    return opened[0] if opened else None
 
 
 def journal_names(folder: Path) -> list[str]:

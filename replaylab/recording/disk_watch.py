@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
-from replaylab.durable import keep_room, make_folders
+from replaylab.durable import keep_room
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
 from replaylab.recording.health import Phase
@@ -14,7 +14,7 @@ from replaylab.recording.journal_set import discard
 from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import DISK_FULL, RESERVE_BYTES, STORE_GONE, State
 from replaylab.recording.syncer import Syncer
-from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
+from replaylab.storage.store import SEGMENTS
 
 _log = logging.getLogger("replaylab.recorder")
 
@@ -86,7 +86,7 @@ class DiskWatch:
         if journals.spare in missing:
             journals.discard_spare()
         try:
-            make_folders(state.root, *(state.root / name for name in (SEGMENTS, REMARKS, JOURNALS)))
+            state.make_folders()
             if any(file in missing for file in journals.unsynced) and not self.syncer.write_again():
                 self._lose(missing)
                 return False
@@ -116,12 +116,13 @@ class DiskWatch:
         """Write the permanent part of a journal whose name is gone to a new file of that name, and sync it."""
         state, journals = self.state, self.state.journals
         try:
-            new = JournalFile.create(state.folder, state.run, file.number)
+            new = JournalFile.create(state.folder, state.run, file.number, state.keys)
         except FileExistsError:  # another file has that name, which may be a copy of it
             state.health.count_error(f"{file.path.name} was replaced by another file")
             new = journals.create()
         try:
             new.begin(file.first_seq, file.content(file.synced))
+            new.go_on_as(file)
             new.end(file.next_seq)
             new.make_permanent(new.size)
         except BaseException:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from replaylab.durable import create, cut, leads_to, sync, sync_folder, try_lock
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.lines import SealedLines, sealed_size
 from replaylab.journals.format import end_line, journal_name
 
 _LOCK_SECONDS: Final = 0.5
@@ -42,6 +44,8 @@ class JournalFile:
     given_up : bool
         Whether it is never synced again, because a sync failed or its end was cut off: what is not permanent in it is
         written to another journal.
+    sealed : SealedLines, optional
+        What encrypts its lines, in an encrypted store.
     """
 
     __slots__ = (
@@ -52,14 +56,16 @@ class JournalFile:
         "next_seq",
         "number",
         "path",
+        "sealed",
         "since",
         "size",
         "spoilt",
         "synced",
     )
 
-    def __init__(self, path: Path, number: int, descriptor: int) -> None:
+    def __init__(self, path: Path, number: int, descriptor: int, sealed: SealedLines | None = None) -> None:
         self.path = path
+        self.sealed = sealed
         self.number = number
         self.descriptor = descriptor
         self.size = self.synced = 0
@@ -70,8 +76,8 @@ class JournalFile:
         self.since = time.monotonic()
 
     @classmethod
-    def create(cls, folder: Path, run: str, number: int) -> Self:
-        """Create a new journal and lock it; raises OSError."""
+    def create(cls, folder: Path, run: str, number: int, keys: StoreKeys | None = None) -> Self:
+        """Create a new journal and lock it, with a key of its own in an encrypted store; raises OSError."""
         path = folder / journal_name(run, number)
         descriptor = create(path)
         try:
@@ -83,7 +89,7 @@ class JournalFile:
             if not isinstance(error, FileExistsError):
                 path.unlink(missing_ok=True)
             raise
-        return cls(path, number, descriptor)
+        return cls(path, number, descriptor, None if keys is None else SealedLines(keys, "journal"))
 
     @property
     def is_cut(self) -> bool:
@@ -96,7 +102,10 @@ class JournalFile:
         return leads_to(self.path, self.descriptor)
 
     def write(self, data: bytes) -> None:
-        """Write all of some bytes, or raise OSError; what a failure leaves behind does not count."""
+        """Write all of some lines, or raise OSError; what a failure leaves behind does not count."""
+        self._append(data if self.sealed is None else self.sealed.seal(data))
+
+    def _append(self, data: bytes) -> None:
         done = os.write(self.descriptor, data)
         while done < len(data):
             wrote = os.write(self.descriptor, data[done:])
@@ -106,9 +115,13 @@ class JournalFile:
         self.size += done
 
     def begin(self, first_seq: int, header: bytes) -> None:
-        """Write the first line; raises OSError."""
+        """Write the first lines as they are; raises OSError."""
         self.first_seq = first_seq
-        self.write(header)
+        self._append(header)
+
+    def go_on_as(self, other: JournalFile) -> None:
+        """Encrypt on where another file ended, whose lines have been copied to this one."""
+        self.sealed = other.sealed
 
     def end(self, next_seq: int) -> None:
         """Record that the tick before `next_seq` is its last."""
@@ -122,8 +135,9 @@ class JournalFile:
 
     def settle(self, before: int, data: bytes) -> bool:
         """After an interrupted `write` of `data` at byte `before`: keep all of it or none; return whether all."""
-        whole = bool(data) and os.fstat(self.descriptor).st_size == before + len(data)
-        self.size = before + len(data) * whole
+        size = len(data) if self.sealed is None else sealed_size(data)
+        whole = bool(data) and os.fstat(self.descriptor).st_size == before + size
+        self.size = before + size * whole
         self.remove_rest()
         return whole
 
@@ -171,6 +185,14 @@ class JournalFile:
         """Sync the folder; raises OSError."""
         sync_folder(self.path.parent)
         self.named = True
+
+    def lines(self, start: int) -> list[bytes]:
+        """Read back the lines from byte `start` on, as they were before they were encrypted."""
+        raws = self.content(self.size)[start:].splitlines(keepends=True)
+        if self.sealed is None:
+            return raws
+        opened = (self.sealed.open(raw[:-1]) for raw in raws)
+        return [one.text + b"\n" for one in opened if one is not None]
 
     def content(self, size: int) -> bytes:
         """Read the first `size` bytes, also when the path no longer leads here."""

@@ -6,7 +6,9 @@ import itertools
 from pathlib import Path
 from typing import Any, Final
 
+from replaylab.encryption.keys import StoreKeys
 from replaylab.journals.format import Header
+from replaylab.journals.sealed import header_lines
 from replaylab.recording.journal_file import JournalFile
 
 _TOLD: Final = 8  # earlier journals of which a header says how much is permanent
@@ -22,6 +24,8 @@ class JournalSet:
     ----------
     folder, run, durability : Path, str, dict
         Where journals are made, and what their first lines say.
+    keys : StoreKeys, optional
+        Of an encrypted store.
 
     Attributes
     ----------
@@ -41,8 +45,9 @@ class JournalSet:
 
     current: JournalFile
 
-    def __init__(self, folder: Path, run: str, durability: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, run: str, durability: dict[str, Any], keys: StoreKeys | None = None) -> None:
         self.folder = folder
+        self.keys = keys
         self.run = run
         self.durability = durability
         self.spare: JournalFile | None = None
@@ -70,7 +75,7 @@ class JournalSet:
 
     def create(self) -> JournalFile:
         """Create the next journal; raises OSError."""
-        return JournalFile.create(self.folder, self.run, next(self._numbers))
+        return JournalFile.create(self.folder, self.run, next(self._numbers), self.keys)
 
     def open_first(self) -> None:
         """Create the first journal with its header; raises OSError."""
@@ -86,7 +91,8 @@ class JournalSet:
         limits = {str(one.number): one.size for one in self.files if one.spoilt}
         before = [one for one in self.files if one.number < file.number and one.synced]
         durable = {str(one.number): one.synced for one in sorted(before, key=lambda one: one.number)[-_TOLD:]}
-        return Header(self.run, file.number, first_seq, self.durability, limits, durable).to_line()
+        header = Header(self.run, file.number, first_seq, self.durability, limits, durable)
+        return header.to_line() if file.sealed is None else header_lines(header, file.sealed)
 
     def turn(self, first_seq: int, next_seq: int) -> JournalFile:
         """Make the spare, or a new journal, the current one; return the one before. Raises OSError.

@@ -9,7 +9,7 @@ import weakref
 from contextlib import suppress
 from typing import Final
 
-from replaylab.durable import keep_room, make_folders, remove, storing
+from replaylab.durable import keep_room, remove, storing
 from replaylab.errors import DiskLow, RecordingFailed, ReplayLabError
 from replaylab.recording.background import Background, Listener
 from replaylab.recording.event import RecorderEventKind
@@ -20,7 +20,6 @@ from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import RESERVE_BYTES, State
 from replaylab.recording.status_file import StatusFile
 from replaylab.recording.writer import Writer
-from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
 _SEALING_SECONDS: Final = 1.0  # after a fault, no journal is begun to be sealed later than this
 _live: Final[weakref.WeakSet[State]] = weakref.WeakSet()
@@ -155,7 +154,7 @@ class Lifecycle:
 
 def begin(state: State) -> None:
     """Make the store and the first journal; raises when there is no room."""
-    make_folders(state.root, *(state.root / name for name in (SEGMENTS, REMARKS, JOURNALS)))
+    state.make_folders()
     with storing(state.folder):
         free_bytes = state.environment.free_bytes(state.folder)
         state.health.look_at(free_bytes)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import pyarrow as pa
 
+from replaylab.encryption.keys import StoreKeys, keys_for_writing
+from replaylab.encryption.kms import Kms
 from replaylab.errors import RecordingFailed
 from replaylab.journals.cursor import Cursor
 from replaylab.journals.format import run_name
@@ -31,7 +33,7 @@ from replaylab.recording.writer import Writer
 from replaylab.storage.game import Game
 from replaylab.storage.marks import cursors_of
 from replaylab.storage.objectstore import refuse_uri
-from replaylab.storage.store import Store
+from replaylab.storage.store import SEGMENTS, Store
 from replaylab.tick import Tick, checked_text
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ class Recorder:
         Every number; those of this process unless given.
     environment : Environment, optional
         Time and free space; tests replace them.
+    kms : Kms, optional
+        The master key of an encrypted store; a store that is made is encrypted with it. That of the environment
+        unless given.
 
     Raises
     ------
@@ -74,6 +79,8 @@ class Recorder:
         When the store cannot be written.
     SettingsError
         For an unknown durability or policy.
+    KeyMissing, KeyWrong, Tampered
+        About the key of an encrypted store.
 
     Examples
     --------
@@ -95,6 +102,7 @@ class Recorder:
         on_event: Callable[[RecorderEvent], object] | None = None,
         settings: Settings | None = None,
         environment: Environment | None = None,
+        kms: Kms | None = None,
     ) -> None:
         from replaylab.settings import checked_choice, current  # pydantic loads late
 
@@ -104,7 +112,10 @@ class Recorder:
         refuse_uri(store)
         root = Path(store.path if isinstance(store, Store) else store).absolute()  # the process may go elsewhere
         run = run_name(environment.now(), os.getpid(), os.urandom(8))
-        state = State(root, run, settings or current(), durability, environment)
+        if kms is None and isinstance(store, Store) and store.files.keys is not None:
+            kms = store.files.keys.kms
+        keys = keys_for_writing(root, kms, SEGMENTS)
+        state = State(root, run, settings or current(), durability, environment, keys)
         begin(state)
         self._state = state
         self._lanes: dict[str, Lane] = {}
@@ -124,6 +135,11 @@ class Recorder:
     def path(self) -> Path:
         """The store."""
         return self._state.root
+
+    @property
+    def keys(self) -> StoreKeys | None:
+        """The keys of the store, when it is encrypted."""
+        return self._state.keys
 
     def __repr__(self) -> str:
         state = self._state
@@ -159,7 +175,8 @@ class Recorder:
         lane = self._lanes.get(name)
         if lane is None:
             if self._cursors is None:
-                self._cursors = cursors_of(Store(self._state.root))
+                keys = self._state.keys
+                self._cursors = cursors_of(Store(self._state.root, kms=None if keys is None else keys.kms))
             lane = self._lanes[name] = Lane(self._writer, checked_text("lane", name), self._cursors.get(name))
         return lane
 

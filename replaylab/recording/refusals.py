@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from replaylab.durable import create, make_folders, sync, sync_folder
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.lines import SealedLines
 from replaylab.journals.encoder import closed
-from replaylab.storage.refused import ENDING, REFUSED
+from replaylab.storage.refused import ENDING, REFUSED, sealed_start
 
 _DETAIL_LENGTH: Final = 200
 _log = logging.getLogger("replaylab.recorder")
@@ -36,6 +38,8 @@ class Refusals:
     ----------
     root, run : Path, str
         The store, and the run of the recorder, which names the file.
+    keys : StoreKeys, optional
+        Of an encrypted store, in which each line is encrypted.
 
     Examples
     --------
@@ -48,11 +52,12 @@ class Refusals:
     '{"line": 7, "start": 120, "reason": "not_json", "raw": "{oops", "crc": "..."}\n'
     """
 
-    def __init__(self, root: Path, run: str) -> None:
+    def __init__(self, root: Path, run: str, keys: StoreKeys | None = None) -> None:
         self.path = root / REFUSED / f"{run}{ENDING}"
         self.kept = 0
         self.last_error: str | None = None
         self._descriptor = -1
+        self._sealed = None if keys is None else SealedLines(keys, "refused")
 
     def keep(self, line: int, start: int, reason: str, raw: bytes, detail: str = "") -> bool:
         """Write one line to the operating system; return False when that fails: see `last_error`."""
@@ -63,24 +68,34 @@ class Refusals:
             row["raw"] = raw.decode()
         except UnicodeDecodeError:
             row["raw_base64"] = base64.b64encode(raw).decode()
+        if self._sealed is not None:
+            row["kept"] = self.kept  # so that a line which is taken out leaves a gap
         data = closed(json.dumps(row, ensure_ascii=False)[:-1].encode(), 0)
+        if self._sealed is not None:
+            data = self._sealed.seal(data)
         try:
             if self._descriptor < 0:
                 self._open()
-            size = os.fstat(self._descriptor).st_size
-            if os.write(self._descriptor, data) != len(data):
-                os.ftruncate(self._descriptor, size)
-                raise OSError("no room for the whole line")  # noqa: TRY301 reported like any other failure
+            self._append(data)
         except OSError as error:  # a StoreError is one, too
             self.last_error = str(error)
             return False
         self.kept += 1
         return True
 
+    def _append(self, data: bytes) -> None:
+        size = os.fstat(self._descriptor).st_size
+        if os.write(self._descriptor, data) != len(data):
+            os.ftruncate(self._descriptor, size)
+            raise OSError("no room for the whole line")
+
     def _open(self) -> None:
-        make_folders(self.path.parent)
-        self._descriptor = create(self.path)
+        sealed = self._sealed
+        make_folders(self.path.parent, private=sealed is not None)
+        self._descriptor = create(self.path, private=sealed is not None)
         sync_folder(self.path.parent)
+        if sealed is not None:
+            self._append(sealed_start(sealed.key_id, sealed.salt.hex()) * 2)
 
     def close(self) -> None:
         """Make permanent what was kept."""

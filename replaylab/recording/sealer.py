@@ -123,9 +123,9 @@ class Sealer:
         # without errors and lines written again no segment can hold anything of these journals
         troubled = bool(self._has_failed or state.health.errors or state.counters.retried)
         if troubled and self._store is None:
-            self._store = Store(state.root)
+            self._store = Store(state.root, kms=None if state.keys is None else state.keys.kms)
         recorded = recorded_extents(self._store) if troubled and self._store is not None else []
-        found = seal_together(state.root, [file.path for file in files], recorded)
+        found = seal_together(state.root, [file.path for file in files], recorded, keys=state.keys)
         with state.lock:
             for file in files:
                 state.journals.mark_sealed(file)

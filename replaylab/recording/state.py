@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from replaylab.durable import remove
+from replaylab.durable import make_folders, remove
+from replaylab.encryption.keys import StoreKeys
 from replaylab.errors import ReplayLabError
 from replaylab.recording.counters import Counters
 from replaylab.recording.event import EventQueue, RecorderEventKind
@@ -26,7 +27,7 @@ from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.journal_set import JournalSet
 from replaylab.recording.positions import Positions
 from replaylab.storage.recovery import RESERVE
-from replaylab.storage.store import JOURNALS
+from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings
@@ -63,10 +64,21 @@ class State:
         ``group``, ``tick`` or ``none``.
     environment : Environment
         The machine.
+    keys : StoreKeys, optional
+        Of the store, when it is encrypted.
     """
 
-    def __init__(self, root: Path, run: str, settings: Settings, mode: str, environment: Environment) -> None:
+    def __init__(
+        self,
+        root: Path,
+        run: str,
+        settings: Settings,
+        mode: str,
+        environment: Environment,
+        keys: StoreKeys | None = None,
+    ) -> None:
         self.root = root
+        self.keys = keys
         self.folder = root / JOURNALS
         self.run = run
         self.settings = settings
@@ -74,7 +86,7 @@ class State:
         self.environment = environment
         self.durability = durability_of(mode, settings)
         self.positions = Positions()
-        self.journals = JournalSet(self.folder, run, self.durability)
+        self.journals = JournalSet(self.folder, run, self.durability, keys)
         self.health = Health(settings.max_failures, settings.max_failure_seconds)
         self.counters = Counters()
         self.events = EventQueue(run, environment.now)
@@ -86,6 +98,15 @@ class State:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self._waiting = 0
+
+    def make_folders(self) -> None:
+        """Make the folders of the store; raises when they cannot be made, or are those of another encrypted store."""
+        keys = self.keys
+        if keys is not None:
+            make_folders(self.root, private=True)
+            keys.restore_file(self.root)
+        folders = (self.root / name for name in (SEGMENTS, REMARKS, JOURNALS))
+        make_folders(self.root, *folders, private=keys is not None)
 
     @property
     def reserve(self) -> Path:

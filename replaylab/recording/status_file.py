@@ -62,7 +62,7 @@ class StatusFile:
         rate = 0.0 if first else (status.accepted - self._accepted) / max(now - self._written_at, 1e-3)
         self._written_at, self._accepted, self._said = now, status.accepted, (status.state, status.verdict)
         try:
-            publish_snapshot(self.state.root, self._snapshot(status, rate))
+            publish_snapshot(self.state.root, self._snapshot(status, rate), self.state.keys)
             if first:
                 self._sweep()
         except OSError as error:

@@ -133,8 +133,8 @@ class Syncer:
 
     def _read_back(self) -> list[bytes]:
         """Read the lines that are not permanent: without a bound in force they are not kept in memory."""
-        parts = (file.content(file.size)[file.synced :] for file in self.state.journals.unsynced)
-        return [line for part in parts for line in part.splitlines(keepends=True) if line.startswith(_TICK)]
+        parts = (file.lines(file.synced) for file in self.state.journals.unsynced)
+        return [line for part in parts for line in part if line.startswith(_TICK)]
 
     def _release_abandoned(self) -> None:
         """Cut abandoned journals to what was permanent in them: the rest is permanent elsewhere now."""

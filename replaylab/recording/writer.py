@@ -326,7 +326,7 @@ class Writer:
         state, journals = self.state, self.state.journals
         state.health.count_error(error)
         old.roll_back(before)
-        new = old
+        new, first = old, state.positions.next_seq
         size = before
         try:
             if old.is_reachable or not self._restore():
@@ -345,6 +345,9 @@ class Writer:
             new.roll_back(size)
             self._failed(again)
             return state.health.pause_reason or WRITE_FAILED
+        except BaseException:  # an interrupt in the middle of the second attempt: half a line must not stay
+            self._interrupted(new, size, lines, first)
+            raise
         state.report_retried(len(lines), str(error))
         return None
 

@@ -164,7 +164,7 @@ class FolderFiles:
 
     def journals(self) -> UnsealedJournals | None:
         """Return the reader of its journals."""
-        return UnsealedJournals(self.path / JOURNALS)
+        return UnsealedJournals(self.path / JOURNALS, self.keys)
 
     def size_bytes(self) -> int:
         """Return the bytes of all segments and remarks; what a compaction removes meanwhile counts nothing."""

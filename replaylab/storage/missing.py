@@ -17,6 +17,7 @@ from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.segments.extent import Extent
 
 LEAST_LINE_BYTES: Final = 190  # of a journal's line: so many damaged bytes can stand for one tick
+LEAST_SEALED_BYTES: Final = 286  # the same encrypted, as base64
 _NO_BYTES: Final = "sequence_gap"  # damage that stands for lines without leaving a byte of them
 
 
@@ -65,7 +66,9 @@ def _damaged_lines(parts: Sequence[Extent], first: int, last: int) -> int:
     for one in near:
         pieces = sum(count for reason, count in one.reasons.items() if reason not in {*EXPECTED, _NO_BYTES})
         if pieces:
-            lines += pieces + one.bytes.get("quarantined", 0) // LEAST_LINE_BYTES
+            lines += pieces + one.bytes.get("quarantined", 0) // (
+                LEAST_LINE_BYTES * (1 + bool(one.recording.get("sealed")))
+            )
     return lines
 
 

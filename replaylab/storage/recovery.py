@@ -28,6 +28,9 @@ from replaylab.durable import (
     try_lock,
     written_aside,
 )
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.kms import Kms
+from replaylab.encryption.parquet import FileSeal, new_seal
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import Header, place_of
 from replaylab.journals.reader import OPEN, JournalReader, read_waiting
@@ -111,11 +114,12 @@ class RecoveryReport:
         return "\n".join(lines)
 
 
-def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) -> RecoveryReport:
+def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False, kms: Kms | None = None) -> RecoveryReport:
     """Seal the journals that recorders have left behind; those that are being written stay as they are.
 
     Safe beside recorders, readers, conversions and other recoveries, and safe to kill: what is not sealed can be read
-    as it is, and is sealed by the next one. `open_store` does this by itself.
+    as it is, and is sealed by the next one. `open_store` does this by itself. `kms` is the master key of an encrypted
+    store that is named by its path.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False) ->
     RecoveryReport(store=..., journals=())
     """
     refuse_uri(store)
-    opened = store if isinstance(store, Store) else Store(store)
+    opened = store if isinstance(store, Store) else Store(store, kms=kms)
     folder = opened.path / JOURNALS
     names = journal_names(folder)
     found: list[Sealed] = []
@@ -227,7 +231,7 @@ def _seal_group(store: Store, group: list[Path], headers: dict[str, Header]) -> 
     if not group:
         return []
     try:
-        found = seal_together(store.path, group, recorded_extents(store), headers)
+        found = seal_together(store.path, group, recorded_extents(store), headers, keys=store.files.keys)
     except StoreBusy:
         problem = "a conversion or compaction is running; recover again when it has ended"
     except StoreTooNew:
@@ -257,6 +261,7 @@ def seal_together(
     recorded: Sequence[Extent],
     headers: dict[str, Header] | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
+    keys: StoreKeys | None = None,
 ) -> list[Sealed | None]:
     """Make one segment of neighbouring journals of a run whose locks the caller holds, then remove them.
 
@@ -270,6 +275,8 @@ def seal_together(
         Headers of the run by the name of their journal, read before; those read now are added.
     patience_seconds : float
         How long to wait for a conversion or compaction, when damage is to be set aside.
+    keys : StoreKeys, optional
+        Of the store, when it is encrypted.
 
     Returns
     -------
@@ -278,7 +285,7 @@ def seal_together(
 
     Raises
     ------
-    StoreBusy, StoreFull, StoreUnwritable
+    StoreBusy, StoreFull, StoreUnwritable, Tampered
         The journals stay as they are.
     """
     known = {extent.source for extent in recorded}
@@ -287,11 +294,11 @@ def seal_together(
     layouts: list[Known] = []
     run = place_of(paths[0].name)[0]
     of_run = [extent for extent in recorded if extent.recording["run"] == run]
-    later = later_headers(left[0], {} if headers is None else headers) if left else []
+    later = later_headers(left[0], {} if headers is None else headers, keys) if left else []
     held, cuts = elsewhere(of_run, later)
     sizes = durable_sizes(later)
     for path in left:
-        contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts)
+        contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts, keys)
         with path.open("rb") as file:
             contents.read(file, os.fstat(file.fileno()).st_size, final=True)
         contents.report_truncated(sizes.get(place_of(path.name)[1], 0))
@@ -301,13 +308,13 @@ def seal_together(
     remarks = [remark for one in full.values() for remark in one.remarks()]
     if full:
         segments, first = root / SEGMENTS, next(iter(full))
-        make_folders(segments, root / REMARKS)
+        make_folders(segments, root / REMARKS, private=keys is not None)
         tables = [SCHEMA.empty_table(), *(table for one in full.values() for table in one.tables())]
         table = sorted_by_game(pa.concat_tables(tables))
         extents = [one.extent() for one in full.values()]
         with sole_writer(root, patience_seconds) if remarks else nullcontext():
-            named = _write_remarks(root / REMARKS, first.name, remarks)
-            write_segment(segments, [table], origin=first.stem, extents=extents, remarks=named)
+            named = _write_remarks(root / REMARKS, first.name, remarks, new_seal(keys, "remarks"))
+            write_segment(segments, [table], origin=first.stem, extents=extents, remarks=named, keys=keys)
     remove(list(paths))  # those known were sealed by a process that was killed before this last step
     return [_sealed(path.name, full[path]) if path in full else None for path in paths]
 
@@ -317,11 +324,11 @@ def _sealed(name: str, contents: JournalReader) -> Sealed:
     return Sealed(name, contents.state, extent.tick_count, extent.bytes.get("quarantined", 0))
 
 
-def _write_remarks(folder: Path, name: str, remarks: list[Placed]) -> tuple[str | None, int]:
+def _write_remarks(folder: Path, name: str, remarks: list[Placed], seal: FileSeal | None) -> tuple[str | None, int]:
     with written_aside(folder, f"remarks-{name}") as aside:
-        with RemarkWriter(aside) as writer:
+        with RemarkWriter(aside, seal) as writer:
             writer.write(remarks)
-        return publish_remarks(aside, folder, len(remarks)), len(remarks)
+        return publish_remarks(aside, folder, len(remarks), seal), len(remarks)
 
 
 def _sweep_reserves(folder: Path) -> None:

@@ -1,17 +1,27 @@
-"""The lines that recorders refused, in a folder of their own: one JSON object a line, closed by a checksum."""
+"""The lines that recorders refused, in a folder of their own: one JSON object a line, closed by a checksum.
+
+In an encrypted store each line is encrypted by itself, behind two lines that name the salt of the file.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from replaylab.encryption.keys import StoreKeys
+from replaylab.encryption.lines import SealedLines
+from replaylab.journals.encoder import closed
 from replaylab.journals.format import is_whole
 
 REFUSED: Final = "refused"
 ENDING: Final = ".jsonl"
 _KEYS: Final = {"line", "start", "reason"}
 _TEXTS: Final = ("raw", "raw_base64")
+_START: Final = "refused_start"
+_SHOWN: Final = ("line", "start", "reason", "detail")
 _READINGS: Final = 3  # of a file whose last line has no end yet: its recorder may be writing it
 
 
@@ -21,7 +31,12 @@ def refused_files(store: Path) -> dict[str, int]:
     return {f"{REFUSED}/{path.name}": path.stat().st_size for path in found if path.is_file()}
 
 
-def refused_problems(store: Path) -> list[str]:
+def sealed_start(key: str, salt: str) -> bytes:
+    """Return the line, with its newline, that a file of encrypted refused lines begins with, twice."""
+    return closed(json.dumps({"type": _START, "format": 2, "key": key, "salt": salt})[:-1].encode(), 0)
+
+
+def refused_problems(store: Path, keys: StoreKeys | None = None) -> list[str]:
     """Return what is wrong with the files of refused lines, the first line of each file that is."""
     problems = []
     for path in sorted((store / REFUSED).glob(f"*{ENDING}")):
@@ -31,7 +46,7 @@ def refused_problems(store: Path) -> list[str]:
             continue
         for _ in range(_READINGS):
             try:
-                problem = _problem(path)
+                problem = _problem(path, keys)
             except OSError as error:
                 problem = f": cannot be read ({error.strerror})"
             if problem is None:
@@ -41,16 +56,63 @@ def refused_problems(store: Path) -> list[str]:
     return problems
 
 
-def _problem(path: Path) -> str | None:
-    at = 0
+def refused_rows(store: Path, keys: StoreKeys | None = None) -> list[dict[str, Any]]:
+    """Return the refused lines of a store that can be read, with the name of their run: see `Store.refused`."""
+    found = []
+    for path in sorted((store / REFUSED).glob(f"*{ENDING}")):
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            raws = [line[:-1] for line in file if line.endswith(b"\n")]
+        opened = _opener(raws, keys)
+        for raw in raws:
+            text = raw if opened is None else _text(opened, raw)
+            if text is None or not is_whole(text, 0):
+                continue
+            row = json.loads(text)
+            raw_bytes = base64.b64decode(row["raw_base64"]) if "raw_base64" in row else row["raw"].encode()
+            found.append({"run": path.stem, **{name: row.get(name) for name in _SHOWN}, "raw": raw_bytes})
+    return found
+
+
+def _opener(raws: list[bytes], keys: StoreKeys | None) -> SealedLines | None:
+    """Return what opens the lines of a file; None when they are in plain."""
+    if keys is None:
+        return None
+    for raw in raws[:2]:
+        with suppress(ValueError, KeyError, TypeError):
+            found = json.loads(raw)
+            if found["type"] == _START:
+                return SealedLines(keys, "refused", bytes.fromhex(found["salt"]))
+    return None
+
+
+def _text(opened: SealedLines, raw: bytes) -> bytes | None:
+    line = opened.open(raw)
+    return None if line is None else line.text
+
+
+def _problem(path: Path, keys: StoreKeys | None) -> str | None:
+    at = kept = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            where = f", line {number}, byte {at}: "
-            if not line.endswith(b"\n"):
-                return f"{where}the line is cut off"
-            if not is_whole(line[:-1], 0) and not _is_of_first_format(line):
-                return f"{where}its bytes are not those that were written"
-            at += len(line)
+        lines = list(file)
+    opened = _opener([line[:-1] for line in lines[:2]], keys)
+    if keys is not None and opened is None and lines and not keys.allows_plain:
+        return ": is not encrypted as this store is, or its first two lines were altered"
+    for number, line in enumerate(lines, 1):
+        where = f", line {number}, byte {at}: "
+        at += len(line)
+        if not line.endswith(b"\n"):
+            return f"{where}the line is cut off"
+        if opened is not None and number > 2:
+            text = _text(opened, line[:-1])
+            if text is None:
+                return f"{where}the key of this store did not write it"
+            if json.loads(text).get("kept") != kept:
+                return f"{where}lines before it were taken out, moved or repeated"
+            kept += 1
+        elif not is_whole(line[:-1], 0) and (opened is not None or not _is_of_first_format(line)):
+            return f"{where}its bytes are not those that were written"
     return None
 
 

@@ -42,6 +42,7 @@ from replaylab.storage.interchange import (
 )
 from replaylab.storage.inventory import Inventory
 from replaylab.storage.marks import marks_of
+from replaylab.storage.refused import refused_rows
 from replaylab.storage.summary_cache import Summaries
 from replaylab.storage.verify import Verification, check
 
@@ -350,6 +351,16 @@ class Store:
         """Return the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`, `detail`."""
         frame: pd.DataFrame = self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
         return frame
+
+    def refused(self) -> pd.DataFrame:
+        """Return the lines that recorders refused: `run`, `line`, `start`, `reason`, `detail`, `raw`; decrypted.
+
+        A line that cannot be read is left out here and named by `verify`.
+        """
+        import pandas as pd
+
+        rows = refused_rows(self.path, self.files.keys) if self.is_local else []
+        return pd.DataFrame(rows, columns=["run", "line", "start", "reason", "detail", "raw"])
 
     def readable(self, damaged: Damaged = "raise") -> tuple[list[Segment], dict[str, str]]:
         """Return the segments to read many rows from, and what cannot be: the reasons by the name of the file.

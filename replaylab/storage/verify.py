@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from replaylab.durable import is_being_written
 from replaylab.errors import SegmentDamaged
+from replaylab.journals.sealed import SUSPICIOUS
 from replaylab.parsing.scan import BYTE_KINDS
 from replaylab.progress import bar
 from replaylab.segments.digest import sum_digests
@@ -118,7 +119,8 @@ def check(
             shown.update()
     extents = _extents(there)
     problems.extend(_overlaps(extents))
-    problems.extend(refused_problems(files.path))
+    problems.extend(_suspicious(extents))
+    problems.extend(refused_problems(files.path, files.keys))
     unnamed, unreadable = _unnamed_remarks(files, there)
     problems.extend(unreadable)
     rows, digest = _rows(there)
@@ -142,6 +144,18 @@ def check(
         logging.WARNING if count else logging.INFO, "%s: %d rows, %d problems", files.path, rows, count, extra=fields
     )
     return verified
+
+
+def _suspicious(extents: Sequence[Extent]) -> list[str]:
+    """Return what no crash leaves in an encrypted journal; it stays a problem when it is set aside."""
+    found = []
+    for one in extents:
+        if one.recording.get("sealed"):
+            reasons = {reason: count for reason, count in sorted(one.reasons.items()) if reason in SUSPICIOUS}
+            if reasons:
+                shown = ", ".join(f"{count} x {reason}" for reason, count in reasons.items())
+                found.append(f"{one.source}: encrypted lines were altered, moved, repeated or taken out ({shown})")
+    return found
 
 
 def _doubts(files: StoreFiles, segments: Sequence[Segment]) -> list[str]:

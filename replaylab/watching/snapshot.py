@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from replaylab.durable import put_in_place, remove, written_aside
+from replaylab.encryption.envelope import closed, opened
+from replaylab.encryption.keys import StoreKeys
 from replaylab.errors import ReplayLabError, StoreTooNew
 
 Content: TypeAlias = bytes
@@ -136,30 +138,34 @@ class Snapshot:
             return cls(run, reasons=("its status file is damaged",))
 
 
-def publish_snapshot(store: Path, snapshot: Snapshot) -> None:
+def publish_snapshot(store: Path, snapshot: Snapshot, keys: StoreKeys | None = None) -> None:
     """Put the file of a run in place; raises `OSError` when that fails, and nothing of it is left then.
 
-    The folder of the store is never made here: a store that is gone is restored with all that was recorded.
+    The folder of the store is never made here: a store that is gone is restored with all that was recorded. In an
+    encrypted store the file is encrypted.
     """
-    folder = store / STATUS
-    folder.mkdir(exist_ok=True)
+    folder, name = store / STATUS, f"{snapshot.run}{ENDING}"
+    folder.mkdir(0o777 if keys is None else 0o700, exist_ok=True)
     with written_aside(folder, snapshot.run) as aside:
-        aside.write_bytes(snapshot.to_json())
-        put_in_place(aside, folder / f"{snapshot.run}{ENDING}")
+        aside.touch(0o666 if keys is None else 0o600)
+        aside.write_bytes(closed(keys, "status", name, snapshot.to_json()))
+        put_in_place(aside, folder / name)
 
 
-def snapshots(store: Path) -> list[Snapshot]:
+def snapshots(store: Path, keys: StoreKeys | None = None) -> list[Snapshot]:
     """Return the snapshots of a store, in the order in which their runs began.
 
     Raises
     ------
     StoreTooNew
         When one of them is of a newer format.
+    Tampered
+        When the store is encrypted and its key has not written one of them.
     """
     found = []
     for path in sorted((store / STATUS).glob(f"*{ENDING}")):
         with suppress(FileNotFoundError):  # removed since it was listed
-            found.append(Snapshot.of(path.read_bytes(), path.name))
+            found.append(Snapshot.of(opened(keys, "status", path.name, path.read_bytes()), path.name))
     return found
 
 

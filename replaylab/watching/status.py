@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from replaylab.durable import is_locked
+from replaylab.encryption.keys import StoreKeys, keys_of
+from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreNotFound
 from replaylab.journals.format import place_of
 from replaylab.journals.unsealed import journal_names
@@ -66,7 +68,9 @@ class StoreStatus:
         return "\n".join([*lines, *(f"! {problem}" for problem in self.problems)])
 
 
-def status(store: str | os.PathLike[str] | Store, *, now: datetime | None = None) -> StoreStatus:
+def status(
+    store: str | os.PathLike[str] | Store, *, now: datetime | None = None, kms: Kms | None = None
+) -> StoreStatus:
     """Return how the recorders of a store are doing, from any process; changes nothing and waits for no recorder.
 
     Parameters
@@ -75,6 +79,8 @@ def status(store: str | os.PathLike[str] | Store, *, now: datetime | None = None
         A folder.
     now : datetime, optional
         The time (UTC) that ages are counted from; that of this machine unless given.
+    kms : Kms, optional
+        The master key of an encrypted store that is named by its path.
 
     Raises
     ------
@@ -96,23 +102,24 @@ def status(store: str | os.PathLike[str] | Store, *, now: datetime | None = None
     (True, [('closed', 1)])
     """
     refuse_uri(store)
-    root = store.path if isinstance(store, Store) else Path(store)  # needs no key of an encrypted store
+    root = store.path if isinstance(store, Store) else Path(store)
     if not (root / SEGMENTS).is_dir():
         raise StoreNotFound(f"no store at {root}; make one with `replaylab record {root}`")
+    keys = store.files.keys if isinstance(store, Store) else keys_of(root, kms)
     at = now or datetime.now(UTC)
-    runs = [_judged(root, snapshot, at) for snapshot in snapshots(root)]
+    runs = [_judged(root, snapshot, at, keys) for snapshot in snapshots(root, keys)]
     found = tuple(run for run in runs if run is not None)
     return StoreStatus(str(root), found, tuple(_problems(found)))
 
 
-def _judged(store: Path, snapshot: Snapshot, now: datetime) -> Snapshot | None:
+def _judged(store: Path, snapshot: Snapshot, now: datetime, keys: StoreKeys | None) -> Snapshot | None:
     """Return a snapshot with the state that the locks of its journals tell; None when it was removed meanwhile."""
     for _ in range(_LOOKS):
         if snapshot.state == "closed":
             return snapshot
         if _is_live(store, snapshot):
             return _aged(snapshot, now)
-        later = [one for one in snapshots(store) if one.run == snapshot.run]
+        later = [one for one in snapshots(store, keys) if one.run == snapshot.run]
         if not later:
             return None
         if later[0] == snapshot:

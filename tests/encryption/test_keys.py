@@ -225,12 +225,14 @@ def test_neither_text_nor_pickle_holds_the_key(root: Path, key: FileKey) -> None
 def test_keys_that_were_replaced_are_noticed(root: Path, key: FileKey) -> None:
     """What would be written by the keys of a store that was made anew could not be read."""
     keys = make_keys(root, key)
-    keys.check_file(root)
+    keys.restore_file(root)
     (root / "keys.json").unlink()
-    keys.check_file(root)
+    keys.restore_file(root)
+    assert (root / "keys.json").read_bytes() == keys.document
+    (root / "keys.json").unlink()
     make_keys(root, key)
     with pytest.raises(KeyWrong, match="was replaced by that of another store"):
-        keys.check_file(root)
+        keys.restore_file(root)
 
 
 def test_state_ends_with_the_encryption(root: Path, key: FileKey) -> None:

@@ -230,7 +230,7 @@ def test_reading_in_stretches_is_reading_at_once(cuts: list[int]) -> None:
     assert growing.table() == once.table()
 
 
-NEWER: Final = closed(b'{"type": "journal_start", "format": 2, "made_of": "other members"', 0)
+NEWER: Final = closed(b'{"type": "journal_start", "format": 3, "made_of": "other members"', 0)
 
 
 def left_behind(store: Path, *contents: bytes) -> Path:
@@ -254,7 +254,7 @@ def test_a_journal_of_a_newer_format_is_left_as_it_is(tmp_path: Path, work: str)
         "verify": lambda: rl.Store(tmp_path).verify(),
         "convert": lambda: rl.Store(tmp_path).games(),
     }
-    with pytest.raises(StoreTooNew, match=rf"{path.name}.*format 2.*knows 1"):
+    with pytest.raises(StoreTooNew, match=rf"{path.name}.*format 3.*knows 1"):
         works[work]()
     assert path.read_bytes() == content
     assert list((tmp_path / "segments").iterdir()) == []

@@ -107,3 +107,28 @@ def test_a_real_signal(tmp_path: Path, turn: int) -> None:
     report = recorder.stop()
     assert (report.ticks, report.durable, report.journals_left) == (len(accepted), True, 0)
     assert stored(tmp_path) == accepted
+
+
+def test_interrupt_of_a_second_attempt_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails is tried in the next journal; Ctrl-C in the middle of that costs no acknowledged tick."""
+    real, calls = os.write, iter(range(10**6))
+    recorder = rl.Recorder(tmp_path, durability="none")
+
+    def write(descriptor: int, data: bytes) -> int:
+        match next(calls) if threading.current_thread() is threading.main_thread() else -1:
+            case 0:
+                raise OSError(5, "input/output error")
+            case 2:  # 1 is the header of the next journal
+                real(descriptor, data[: len(data) // 2])
+                raise KeyboardInterrupt
+        return real(descriptor, data)
+
+    assert recorder.record(tick(0)).accepted
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        recorder.record(tick(1))
+    accepted = 1 + sum(recorder.record(tick(number)).accepted for number in range(2, 5))
+    recorder.stop()
+    store = rl.open_store(tmp_path)
+    assert store.rows == accepted == 4
+    assert store.quarantine().empty

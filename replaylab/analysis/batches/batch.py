@@ -109,7 +109,7 @@ def map_games(
         _wanted(store, where),
         executor,
         _workers(workers),
-        _cache(cache, digest, named),
+        _cache(cache, digest, named, store),
         _shows(progress),
     )
     origin = _Origin(fn, given, digest, versions(named), datetime.now(UTC))
@@ -172,8 +172,8 @@ def summary_table(
 ) -> tuple[pa.Table, dict[str, str]]:
     """Return the table of `summarise` in Arrow, and what could not be read with the reason."""
     where = checked(where)
-    kept = _cache(cache, *fingerprint(Summary)) if cache is not None else None
     store = _opened(source)
+    kept = _cache(cache, *fingerprint(Summary), store) if cache is not None else None
     run = Run(store, Summary(), None, executor, _workers(workers), kept, _shows(progress), ROW_GROUP_ROWS)
     run.go()
     for game, reason in run.failures.items():
@@ -190,11 +190,11 @@ def _opened(source: Source) -> Store:
     raise AnalysisError(f"{source!r} is no store; pass a Store, its path or its URI")
 
 
-def _cache(folder: str | os.PathLike[str] | None, digest: str, named: Mapping[str, str]) -> Cache | None:
+def _cache(folder: str | os.PathLike[str] | None, digest: str, named: Mapping[str, str], store: Store) -> Cache | None:
     """Return the cache of a task; its name is a digest of the task and of the versions."""
     if folder is None:
         return None
-    return Cache(folder, fingerprint(digest, versions(named))[0])
+    return Cache(folder, fingerprint(digest, versions(named))[0], store.files.keys)
 
 
 def _shows(progress: bool | None) -> bool:  # noqa: FBT001 three-valued

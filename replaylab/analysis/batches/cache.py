@@ -16,7 +16,9 @@ from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.rows import GAME, alike
 from replaylab.analysis.batches.task import Outcome
 from replaylab.durable import make_folders, publish, sweep, written_aside
-from replaylab.errors import AnalysisError
+from replaylab.encryption.envelope import closed, opened
+from replaylab.encryption.keys import StoreKeys
+from replaylab.errors import AnalysisError, Tampered
 from replaylab.segments.digest import file_digest
 
 _ENDING: Final = ".arrows"
@@ -36,14 +38,17 @@ class Cache:
         The folder that the user named.
     task : str
         Digest of the function, its parameters and the versions: the name of the folder in it.
+    keys : StoreKeys, optional
+        Of an encrypted store, whose results are encrypted as well.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], task: str) -> None:
+    def __init__(self, folder: str | os.PathLike[str], task: str, keys: StoreKeys | None = None) -> None:
         base = Path(folder)
         if base.exists() and not base.is_dir():
             raise AnalysisError(f"cache={str(folder)!r} is a file; name a folder")
         self.folder = base / task
-        make_folders(self.folder)
+        self.keys = keys
+        make_folders(self.folder, private=keys is not None)
         sweep(self.folder)
         self._files: defaultdict[str, list[Path]] = defaultdict(list)
         self._read: dict[Path, tuple[frozenset[str], tuple[pa.Table, ...]]] = {}
@@ -74,29 +79,38 @@ class Cache:
             return
         games = xxhash.xxh3_64_hexdigest("\n".join(outcome.games).encode())
         with written_aside(self.folder, f"{games}-{threading.get_ident()}") as aside:
-            with pa.OSFile(str(aside), "wb") as file:
-                for table in (pa.table([list(outcome.games)], schema=_FINISHED), *outcome.tables):
-                    with pa.ipc.new_stream(file, table.schema) as stream:
-                        stream.write_table(table)
-            publish(aside, self.folder / f"{part.holders}_{games}_{file_digest(aside)}{_ENDING}")
+            name = f"{part.holders}_{games}"
+            aside.write_bytes(closed(self.keys, "cache", name, _content_of(outcome)))
+            final = self.folder / f"{name}_{file_digest(aside)}{_ENDING}"
+            publish(aside, final, private=self.keys is not None)
 
     def _content(self, path: Path) -> tuple[frozenset[str], tuple[pa.Table, ...]]:
         found = self._read.get(path)
         if found is None:
-            found = self._read[path] = _loaded(path)
+            found = self._read[path] = _loaded(path, self.keys)
         return found
 
 
-def _loaded(path: Path) -> tuple[frozenset[str], tuple[pa.Table, ...]]:
+def _content_of(outcome: Outcome) -> bytes:
+    """Return finished games and their rows as Arrow streams, one after another."""
+    sink = pa.BufferOutputStream()
+    for table in (pa.table([list(outcome.games)], schema=_FINISHED), *outcome.tables):
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _loaded(path: Path, keys: StoreKeys | None) -> tuple[frozenset[str], tuple[pa.Table, ...]]:
     nothing = frozenset[str](), ()
     try:
-        if file_digest(path) != path.name.removesuffix(_ENDING).rpartition("_")[2]:
+        name, _, digest = path.name.removesuffix(_ENDING).rpartition("_")
+        if file_digest(path) != digest:
             return nothing
         tables = []
-        with pa.OSFile(str(path), "rb") as file:
+        with pa.BufferReader(opened(keys, "cache", name, path.read_bytes())) as file:
             while file.tell() < file.size():
                 tables.append(pa.ipc.open_stream(file).read_all())
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, Tampered):
         return nothing
     if not tables or any(GAME not in table.column_names for table in tables):
         return nothing  # its digest is right, and it is no list of games
