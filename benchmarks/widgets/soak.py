@@ -28,7 +28,7 @@ def count(step):
     global told
     told += 1
 player.on_tick(count)
-player.loop(100, 1_299)
+player.loop = (100, 1_299)
 player
 """
 LIVE = """

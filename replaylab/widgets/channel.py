@@ -12,6 +12,8 @@ from replaylab.widgets.messages import (
     Advance,
     Blind,
     Limits,
+    MarkGone,
+    MarkMade,
     Message,
     Pick,
     Ready,
@@ -59,6 +61,12 @@ class Player(Protocol):
 
     def set_blind(self, *, on: bool) -> None:
         """Hide what lies ahead from the pages, or show it."""
+
+    def add_mark(self, mark: MarkMade) -> None:
+        """Put a mark on the chart."""
+
+    def remove_marks(self, row: int) -> None:
+        """Remove the marks at a row."""
 
     def notify(self, *, now: bool) -> None:
         """Update the traits that observers listen to; without `now`, at most every tenth of a second."""
@@ -145,7 +153,7 @@ class Channel:
                 self._greatest = max(self._greatest, message.gen)
             self.delivery.soon(lambda: self._obey(message))
 
-    def _obey(self, message: Ready | Pick | Advance | Blind | State) -> None:
+    def _obey(self, message: Ready | Pick | Advance | Blind | MarkMade | MarkGone | State) -> None:
         if isinstance(message, Ready):
             self.open(message.client)
         elif isinstance(message, Pick):
@@ -154,6 +162,10 @@ class Channel:
             self._player.advance(message.rows)
         elif isinstance(message, Blind):
             self._player.set_blind(on=message.on)
+        elif isinstance(message, MarkMade):
+            self._player.add_mark(message)
+        elif isinstance(message, MarkGone):
+            self._player.remove_marks(message.row)
         elif message.gen >= self._gen:
             self._player.take_state(message)
 

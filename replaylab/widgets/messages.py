@@ -17,6 +17,7 @@ MAX_ROWS: Final = 10_000_000  # rows that one report may stand for, repeats of a
 Whole = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Place = Annotated[int, Field(ge=-1, le=MAX_INTEGER)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+Shape = Literal["flag", "up", "down", "cross", "dot"]
 
 
 class _Checked(BaseModel):
@@ -72,6 +73,7 @@ class State(_Message):
     speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     pacing: Pacing
     loop: Annotated[list[Whole | None], Field(min_length=2, max_length=2)]
+    selection: Annotated[list[Whole | None], Field(min_length=2, max_length=2)] | None = None
     following: bool = False
     log: bool | None = None
     ahead: bool | None = None
@@ -108,7 +110,25 @@ class Blind(_Message):
     on: bool
 
 
-Message = Ready | Script | Shown | State | Pick | Want | Advance | Blind
+class MarkMade(_Message):
+    """A user put a mark at a row, and perhaps at a price."""
+
+    kind: Literal["mark"]
+    row: Whole
+    label: Annotated[str, Field(max_length=200)] = ""
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    shape: Shape = "flag"
+    price: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+class MarkGone(_Message):
+    """A user removed the marks at a row."""
+
+    kind: Literal["unmark"]
+    row: Whole
+
+
+Message = Ready | Script | Shown | State | Pick | Want | Advance | Blind | MarkMade | MarkGone
 _READER: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 
@@ -173,6 +193,8 @@ def check_limits(message: Message, limits: Limits) -> None:
     """
     if isinstance(message, Pick) and message.number >= limits.games:
         raise ValueError(f"pick.number: {message.number}, but there are {limits.games} games")
+    if isinstance(message, (MarkMade, MarkGone)) and message.row >= limits.rows:
+        raise ValueError(f"{message.kind}.row: {message.row}, but there are {limits.rows} rows")
     gens = [message.gen] if isinstance(message, State) else []
     if isinstance(message, Shown):
         _check_shown(message, limits)
@@ -201,5 +223,10 @@ def _check_state(message: State, limits: Limits) -> None:
         raise ValueError(f"state.speed: {message.speed}, not within {least} and {most}")
     if any(row is not None and row >= limits.rows for row in message.loop):
         raise ValueError(f"state.loop: {message.loop}, but there are {limits.rows} rows")
+    first, last = message.selection or (None, None)
+    if (first is None) != (last is None) or (
+        first is not None and last is not None and not first <= last < limits.rows
+    ):
+        raise ValueError(f"state.selection: {message.selection}, but there are {limits.rows} rows")
     if message.following and not limits.live:
         raise ValueError("state.following: the game is not live")

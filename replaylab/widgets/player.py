@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import anywidget
@@ -19,14 +20,17 @@ from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import loader
+from replaylab.widgets.chart_marks import ChartMark, MarksFile
 from replaylab.widgets.fallback import cell, line
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.payload import StoredPayload
+from replaylab.widgets.ranges import Loop, Rows, checked_rows
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
 from replaylab.widgets.trades import Trades
 
 _OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on")
+_RANGES: Final = ("loop", "selection")
 _numbers: Final = itertools.count(1)
 
 
@@ -46,6 +50,37 @@ class _Trades(traitlets.TraitType[Any, Any]):
     def validate(self, _obj: Any, value: Any) -> Trades | None:
         """Return the trades; raise `Unplayable` when these are none."""
         return value if value is None or isinstance(value, Trades) else Trades(value)
+
+
+class _Range(traitlets.TraitType[Any, Any]):
+    """Rows from one to another of the game that a player shows; None is none."""
+
+    info_text = "(first, last), two rows of the game, or None"
+
+    def __init__(self, kind: type[Rows], **options: Any) -> None:
+        self.kind = kind
+        super().__init__(**options)
+
+    def make_dynamic_default(self, obj: Any) -> Rows:
+        """Return no rows."""
+        return self.kind(player=obj)
+
+    def validate(self, obj: Any, value: Any) -> Rows:
+        """Return the rows, or raise `TickError`."""
+        first, last = checked_rows(str(self.name), value, obj.engine.total)
+        return self.kind(first, last, obj)
+
+
+class _Marks(traitlets.TraitType[Any, Any]):
+    """Marks of the game that a player shows, as a tuple."""
+
+    info_text = "marks, mappings of their fields, or numbers of ticks"
+
+    def validate(self, obj: Any, value: Any) -> tuple[ChartMark, ...]:
+        """Return the marks, or raise `TickError`."""
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+            raise TickError("marks", value, "wrong_type", f"pass a list of {self.info_text}")
+        return tuple(ChartMark.of(one, obj.engine.timeline) for one in value)
 
 
 class ReplayPlayer(anywidget.AnyWidget):
@@ -79,6 +114,9 @@ class ReplayPlayer(anywidget.AnyWidget):
     trades : Backtest, DataFrame, or list of trades, optional
         What a strategy did: entries and exits are drawn at their price, side bets as spans, and the profit at the
         playhead is said. See `replaylab.widgets.trades`.
+    marks : path, or list of ChartMark, mappings of their fields, or numbers of ticks
+        What is written on the chart of the first game. A path names a small JSON file, beside the notebook say, that
+        keeps the marks of all games, those that are made in the page among them.
 
     Attributes
     ----------
@@ -87,6 +125,11 @@ class ReplayPlayer(anywidget.AnyWidget):
     index, playing, speed, game_id
         Can be observed like the traits of any widget. They follow the page at most ten times a second, and at once
         when it pauses, seeks or ends. Of these only `speed` can be set.
+    loop, selection : Rows
+        Rows that are repeated, and rows that were chosen (dragged over in the chart, or from A to B): set them to
+        ``(first, last)`` or None, observe them, and read `frame()`.
+    marks : tuple of ChartMark
+        What is written on the chart of the game that is shown, by Python and by the page; can be set and observed.
     speed, pacing, height, log, ahead, blind, lockstep, play_on, trades
         Can be set at any time, and take effect at once. A name that a player does not have raises `AttributeError`.
 
@@ -122,6 +165,9 @@ class ReplayPlayer(anywidget.AnyWidget):
     ahead = traitlets.Bool(default_value=True, help="draw what lies beyond the playhead, faintly")
     blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
     play_on = traitlets.Bool(default_value=False, help="at the end of a game play the next one")
+    loop = _Range(Loop, help="rows that are repeated, both included; None for none")
+    selection = _Range(Rows, help="rows that were chosen: dragged over in the chart, or from A to B")
+    marks = _Marks((), help="what is written on the chart of the game that is shown")
     trades = _Trades(None, allow_none=True, help="what a strategy did")
     lockstep = traitlets.Bool(default_value=False, help="let the page wait for the callbacks")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
@@ -141,6 +187,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         lockstep: bool = False,
         play_on: bool = False,
         trades: object = None,
+        marks: str | os.PathLike[str] | Iterable[object] = (),
     ) -> None:
         source = playable(source, games)
         given = isinstance(source, ReplayEngine)
@@ -158,9 +205,11 @@ class ReplayPlayer(anywidget.AnyWidget):
         self._first_layout = self.layout
         self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options)
         self._sync.set_trades(self.trades)
+        self._put_marks(marks)
         self._update()
         self.observe(self._speed_set, "speed")
-        self.observe(self._option_set, _OPTIONS)
+        self.observe(self._option_set, [*_OPTIONS, *_RANGES])
+        self.observe(self._marks_set, "marks")
         self.observe(self._trades_set, "trades")
         self.on_msg(self._receive)
 
@@ -195,16 +244,14 @@ class ReplayPlayer(anywidget.AnyWidget):
             self._active.step(self.engine.total)
         return len(ticks)
 
-    def loop(self, first: int | None = None, last: int | None = None) -> None:
-        """Repeat the rows from `first` to `last`, both included; without arguments, play on beyond them."""
-        self._active.set_loop((first, last) if first is not None and last is not None else (None, None))
-
     def pick(self, number: int) -> bool:
         """Show another of the games that it was made with, counted from 0; False when that cannot be played."""
         return self._active.pick(number)
 
-    def mark(self, tick: int, label: str = "", colour: str | None = None) -> None:
-        """Draw a labelled line at a tick of the game that is shown.
+    def mark(
+        self, tick: int, label: str = "", colour: str | None = None, *, shape: str = "flag", price: float | None = None
+    ) -> None:
+        """Draw a mark at a tick of the game that is shown; `marks` holds them all.
 
         Parameters
         ----------
@@ -214,26 +261,24 @@ class ReplayPlayer(anywidget.AnyWidget):
             A word or two.
         colour : str, optional
             A CSS colour.
+        shape : {"flag", "up", "down", "cross", "dot"}
+            A flag has a line over the whole height, the others stand at their price.
+        price : float, optional
+            Where it stands; at the price of the tick unless given.
 
         Raises
         ------
         TickError
             When the game has no tick of that number (it is a `ValueError`).
         """
-        sync = self._active
-        line = self.engine.timeline
-        row = None if line is None else line.index_of_tick(tick)
-        if row is None:
-            raise TickError(
-                "tick", tick, "no_such_tick", f"{self.game_id or 'what is shown'} has no tick of that number"
-            )
-        sync.marks.setdefault(self.game_id, []).append({"row": row, "label": str(label), "colour": colour})
-        sync.show_marks()
+        made = ChartMark.of(ChartMark(tick, label, colour, shape, price), self.engine.timeline)
+        self._active.set_marks((*self._active.game_marks(), made))
+        self._update()
 
     def clear_marks(self) -> None:
         """Remove the marks of the game that is shown."""
-        self._active.marks.pop(self.game_id, None)
-        self._active.show_marks()
+        self._active.set_marks(())
+        self._update()
 
     @property
     def notes(self) -> LiveNotes:
@@ -277,8 +322,9 @@ class ReplayPlayer(anywidget.AnyWidget):
             self.set_trait("game_id", self.engine.game_id or "")
             self.speed = self.engine.speed
             if self._sync is not None:
-                for name in _OPTIONS:
+                for name in (*_OPTIONS, *_RANGES):
                     setattr(self, name, getattr(self._sync.options, name))
+                self.marks = self._sync.game_marks()
 
     @traitlets.default("player_id")
     def _new_player_id(self) -> str:
@@ -291,6 +337,19 @@ class ReplayPlayer(anywidget.AnyWidget):
     def _option_set(self, change: dict[str, Any]) -> None:
         if self._sync is not None:
             self._sync.set_option(change["name"], change["new"])
+
+    def _put_marks(self, marks: str | os.PathLike[str] | Iterable[object]) -> None:
+        """Take over the marks that were given, or those of the file that keeps them."""
+        sync = self._active
+        if isinstance(marks, (str, os.PathLike)):
+            sync.marks_file = MarksFile(marks)
+            sync.marks = sync.marks_file.load()
+        else:
+            sync.set_marks(tuple(ChartMark.of(one, self.engine.timeline) for one in marks))
+
+    def _marks_set(self, change: dict[str, Any]) -> None:
+        if self._sync is not None:
+            self._sync.set_marks(change["new"])
 
     def _trades_set(self, change: dict[str, Any]) -> None:
         if self._sync is not None:
@@ -333,7 +392,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         """Return what stands in for the player, by media type."""
         sync = self._active
         if isinstance(sync.payload, StoredPayload):
-            marks = sync.marks.get(self.game_id, [])
+            marks = [mark.to_page() for mark in sync.game_marks()]
             row, log = self.engine.index, sync.options.log
             return cell(sync.payload, player=player, row=row, log=log, marks=marks, trades=sync.visible_trades())
         return {"text/html": line(f"{self!r}: run the cell again to play it", player)} if player else {}
@@ -352,6 +411,7 @@ def play(  # noqa: PLR0913  as above
     lockstep: bool = False,
     play_on: bool = False,
     trades: object = None,
+    marks: str | os.PathLike[str] | Iterable[object] = (),
 ) -> ReplayPlayer:
     """Return a player for a game, several games, a store, or an engine; `ReplayPlayer` says what the options do.
 
@@ -372,6 +432,8 @@ def play(  # noqa: PLR0913  as above
         a game play the next one.
     trades : Backtest, DataFrame, or list of trades, optional
         What a strategy did, drawn in the games in which it did it.
+    marks : path, or list of marks
+        What is written on the chart of the first game; a path names a small file that keeps the marks of all games.
 
     Raises
     ------
@@ -398,4 +460,5 @@ def play(  # noqa: PLR0913  as above
         lockstep=lockstep,
         play_on=play_on,
         trades=trades,
+        marks=marks,
     )

@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from replaylab.errors import Unplayable
+from replaylab.errors import TickError, Unplayable
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Callback, Event, Step
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.channel import Channel, from_page, to_page
+from replaylab.widgets.chart_marks import MAX_MARKS, ChartMark, MarksFile
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.live_payload import LivePayload
-from replaylab.widgets.messages import Limits, State
+from replaylab.widgets.messages import Limits, MarkMade, State
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.trades import Trades
 
@@ -40,6 +41,7 @@ class DisplayOptions:
     blind: bool = False
     play_on: bool = False
     loop: Sequence[int | None] = (None, None)
+    selection: Sequence[int | None] = (None, None)
 
 
 class PlayerSync:
@@ -75,7 +77,8 @@ class PlayerSync:
         self.engine = engine
         self.playlist = playlist
         self.options = options
-        self.marks: dict[str, list[dict[str, Any]]] = {}  # by game
+        self.marks: dict[str, tuple[ChartMark, ...]] = {}  # by game
+        self.marks_file: MarksFile | None = None
         self._shown: Any = None  # marks and trades that the pages of a game whose future is hidden know
         self.trades: Trades | None = None
         self.notes = LiveNotes()
@@ -179,9 +182,26 @@ class PlayerSync:
         self.channel.post("speed", speed=to_page(self.engine.speed))
 
     def set_loop(self, loop: Sequence[int | None]) -> None:
-        """Change the loop of the pages."""
+        """Change the loop of the engine and the pages."""
+        self._loop_engine(loop)
+        self.channel.post("loop", loop=list(loop))
+
+    def _loop_engine(self, loop: Sequence[int | None]) -> None:
         self.options.loop = loop
-        self.channel.post("loop", loop=loop)
+        first, last = loop
+        wanted = None if first is None or last is None else (first, last)
+        if wanted == self.engine.loop:  # what it says of a change may come later, and must not change it again
+            return
+        with self._moving_engine():
+            if wanted is None:
+                self.engine.clear_loop()
+            else:
+                self.engine.set_loop(*wanted)
+
+    def select(self, rows: Sequence[int | None]) -> None:
+        """Change what is selected in the pages."""
+        self.options.selection = rows
+        self.channel.post("selection", selection=list(rows))
 
     def set_option(self, name: str, value: Any) -> None:
         """Change how the pages show; what is as it was changes nothing."""
@@ -189,6 +209,9 @@ class PlayerSync:
             return
         if name == "blind":
             self.set_blind(on=value)
+            return
+        if name in {"loop", "selection"}:
+            (self.set_loop if name == "loop" else self.select)(tuple(value))
             return
         setattr(self.options, name, value)
         self.channel.post("options", **{name: value})
@@ -218,12 +241,48 @@ class PlayerSync:
             self.channel.post("marks", marks=marks)
             self.channel.post("trades", trades=trades)
 
+    def game_marks(self) -> tuple[ChartMark, ...]:
+        """Return the marks of the game that is shown, each with its row."""
+        line = self.engine.timeline
+        if line is None:
+            return ()
+        found = []
+        for mark in self.marks.get(self.engine.game_id or "", ()):
+            try:
+                found.append(ChartMark.of(mark, line))
+            except TickError:  # of a file: the game is another one by now
+                continue
+        return tuple(found)
+
+    def set_marks(self, marks: tuple[ChartMark, ...]) -> None:
+        """Change the marks of the game that is shown, in the pages and in the file that keeps them."""
+        if len(marks) > MAX_MARKS:
+            raise TickError("marks", len(marks), "too_many", f"a game has at most {MAX_MARKS:,} marks")
+        if marks == self.game_marks():
+            return
+        self.marks[self.engine.game_id or ""] = marks
+        if self.marks_file is not None:
+            self.marks_file.save(self.marks)
+        self.show_marks()
+
+    def add_mark(self, mark: MarkMade) -> None:
+        """Put a mark of a page on the chart."""
+        line = self.engine.timeline
+        if line is None or len(self.game_marks()) >= MAX_MARKS:
+            self.show_marks()
+            return
+        made = ChartMark(int(line.tick[mark.row]), mark.label, mark.colour, mark.shape, mark.price, mark.row)
+        self.set_marks((*self.game_marks(), made))
+        self.notify(now=True)
+
+    def remove_marks(self, row: int) -> None:
+        """Remove the marks at a row."""
+        self.set_marks(tuple(mark for mark in self.game_marks() if mark.row != row))
+        self.notify(now=True)
+
     def _visible_marks(self) -> list[dict[str, Any]]:
-        marks = self.marks.get(self.engine.game_id or "", [])
-        if isinstance(self.payload, BlindPayload):
-            seen = self.payload.seen
-            return [mark for mark in marks if mark["row"] < seen]
-        return marks
+        seen = self.payload.seen if isinstance(self.payload, BlindPayload) else self.engine.total
+        return [mark.to_page() for mark in self.game_marks() if mark.row is not None and mark.row < seen]
 
     def set_blind(self, *, on: bool) -> None:
         """Hide what lies ahead from the pages, or show it; a live game hides nothing."""
@@ -264,6 +323,8 @@ class PlayerSync:
             | {"height": self.options.height, "game": self._number, "speeds": list(self.engine.speed_bounds)},
             "state": asdict(self.options)
             | {
+                "loop": list(self.options.loop),
+                "selection": list(self.options.selection),
                 "row": self.engine.index,
                 "playing": self.engine.playing if follows else self.page_plays,
                 "speed": to_page(self.engine.speed),
@@ -309,7 +370,9 @@ class PlayerSync:
         self.options.log = self.options.log if state.log is None else state.log
         self.options.ahead = self.options.ahead if state.ahead is None else state.ahead
         self.options.play_on = self.options.play_on if state.play_on is None else state.play_on
-        self.options.loop = tuple(state.loop)
+        if tuple(state.loop) != tuple(self.options.loop):
+            self._loop_engine(tuple(state.loop))
+        self.options.selection = tuple(state.selection or (None, None))
         self._follows = state.following
         speed = from_page(state.speed)
         with self._moving_engine():
@@ -363,7 +426,7 @@ class PlayerSync:
         self._follows = False
         self.payload = self._new_payload()
         self._shown = None
-        self.options.loop = (None, None)
+        self.options.loop = self.options.selection = (None, None)
         self.channel.open()
 
     # -- what is done to the engine itself, by other code --------------------------------------------------------------

@@ -14,7 +14,7 @@ MB = 1_000_000
 def test_looping_holds_no_more_and_no_more(start: Start) -> None:
     """Over many passes of a loop neither the heap of the page nor the memory of the kernel grows."""
     playing = start(
-        "player = play(game(400, ms=20), speed=20)\nplayer.loop(0, 19)",
+        "player = play(game(400, ms=20), speed=20)\nplayer.loop = (0, 19)",
         "told = [0]\ndef count(step): told[0] += 1\nplayer.on_tick(count)\nplayer",
     )
     player = playing.players[0]

@@ -132,7 +132,7 @@ def test_python_drives(start: Start) -> None:
 
 def test_a_loop_is_played_again_and_again(start: Start) -> None:
     """Between A and B every pass reaches Python, whole and in order; the achieved speed is that of the clock."""
-    playing = start("player = play(game(400, ms=50))", "player.speed = 10\nplayer.loop(100, 139)", LISTEN)
+    playing = start("player = play(game(400, ms=50))", "player.speed = 10\nplayer.loop = (100, 139)", LISTEN)
     player = playing.players[0]
     playing.tell("_ = player.seek(100)\nplayer.play()")
     player.wait(lambda: "10x" in player.root.locator(".rlab-pace").inner_text())

@@ -226,7 +226,7 @@ def test_what_the_engine_does_reaches_the_page(make: Make) -> None:
     player.engine.speed = 2
     assert [page.last("speed")["speed"], player.speed] == [2, 2]
     player.engine.set_loop(3, 9)
-    assert page.last("loop")["loop"] == (3, 9)
+    assert page.last("loop")["loop"] == [3, 9]
     player.engine.load(game(7, "other"))
     assert [page.last("open")["facts"]["title"], player.game_id, len(player.engine.timeline or ())] == [
         "other",

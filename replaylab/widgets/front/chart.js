@@ -171,7 +171,21 @@ export class Chart {
     const { ahead } = this.session.shown;
     const passed = ahead ? -1 : track.facts.events.filter((event) => event.row <= row).length;
     const side = row < this.start - 1 ? -1 : Number(row >= this.start + this.span);
-    const key = [this.edition, this.start, this.span, extent[0], extent[1], this.log, ahead, passed, side, theme.ink, theme.paper].join();
+    const key = [
+      this.edition,
+      this.start,
+      this.span,
+      extent[0],
+      extent[1],
+      this.log,
+      ahead,
+      passed,
+      side,
+      ...this.session.loop,
+      ...this.session.selection,
+      theme.ink,
+      theme.paper,
+    ].join();
     if (key !== this.key) {
       this.extent = extent;
       this.key = key;
@@ -201,6 +215,8 @@ export class Chart {
     const texts = marks.found.map((mark) => axisText(mark, marks.step));
     this.left = Math.ceil(Math.max(30, ...texts.map((text) => under.measureText(text).width + 12)));
     paintPhases(under, this);
+    this.paintRange(under, this.session.selection, this.theme.line, 0.16);
+    this.paintRange(under, this.session.loop, this.theme.mark, 0.14, "AB");
     paintGrid(under, this, marks.found, texts);
     paintTicks(under, this);
     for (const context of [under, over]) {
@@ -223,6 +239,34 @@ export class Chart {
       under.textAlign = "center";
       under.fillText(this.blank, (this.left + this.right) / 2, (HEAD + this.bottom) / 2);
     }
+  }
+
+  // Shade rows from the first to the last, both included.
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {import("./types.js").Loop} rows
+   * @param {string} color
+   * @param {number} strength
+   * @param {string} [names]
+   */
+  paintRange(context, [first, last], color, strength, names = "") {
+    if (first === null || last === null) return;
+    const from = Math.max(this.left, this.x(first - 0.5));
+    const to = Math.min(this.right, this.x(last + 0.5));
+    if (to <= from) return;
+    context.fillStyle = context.strokeStyle = color;
+    context.globalAlpha = strength;
+    context.fillRect(from, HEAD, to - from, this.bottom - HEAD);
+    context.globalAlpha = 1;
+    line(context, from, HEAD, from, this.bottom);
+    line(context, to, HEAD, to, this.bottom);
+    if (!names) return;
+    context.font = this.theme.font;
+    context.textBaseline = "bottom";
+    context.textAlign = "left";
+    context.fillText(names[0], from + 3, this.bottom - 3);
+    context.textAlign = "right";
+    context.fillText(names[1], to - 3, this.bottom - 3);
   }
 
   /**

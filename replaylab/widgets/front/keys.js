@@ -21,6 +21,8 @@ const KEYS = {
   r: (view) => view.jump("rug"),
   g: (view) => view.jump("gap"),
   m: (view) => view.jump("mark"),
+  a: (view) => view.form.toggle(),
+  Escape: (view) => view.free(),
   ",": (view) => view.jump("trade_before"),
   ".": (view) => view.jump("trade"),
   o: (view) => view.flip("play_on"),
@@ -56,6 +58,7 @@ export function pressed(event, view) {
   if (!view.session.track || event.ctrlKey || event.metaKey || event.altKey) return;
   const focused = /** @type {HTMLElement} */ (event.target).tagName;
   if (focused === "SELECT") return; // its keys choose
+  if (focused === "INPUT" && /** @type {HTMLInputElement} */ (event.target).type === "text") return; // they are written
   if (event.key === " " && focused === "BUTTON") return; // Space presses it
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;

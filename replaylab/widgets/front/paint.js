@@ -285,18 +285,19 @@ export function paintEvents(context, chart) {
     const x = chart.x(event.row);
     if (x < chart.left - 4 || x > chart.right + 4 || (!shown.ahead && event.kind !== "mark" && event.row > chart.session.row)) continue;
     const color = event.colour || chart.theme[event.kind] || chart.theme.ink;
-    const price = track.price(event.row);
+    const price = event.price ?? track.price(event.row);
     const y = Number.isNaN(price) || (chart.log && price <= 0) ? chart.bottom - 8 : chart.y(price);
+    const flag = event.kind === "mark" && (event.shape || "flag") === "flag" && event.price === undefined;
     context.strokeStyle = color;
-    if (event.kind !== "peak") {
+    if (event.kind === "rug" || flag) {
       context.setLineDash(event.kind === "rug" ? [2, 3] : [6, 3]);
       line(context, x, HEAD, x, chart.bottom);
       context.setLineDash([]);
     }
-    shape(context, SHAPES[event.kind], x, event.kind === "mark" ? HEAD + 5 : y, color, chart.theme.paper);
+    shape(context, event.shape || SHAPES[event.kind], x, flag ? HEAD + 5 : y, color, chart.theme.paper);
     const half = context.measureText(event.label).width / 2;
     let middle = Math.max(chart.left + half + 4, Math.min(chart.right - half - 4, x));
-    let level = event.kind === "mark" ? HEAD + 26 : y - 9;
+    let level = flag ? HEAD + 26 : y - 9;
     if (level < HEAD + 16) {
       level = Math.max(HEAD + 15, y + 6); // no room above the mark: beside it
       middle = x - half - 12 > chart.left ? x - half - 12 : x + half + 12;
@@ -321,6 +322,14 @@ export function shape(context, kind, x, y, color, paper) {
   context.strokeStyle = color;
   context.lineWidth = 2.5;
   context.beginPath();
+  if (kind === "dot") {
+    context.arc(x, y, 4.5, 0, 7);
+    context.fill();
+    context.lineWidth = 1;
+    context.strokeStyle = paper;
+    context.stroke();
+    return;
+  }
   if (kind === "cross") {
     context.moveTo(x - 4.5, y - 4.5);
     context.lineTo(x + 4.5, y + 4.5);

@@ -85,7 +85,8 @@ export class Panel {
     );
     this.a = this.button("Loop from here", "[", () => session.setLoop([session.row, session.loop[1]]), "", "A");
     this.b = this.button("Loop to here", "]", () => session.setLoop([session.loop[0], session.row]), "", "B");
-    this.off = this.button("No loop", "", () => session.setLoop([null, null]), "", "No loop");
+    this.off = this.button("No loop", "Escape", () => view.free(), "", "No loop");
+    this.write = this.button("Mark here", "A", () => view.form.toggle(), "", "Mark here");
     this.skip = this.button("Skip to the next tick", "S", () => view.skip(), "", "Skip gap");
     this.log = this.button("Logarithmic price", "L", () => view.flip("log"), "", "Log");
     this.ahead = this.button("Show what lies ahead", "H", () => view.flip("ahead"), "", "Ahead");
@@ -102,6 +103,7 @@ export class Panel {
       this.a,
       this.b,
       this.off,
+      this.write,
       this.skip,
       this.log,
       this.ahead,
@@ -134,7 +136,7 @@ export class Panel {
     this.pacing.value = head.pacing;
     this.press(this.a, loop[0] !== null);
     this.press(this.b, loop[1] !== null);
-    this.off.hidden = loop[0] === null && loop[1] === null;
+    this.off.hidden = [...loop, ...session.selection].every((row) => row === null);
     this.press(this.log, session.shown.log);
     this.press(this.ahead, session.shown.ahead);
     this.ahead.hidden = track.live;
@@ -224,6 +226,12 @@ export class Panel {
     if (session.trouble) return session.trouble;
     if (session.gone) return "no kernel: plays on by itself";
     if (session.report.slow(now)) return `kernel busy, ${session.pace.text}`;
+    const [from, to] = session.selection;
+    if (from !== null && !session.playing) {
+      const change = (track.price(to) / track.price(from) - 1) * 100;
+      const grown = Number.isFinite(change) ? `, ${change > 0 ? "+" : ""}${change.toFixed(2)} %` : "";
+      return `${groupText(to - from + 1)} rows, ${spanText(head.due(to) - head.due(from))}${grown}`;
+    }
     if (session.following) return track.blind || session.feed ? "" : "live";
     if (track.live && !track.blind && row < track.last) return `${groupText(track.last - row)} rows behind`;
     return session.playing ? session.pace.text : "";

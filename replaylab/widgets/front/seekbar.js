@@ -112,7 +112,7 @@ export class SeekBar {
       context.save();
       context.translate(this.x(event.row), level);
       context.scale(0.75, 0.75);
-      shape(context, SHAPES[event.kind], 0, 0, event.colour || theme[event.kind] || theme.ink, theme.paper);
+      shape(context, event.shape || SHAPES[event.kind], 0, 0, event.colour || theme[event.kind] || theme.ink, theme.paper);
       context.restore();
     }
   }

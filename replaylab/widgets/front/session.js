@@ -77,6 +77,9 @@ export class Session extends Transport {
       speed: () => this.setSpeed(content.speed, false),
       options: () => this.setOptions(content),
       loop: () => this.setLoop(content.loop, false),
+      selection: () => {
+        this.selection = content.selection;
+      },
       marks: () => {
         this.marks = content.marks;
       },
@@ -111,6 +114,7 @@ export class Session extends Transport {
     this.head.pacing = state.pacing;
     this.head.speed = state.speed;
     this.loop = state.loop;
+    this.selection = state.selection || [null, null];
     this.marks = content.marks;
     this.games = content.games;
     this.trades = content.trades || null;
@@ -184,6 +188,31 @@ export class Session extends Transport {
 
   state() {
     return { ...super.state(), ...this.shown };
+  }
+
+  // Choose rows; with `done` the kernel hears of it.
+  /**
+   * @param {import("./types.js").Loop} rows
+   * @param {boolean} done
+   */
+  select(rows, done) {
+    this.selection = rows;
+    if (done) this.announce(performance.now());
+    else this.schedule();
+  }
+
+  /** @param {import("./types.js").Mark} mark */
+  addMark(mark) {
+    this.marks = [...this.marks, mark];
+    if (!this.offline) this.post({ kind: "mark", ...mark });
+    this.changed("marks");
+  }
+
+  /** @param {number} row */
+  removeMarks(row) {
+    this.marks = this.marks.filter((mark) => mark.row !== row);
+    if (!this.offline) this.post({ kind: "unmark", row });
+    this.changed("marks");
   }
 
   /** @param {number} rows */

@@ -13,6 +13,8 @@ export class Transport {
     this.row = 0;
     /** @type {import("./types.js").Loop} */
     this.loop = [null, null];
+    /** @type {import("./types.js").Loop} */
+    this.selection = [null, null]; // what was chosen in the chart, or by A and B
     this.following = false; // live: stay with the newest row
     this.lockstep = false;
     this.gone = false; // no kernel answers
@@ -179,6 +181,7 @@ export class Transport {
     if (b !== null) b = this.track.clamp(b);
     if (a !== null && b !== null && a > b) [a, b] = [b, a];
     this.loop = [a, b];
+    if (own && a !== null && b !== null) this.selection = [a, b];
     if (own) this.announce(performance.now());
   }
 
@@ -190,7 +193,16 @@ export class Transport {
 
   state() {
     const { playing, speed, pacing } = this.head;
-    return { playing, row: this.row, speed, pacing, loop: this.loop, gen: this.report.gen, following: this.following };
+    return {
+      playing,
+      row: this.row,
+      speed,
+      pacing,
+      loop: this.loop,
+      selection: this.selection,
+      gen: this.report.gen,
+      following: this.following,
+    };
   }
 
   // Move to where the clock says; loops, ends and the newest live row are met here.

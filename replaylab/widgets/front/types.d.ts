@@ -5,7 +5,7 @@ export type Pacing = "recorded" | "nominal";
 export type Loop = [number | null, number | null];
 export type Reason = "play" | "step" | "seek" | "stop" | "loop" | "told";
 export type Range = { gen: number; lo: number; hi: number; reason: Reason; times: number };
-export type Mark = { row: number; label: string; kind?: string; colour?: string };
+export type Mark = { row: number; label: string; kind?: string; colour?: string; shape?: string; price?: number };
 
 export type Facts = {
   id: string;
@@ -39,6 +39,7 @@ export type State = {
   ahead: boolean;
   blind?: boolean;
   play_on?: boolean;
+  selection?: Loop;
 };
 
 // Whatever the kernel sends: which fields there are follows from its kind.
@@ -61,6 +62,7 @@ export type Content = {
   speed?: Speed;
   pacing?: Pacing;
   loop?: Loop;
+  selection?: Loop;
   text?: string;
   height?: number;
   log?: boolean;

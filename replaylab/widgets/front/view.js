@@ -4,6 +4,7 @@ import { Chart } from "./chart.js";
 import { control, make, put } from "./elements.js";
 import { FeedLine } from "./feedline.js";
 import { pressed } from "./keys.js";
+import { MarkForm } from "./markform.js";
 import { HEAD } from "./paint.js";
 import { Panel } from "./panel.js";
 import { STYLE } from "./style.js";
@@ -32,7 +33,8 @@ export class View {
     this.chart = new Chart(this.canvas, session);
     this.panel = new Panel(session, this);
     this.feed = new FeedLine(session);
-    this.root.append(head, this.feed.root, this.stage, this.panel.bar, this.panel.options);
+    this.form = new MarkForm(session, this);
+    this.root.append(head, this.feed.root, this.stage, this.panel.bar, this.form.root, this.panel.options);
     host.append(this.root);
     addStyleSheet(host.getRootNode());
     this.theme = readTheme(this.root);
@@ -151,19 +153,26 @@ export class View {
     if (this.grabbed) {
       const moved = event.clientX - this.grabbed.x;
       if (Math.abs(event.clientX - this.grabbed.from) > 4) this.grabbed.moved = true;
-      if (this.grabbed.moved) {
+      if (this.grabbed.moved && !this.grabbed.select) {
         this.chart.pan(moved);
         this.grabbed.x = event.clientX;
       }
     }
-    this.point(this.chart.row(event.clientX - this.stage.getBoundingClientRect().left));
+    const row = this.chart.row(event.clientX - this.stage.getBoundingClientRect().left);
+    if (this.grabbed?.moved && this.grabbed.select) {
+      this.session.select([Math.min(row, this.grabbed.row), Math.max(row, this.grabbed.row)], false);
+    }
+    this.point(row);
   }
 
   /** @param {PointerEvent} event */
   grab(event) {
     if (event.button !== 0) return;
     this.stage.setPointerCapture(event.pointerId);
-    this.grabbed = { x: event.clientX, from: event.clientX, moved: false };
+    if (!this.session.track?.size) return;
+    const row = this.chart.row(event.clientX - this.stage.getBoundingClientRect().left);
+    // A drag pans what is larger than its view; of what is seen whole, or with Shift, it selects.
+    this.grabbed = { x: event.clientX, from: event.clientX, moved: false, row, select: event.shiftKey || this.chart.whole };
   }
 
   /** @param {PointerEvent} event */
@@ -171,6 +180,7 @@ export class View {
     const { grabbed } = this;
     this.grabbed = null;
     const { track } = this.session;
+    if (grabbed?.moved && grabbed.select) this.session.select(this.session.selection, true);
     if (!grabbed || grabbed.moved || !track || !track.size) return;
     const x = event.clientX - this.stage.getBoundingClientRect().left;
     if (x >= this.chart.left - 4) this.session.seek(this.chart.row(x));
@@ -230,6 +240,12 @@ export class View {
   flip(name) {
     this.session.shown[name] = !this.session.shown[name];
     this.session.announce(performance.now());
+  }
+
+  free() {
+    const { session } = this;
+    session.selection = [null, null];
+    session.setLoop([null, null]);
   }
 
   hide() {
