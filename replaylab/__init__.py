@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from replaylab.storage.store import Store
     from replaylab.tick import Phase, Tick
     from replaylab.watching.status import status
+    from replaylab.widgets.browser import browse
     from replaylab.widgets.live import live
     from replaylab.widgets.player import play
 
@@ -53,6 +55,7 @@ __all__ = [
     "Tick",
     "__version__",
     "analysis",
+    "browse",
     "compact",
     "convert",
     "dashboard",
@@ -84,6 +87,7 @@ _HOME = {
     "Settings": "settings",
     "Store": "storage.store",
     "Tick": "tick",
+    "browse": "widgets.browser",
     "compact": "storage.compact",
     "convert": "conversion.convert",
     "dashboard": "dashboards.cell",
@@ -121,3 +125,21 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _show_store(store: Any) -> None:
+    """Show a store as the last line of a notebook cell."""
+    from replaylab.widgets.browser import show_store
+
+    show_store(store)
+
+
+def _meet_notebook() -> None:
+    """Let a notebook show stores by their games; nothing is loaded until it does."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    formatters = getattr(getattr(shell, "display_formatter", None), "ipython_display_formatter", None)
+    if formatters is not None:
+        formatters.for_type_by_name("replaylab.storage.store", "Store", _show_store)
+
+
+_meet_notebook()

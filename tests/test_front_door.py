@@ -27,6 +27,7 @@ NAMES = [
     "Tick",
     "__version__",
     "analysis",
+    "browse",
     "compact",
     "convert",
     "dashboard",

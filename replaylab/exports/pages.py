@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from replaylab.durable import make_folders, publish, written_aside
@@ -19,11 +18,9 @@ from replaylab.progress import bar
 from replaylab.storage.objectstore import opened as opened_for_reading
 from replaylab.storage.store import Store
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 ENDINGS: Final = (".html", ".htm")
 INDEX: Final = "index.html"
+SCRIPT: Final = "player.js"
 _LONGEST_NAME: Final = 120  # bytes of a file name, far below what any file system takes
 
 
@@ -54,8 +51,9 @@ def export_pages(
     store : path or Store
         Where to read.
     path : path
-        A file that ends in ``.html``, for one game; or a folder, for one page a game and an ``index.html`` that
-        leads to them.
+        A file that ends in ``.html``, for one game, with nothing beside it; or a folder, for one page a game, the
+        ``player.js`` that all of them load, and an ``index.html``: the games in a table to sort and filter, in which
+        a click plays one beside it.
     games : str or iterable of str, optional
         Ids of the games; by default all of them.
     progress : bool
@@ -78,7 +76,7 @@ def export_pages(
     >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
     >>> report = export_pages(folder + "/store", folder + "/pages")
     >>> report.games, sorted(entry.suffix for entry in Path(report.path).iterdir())
-    (2, ['.html', '.html', '.html'])
+    (2, ['.html', '.html', '.html', '.js'])
     """
     opened = opened_for_reading(store)
     target = Path(path)
@@ -91,7 +89,7 @@ def export_pages(
     return report
 
 
-def _page(store: Store, games: list[str], path: Path) -> tuple[int, int]:
+def _page(store: Store, games: list[str], path: Path, *, script: str = "", links: str = "") -> tuple[int, int]:
     """Write the page of one game; return its rows and bytes."""
     if len(games) != 1:
         raise SettingsError(
@@ -101,7 +99,7 @@ def _page(store: Store, games: list[str], path: Path) -> tuple[int, int]:
     from replaylab.widgets.fallback import page
 
     line = Timeline.of(store.game(games[0]))
-    return len(line), _written(path, page(line))
+    return len(line), _written(path, page(line, script=script, links=links))
 
 
 def _folder(store: Store, games: list[str], path: Path, *, show: bool) -> tuple[int, int]:
@@ -110,14 +108,19 @@ def _folder(store: Store, games: list[str], path: Path, *, show: bool) -> tuple[
         raise SettingsError(
             f"path={str(path)!r}: ends in {path.suffix}; name a page (.html) for one game, or a folder for one a game"
         )
+    from replaylab.widgets.bundle import page_script
+    from replaylab.widgets.games_table import GamesTable
+    from replaylab.widgets.index import index, links
+
     names = {game: page_name(game) for game in games}
-    rows = size = 0
+    files = list(names.values())
+    rows, size = 0, _written(path / SCRIPT, page_script())
     with bar(len(games), "pages", "game", show=show) as shown:
-        for game, name in names.items():
-            more = _page(store, [game], path / name)
+        for number, (game, name) in enumerate(names.items()):
+            more = _page(store, [game], path / name, script=SCRIPT, links=links(files, number))
             rows, size = rows + more[0], size + more[1]
             shown.update(1)
-    return rows, size + _written(path / INDEX, _index(names))
+    return rows, size + _written(path / INDEX, index(GamesTable(store, games), names))
 
 
 def page_name(game: str) -> str:
@@ -134,19 +137,6 @@ def page_name(game: str) -> str:
     if len(safe) > _LONGEST_NAME:
         safe = f"{safe[:80]}-{hashlib.blake2b(game.encode(), digest_size=16).hexdigest()}"
     return f"{safe}.html"
-
-
-def _index(names: Mapping[str, str]) -> str:
-    """Return a page with a link to each game."""
-    links = "\n".join(f'<li><a href="{quote(name)}">{html.escape(game)}</a></li>' for game, name in names.items())
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n<title>Games</title>\n'
-        "<style>html{color-scheme:light dark}body{margin:16px;font-family:system-ui,sans-serif}"
-        "li{font-family:monospace;line-height:1.8}</style>\n</head>\n"
-        f"<body>\n<main>\n<h1>{len(names):,} game{'' if len(names) == 1 else 's'}</h1>\n<ol>\n{links}\n</ol>\n"
-        "</main>\n</body>\n</html>\n"
-    )
 
 
 def _written(path: Path, text: str) -> int:

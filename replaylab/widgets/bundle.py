@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final
 
 _FRONT: Final = Path(__file__).parent / "front"
-_ENTRY: Final = "player"
 _STYLE: Final = "style"  # the module whose constant becomes the style sheet
-_IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\.{1,2}/(\w+)\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?!default )", re.MULTILINE)
 _DECLARED: Final = re.compile(r"^(export )?(?:class|const|let|function|async function) (\w+)", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^\s*/\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
@@ -29,15 +28,17 @@ const unpacked = async () => {{
   URL.revokeObjectURL(address);
   return found;
 }};
-// A page keeps every module that it ever loaded, so all players of one version share one.
-const player = await (globalThis[Symbol.for("replaylab/player/{name}")] ??= unpacked());
-export default player.default;
+// A page keeps every module that it ever loaded, so all {entry}s of one version share one.
+const {entry} = await (globalThis[Symbol.for("replaylab/{entry}/{name}")] ??= unpacked());
+export default {entry}.default;
 """
 
 
 @cache
-def source() -> str:
-    """Return the player as one readable JavaScript module, with its style sheet.
+def source(entry: str = "player") -> str:
+    """Return the player, or another widget, as one readable JavaScript module, with its style sheet.
+
+    Other widgets lie in folders of their own and take from the player's modules what they need.
 
     Examples
     --------
@@ -46,11 +47,28 @@ def source() -> str:
     """
     modules = {path.stem: path.read_text(encoding="ascii") for path in sorted(_FRONT.glob("*.js"))}
     look = (_FRONT / "player.css").read_text(encoding="ascii")
+    own = {path.stem: path.read_text(encoding="ascii") for path in sorted((_FRONT / entry).glob("*.js"))}
+    if own:
+        look += (_FRONT / entry / f"{entry}.css").read_text(encoding="ascii")
+        modules = needed(entry, modules | own)
     modules[_STYLE] = f"export const STYLE = {json.dumps(_lean(look))};\n"
-    return join(modules) + "//# sourceURL=replaylab/player.js\n"
+    return join(modules, entry) + f"//# sourceURL=replaylab/{entry}.js\n"
 
 
-def join(modules: dict[str, str]) -> str:
+def needed(entry: str, modules: dict[str, str]) -> dict[str, str]:
+    r"""Return the modules that one imports from, and those that they do.
+
+    Examples
+    --------
+    >>> list(needed("a", {"a": 'import { b } from "../b.js";\n', "b": "export const b = 1;\n", "c": ""}))
+    ['b', 'a']
+    """
+    order: list[str] = []
+    _visit(entry, modules, order, ())
+    return {name: modules[name] for name in order}
+
+
+def join(modules: dict[str, str], entry: str = "player") -> str:
     r"""Return modules as one script: each after those that it imports from, without its imports and exports.
 
     The script has one scope, so what a name means must not depend on the module: imports keep their names, no two
@@ -59,7 +77,9 @@ def join(modules: dict[str, str]) -> str:
     Parameters
     ----------
     modules : dict
-        Source text by name; the one called ``player`` is the entry.
+        Source text by name.
+    entry : str
+        The one that the others are for.
 
     Raises
     ------
@@ -76,7 +96,7 @@ def join(modules: dict[str, str]) -> str:
     <BLANKLINE>
     """
     order: list[str] = []
-    _visit(_ENTRY, modules, order, ())
+    _visit(entry, modules, order, ())
     owners: dict[str, str] = {}
     for name in order:
         for _, declared in _DECLARED.findall(modules[name]):
@@ -142,9 +162,18 @@ def _name() -> str:
 
 
 @cache
-def module() -> str:
-    """Return the player as a small module that unpacks itself: a saved notebook holds it once for each player."""
-    return _UNPACK.format(packed=base64.b64encode(script()).decode(), name=_name())
+def module(entry: str = "player") -> str:
+    """Return a widget as a small module that unpacks itself: a saved notebook holds it once for each of them."""
+    text = packed(_lean(source(entry)))
+    name = _name() if entry == "player" else hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return _UNPACK.format(packed=text, entry=entry, name=name)
+
+
+@cache
+def page_script(entry: str = "player") -> str:
+    """Return a widget as a script for pages beside each other, which load it once; it defines ``replaylab.<entry>``."""
+    body = _lean(source(entry)).replace("export default create;", f"(globalThis.replaylab ??= {{}}).{entry} = create;")
+    return f"(() => {{\n{body}\n}})();\n"
 
 
 def _lean(text: str) -> str:

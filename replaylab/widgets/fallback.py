@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from replaylab.widgets.payload import GAP, StoredPayload
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INLINE_ROWS: Final = 5_000  # a cell with more rows holds the picture only, so that a notebook stays small
 _INCHES: Final = (7.2, 3.2)
@@ -37,7 +38,7 @@ _STATE: Final = {
 }
 
 
-def page(game: object, *, title: str | None = None, height: int = 420) -> str:
+def page(game: object, *, title: str | None = None, height: int = 420, script: str = "", links: str = "") -> str:
     """Return a whole HTML page that plays a game with no kernel and no network.
 
     Parameters
@@ -48,6 +49,10 @@ def page(game: object, *, title: str | None = None, height: int = 420) -> str:
         Of the page; the game's id unless given.
     height : int
         Of the chart, in pixels.
+    script : str
+        File beside the page that holds the player (`bundle.page_script`); the page holds it itself unless given.
+    links : str
+        HTML above the player.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def page(game: object, *, title: str | None = None, height: int = 420) -> str:
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{words}</title>\n'
         "<style>html{color-scheme:light dark}body{margin:16px;font-family:system-ui,sans-serif}</style>\n</head>\n"
-        f"<body>\n<main>\n{_player(payload, height)}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{links}{_player(payload, height, script=script)}</main>\n</body>\n</html>\n"
     )
 
 
@@ -99,27 +104,27 @@ def fragment(payload: StoredPayload, picture: bytes, *, height: int = 300, playe
         f"<div>{html.escape(payload.summary)}</div>"
     )
     if len(payload) > INLINE_ROWS:
-        return f"<div>{_stand_in(player)}{inside}</div>"
+        return f"<div>{stand_in(player)}{inside}</div>"
     return _player(payload, height, inside, player, **state)
 
 
 def line(text: str, player: str) -> str:
     """Return HTML with a line of text that is seen where the player of that id does not show."""
-    return f"<div>{_stand_in(player)}{html.escape(text)}</div>"
+    return f"<div>{stand_in(player)}{html.escape(text)}</div>"
 
 
-def _player(payload: StoredPayload, height: int, inside: str = "", player: str = "", **state: Any) -> str:
+def _player(
+    payload: StoredPayload, height: int, inside: str = "", player: str = "", *, script: str = "", **state: Any
+) -> str:
     facts, first = payload.opening()
     pieces = [first]
     if payload.pieces > 1:
         pieces += [payload.chunk(number) for number in range(payload.pieces)]
-        data = [[_turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
+        data = [[turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
     else:
         pieces[0][2] = memoryview(b"")  # when rows are due follows from their times
         data = []
-    data += [
-        [_turned(column, width) for column, width in zip(rows, _ROWS, strict=True)] for rows in pieces[len(data) :]
-    ]
+    data += [[turned(column, width) for column, width in zip(rows, _ROWS, strict=True)] for rows in pieces[len(data) :]]
     marks, trades = state.pop("marks", ()), state.pop("trades", None)
     opening = {
         "kind": "open",
@@ -132,15 +137,18 @@ def _player(payload: StoredPayload, height: int, inside: str = "", player: str =
     }
     name = player or payload.id
     inside = inside or f"<div>{html.escape(payload.summary)}</div>"
-    made = module().replace("export default player.default;\n", "")
-    call = f"player.default.offline({json.dumps(name)}, {_json(opening)}, {_json(data)});"
+    if script:
+        called, made, before = "replaylab.player", "", f'<script src="{html.escape(script)}"></script>\n'
+    else:
+        called, made, before = "player.default", module().replace("export default player.default;\n", ""), ""
+    call = f"{called}.offline({json.dumps(name)}, {_json(opening)}, {_json(data)});"
     return (
-        f'<div data-rlab="{name}">{_stand_in(player)}<div class="rlab-still">{inside}</div></div>\n'
-        f"<script>(async () => {{\n{made}{call}\n}})()</script>\n"  # a page would keep a module for good
+        f'<div data-rlab="{name}">{stand_in(player)}<div class="rlab-still">{inside}</div></div>\n'
+        f"{before}<script>(async () => {{\n{made}{call}\n}})()</script>\n"  # a page would keep a module for good
     )
 
 
-def _stand_in(player: str) -> str:
+def stand_in(player: str) -> str:
     """Return the script that hides the element it is in while the player of that id shows; nothing without an id."""
     if not player:
         return ""
@@ -148,7 +156,7 @@ def _stand_in(player: str) -> str:
     return f"<script>(() => {{\n{stand_in_source()}{call}\n}})()</script>"
 
 
-def _turned(column: memoryview, width: int) -> tuple[int, str]:
+def turned(column: memoryview, width: int) -> tuple[int, str]:
     """Return the bytes of a column packed with those of the same place side by side: half the size, the same bytes."""
     rows = np.frombuffer(column, np.uint8).reshape(-1, width)
     return width, packed(np.ascontiguousarray(rows.T).tobytes())
@@ -175,8 +183,7 @@ def picture(payload: StoredPayload, *, log: bool = False) -> bytes:
 
     ax = blank(*_INCHES)[0]
     _draw(ax, payload, log=log)
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # noqa: S101  axes of a new picture
+    figure = cast("Figure", ax.figure)  # of a new picture; get_figure(root=True) needs matplotlib 3.10
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DPI, metadata={"Software": None})
     small = io.BytesIO()

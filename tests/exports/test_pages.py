@@ -45,14 +45,14 @@ def test_a_folder_holds_one_page_a_game(store: Store, tmp_path: Path) -> None:
     """Several games become a folder: a page for each, and an index whose links lead to all of them."""
     report = export_pages(store, tmp_path / "pages")
     pages = [page_name(game) for game in store.game_ids()]
-    assert names(tmp_path / "pages") == sorted([*pages, "index.html"])
+    assert names(tmp_path / "pages") == sorted([*pages, "index.html", "player.js"])
     index = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
     assert [unquote(link) for link in re.findall(r'href="([^"]+)"', index)] == pages
     assert report.games == 4
     assert report.rows == store.rows
     assert report.bytes == sum(path.stat().st_size for path in (tmp_path / "pages").iterdir())
     some = export_pages(store, tmp_path / "some", games=store.game_ids()[:2])
-    assert (some.games, len(names(tmp_path / "some"))) == (2, 3)
+    assert (some.games, len(names(tmp_path / "some"))) == (2, 4)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_names_of_games_cannot_leave_the_folder_or_the_page(tmp_path: Path) -> N
     export_pages(tmp_path / "store", tmp_path / "pages")
     assert names(tmp_path) == ["odd.jsonl", "pages", "store"]
     written = names(tmp_path / "pages")
-    assert len(written) == 6
+    assert len(written) == 7
     assert not [name for name in written if name.startswith(".")]
     for path in (tmp_path / "pages").iterdir():
         assert "<script>alert" not in path.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@
  * @param {Packed} column
  * @returns {Promise<DataView>}
  */
-async function unpack([width, packed]) {
+export async function unpack([width, packed]) {
   const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const turned = new Uint8Array(await new Response(stream).arrayBuffer());

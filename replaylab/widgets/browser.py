@@ -1,0 +1,341 @@
+"""GameBrowser: the games of a store in a table; a click plays one beside it."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+import anywidget
+import ipywidgets
+import pandas as pd
+import traitlets
+
+from replaylab.errors import GameNotFound, ReplayLabError, Unplayable
+from replaylab.storage.game import Game
+from replaylab.storage.open import open_store
+from replaylab.storage.store import Store
+from replaylab.widgets.bundle import module
+from replaylab.widgets.fallback import stand_in, turned
+from replaylab.widgets.games_table import GamesTable
+from replaylab.widgets.player import ReplayPlayer
+
+KEPT: Final = 2_000  # games in a saved notebook, 50 to 80 bytes each
+_LOOK_SECONDS: Final = 2.0  # between two looks whether the store has changed
+_AT_ONCE: Final = 256  # thumbnails of one question
+_HELP: Final = "type rl.browse(store), rl.browse('store'), or rl.browse(store.games().query('peak > 10'))"
+_LISTED: Final = 20  # games in plain HTML, where no script may run
+_numbers: Final = itertools.count(1)
+
+
+class _TableWidget(anywidget.AnyWidget):
+    """The table in the page; what it shows is sent as messages, never as traits, so that saved notebooks stay small."""
+
+    _esm = module("browse")
+    height = traitlets.Int(420, min=120, max=10_000, help="of the rows, in pixels").tag(sync=True)
+    player_id = traitlets.Unicode("", read_only=True, help="names the table in its page").tag(sync=True)
+    game_id = traitlets.Unicode("", read_only=True, help="id of the game that plays beside the table; empty for none")
+
+    @traitlets.default("player_id")
+    def _new_id(self) -> str:
+        return f"games-{next(_numbers)}"
+
+
+class GameBrowser:
+    """The games of a store in a table of the notebook: sorted, filtered, played beside it.
+
+    Parameters
+    ----------
+    source : Store, path of one, or DataFrame
+        Which games; a DataFrame is one of `Store.games`, whole or in part.
+    games : str, DataFrame, or list of str, optional
+        Ids of the games of the store to show.
+    height : int
+        Of the rows in sight, in pixels.
+
+    Attributes
+    ----------
+    store : Store
+        Where the games are.
+    ids : list of str
+        The games in the table, in the order of their start.
+    player : ReplayPlayer or None
+        What plays beside the table.
+    table : widget
+        The table; its trait `game_id` can be observed, and `height` set.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=3, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> browser = GameBrowser(folder + "/store")
+    >>> len(browser.ids), browser.open(browser.ids[2]).game_id == browser.ids[2]
+    (3, True)
+    >>> browser.close()
+    """
+
+    def __init__(self, source: object, games: object = None, *, height: int = 420) -> None:
+        self.store, self._asked = _asked(source, games)
+        self.player: ReplayPlayer | None = None
+        self.table = _TableWidget(height=height)
+        self.table.layout = ipywidgets.Layout(flex="1 1 480px", min_width="0")
+        self._box: Any = ipywidgets.Box(
+            [self.table],
+            layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", width="100%", overflow="hidden"),
+        )
+        self._version = 0
+        self._looked = 0.0
+        self._read()
+        self.table.on_msg(self._receive)
+
+    @property
+    def ids(self) -> list[str]:
+        """The games in the table, in the order of their start."""
+        return list(self._games.ids)
+
+    @property
+    def game_id(self) -> str:
+        """Id of the game that plays beside the table; empty when none does."""
+        return str(self.table.game_id)
+
+    def open(self, game: str | Game) -> ReplayPlayer:
+        """Play a game beside the table, in the place of the one before; return its player.
+
+        Raises `GameNotFound` or `Unplayable`; the game before then plays on.
+        """
+        game_id = game.id if isinstance(game, Game) else game
+        player = ReplayPlayer(self.store.game(game_id))
+        player.layout.flex = "1 1 480px"
+        player.layout.min_width = "0"
+        before, self.player = self.player, player
+        self._box.children = (self.table, player)
+        if before is not None:
+            before.close()
+        self.table.set_trait("game_id", game_id)
+        return player
+
+    def refresh(self) -> int:
+        """Read the store again; return how many games the table has now."""
+        self._read()
+        self._send_games()
+        return len(self._games)
+
+    def close(self) -> None:
+        """Release the table and the player."""
+        player, self.player = self.player, None
+        if player is not None:
+            player.close()
+        self.table.close()
+        self._box.close()
+
+    def _read(self) -> None:
+        self._games = GamesTable(self.store, self._asked)
+        self._version += 1
+        self._looked = time.monotonic()
+
+    def _title(self) -> str:
+        return f"Games in {self.store.place}"
+
+    def _note(self) -> str:
+        damaged = len(self.store.damaged)
+        return f"{damaged:,} damaged file{'s are' if damaged > 1 else ' is'} left out" if damaged else ""
+
+    def _send_games(self) -> None:
+        content = {"kind": "games", "title": self._title(), "note": self._note(), "version": self._version}
+        self.table.send(content, cast("list[Any]", self._games.buffers()))
+
+    def _receive(self, _widget: object, content: Any, _buffers: Any) -> None:
+        """Act on a message of a page; one that is malformed is left alone."""
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "ready":
+            self._send_games()
+        elif kind == "refresh":
+            self._try(self.refresh)
+        elif kind in {"open", "want"} and content.get("version") != self._version:
+            self._send_games()
+        elif kind == "open":
+            number = content.get("number")
+            if type(number) is int and 0 <= number < len(self._games):
+                self._try(lambda: self.open(self._games.ids[number]))
+        elif kind == "want":
+            self._send_thumbnails(content.get("numbers"))
+        self._look()
+
+    def _send_thumbnails(self, numbers: Any) -> None:
+        if not isinstance(numbers, list) or len(numbers) > _AT_ONCE:
+            return
+        if all(type(number) is int and 0 <= number < len(self._games) for number in numbers):
+            points = self._games.thumbnails(numbers)
+            content = {"kind": "thumbnails", "numbers": numbers, "version": self._version}
+            self.table.send(content, [memoryview(points.tobytes())])
+
+    def _try(self, do: Any) -> None:
+        try:
+            do()
+        except ReplayLabError as error:
+            self._say(f"{type(error).__name__}: {error}")
+        else:
+            self._say("")
+
+    def _say(self, text: str) -> None:
+        self.table.send({"kind": "say", "text": text})
+
+    def _look(self) -> None:
+        """Say when the store has other games than the table, at most every two seconds."""
+        if self._asked is not None or time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        now = set(self.store.game_ids())
+        new, gone = len(now - self._games.numbers.keys()), len(self._games.numbers.keys() - now)
+        if new or gone:
+            words = [f"{count:,} {what}" for count, what in ((new, "new"), (gone, "gone")) if count]
+            self._say(f"the store has changed ({', '.join(words)}): Refresh shows it as it is now")
+
+    def __repr__(self) -> str:
+        return f"GameBrowser({self.store.place!r}, {len(self._games):,} games)"
+
+    def _ipython_display_(self, **_options: Any) -> None:
+        """Show the table, and in the same cell what stands in for it where the saved notebook is read later."""
+        from IPython import get_ipython
+        from IPython.display import publish_display_data
+
+        bundle = self._box._repr_mimebundle_()
+        if getattr(get_ipython(), "kernel", None) is None:
+            raise NotImplementedError  # IPython then shows the text
+        show: Any = publish_display_data
+        show({kind: value for kind, value in bundle.items() if kind != "text/plain"})
+        show({"text/plain": repr(self), "text/html": fragment(self._games, self._title(), player=self.table.player_id)})
+
+
+def fragment(games: GamesTable, title: str, *, player: str = "", height: int = 420, kept: int = KEPT) -> str:
+    """Return HTML of a table that needs no kernel: the newest `kept` games, and a line about the others.
+
+    Parameters
+    ----------
+    games : GamesTable
+        The games.
+    title : str
+        Above the table.
+    player : str
+        Id of the table in the same cell that this stands in for: it is hidden as long as that one shows.
+    height : int
+        Of the rows in sight, in pixels.
+    kept : int
+        Games in it, at most.
+    """
+    left_out = max(0, len(games) - kept)
+    note = f"the {kept:,} newest of {len(games):,} games are kept here; run the cell for all" if left_out else ""
+    facts = {"title": title, "note": note, "height": height, "pages": None}
+    name = player or "games"
+    made = module("browse").replace("export default browse.default;\n", "")
+    call = (
+        f"browse.default.offline({json.dumps(name)}, {script_json(facts)}, {script_json(packed_columns(games, kept))});"
+    )
+    return (
+        f'<div data-rlab="{name}">{stand_in(player)}<div class="rlab-still">{_plain(games, title, note)}</div></div>\n'
+        f"<script>(async () => {{\n{made}{call}\n}})()</script>\n"
+    )
+
+
+def packed_columns(games: GamesTable, kept: int) -> list[tuple[int, str]]:
+    """Return the columns of the last `kept` games, packed for a page."""
+    return [turned(data.data, width) for width, data in games.packed_columns(kept)]
+
+
+def script_json(value: Any) -> str:
+    """Return JSON that cannot end the script that it stands in."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _plain(games: GamesTable, title: str, note: str) -> str:
+    """Return the newest games as a plain table, for where no script may run."""
+    rows = games.table.slice(max(0, len(games) - _LISTED)).to_pylist()
+    more = f"the {len(rows):,} newest of {len(games):,} games" if len(games) > len(rows) else f"{len(rows):,} games"
+    head = "".join(f"<th>{name}</th>" for name in ("game", "start (UTC)", "ticks", "peak", "rug tick"))
+    lines = []
+    for row in rows:
+        name = row["game_id"] if len(row["game_id"]) <= 80 else f"{row['game_id'][:60]}...{row['game_id'][-16:]}"
+        start = f"{row['start']:%Y-%m-%d %H:%M:%S}" if row["start"] else "not recorded"
+        peak = "" if row["peak"] is None else f"{row['peak']:,.2f}"
+        cells = (name, start, f"{row['ticks'] or 0:,}", peak, "" if row["rug_tick"] is None else f"{row['rug_tick']:,}")
+        lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+    words = f"<div><b>{html.escape(title)}</b>: {more}{'; ' + note if note else ''}</div>"
+    return f"{words}<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _asked(source: object, games: object) -> tuple[Store, list[str] | None]:
+    """Return the store, and the ids that were asked for; None for all of them."""
+    if isinstance(source, (str, os.PathLike)):
+        source = open_store(source)
+    if isinstance(source, pd.DataFrame):
+        place = source.attrs.get("store")
+        if place is None:
+            raise Unplayable(f"the table does not say which store its games are in; {_HELP}")
+        source, games = open_store(place), source if games is None else games
+    if not isinstance(source, Store):
+        raise Unplayable(f"a {type(source).__name__} holds no games to browse; {_HELP}")
+    if games is None:
+        return source, None
+    ids = _ids(games)
+    known = set(source.game_ids())
+    lacking = [one for one in ids if one not in known]
+    if lacking:
+        more = f" (and {len(lacking) - 1:,} more of {len(ids):,})" if len(lacking) > 1 else ""
+        raise GameNotFound(f"no game {lacking[0]!r} in {source.place}{more}; see Store.game_ids()")
+    return source, ids
+
+
+def _ids(games: object) -> list[str]:
+    if isinstance(games, pd.DataFrame):
+        if "game_id" not in games.columns:
+            raise Unplayable(f"the table has no column game_id; {_HELP}")
+        games = games["game_id"]
+    given: Iterable[Any] = [games] if isinstance(games, (str, Game)) else cast("Iterable[Any]", games)
+    ids = [one.id if isinstance(one, Game) else one for one in given]
+    if not all(isinstance(one, str) for one in ids):
+        raise Unplayable(f"games={games!r:.60} names no game; {_HELP}")
+    return ids
+
+
+def browse(source: object, games: object = None, *, height: int = 420) -> GameBrowser:
+    """Return a browser of the games of a store: a table to sort and filter, in which a click plays a game beside it.
+
+    Parameters
+    ----------
+    source : Store, path of one, or DataFrame
+        Which games; a DataFrame is one of `Store.games`, whole or in part.
+    games : str, DataFrame, or list of str, optional
+        Ids of the games of the store to show.
+    height : int
+        Of the rows in sight, in pixels.
+
+    Raises
+    ------
+    Unplayable, GameNotFound
+        When there is no store, or a game that is not in it; it says what to type.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=3, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> browser = rl.browse(rl.open_store(folder + "/store").games().query("rug_tick > 0"))
+    >>> len(browser.ids) <= 3
+    True
+    >>> browser.close()
+    """
+    return GameBrowser(source, games, height=height)
+
+
+def show_store(store: Store) -> Any:
+    """Show a store as the last line of a cell: its games; an empty one shows its card."""
+    if not len(store):
+        raise NotImplementedError
+    GameBrowser(store)._ipython_display_()

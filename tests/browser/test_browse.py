@@ -1,0 +1,190 @@
+"""The browser of games: in JupyterLab with a kernel, in a saved notebook and in exported pages without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.lab import REPOSITORY, Lab, Notebook
+from tests.browser.playing import Playing, Start, wait_until
+from tests.browser.test_reopened import saved
+from tests.stores import line, quiet, simulated
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(240)]
+
+AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+WAIT_S = 40.0
+MADE = """
+_ = rl.simulate('recordings', games=40, seed=5, damage='all')
+_ = rl.convert('recordings', 'store', progress=False)
+store = rl.open_store('store')
+"""
+VIOLATIONS = "async () => (await axe.run('.rlab-browse')).violations.map((one) => one.id + ': ' + one.help)"
+DRAWN = """(canvas) => {
+    const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    return data.some((value) => value > 0);
+}"""
+
+
+def rows(page: Page) -> Locator:
+    """The rows in sight."""
+    return page.locator(".rlab-browse:visible .rlab-body .rlab-row:visible")
+
+
+def texts(page: Page, column: str) -> list[str]:
+    """What a column of the rows in sight says, from the top."""
+    found: list[str] = page.evaluate(
+        """(column) => [...document.querySelectorAll('.rlab-browse .rlab-body .rlab-row')]
+            .filter((row) => row.offsetParent)
+            .sort((one, other) => one.dataset.place - other.dataset.place)
+            .map((row) => row.querySelector('.rlab-' + column).textContent)""",
+        column,
+    )
+    return found
+
+
+def until_drawn(page: Page) -> None:
+    """Wait until every thumbnail in sight is drawn; a game that was never live has none."""
+    priced = rows(page).filter(has_not=page.locator(".rlab-badge-4"))
+    wait_until(page, lambda: all(one.evaluate(DRAWN) for one in priced.locator("canvas").all()), WAIT_S)
+
+
+def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
+    """A store shows its games; a header sorts, words filter, a click plays beside it, and so do keys."""
+    playing = start(MADE, "browser = rl.browse(store)\nbrowser", players=0)
+    page = playing.page
+    expect(rows(page).first).to_be_visible(timeout=30_000)
+    until_drawn(page)
+    ids = playing.ask("store.game_ids()")
+    assert texts(page, "name")[:5] == ids[:5]
+    page.get_by_role("button", name="peak", exact=True).click()
+    best = playing.ask("store.games().sort_values('peak', ascending=False)['game_id'].tolist()")
+    wait_until(page, lambda: texts(page, "name")[:3] == best[:3], WAIT_S)
+    rows(page).first.click()
+    playing.until("browser.game_id", best[0], WAIT_S)
+    expect(page.locator(".rlab:not(.rlab-browse) .rlab-title")).to_have_text(best[0], timeout=30_000)
+    page.set_viewport_size({"width": 1500, "height": 900})
+    page.screenshot(path=screenshots / "browse_lab.png")
+    grid = page.get_by_role("grid")
+    grid.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    playing.until("browser.game_id", best[1], WAIT_S)
+    page.keyboard.press("n")
+    playing.until("browser.game_id", best[2], WAIT_S)
+    page.keyboard.press("End")
+    wait_until(page, lambda: grid.get_attribute("aria-activedescendant") == rows(page).last.get_attribute("id"), WAIT_S)
+    page.keyboard.press("/")
+    page.keyboard.type("rug peak>1.5 ticks<10000")
+    few = playing.ask("len(store.games().query('rug_tick >= 0 and peak > 1.5 and ticks < 10000'))")
+    expect(page.locator(".rlab-browse .rlab-count")).to_have_text(f"{few} of {len(ids)} games", timeout=30_000)
+    page.get_by_label("Filter games").fill("peak>much")
+    expect(page.locator(".rlab-browse .rlab-note")).to_have_text("peak>much: a number is needed", timeout=30_000)
+
+
+def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:
+    """axe-core finds nothing wrong with the table, in light, in dark, and 390 px wide."""
+    assert AXE.exists(), "axe-core is not installed, so nobody checked: `make browser` installs it"
+    playing = start(MADE, "store", players=0)
+    page = playing.page
+    expect(rows(page).first).to_be_visible(timeout=30_000)
+    until_drawn(page)
+    page.add_script_tag(path=AXE)
+    for theme in ("Dark", "Light"):
+        playing.notebook.theme(f"JupyterLab {theme}")
+        assert page.evaluate(VIOLATIONS) == []
+        page.locator(".rlab-browse").screenshot(path=screenshots / f"browse_{theme.lower()}.png")
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("() => document.querySelector('.rlab-browse').clientWidth < 390")
+    assert page.evaluate(VIOLATIONS) == []
+    page.screenshot(path=screenshots / "browse_phone.png")
+
+
+def test_a_saved_notebook_shows_the_table(start: Start, lab: Lab, screenshots: Path) -> None:
+    """Opened again with no kernel of its own: the table shows, sorts and filters; what needs a kernel says so."""
+    playing: Playing = start(MADE, "rl.browse(store)", players=0)
+    page = playing.page
+    expect(rows(page).first).to_be_visible(timeout=30_000)
+    page.wait_for_timeout(2_000)
+    assert page.locator(".rlab-browse:visible").count() == 1  # what stands in for it is hidden
+    assert page.locator(".rlab-still:visible").count() == 0
+    path = saved(playing)
+    assert path.stat().st_size < 200_000
+    Notebook(page, lab, path.name)
+    expect(rows(page).first).to_be_visible(timeout=30_000)
+    until_drawn(page)
+    page.get_by_role("button", name="ticks", exact=True).click()
+    found = [int(text.replace(",", "")) for text in texts(page, "ticks")]
+    assert found == sorted(found, reverse=True)
+    page.get_by_label("Filter games").fill("rug")
+    expect(page.locator(".rlab-browse:visible .rlab-count")).to_contain_text(" of 4", timeout=30_000)
+    rows(page).first.click()
+    expect(page.locator(".rlab-browse:visible .rlab-note")).to_contain_text("run the cell again to play games")
+    page.screenshot(path=screenshots / "browse_reopened.png")
+
+
+def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
+    """New games are named and Refresh shows them; without a kernel the table stays, and says why nothing plays."""
+    playing = start(MADE, "browser = rl.browse(store)\nbrowser", "other = rl.browse(store)\nother", players=0)
+    page = playing.page
+    expect(page.locator(".rlab-browse")).to_have_count(2, timeout=30_000)
+    first = page.locator(".rlab-browse").first
+    before = len(playing.ask("browser.ids"))
+    playing.tell("_ = rl.simulate('more', games=2, seed=77); _ = rl.convert('more', 'store', progress=False)")
+    page.wait_for_timeout(2_100)  # it looks at most every two seconds
+    first.locator(".rlab-body .rlab-row").first.click()
+    expect(first.locator(".rlab-note")).to_contain_text("2 new", timeout=30_000)
+    first.get_by_role("button", name="Refresh").click()
+    expect(first.locator(".rlab-count")).to_have_text(f"{before + 2} games", timeout=30_000)
+    second = page.locator(".rlab-browse").nth(1)
+    expect(second.locator(".rlab-count")).to_have_text(f"{before} games")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+    page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+    second.locator(".rlab-body .rlab-row").first.click()
+    expect(second.locator(".rlab-note")).to_contain_text("the kernel does not answer", timeout=30_000)
+    expect(second.locator(".rlab-body .rlab-row").first).to_be_visible()
+
+
+def test_exported_index(page: Page, tmp_path: Path, screenshots: Path) -> None:
+    """The index of exported pages is the same table: offline, a click plays beside it, next and previous go on."""
+    quiet(simulated(tmp_path / "recordings", games=30, seed=4), tmp_path / "store")
+    odd = ["<script>alert(1)</script>", "x" * 3_000, "a/b #?%"]
+    lines = [line(game, 1, "1.5", timestamp=f"2032-01-0{at + 1}T00:00:00") for at, game in enumerate(odd)]
+    never = line("never", 0, "1.0", active=False, timestamp="2032-02-01T00:00:00")
+    (tmp_path / "odd.jsonl").write_bytes(b"".join([*lines, never]))
+    quiet(tmp_path / "odd.jsonl", tmp_path / "store")
+    from replaylab.exports.pages import export_pages
+
+    export_pages(tmp_path / "store", tmp_path / "pages")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.context.set_offline(offline=True)
+    page.goto((tmp_path / "pages" / "index.html").as_uri())
+    page.wait_for_selector(".rlab-browse[data-row]")
+    until_drawn(page)
+    page.get_by_label("Filter games").fill("2032")
+    expect(page.locator(".rlab-count")).to_have_text("0 of 34 games")
+    page.get_by_label("Filter games").fill("start>=2032-01-01")
+    expect(page.locator(".rlab-count")).to_have_text("4 of 34 games")
+    assert texts(page, "name")[0] == odd[0]
+    assert len(texts(page, "name")[1]) < 100
+    for number, name in enumerate(odd):
+        rows(page).filter(
+            has=page.locator(f".rlab-name:text-is('{name}')")
+        ).click() if number == 0 else page.get_by_role("button", name="Next game").click()
+        title = page.frame_locator(".rlab-frame").locator(".rlab-title")
+        expect(title).to_have_text(name, timeout=30_000)
+    page.get_by_role("button", name="Previous game").click()
+    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text(odd[1], timeout=30_000)
+    page.get_by_label("Filter games").fill("never-live")
+    rows(page).first.click()
+    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text("never", timeout=30_000)
+    page.add_script_tag(path=AXE)
+    assert page.evaluate(VIOLATIONS) == []
+    assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.get_by_label("Filter games").fill("")
+    page.screenshot(path=screenshots / "browse_index.png")
