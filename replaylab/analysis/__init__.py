@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from replaylab.analysis.questions.survival import Survival, survival
     from replaylab.analysis.questions.trades import EntryPlan
     from replaylab.analysis.questions.volatility import spike_table, volatility_by_price
+    from replaylab.analysis.sweeps.luck import Luck, best_of_many
+    from replaylab.analysis.sweeps.sweep import Sweep, sweep
 
 __all__ = [
     "Backtest",
@@ -51,6 +53,7 @@ __all__ = [
     "EntryPlan",
     "EntryStudy",
     "Interrupted",
+    "Luck",
     "Paths",
     "Results",
     "Rules",
@@ -58,10 +61,12 @@ __all__ = [
     "Sell",
     "SequenceStudy",
     "Survival",
+    "Sweep",
     "Tape",
     "Trader",
     "Vectorised",
     "backtest",
+    "best_of_many",
     "bet_sequence",
     "bootstrap",
     "duration_hist",
@@ -89,6 +94,7 @@ __all__ = [
     "split",
     "summarise",
     "survival",
+    "sweep",
     "touch_table",
     "volatility_by_price",
 ]
@@ -100,6 +106,7 @@ _HOME = {
     "Buy": "backtests.orders",
     "EntryPlan": "questions.trades",
     "EntryStudy": "questions.entries",
+    "Luck": "sweeps.luck",
     "Interrupted": "batches.results",
     "Paths": "price_paths.paths",
     "Results": "batches.results",
@@ -108,10 +115,12 @@ _HOME = {
     "Sell": "backtests.orders",
     "SequenceStudy": "questions.neighbours",
     "Survival": "questions.survival",
+    "Sweep": "sweeps.sweep",
     "Tape": "backtests.tape",
     "Trader": "backtests.trader",
     "Vectorised": "backtests.vectorised",
     "backtest": "backtests.backtest",
+    "best_of_many": "sweeps.luck",
     "bet_sequence": "questions.sequences",
     "bootstrap": "price_paths.games",
     "duration_hist": "questions.durations",
@@ -139,6 +148,7 @@ _HOME = {
     "split": "price_paths.games",
     "summarise": "batches.batch",
     "survival": "questions.survival",
+    "sweep": "sweeps.sweep",
     "touch_table": "questions.entries",
     "volatility_by_price": "questions.volatility",
 }

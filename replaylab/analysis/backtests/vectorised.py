@@ -57,8 +57,8 @@ class PlacedOrders(NamedTuple):
     which: NDArray[np.int64]
 
 
-def placed_orders(strategy: Vectorised, paths: Paths) -> PlacedOrders:
-    """Return the orders of a vectorised strategy.
+def placed_orders(strategy: Vectorised, paths: Paths, hidden: Paths | None = None) -> PlacedOrders:
+    """Return the orders of a vectorised strategy; `hidden` is ``blind(paths)``, where it is there already.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def placed_orders(strategy: Vectorised, paths: Paths) -> PlacedOrders:
         When it raises, returns no mapping of orders, or rows that do not exist.
     """
     try:
-        found: object = strategy.signals(blind(paths))
+        found: object = strategy.signals(blind(paths) if hidden is None else hidden)
     except Exception as error:
         raise StrategyError("", -1, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, Mapping):

@@ -43,10 +43,7 @@ class Cache:
     """
 
     def __init__(self, folder: str | os.PathLike[str], task: str, keys: StoreKeys | None = None) -> None:
-        base = Path(folder)
-        if base.exists() and not base.is_dir():
-            raise AnalysisError(f"cache={str(folder)!r} is a file; name a folder")
-        self.folder = base / task
+        self.folder = cache_folder(folder) / task
         self.keys = keys
         make_folders(self.folder, private=keys is not None)
         sweep(self.folder)
@@ -98,6 +95,28 @@ def _content_of(outcome: Outcome) -> bytes:
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def cache_folder(folder: str | os.PathLike[str]) -> Path:
+    """Return the folder of a cache; raises `AnalysisError` for a file, or a URL that is no folder of this machine.
+
+    Examples
+    --------
+    >>> cache_folder("file:///var/cache/games").as_posix()
+    '/var/cache/games'
+    """
+    text = os.fspath(folder)
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme == "file":
+        text = rest
+    elif mark:
+        raise AnalysisError(
+            f"cache={text!r}: a cache is a folder of this machine, no object store; pass a path (one that all workers "
+            "share, or none at all: results are the same without a cache)"
+        )
+    if os.path.exists(text) and not os.path.isdir(text):  # noqa: PTH110, PTH112  no path yet
+        raise AnalysisError(f"cache={text!r} is a file; name a folder")
+    return Path(text)
 
 
 def _loaded(path: Path, keys: StoreKeys | None) -> tuple[frozenset[str], tuple[pa.Table, ...]]:

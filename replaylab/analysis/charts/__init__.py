@@ -13,6 +13,7 @@ from replaylab.analysis.charts.lifetimes import duration_hist, hazard, survival
 from replaylab.analysis.charts.peaks import peak_table
 from replaylab.analysis.charts.rates import p_rug_within, sidebet_pooled, sidebet_table
 from replaylab.analysis.charts.small_multiples import paths
+from replaylab.analysis.charts.sweeps import sweep
 
 __all__ = [
     "backtest",
@@ -26,4 +27,5 @@ __all__ = [
     "sidebet_pooled",
     "sidebet_table",
     "survival",
+    "sweep",
 ]

@@ -74,7 +74,7 @@ def sidebet_heatmap(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
         return shown(drawn, ax)
     scale = 1 if value in _COUNTS else 100
     centre = even * scale if middle == "even" else middle
-    _draw_cells(drawn, cells * scale, centre if isinstance(centre, float) else None, name)
+    draw_cells(drawn, cells * scale, centre if isinstance(centre, float) else None, name)
     drawn.set(xlabel="tick of the bet (one is 250 ms)", ylabel="window (ticks)")
     drawn.set_xticks(*_thinned(frame.index.tolist()))
     places, names = _thinned(frame.columns.tolist())
@@ -98,7 +98,12 @@ def _norm(cells: Floats, centre: float | None) -> Normalize:
     return TwoSlopeNorm(centre, centre - reach, centre + reach)
 
 
-def _draw_cells(ax: Axes, cells: Floats, centre: float | None, name: str) -> None:
+def _number(value: float, digits: int | None) -> str:
+    return f"{value:.0f}" if digits is None else f"{value:.{digits}g}"
+
+
+def draw_cells(ax: Axes, cells: Floats, centre: float | None, name: str, *, digits: int | None = None) -> None:
+    """Draw cells, rows from below, with a scale that is white at `centre`; numbers whole, or to some digits."""
     colors = [PAPER, BLUE] if centre is None else [VERMILION, PAPER, BLUE]
     warmth, norm = LinearSegmentedColormap.from_list("warmth", colors), _norm(cells, centre)
     ax.grid(visible=False)
@@ -114,10 +119,12 @@ def _draw_cells(ax: Axes, cells: Floats, centre: float | None, name: str) -> Non
     bar.ax.set_ylim(float(known.min()), max(float(known.max()), float(known.min()) + 1e-9))
     bar.outline.set_visible(False)
     if centre is not None:
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value, digits)))
     if cells.shape[1] > _WRITTEN or cells.shape[0] > _WRITTEN:
         return
     for (row, place), value in np.ndenumerate(cells):
         if np.isfinite(value):
             dark = sum(warmth(norm(value))[:3]) < 1.7
-            ax.text(place, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5, color=PAPER if dark else INK)
+            ax.text(
+                place, row, _number(value, digits), ha="center", va="center", fontsize=7.5, color=PAPER if dark else INK
+            )

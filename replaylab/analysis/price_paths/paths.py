@@ -11,11 +11,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.live import Floats, Ints, live_ticks, no_ticks
@@ -109,10 +111,20 @@ class Paths:
         """Number of live ticks of each game."""
         return np.diff(self.start)
 
-    @property
+    @cached_property
     def game_of_tick(self) -> Ints:
-        """Number of the game, from 0, that each tick belongs to."""
-        return np.repeat(np.arange(len(self)), self.lengths)
+        """Number of the game, from 0, that each tick belongs to; read-only, and made once."""
+        found = np.repeat(np.arange(len(self)), self.lengths)
+        found.flags.writeable = False
+        return found
+
+    @property
+    def digest(self) -> str:
+        """Digest of the games and all their ticks and prices, as hexadecimal text; the same data has the same one."""
+        walk = xxhash.xxh3_128("\n".join(self.game_ids).encode())
+        for values in (self.start, self.tick, self.price, self.rug_tick, self.rug_price):
+            walk.update(values.tobytes())
+        return walk.hexdigest()
 
     def of(self, game: int) -> tuple[NDArray[np.int32], Floats]:
         """Return ticks and prices of one game, by its number from 0 (or from the end, below 0); both are views."""
