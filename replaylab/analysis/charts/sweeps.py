@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,14 +13,29 @@ from replaylab.charts.style import blank, head
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from replaylab.analysis.sweeps.sweep import Sweep
+    import pandas as pd
 
 _SIGNED: Final = ("mean_profit", "low", "high", "return_on_stake")
 _VALUES: Final = (*_SIGNED, "trades", "p_value", "p_adjusted")
 
 
+class Swept(Protocol):
+    """What is drawn: a `Sweep`, which cannot be imported here as it offers this chart itself."""
+
+    table: pd.DataFrame
+    parameters: tuple[str, ...]
+
+    @property
+    def n_games(self) -> int:
+        """Games played at each point."""
+
+    @property
+    def n_ticks(self) -> int:
+        """Their live ticks."""
+
+
 def sweep(
-    found: Sweep, x: str | None = None, y: str | None = None, value: str = "mean_profit", ax: Axes | None = None
+    found: Swept, x: str | None = None, y: str | None = None, value: str = "mean_profit", ax: Axes | None = None
 ) -> Drawn:
     """Heat map of a sweep over two parameters; where there are more, the mean over the others, said in the caption.
 
@@ -70,7 +85,7 @@ def sweep(
     )
     others = [name for name in names if name not in {x, y}]
     drawn = blank(10, 4.8)[0] if ax is None else ax
-    facts = [counted(found.n_games, found.source.n_ticks), f"{len(found):,} points"]
+    facts = [counted(found.n_games, found.n_ticks), f"{len(found.table):,} points"]
     facts += [f"mean over {', '.join(others)}"] if others else []
     head(drawn, f"Sweep: {value.replace('_', ' ')}", " · ".join([*facts, "neighbours share their games"]))
     values = np.asarray(cells.to_numpy(np.float64), np.float64)

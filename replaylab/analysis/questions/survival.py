@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from replaylab.analysis.price_paths.arguments import numbers, some_games, whole, wholes
+from replaylab.analysis.price_paths.arguments import number, numbers, some_games, whole, wholes
 from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier
@@ -24,6 +24,8 @@ from replaylab.simulation.process import RUG_PROBABILITY
 if TYPE_CHECKING:
     import pandas as pd
 
+_LEAST_RUGS: Final = 5  # on either side of a band
+_DRAWS: Final = 1_000
 SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -89,6 +91,42 @@ class Survival:
         found = {name: [self._first_below(column, 1 - share) for share in asked] for name, column in columns}
         theory = [math.ceil(math.log1p(-share) / math.log1p(-RUG_PROBABILITY)) for share in asked]
         return pd.DataFrame({"share": asked, **found, "theory": theory, "n_games": self.n_games})
+
+    def bands(self, confidence: float | None = None) -> pd.DataFrame:
+        """Band that holds the whole curve at once, where `low` and `high` of the curve hold at one tick each.
+
+        Equal precision (Nair, Technometrics 26, 1984) on the scale of log(-log S), its width drawn by simulation of the
+        curve's independent increments, from the fifth rug to the last tick with five games at risk; beyond, what
+        follows from a curve that only falls.
+
+        Parameters
+        ----------
+        confidence : float, optional
+            Of the whole band; by default that of the curve.
+
+        Returns
+        -------
+        DataFrame
+            `tick`, `survival`, `low`, `high`, `theory`; 0 and 1 where too few games were seen for a band.
+        """
+        level = self.confidence if confidence is None else number("confidence", confidence, above=0, below=1)
+        curve = self.curve[self.curve["survival"].notna()]
+        rugs, at_risk, alive = (curve[name].to_numpy(np.float64) for name in ("rugs", "at_risk", "survival"))
+        left = at_risk * (at_risk - rugs)
+        steps = np.divide(rugs, left, out=np.zeros(len(rugs)), where=left > 0)
+        used = (np.cumsum(rugs) >= _LEAST_RUGS) & (at_risk >= _LEAST_RUGS) & (alive > 0) & (alive < 1)
+        low, high = np.zeros(len(alive)), np.ones(len(alive))
+        if used.any():
+            spread = np.cumsum(steps)[used]
+            moves = steps > 0  # between two rugs nothing moves
+            noise = np.random.default_rng(0).standard_normal((_DRAWS, int(moves.sum()))) * np.sqrt(steps[moves])
+            known = used[moves]
+            sup = np.abs(np.cumsum(noise, axis=1)[:, known] / np.sqrt(np.cumsum(steps[moves])[known])).max(axis=1)
+            half = np.quantile(sup, level) * np.sqrt(spread) / np.abs(np.log(alive[used]))
+            low[used], high[used] = alive[used] ** np.exp(half), alive[used] ** np.exp(-half)
+            low[: int(used.argmax())] = low[used].max()
+        low = np.where(used | (np.arange(len(low)) < used.argmax()), np.maximum.accumulate(low[::-1])[::-1], 0.0)
+        return curve[["tick", "survival", "theory"]].assign(low=low, high=np.minimum.accumulate(high))
 
     def _first_below(self, column: str, share: float) -> float:
         """Return the first tick at which a column of the curve is at most `share`."""

@@ -78,8 +78,8 @@ def per_game(
     >>> drawn = Paths.of_arrays(*price_arrays(3, seed=1))
     >>> held = Vectorised(lambda paths: {Buy("0.1"): np.flatnonzero(paths.tick == 0)})
     >>> found = per_game(held, drawn, ExactPrices(drawn), Rules(), mark=False, check=True)
-    >>> found.profit.round(6).tolist(), found.trades.tolist()
-    ([-0.098, -0.098, -0.098], [1.0, 1.0, 1.0])
+    >>> found.profit.round(2).tolist(), found.trades.tolist()
+    ([-0.1, -0.1, -0.1], [1.0, 1.0, 1.0])
     """
     if isinstance(strategy, Vectorised):
         orders = placed_orders(strategy, paths, hidden)
