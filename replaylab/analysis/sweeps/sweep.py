@@ -28,6 +28,8 @@ from replaylab.analysis.sweeps.per_game import PerGame, per_game
 from replaylab.durable import usable_cores
 from replaylab.errors import AnalysisError, LookAhead, StrategyError, WorkerFailed
 from replaylab.progress import bar
+from replaylab.storage.open import open_store
+from replaylab.storage.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -295,6 +297,9 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
     tried = points(grid)
     make = maker(strategy, tried[0])
     number("confidence", confidence, above=0, below=1)
+    source = open_store(source) if isinstance(source, str | os.PathLike) else source
+    if cache is not None and isinstance(source, Store) and source.files.keys is not None:
+        raise AnalysisError(f"cache={str(cache)!r}: the store is encrypted, what a sweep keeps is not; leave it out")
     found = some_games(paths(source, where=where))
     if unfinished == "skip":
         found = some_games(found.select(found.rug_tick >= 0))
