@@ -31,7 +31,7 @@ _TYPES: Final = {"page.js": "text/javascript", "page.css": "text/css"}
 _SAFE: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all a form would send no origin that can be checked
     "X-Content-Type-Options": "nosniff",
 }
 # A page that plays carries its own script and picture; it may load nothing.

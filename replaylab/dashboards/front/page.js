@@ -135,7 +135,8 @@ export class Dashboard {
     this.verdict = make("span", { class: "rlab-verdict", role: "status" });
     this.age = make("span", { class: "rlab-soft" });
     this.leave = make("form", { method: "post", action: "session/end", hidden: "" }, [make("button", {}, ["Leave"])]);
-    this.alarms = make("ul", { class: "rlab-alarms", role: "alert", hidden: "" });
+    this.alarms = make("ul", { class: "rlab-alarms" });
+    this.alarm = make("div", { role: "alert", hidden: "" }, [this.alarms]);
     this.tiles = make("dl", { class: "rlab-tiles" });
     this.runs = make("div", { class: "rlab-cards" });
     this.more = make("p", { class: "rlab-soft" });
@@ -149,7 +150,7 @@ export class Dashboard {
     this.gamePart = part("Last games", [this.games]);
     root.replaceChildren(
       make("header", { class: "rlab-top" }, [this.title, this.verdict, this.age, this.leave]),
-      this.alarms,
+      this.alarm,
       part("Store", [this.tiles, this.acts, this.said]),
       part("Recorders", [this.runs, this.more]),
       this.feedPart,
@@ -187,7 +188,7 @@ export class Dashboard {
     this.tick();
     set(this.leave, "class", "rlab-leave");
     this.leave.hidden = !state.leave;
-    this.alarms.hidden = state.problems.length === 0;
+    this.alarm.hidden = state.problems.length === 0;
     keyed(this.alarms, state.problems, String, () => make("li"), say);
     this.drawStore(state);
     for (const run of state.runs) this.keepRate(run);

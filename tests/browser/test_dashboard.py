@@ -1,0 +1,129 @@
+"""The dashboard in Chromium: light, dark, narrow, acts, an alarm, a server that goes away, and a cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+import replaylab as rl
+from replaylab.dashboards.server import serve_dashboard
+from tests.browser.lab import REPOSITORY, Lab, Notebook
+from tests.browser.playing import code_cell
+from tests.stores import quiet, run_child, simulated
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+
+AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = {"active": True, "rugged": False}
+TICK = {"game_id": "now-playing", "tick": 1, "timestamp": "2031-01-03T03:04:05", "price": "1.5", **FLAGS}
+KILLED = "import os, sys; import replaylab as rl; from tests.playing import until; one = rl.Recorder(sys.argv[1])\n"
+KILLED += "os._exit(0 if until(lambda: any(run.process == os.getpid() for run in rl.status(sys.argv[1]).runs)) else 9)"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with games."""
+    quiet(simulated(tmp_path / "recordings"), tmp_path / "store")
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def recorder(store: Path) -> Iterator[rl.Recorder]:
+    """A recorder that lives, and one that began after it and was killed."""
+    with rl.Recorder(store) as found:
+        assert found.record(TICK).accepted
+        assert run_child(KILLED, store).returncode == 0
+        yield found
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 360)])
+def test_it_is_read_by_everybody(
+    browser: Browser, store: Path, recorder: rl.Recorder, screenshots: Path, scheme: str, width: int
+) -> None:
+    """Recorders, the alarm and games are shown; axe finds nothing; nothing is wider than the screen, or fetched."""
+    assert AXE.exists(), "axe-core is not installed, so nobody checked: `make browser` installs it"
+    with serve_dashboard(store) as server:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if scheme == "dark" else "light",
+            bypass_csp=True,  # for axe alone
+        )
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(server.url)
+        card = page.get_by_role("article", name=recorder.status().run)
+        expect(card).to_contain_text("now-playing", timeout=30_000)
+        expect(page.get_by_role("alert")).to_contain_text("its process has ended without closing it")
+        expect(page.locator(".rlab-game path[d^=M]")).to_have_count(4)
+        page.screenshot(path=screenshots / f"dashboard_{scheme}_{width}.png", full_page=True)
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("async () => (await axe.run()).violations.map((one) => one.id + ': ' + one.help)")
+        assert found == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert [one for one in asked if not one.startswith((server.url, "data:"))] == []
+        context.close()
+
+
+def test_an_act_is_confirmed_and_a_game_opens(page: Page, store: Path, recorder: rl.Recorder) -> None:
+    """By keyboard alone: one press asks, a second one does it; a game is a link to a page that plays."""
+    with serve_dashboard(store) as server:
+        page.goto(server.url)
+        stop = page.get_by_role("article", name=recorder.status().run).get_by_role("button", name="stop")
+        stop.focus()
+        page.keyboard.press("Enter")
+        expect(stop).to_have_text("stop: sure?")
+        assert recorder.status().state == "recording"
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("article", name=recorder.status().run)).to_contain_text("closed", timeout=30_000)
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="now-playing").click()
+        game = opened.value
+        expect(game.locator(".rlab").first).to_be_visible(timeout=30_000)
+        game.close()
+
+
+def test_a_server_that_goes_away_is_said(page: Page, store: Path) -> None:
+    """What was last seen stays, with its age; when a server is there again, the page goes on by itself."""
+    with serve_dashboard(store) as server:
+        port = server.port
+        page.goto(server.url)
+        expect(page.locator("header")).to_contain_text("now")
+    expect(page.locator("header")).to_contain_text("no answer for", timeout=30_000)
+    expect(page.locator(".rlab-game")).to_have_count(3)
+    with serve_dashboard(store, port=port):
+        expect(page.locator("header")).not_to_contain_text("no answer for", timeout=60_000)
+
+
+def test_a_token_opens_it(page: Page, store: Path) -> None:
+    """The form trades the token for a cookie; who leaves is asked again; a role that may only view has no buttons."""
+    from replaylab.service.tokens import Tokens
+
+    tokens = Tokens("0123456789abcdef0123456789abcdef")
+    with serve_dashboard(store, tokens=tokens) as server:
+        page.goto(server.url)
+        page.get_by_label("A token of this dashboard").fill(tokens.issue(600, more={"role": "view"}))
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator(".rlab-game")).to_have_count(3, timeout=30_000)
+        expect(page.get_by_role("button", name="verify")).to_be_hidden()
+        page.get_by_role("button", name="Leave").click()
+        expect(page.get_by_label("A token of this dashboard")).to_be_visible()
+
+
+def test_it_is_shown_in_a_cell(page: Page, store: Path, open_notebook: Callable[[str], Notebook], lab: Lab) -> None:
+    """In JupyterLab the same is the last line of a cell, and follows what happens."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [code_cell(0, f"import replaylab as rl\nrl.dashboard({str(store)!r})")]
+    book = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (lab.root / "dashboard.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    open_notebook("dashboard.ipynb").run_all()
+    expect(page.locator(".rlab-game")).to_have_count(3, timeout=60_000)
+    with rl.Recorder(store) as recorder:
+        assert recorder.record(TICK).accepted
+        card = page.get_by_role("article", name=recorder.status().run)
+        expect(card).to_contain_text("now-playing", timeout=60_000)
+    expect(card).to_contain_text("closed", timeout=60_000)
