@@ -134,6 +134,21 @@ build/js/.installed: Makefile
 	npm install --silent --no-audit --no-fund --prefix build/js typescript@7.0.2 @biomejs/biome@2.6.8
 	touch $@
 
+# Debian's promtool, unpacked and not installed: its package would start a server.
+build/prometheus/usr/bin/promtool:
+	@$(PACKAGES)
+	mkdir -p build/prometheus
+	cd build/prometheus
+	root=""
+	[ "$$(id -u)" = 0 ] || root="sudo"
+	apt-get download -qq prometheus 2>/dev/null || { $$root apt-get update -qq && apt-get download -qq prometheus; }
+	dpkg -x prometheus_*.deb .
+	rm prometheus_*.deb
+
+.PHONY: monitoring
+monitoring: ## bring promtool, which checks the rules for Prometheus
+	@command -v promtool >/dev/null || $(MAKE) --no-print-directory build/prometheus/usr/bin/promtool
+
 .PHONY: lint
 lint: $(VENV)/.test build/js/.installed ## ruff, its formatter and mypy; for JavaScript biome and tsc
 	@$(BIN)/ruff check .
@@ -148,7 +163,7 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 	build/js/node_modules/.bin/biome format --write
 
 .PHONY: test
-test: browser postgresql build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
+test: browser postgresql monitoring build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 2 --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks

@@ -25,6 +25,7 @@ from tests.stores import quiet, simulated
 
 FLAGS = {"active": True, "rugged": False}
 TICK = {"game_id": "g", "tick": 1, "timestamp": "2031-01-02T03:04:05", "price": "1.5", **FLAGS}
+ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -393,3 +394,29 @@ def test_metrics_of_recorders_and_the_store(tmp_path: Path) -> None:
     assert f'replaylab_recorder_up{{run="{run}"}} 1.0' in text
     assert "replaylab_store_games 0.0" in text
     assert "replaylab_store_free_bytes" in text
+
+
+def test_the_launcher_of_jupyterlab_starts_it(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What jupyter-server-proxy is told to run serves the store on the socket that it names."""
+    import socket
+    import subprocess
+    import tomllib
+    from importlib.metadata import EntryPoint
+
+    monkeypatch.setenv("REPLAYLAB_STORE", str(store))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    group = "jupyter_serverproxy_servers"
+    told = EntryPoint("replaylab", declared[group]["replaylab"], group).load()()
+    assert told["unix_socket"]
+    path = tmp_path / "s"
+    with subprocess.Popen(
+        [word.format(unix_socket=path) for word in told["command"]], stderr=subprocess.PIPE
+    ) as server:
+        try:
+            assert until(path.exists, 60)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.sendall(b"GET /state HTTP/1.1\r\nHost: lab.example\r\nConnection: close\r\n\r\n")
+                assert client.recv(99).startswith(b"HTTP/1.1 200")
+        finally:
+            server.terminate()
