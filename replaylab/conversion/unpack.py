@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, NamedTuple, Protocol
+from typing import IO, Any, BinaryIO, Final, NamedTuple, Protocol, cast
 from zipfile import BadZipFile, ZipFile
 
 import pyarrow as pa
@@ -26,7 +26,8 @@ from replaylab.parsing.one_per_line import OnePerLine, is_laid_out_otherwise
 
 HEAD_BYTES: Final = 1 << 12
 PIECE_BYTES: Final = 1 << 20
-ZSTD_BYTES: Final = 1 << 14  # what is lost of a frame that is cut off: its last piece that is not whole
+FED_BYTES: Final = 1 << 16  # packed bytes that a decompressor is fed at once
+ZSTD_BYTES: Final = 1 << 14  # unpacked at once
 MAX_EXPANSION: Final = 200  # unpacked bytes for one packed: real recordings have 8 to 40
 FREE_BYTES: Final = 64 << 20  # unpacked bytes of a file that are never refused
 _BOM: Final = b"\xef\xbb\xbf"
@@ -304,11 +305,39 @@ def pieces(file: Readable, packing: str, name: str) -> Iterator[bytes]:
     elif packing == "zip":
         yield from _zip_pieces(file, name)
     elif packing == "zstd":
-        with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
-            while data := stream.read(ZSTD_BYTES):
-                yield data
+        yield from _zstd_pieces(file)
     else:
-        yield from _members(file, _DECOMPRESSORS[packing], packing)
+        yield from _members_as_far(file, _DECOMPRESSORS[packing], packing)
+
+
+def _zstd_pieces(file: Readable) -> Iterator[bytes]:
+    """Yield the bytes of all frames; of one that is cut off or damaged, all that its whole blocks say."""
+    given = 0
+    try:
+        with pa.CompressedInputStream(
+            pa.PythonFile(_Counted(cast("BinaryIO", file), None), mode="r"), "zstd"
+        ) as stream:
+            while data := stream.read(ZSTD_BYTES):
+                given += len(data)
+                yield data
+    except OSError:
+        yield _zstd_rest(file.file if isinstance(file, _Counted) else file, given)
+        raise
+
+
+def _zstd_rest(file: Any, given: int) -> bytes:
+    """Return what can be unpacked behind the first `given` bytes; the stream drops it when it meets the damage."""
+    file.seek(0)
+    rest = bytearray()
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(_Counted(file, None), mode="r"), "zstd") as stream:
+            while given:
+                given -= len(stream.read(min(given, PIECE_BYTES)))
+            while byte := stream.read(1):
+                rest += byte
+    except OSError:  # the one that stopped the first reading
+        return bytes(rest)
+    return bytes(rest)
 
 
 class _Gzip:
@@ -340,18 +369,51 @@ _DECOMPRESSORS: Final[dict[str, Callable[[], Any]]] = {
 }
 
 
+def _members_as_far(file: Readable, make: Callable[[], Any], packing: str) -> Iterator[bytes]:
+    """Yield the bytes of all members; before damage, all that a decompressor says when it is fed byte by byte."""
+    given = 0
+    counted = _Counted(cast("BinaryIO", file), None)
+    try:
+        for piece in _members(counted, make, packing):
+            given += len(piece)
+            yield piece
+    except (OSError, zlib.error, lzma.LZMAError):
+        inner = file.file if isinstance(file, _Counted) else cast("BinaryIO", file)
+        inner.seek(0)
+        try:
+            for piece in _members(_Slowly(inner, counted.read_bytes - FED_BYTES), make, packing):
+                yield piece[given:]
+                given = max(0, given - len(piece))
+        except (EOFError, OSError, zlib.error, lzma.LZMAError):
+            pass  # raised again below, as it was met at first
+        raise
+
+
+class _Slowly:
+    """A file that is read byte by byte from a place on."""
+
+    def __init__(self, file: BinaryIO, place: int) -> None:
+        self._file, self._left = file, max(0, place)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read, before the place up to it."""
+        data = self._file.read(min(size, self._left) if self._left else 1)
+        self._left -= min(len(data), self._left)
+        return data
+
+
 def _members(file: Readable, make: Callable[[], Any], packing: str) -> Iterator[bytes]:
     """Yield the bytes of all members that stand one behind the other; zeros behind the last one are padding."""
     member: Any = None
     data = b""
     while True:
         if member is None:
-            while not data and (read := file.read(1 << 16)):
+            while not data and (read := file.read(FED_BYTES)):
                 data = read.lstrip(b"\0")
             if not data:
                 return
             member = make()
-        elif member.needs_input and not (data := file.read(1 << 16)):
+        elif member.needs_input and not (data := file.read(FED_BYTES)):
             raise EOFError(f"{packing} data ends in the middle")
         piece = member.decompress(data, PIECE_BYTES)
         data = b""

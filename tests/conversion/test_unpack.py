@@ -11,9 +11,10 @@ import os
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pytest
@@ -98,6 +99,53 @@ def test_a_packed_file_that_was_cut_off_is_said(tmp_path: Path, packing: str) ->
     assert not report.ok
     assert "damaged or cut off" in report.cut_off[0]
     assert "what comes before was read" in str(report)
+
+
+def _known(packing: str, packed: bytes) -> bytes:
+    """Return what a decompressor says of packed bytes that it is fed one by one, up to an error."""
+    makes: dict[str, Callable[[], Any]] = {"bzip2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor}
+    inner = makes.get(packing, lambda: zlib.decompressobj(31))()
+    found = b""
+    for at in range(len(packed)):
+        try:
+            found += inner.decompress(packed[at : at + 1])
+        except (zlib.error, OSError, EOFError, lzma.LZMAError):
+            break
+    return found
+
+
+def _all_of(packing: str, packed: bytes) -> tuple[bytes, bool]:
+    """Return what is read of packed bytes, and whether their end was met as it should be."""
+    found = b""
+    try:
+        for piece in module.pieces(io.BytesIO(packed), packing, "x"):
+            found += piece
+    except (EOFError, OSError, zlib.error, lzma.LZMAError):
+        return found, False
+    return found, True
+
+
+@pytest.mark.parametrize("packing", ["gzip", "bzip2", "xz"])
+def test_what_a_decompressor_knows_of_a_cut_file_is_read(packing: str) -> None:
+    """Cut at any byte, or with any byte changed, a file is read as far as its decompressor can; the end is named."""
+    data = b"".join(game_lines("g", 12))
+    packed = PACKINGS[packing](data)
+    for cut in range(4, len(packed)):
+        assert _all_of(packing, packed[:cut]) == (_known(packing, packed[:cut]), False)
+        changed = packed[:cut] + bytes([packed[cut] ^ 0x55]) + packed[cut + 1 :]
+        found, whole = _all_of(packing, changed)
+        assert whole or found == _known(packing, changed)
+    assert _all_of(packing, packed * 2) == (data * 2, True)
+
+
+def test_the_whole_blocks_of_a_cut_zstd_file_are_read() -> None:
+    """Whole frames and blocks before a cut come out, of whatever size they are."""
+    frames = [b"".join(game_lines(f"g{n}", n + 1)) for n in range(6)]
+    packed = [zstd(frame) for frame in frames]
+    whole = b"".join(packed[:5])
+    for cut in range(len(whole) + 4, len(whole) + len(packed[5])):
+        assert _all_of("zstd", b"".join(packed)[:cut]) == (b"".join(frames[:5]), False)
+    assert _all_of("zstd", b"".join(packed)) == (b"".join(frames), True)
 
 
 def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
