@@ -34,6 +34,8 @@ def _module(name: str) -> Any:
 fcntl = _module("fcntl")  # not on Windows
 msvcrt = _module("msvcrt")  # only there
 _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)
+OPENED: Final = _CLOEXEC | getattr(os, "O_BINARY", 0)  # the second on Windows alone, as the first is not there
+NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)  # a pipe in the place of a file must not block; not on Windows
 
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700

@@ -17,6 +17,7 @@ import typer
 
 from replaylab.cli.exit_codes import INTERRUPTED, PROBLEM, complain, finish
 from replaylab.cli.options import AsJson, NoProgress, StorePath
+from replaylab.durable import OPENED
 from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _opened(source: str | None) -> Iterator[int]:
         yield sys.stdin.fileno()
         return
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(source, os.O_RDONLY | OPENED)
     except FileNotFoundError:
         raise SourceNotFound(f"{source}: no such file; leave out --from to read standard input") from None
     except PermissionError:

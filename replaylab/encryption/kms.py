@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from replaylab.durable import create, sync, sync_folder
+from replaylab.durable import NO_WAITING, OPENED, create, sync, sync_folder
 from replaylab.errors import KeyMissing, KeyWrong, MissingExtra, Tampered
 
 KEY_BYTES: Final = 32
@@ -98,7 +98,7 @@ class FileKey(Kms):
 
     def _master(self) -> bytes:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(self.path, os.O_RDONLY | OPENED | NO_WAITING)
         except FileNotFoundError:
             raise KeyMissing(f"no key file at {self.path}; {_MAKE}") from None
         except OSError as error:

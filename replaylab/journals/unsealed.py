@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import pyarrow as pa
 
+from replaylab.durable import NO_WAITING, OPENED
 from replaylab.encryption.keys import StoreKeys
 from replaylab.errors import KeyMissing, Tampered
 from replaylab.journals.format import Header, place_of, scan
@@ -103,7 +104,7 @@ class _Opened:
 
     def open(self) -> None:
         """Open it; raises OSError."""
-        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not block
+        self.descriptor = os.open(self.path, os.O_RDONLY | OPENED | NO_WAITING)
         status = os.fstat(self.descriptor)
         if not stat.S_ISREG(status.st_mode):
             self.close()

@@ -75,12 +75,13 @@ class Lane:
         good: list[Tick] = []
         known: list[str | None] = []
         bad: str | None = None
+        detail = ""
         for given, name in zip(ticks, names, strict=True):
             try:
                 good.append(as_tick(given))
                 known.append(name)
             except TickError as error:
-                bad = error.reason
+                bad, detail = error.reason, str(error)
                 self._writer.refuse(bad)
         receipt = Receipt(0, self._writer.state.positions.last_seq, self._writer.state.positions.durable_seq)
         accepted = start = 0
@@ -91,7 +92,9 @@ class Lane:
             if receipt.reason:
                 break
             start = end
-        return receipt._replace(accepted=accepted, reason=receipt.reason or bad, refused=len(ticks) - accepted)
+        reason = receipt.reason or bad
+        detail = "" if receipt.reason else detail
+        return receipt._replace(accepted=accepted, reason=reason, refused=len(ticks) - accepted, detail=detail)
 
     def _end_of_piece(self, ticks: Sequence[Tick], start: int) -> int:
         game_id, end = ticks[start].game_id, start + 1

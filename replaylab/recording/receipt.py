@@ -23,6 +23,8 @@ class Receipt(NamedTuple):
         ``closed``, ``stopped``, ``forked`` or ``reentrant``.
     refused : int
         Ticks that were refused; they are never found on disk.
+    detail : str
+        Field and value (shortened) of the last tick that was none, and what is wrong with it; empty for other reasons.
 
     Examples
     --------
@@ -35,6 +37,7 @@ class Receipt(NamedTuple):
     durable_seq: int
     reason: str | None = None
     refused: int = 0
+    detail: str = ""
 
     def __bool__(self) -> bool:
         return not self.refused

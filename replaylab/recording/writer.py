@@ -101,7 +101,7 @@ class Writer:
             try:
                 tick = as_tick(tick)
             except TickError as error:
-                return self.refuse(error.reason)
+                return self.refuse(error.reason)._replace(detail=str(error))
         state = self.state
         with state.lock:
             file, positions = self._journals.current, self._positions
@@ -183,19 +183,20 @@ class Writer:
         """Write ticks in their order, up to a hundred in one call of the operating system."""
         accepted = refused = 0
         reason: str | None = None
+        detail = ""
         for piece in self._pieces(ticks):
             if isinstance(piece, TickError):
-                refused, reason = refused + 1, piece.reason
+                refused, reason, detail = refused + 1, piece.reason, str(piece)
                 self.refuse(piece.reason)
                 continue
             why = self._record_piece(piece)
             if why is None:
                 accepted += len(piece)
             else:
-                refused, reason = refused + len(piece), why
+                refused, reason, detail = refused + len(piece), why, ""
                 self.refuse(why, len(piece))
         positions = self.state.positions
-        return Receipt(accepted, positions.last_seq, positions.durable_seq, reason, refused)
+        return Receipt(accepted, positions.last_seq, positions.durable_seq, reason, refused, detail)
 
     def _pieces(self, ticks: Iterable[Tick | Mapping[str, Any]]) -> Iterator[list[Tick] | TickError]:
         """Yield ticks of one game that are written at once, and the error of each that is not a tick."""

@@ -19,6 +19,8 @@ from typing import Final
 import pyarrow as pa
 
 from replaylab.durable import (
+    NO_WAITING,
+    OPENED,
     PATIENCE_SECONDS,
     leads_to,
     make_folders,
@@ -207,7 +209,7 @@ def _recover_run(store: Store, paths: list[Path], step: Callable[[int], object])
 def _locked(path: Path) -> int | Sealed | None:
     """Return the descriptor of a journal whose lock is held from now on; why it stays as it is; or None: it is gone."""
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        lock = os.open(path, os.O_RDWR | OPENED | NO_WAITING)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -124,7 +124,13 @@ def test_mappings_are_taken(tmp_path: Path) -> None:
     given = {"game_id": "g", "tick": 1, "timestamp": "2031-01-02T03:04:05", "price": "1.5", "active": True}
     with rl.Recorder(tmp_path, settings=small()) as recorder:
         assert recorder.record({**given, "rugged": False, "colour": "red"})
-        assert recorder.record(given).reason == "missing_field"
+        refused = recorder.record(given)
+        assert (refused.reason, refused.detail) == ("missing_field", "rugged=None: is missing")
+        many = recorder.record_many([given, {**given, "rugged": False, "price": "x" * 3000}])
+        assert many.reason == "wrong_type"
+        assert many.detail.startswith("price='xxxx")
+        assert len(many.detail) < 120
+        assert recorder.lane("other").record({**given, "rugged": 1}).detail.startswith("rugged=1: ")
     assert [one.price for one in stored(tmp_path)] == [Decimal("1.5")]
 
 
