@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from replaylab.settings import Settings
     from replaylab.simulation.simulate import simulate
     from replaylab.storage.compact import compact
+    from replaylab.storage.encrypt import encrypt
     from replaylab.storage.game import Game
     from replaylab.storage.open import open_store
     from replaylab.storage.recovery import recover
@@ -59,6 +60,7 @@ __all__ = [
     "compact",
     "convert",
     "dashboard",
+    "encrypt",
     "errors",
     "export",
     "fair",
@@ -92,6 +94,7 @@ _HOME = {
     "convert": "conversion.convert",
     "dashboard": "dashboards.cell",
     "export": "exports.export",
+    "encrypt": "storage.encrypt",
     "live": "widgets.live",
     "open_feed": "feeds.opening",
     "open_store": "storage.open",

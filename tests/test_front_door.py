@@ -31,6 +31,7 @@ NAMES = [
     "compact",
     "convert",
     "dashboard",
+    "encrypt",
     "errors",
     "export",
     "fair",

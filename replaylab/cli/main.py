@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from replaylab.cli import convert, dashboard, export, feeds, play, record, run, status, stores
+from replaylab.cli import convert, dashboard, export, feeds, keys, play, record, run, status, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
@@ -96,6 +96,8 @@ _COMMANDS: Final = (
     stores.verify,
     stores.compact,
     stores.rezone,
+    keys.encrypt,
+    keys.rotate,
     convert.simulate,
     stores.stats,
     run.run,

@@ -63,6 +63,11 @@ def opened(keys: StoreKeys | None, purpose: Purpose, name: str, found: bytes) ->
         raise Tampered(f"{name}: is not what was written with the key of this store") from error
 
 
+def is_closed(found: bytes) -> bool:
+    """Return whether the bytes of a file are encrypted."""
+    return found.startswith(_MAGIC)
+
+
 def write_file(path: Path, keys: StoreKeys | None, purpose: Purpose, content: bytes) -> None:
     """Write a small file of a store, encrypted where it is, renamed into place: whole or not at all.
 

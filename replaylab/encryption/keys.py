@@ -146,6 +146,11 @@ def not_encrypted(place: str) -> KeyMissing:
     )
 
 
+def is_plain_store(root: Path, folder: str) -> bool:
+    """Return whether there is a store, which has the folder of that name, and it is not encrypted."""
+    return read_document(root) is None and (root / folder).is_dir()
+
+
 def keys_for_writing(root: Path, kms: Kms | None, folder: str) -> StoreKeys | None:
     """Return the keys of a store that is to be written; a store that is not there yet is made encrypted if asked for.
 

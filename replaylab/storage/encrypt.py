@@ -1,0 +1,216 @@
+"""Encrypt a store that exists: one file after the other, so that it can be read at any moment of it, with the key.
+
+``keys.json`` comes first and says that files in plain are still expected; each segment is written anew, encrypted, and
+replaces the one before as a compaction does; ``keys.json`` says last that none is expected any more. A run that is
+killed leaves a store that opens with the key, and running again does the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from replaylab.durable import make_private, publish, sole_writer, sweep, written_aside
+from replaylab.encryption.envelope import is_closed, write_file
+from replaylab.encryption.keys import (
+    ENCRYPTED,
+    ENCRYPTING,
+    StoreKeys,
+    keys_of,
+    make_keys,
+    read_document,
+    replace_document,
+)
+from replaylab.encryption.kms import Kms
+from replaylab.encryption.lines import MARK, SealedLines
+from replaylab.encryption.parquet import is_sealed_name
+from replaylab.errors import SegmentDamaged, StoreBusy
+from replaylab.journals.encoder import closed
+from replaylab.journals.unsealed import first_header, journal_names
+from replaylab.progress import bar
+from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
+from replaylab.storage.compact import merged_remarks, remove_leftovers
+from replaylab.storage.objectstore import refuse_uri
+from replaylab.storage.recovery import recover
+from replaylab.storage.refused import ENDING as REFUSED_ENDING
+from replaylab.storage.refused import REFUSED, refused_problems, sealed_start
+from replaylab.storage.store import JOURNALS, SEGMENTS, Store
+
+STATUS: Final = "status"
+_log = logging.getLogger("replaylab.encryption")
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionReport:
+    """What an encryption did.
+
+    Examples
+    --------
+    >>> print(EncryptionReport("store", segments=3, rows=10, refused=1))
+    3 segments of 10 rows and 1 file of refused lines encrypted
+    """
+
+    store: str
+    segments: int = 0
+    rows: int = 0
+    refused: int = 0
+
+    def __str__(self) -> str:
+        files = f"{self.refused:,} file{'s' * (self.refused != 1)} of refused lines"
+        return f"{self.segments:,} segment{'s' * (self.segments != 1)} of {self.rows:,} rows and {files} encrypted"
+
+
+def encrypt(store: str | os.PathLike[str], kms: Kms, *, progress: bool = True) -> EncryptionReport:
+    """Encrypt a store in place; a run that was killed is finished by the next one.
+
+    Every reader and recorder needs the key from the first moment on. Needs room for a copy of the largest segment. What
+    the disk keeps of the files that were removed, and copies elsewhere, stay in plain.
+
+    Parameters
+    ----------
+    store : path
+        The store.
+    kms : Kms
+        The master key.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    StoreBusy
+        When a recorder without the key is still writing, or a conversion or compaction is running.
+    SegmentDamaged
+        When a file is not what was written; what is encrypted by then stays so.
+    KeyMissing, KeyWrong
+        When the key cannot be had, or is not that of a store that is encrypted already.
+    StoreNotFound, StoreFull, StoreUnwritable
+        Nothing is lost in any of these cases.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=2, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> key = rl.FileKey(folder + "/master.key", create=True)
+    >>> rl.encrypt(folder + "/store", key, progress=False).segments
+    1
+    >>> rl.open_store(folder + "/store", kms=key).encrypted
+    True
+    """
+    refuse_uri(store)
+    root = Path(store)
+    if read_document(root) is None:
+        _refuse_plain(root)
+        with sole_writer(root):
+            make_keys(root, kms, ENCRYPTING)
+    keys = keys_of(root, kms)
+    if keys is None or keys.state == ENCRYPTED:
+        return EncryptionReport(str(root))
+    recover(root, kms=kms)
+    _refuse_recorders(root, keys)
+    with sole_writer(root):
+        _make_private(root)
+        report = _encrypt_files(Store(root, kms=kms), keys, progress=progress)
+        _refuse_recorders(root, keys)
+        replace_document(root, keys.with_state(ENCRYPTED))
+    _log.info("%s encrypted: %s", root, report, extra={"event": "encrypted", **asdict(report)})
+    return report
+
+
+def _refuse_plain(root: Path) -> None:
+    """Raise when a store in plain cannot be encrypted, before anything is changed."""
+    recover(root)
+    opened = Store(root)
+    _refuse_damage(opened, None)
+    if journal_names(root / JOURNALS):
+        raise StoreBusy(f"{root}: a recorder is writing, or a journal cannot be sealed; stop it, and encrypt then")
+
+
+def _refuse_damage(store: Store, keys: StoreKeys | None) -> None:
+    store.sealed()
+    damaged = [reason for name, reason in store.damaged.items() if is_segment_name(name)]
+    for reason in [*damaged, *refused_problems(store.path, keys)]:
+        raise SegmentDamaged(f"{reason}; restore it from a backup or remove it, then encrypt again")
+
+
+def _refuse_recorders(root: Path, keys: StoreKeys) -> None:
+    """Raise `StoreBusy` when a journal in plain is left: its recorder began before the store had a key."""
+    for name in journal_names(root / JOURNALS):
+        header = first_header(root / JOURNALS / name, keys=keys)
+        if header is None or not header.salt:
+            raise StoreBusy(
+                f"{root}: {name} is in plain, its recorder began without the key; stop it, and encrypt again"
+            )
+
+
+def _encrypt_files(store: Store, keys: StoreKeys, *, progress: bool) -> EncryptionReport:
+    remove_leftovers(store)
+    plain = [segment for segment in store.sealed() if not is_sealed_name(segment.name)]
+    _refuse_damage(store, keys)
+    rows = 0
+    with bar(len(plain), "encrypt", "segment", show=progress) as shown:
+        for segment in plain:
+            write_segment(
+                store.path / SEGMENTS,
+                _rows(segment),
+                origin=segment.footer.origin,
+                extents=segment.footer.extents,
+                remarks=merged_remarks(store, [segment]),
+                replaces=sorted({*segment.footer.replaces, segment.name}),
+                expected_digest=segment.footer.rows_digest,
+                lasting=segment.footer.origin == "compact",
+                keys=keys,
+            )
+            rows += segment.footer.rows
+            remove_leftovers(store)
+            shown.update(1)
+    files = [path for path in sorted((store.path / REFUSED).glob(f"*{REFUSED_ENDING}")) if not _is_sealed(path)]
+    for path in files:
+        _encrypt_refused(path, keys)
+    for path in sorted((store.path / STATUS).glob("*.json")):
+        content = path.read_bytes()
+        if not is_closed(content):
+            write_file(path, keys, "status", content)
+    sweep(store.path / JOURNALS)
+    return EncryptionReport(str(store.path), len(plain), rows, len(files))
+
+
+def _rows(segment: Segment) -> Iterator[pa.Table]:
+    """Yield the rows of a segment as they stand, a row group at a time."""
+    for first in range(0, segment.row_count, ROW_GROUP_ROWS):
+        yield segment.read_rows(first, min(ROW_GROUP_ROWS, segment.row_count - first))
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether the lines of a file of refused lines are encrypted."""
+    lines = path.read_bytes().split(b"\n", 3)
+    return b'"salt"' in lines[0] and (len(lines) < 3 or not lines[2] or lines[2].startswith(MARK))
+
+
+def _encrypt_refused(path: Path, keys: StoreKeys) -> None:
+    sealed = SealedLines(keys, "refused")
+    with written_aside(path.parent, path.name) as aside:
+        with aside.open("wb") as file:
+            file.write(sealed_start(sealed.key_id, sealed.salt.hex()) * 2)
+            for number, line in enumerate(path.read_bytes().splitlines()):
+                row = {name: value for name, value in json.loads(line).items() if name != "crc"} | {"kept": number}
+                file.write(sealed.seal(closed(json.dumps(row, ensure_ascii=False)[:-1].encode(), 0)))
+        publish(aside, path, private=True)
+
+
+def _make_private(root: Path) -> None:
+    """Close every folder and file of a store to all but its owner."""
+    for folder, _, names in os.walk(root):
+        make_private(Path(folder))
+        for name in names:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o600)
