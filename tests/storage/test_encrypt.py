@@ -173,9 +173,8 @@ def test_commands_take_a_key_file(store: tuple[Path, FileKey], tmp_path: Path) -
 def test_convert_makes_an_encrypted_store(made: Path, tmp_path: Path) -> None:
     """With `--key-file`; a key file that others can read ends it before a byte is written."""
     key = FileKey(tmp_path / "key", create=True)
-    assert (
-        run("convert", made / "recordings", "--to", tmp_path / "vault", "--key-file", key.path, "--no-progress")[0] == 0
-    )
+    words = ("convert", made / "recordings", "--no-progress", "--key-file", key.path, "--to")
+    assert run(*words, tmp_path / "vault")[0] == 0
     assert rl.open_store(tmp_path / "vault", kms=key).encrypted
     assert clear_in(tmp_path / "vault") == []
     Path(key.path).chmod(0o644)
