@@ -67,6 +67,7 @@ class Timeline:
         if lacking or not table.num_rows:
             raise Unplayable(f"no column {', '.join(lacking)}" if lacking else "the game has no row")
         self.table: Final = table.combine_chunks()
+        self.game: Game | None = None  # of a store, that it was made of
         self.stop: Final = int(table.num_rows)
         self.tick: Final = _frozen(self.table.column("tick").to_numpy().astype(np.int64))
         times = self.table.column("timestamp").cast(TIME_TYPE).cast(pa.int64()).combine_chunks()
@@ -88,7 +89,9 @@ class Timeline:
         except (OSError, pa.ArrowException) as error:
             name = getattr(source, "id", type(source).__name__)
             raise Unplayable(f"game {name!r} cannot be read ({error}); is its store still there?") from error
-        return cls(table, pacing=pacing, skip_gaps=skip_gaps)
+        line = cls(table, pacing=pacing, skip_gaps=skip_gaps)
+        line.game = source if isinstance(source, Game) else None
+        return line
 
     def __len__(self) -> int:
         return self.stop

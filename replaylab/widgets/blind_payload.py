@@ -10,6 +10,7 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.timeline import Timeline
 from replaylab.table import PHASES
 from replaylab.widgets.channel import Channel
+from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import CHUNK, StoredPayload
 
 EVERY_SECONDS: Final = 0.03  # between two messages while the engine plays
@@ -29,6 +30,8 @@ class BlindPayload:
         Sends to the pages.
     cursor : callable
         Returns the row that the engine shows.
+    panels : Panels, optional
+        What is drawn below the price.
 
     Attributes
     ----------
@@ -36,10 +39,12 @@ class BlindPayload:
         Rows that the page may know: one more than the furthest row that was shown.
     """
 
-    def __init__(self, timeline: Timeline, channel: Channel, cursor: Callable[[], int]) -> None:
+    def __init__(
+        self, timeline: Timeline, channel: Channel, cursor: Callable[[], int], panels: Panels | None = None
+    ) -> None:
         self.track = timeline
         self.id = "blind-" + hashlib.blake2b(timeline.game_id.encode(), digest_size=6).hexdigest()
-        self._whole = StoredPayload(timeline)
+        self._whole = StoredPayload(timeline, panels)
         self._channel = channel
         self._cursor = cursor
         self._planned = False
@@ -61,6 +66,7 @@ class BlindPayload:
             "overview": False,
             "nominal_ms": NOMINAL_SECONDS * 1e3,
             "phases": [str(phase) for phase in PHASES],
+            "panels": self._whole.facts["panels"],
             **self._happened(0),
         }
         return facts, self._whole.columns.buffers(0, self.seen)

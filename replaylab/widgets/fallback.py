@@ -24,7 +24,7 @@ _DPI: Final = 80
 _POINTS: Final = 1_500  # drawn at most: more would not be seen
 _COLOURS: Final = 32
 _OVERVIEW: Final = (8, 8, 8, 4, 1)  # bytes of a value, column by column
-_ROWS: Final = (16, 8, 8, 4, 1)
+_ROWS: Final = (16, 8, 8, 4, 1, 4)  # and 8 for each panel
 _STATE: Final = {
     "row": 0,
     "playing": False,
@@ -118,13 +118,16 @@ def _player(
 ) -> str:
     facts, first = payload.opening()
     pieces = [first]
+    widths = [*_ROWS, *[8] * len(payload.panels)]
     if payload.pieces > 1:
         pieces += [payload.chunk(number) for number in range(payload.pieces)]
         data = [[turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
     else:
         pieces[0][2] = memoryview(b"")  # when rows are due follows from their times
         data = []
-    data += [[turned(column, width) for column, width in zip(rows, _ROWS, strict=True)] for rows in pieces[len(data) :]]
+    data += [
+        [turned(column, width) for column, width in zip(rows, widths, strict=True)] for rows in pieces[len(data) :]
+    ]
     marks, trades = state.pop("marks", ()), state.pop("trades", None)
     opening = {
         "kind": "open",

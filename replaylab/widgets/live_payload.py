@@ -14,6 +14,7 @@ from replaylab.playback.stream import Stream
 from replaylab.table import PHASES
 from replaylab.widgets.channel import Channel
 from replaylab.widgets.live_notes import LiveNotes
+from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import CHUNK, Columns, gap_text, one
 
 EVERY_SECONDS: Final = 0.05
@@ -30,11 +31,16 @@ class LivePayload:
         Sends to the pages.
     notes : LiveNotes, optional
         Gaps whose cause is known.
+    panels : Panels, optional
+        What is drawn below the price.
     """
 
-    def __init__(self, stream: Stream, channel: Channel, notes: LiveNotes | None = None) -> None:
+    def __init__(
+        self, stream: Stream, channel: Channel, notes: LiveNotes | None = None, panels: Panels | None = None
+    ) -> None:
         self.track = stream
         self._notes = notes or LiveNotes()
+        self._panels = panels or Panels()
         self._said: set[tuple[int, str]] = set()  # gaps that the pages know
         self.id = f"live-{stream.game_id}"
         self._channel = channel
@@ -58,6 +64,9 @@ class LivePayload:
             "overview": False,
             "nominal_ms": NOMINAL_SECONDS * 1e3,
             "phases": [str(phase) for phase in PHASES],
+            "panels": [
+                {"name": panel.name, "kind": panel.kind} for panel in self._panels.of_rows(self.track.ring.to_table(0))
+            ],
             "gaps": self._gap_words(first, new=False),
             "events": [],
         }
@@ -100,7 +109,12 @@ class LivePayload:
         table = ring.to_table(stop - max(start, ring.first), stop=stop)
         at_us = one(table, "timestamp").cast(pa.int64()).to_numpy()
         latest = np.maximum.accumulate(np.maximum(at_us, self._latest_us)) if len(at_us) else at_us
-        columns = Columns.of(table, latest / 1e3, self._gaps(stop - len(latest), stop))
+        columns = Columns.of(
+            table,
+            latest / 1e3,
+            self._gaps(stop - len(latest), stop),
+            tuple(panel.values for panel in self._panels.of_rows(table)),
+        )
         self._sent = stop
         if len(latest):
             self._latest_us = int(latest[-1])

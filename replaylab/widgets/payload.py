@@ -17,6 +17,7 @@ from replaylab.playback.event import Gap
 from replaylab.playback.timeline import Timeline
 from replaylab.table import PHASES, PRICE_TYPE, TIME_TYPE, phase_codes
 from replaylab.tick import price_text
+from replaylab.widgets.panels import Panels
 
 CHUNK: Final = 65_536  # rows in one message; 37 bytes a row make 2.4 MB
 BUCKETS: Final = 8_192  # of an overview
@@ -46,10 +47,18 @@ class Columns:
     due_ms: NDArray[np.float64]
     tick: NDArray[np.int32]
     flags: NDArray[np.uint8]
+    trades: NDArray[np.int32]  # trade_count; below 0 where it is unknown
+    panels: tuple[NDArray[np.float64], ...] = ()
 
     @classmethod
-    def of(cls, table: pa.Table, due_ms: NDArray[np.float64], gaps: tuple[Gap, ...] = ()) -> Columns:
-        """Return the columns of a table that names its columns as a store does."""
+    def of(
+        cls,
+        table: pa.Table,
+        due_ms: NDArray[np.float64],
+        gaps: tuple[Gap, ...] = (),
+        panels: tuple[NDArray[np.float64], ...] = (),
+    ) -> Columns:
+        """Return the columns of a table that names its columns as a store does, and those of panels below the price."""
         price = one(table, "price").cast(PRICE_TYPE)
         time = one(table, "timestamp").cast(TIME_TYPE).cast(pa.int64())
         tick = one(table, "tick").cast(pa.int32()).to_numpy()
@@ -61,14 +70,15 @@ class Columns:
         start = price.offset * 16
         words = np.frombuffer(price.buffers()[1] or b"", np.uint8)[start : start + 16 * len(price)]
         known = pc.fill_null(time, _NO_TIME).to_numpy()
-        return cls(words.reshape(-1, 16), np.asarray(known, np.int64), due_ms, tick, flags)
+        return cls(words.reshape(-1, 16), np.asarray(known, np.int64), due_ms, tick, flags, _trade_count(table), panels)
 
     def __len__(self) -> int:
         return len(self.tick)
 
     def buffers(self, start: int, stop: int) -> list[memoryview]:
         """Return the bytes of some rows, as the page reads them."""
-        columns = (self.words, self.at_us, self.due_ms, self.tick, self.flags)
+        columns: list[NDArray[Any]] = [self.words, self.at_us, self.due_ms, self.tick, self.flags, self.trades]
+        columns += self.panels
         return [as_bytes(column[start:stop]) for column in columns]
 
 
@@ -90,6 +100,13 @@ def flag(table: pa.Table, name: str, *, absent: bool) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(table.column(name), False).to_numpy(), np.bool_)
 
 
+def _trade_count(table: pa.Table) -> NDArray[np.int32]:
+    if "trade_count" not in table.column_names:
+        return np.full(table.num_rows, -1, np.int32)
+    count = pc.fill_null(table.column("trade_count").cast(pa.int64()), -1).to_numpy()
+    return np.asarray(np.clip(count, -1, np.iinfo(np.int32).max), np.int32)
+
+
 def _timer(table: pa.Table) -> NDArray[np.int64]:
     if "cooldown_timer" not in table.column_names:
         return np.full(table.num_rows, _NO_TIMER)
@@ -103,6 +120,8 @@ class StoredPayload:
     ----------
     timeline : Timeline
         The game.
+    panels : Panels, optional
+        What is drawn below the price.
 
     Examples
     --------
@@ -114,10 +133,13 @@ class StoredPayload:
     ([{'row': 3, 'label': '2 missing'}], 'g: 4 rows, 0.5 s, peak 1.5 at tick 5, no rug')
     """
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, panels: Panels | None = None) -> None:
         self.timeline = self.track = timeline
+        self.panels = () if panels is None else panels.of_game(timeline)
         latest = np.maximum.accumulate(timeline.at_us)  # a time that goes back is due with the row before it
-        self.columns = Columns.of(timeline.table, (latest - latest[0]) / 1e3, timeline.gaps)
+        self.columns = Columns.of(
+            timeline.table, (latest - latest[0]) / 1e3, timeline.gaps, tuple(panel.values for panel in self.panels)
+        )
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -145,6 +167,7 @@ class StoredPayload:
             "overview": self.pieces > 1,
             "nominal_ms": NOMINAL_SECONDS * 1e3,
             "phases": [str(phase) for phase in PHASES],
+            "panels": [{"name": panel.name, "kind": panel.kind} for panel in self.panels],
             "live_row": self._live_row(),
             "gaps": _marks(self.timeline.gaps),
             "events": self._events(),

@@ -23,6 +23,7 @@ from replaylab.widgets.bundle import loader
 from replaylab.widgets.chart_marks import ChartMark, MarksFile
 from replaylab.widgets.fallback import cell, line
 from replaylab.widgets.live_notes import LiveNotes
+from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.ranges import Loop, Rows, checked_rows
 from replaylab.widgets.sources import playable
@@ -50,6 +51,16 @@ class _Trades(traitlets.TraitType[Any, Any]):
     def validate(self, _obj: Any, value: Any) -> Trades | None:
         """Return the trades; raise `Unplayable` when these are none."""
         return value if value is None or isinstance(value, Trades) else Trades(value)
+
+
+class _Panels(traitlets.TraitType[Any, Any]):
+    """Panels below the price, made of whatever tells of them."""
+
+    info_text = "panels"
+
+    def validate(self, _obj: Any, value: Any) -> Panels:
+        """Return the panels; raise `Unplayable` when these are none."""
+        return value if isinstance(value, Panels) else Panels(() if value is None else value)
 
 
 class _Range(traitlets.TraitType[Any, Any]):
@@ -117,6 +128,9 @@ class ReplayPlayer(anywidget.AnyWidget):
     marks : path, or list of ChartMark, mappings of their fields, or numbers of ticks
         What is written on the chart of the first game. A path names a small JSON file, beside the notebook say, that
         keeps the marks of all games, those that are made in the page among them.
+    panels : list of str, or mapping of str to series or function
+        What is drawn below the price: ``["trade_count"]``, ``{"volatility": series}`` with one value a row, or
+        ``["trades"]`` for the trades that were recorded. See `replaylab.widgets.panels`.
 
     Attributes
     ----------
@@ -130,7 +144,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         ``(first, last)`` or None, observe them, and read `frame()`.
     marks : tuple of ChartMark
         What is written on the chart of the game that is shown, by Python and by the page; can be set and observed.
-    speed, pacing, height, log, ahead, blind, lockstep, play_on, trades
+    speed, pacing, height, log, ahead, blind, lockstep, play_on, trades, panels
         Can be set at any time, and take effect at once. A name that a player does not have raises `AttributeError`.
 
     Notes
@@ -165,6 +179,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     ahead = traitlets.Bool(default_value=True, help="draw what lies beyond the playhead, faintly")
     blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
     play_on = traitlets.Bool(default_value=False, help="at the end of a game play the next one")
+    panels = _Panels(Panels(), help="what is drawn below the price")
     loop = _Range(Loop, help="rows that are repeated, both included; None for none")
     selection = _Range(Rows, help="rows that were chosen: dragged over in the chart, or from A to B")
     marks = _Marks((), help="what is written on the chart of the game that is shown")
@@ -188,6 +203,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         play_on: bool = False,
         trades: object = None,
         marks: str | os.PathLike[str] | Iterable[object] = (),
+        panels: object = (),
     ) -> None:
         source = playable(source, games)
         given = isinstance(source, ReplayEngine)
@@ -200,16 +216,17 @@ class ReplayPlayer(anywidget.AnyWidget):
             "pacing": pacing, "height": height, "log": log, "ahead": ahead, "blind": blind, "lockstep": lockstep,
             "play_on": play_on,
         }  # fmt: skip
-        super().__init__(**given_options, trades=trades)
+        super().__init__(**given_options, trades=trades, panels=panels)
         options = DisplayOptions(**given_options)
         self._first_layout = self.layout
-        self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options)
+        self._sync = PlayerSync(self.engine, playlist, self.send, self._update, options, self.panels)
         self._sync.set_trades(self.trades)
         self._put_marks(marks)
         self._update()
         self.observe(self._speed_set, "speed")
         self.observe(self._option_set, [*_OPTIONS, *_RANGES])
         self.observe(self._marks_set, "marks")
+        self.observe(self._panels_set, "panels")
         self.observe(self._trades_set, "trades")
         self.on_msg(self._receive)
 
@@ -351,6 +368,15 @@ class ReplayPlayer(anywidget.AnyWidget):
         if self._sync is not None:
             self._sync.set_marks(change["new"])
 
+    def _panels_set(self, change: dict[str, Any]) -> None:
+        if self._sync is None:
+            return
+        try:
+            self._sync.set_panels(change["new"])
+        except Unplayable:
+            self.panels = self._sync.panels
+            raise
+
     def _trades_set(self, change: dict[str, Any]) -> None:
         if self._sync is not None:
             self._sync.set_trades(change["new"])
@@ -412,6 +438,7 @@ def play(  # noqa: PLR0913  as above
     play_on: bool = False,
     trades: object = None,
     marks: str | os.PathLike[str] | Iterable[object] = (),
+    panels: object = (),
 ) -> ReplayPlayer:
     """Return a player for a game, several games, a store, or an engine; `ReplayPlayer` says what the options do.
 
@@ -434,6 +461,8 @@ def play(  # noqa: PLR0913  as above
         What a strategy did, drawn in the games in which it did it.
     marks : path, or list of marks
         What is written on the chart of the first game; a path names a small file that keeps the marks of all games.
+    panels : list of str, or mapping of str to series or function
+        What is drawn below the price: columns such as ``trade_count``, or series of your own with one value a row.
 
     Raises
     ------
@@ -461,4 +490,5 @@ def play(  # noqa: PLR0913  as above
         play_on=play_on,
         trades=trades,
         marks=marks,
+        panels=panels,
     )

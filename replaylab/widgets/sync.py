@@ -19,6 +19,7 @@ from replaylab.widgets.chart_marks import MAX_MARKS, ChartMark, MarksFile
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.live_payload import LivePayload
 from replaylab.widgets.messages import Limits, MarkMade, State
+from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.trades import Trades
 
@@ -59,6 +60,8 @@ class PlayerSync:
         Called when index, playing, speed or game may have changed.
     options : DisplayOptions
         How it shows.
+    panels : Panels
+        What is drawn below the price.
 
     Attributes
     ----------
@@ -73,6 +76,7 @@ class PlayerSync:
         send: Callable[[Any, Sequence[Any]], Any],
         on_change: Callable[[], None],
         options: DisplayOptions,
+        panels: Panels,
     ) -> None:
         self.engine = engine
         self.playlist = playlist
@@ -81,6 +85,7 @@ class PlayerSync:
         self.marks_file: MarksFile | None = None
         self._shown: Any = None  # marks and trades that the pages of a game whose future is hidden know
         self.trades: Trades | None = None
+        self.panels = panels
         self.notes = LiveNotes()
         self.feed: dict[str, Any] | None = None  # how the feed of a live game is, in words
         self.page_plays = False
@@ -102,10 +107,10 @@ class PlayerSync:
     def _new_payload(self) -> StoredPayload | BlindPayload | LivePayload | None:
         line, stream = self.engine.timeline, self.engine.stream
         if line is not None and self.options.blind:
-            return BlindPayload(line, self.channel, lambda: self.engine.index)
+            return BlindPayload(line, self.channel, lambda: self.engine.index, self.panels)
         if line is not None:
-            return StoredPayload(line)
-        return None if stream is None else LivePayload(stream, self.channel, self.notes)
+            return StoredPayload(line, self.panels)
+        return None if stream is None else LivePayload(stream, self.channel, self.notes, self.panels)
 
     @property
     def playing(self) -> bool:
@@ -219,6 +224,22 @@ class PlayerSync:
     def show_marks(self) -> None:
         """Show the marks of this game in the pages."""
         self.channel.post("marks", marks=self._visible_marks())
+
+    def set_panels(self, panels: Panels) -> None:
+        """Draw other panels below the price; what cannot be drawn of this game raises, and nothing changes."""
+        if panels is self.panels:
+            return
+        line, stream = self.engine.timeline, self.engine.stream
+        if line is not None:
+            panels.of_game(line)
+        elif stream is not None:
+            panels.of_rows(stream.ring.to_table(0))
+        self.panels = panels
+        if self.payload is not None:
+            loop, selection = self.options.loop, self.options.selection
+            self._reopen()
+            self.set_loop(loop)
+            self.select(selection)
 
     def set_trades(self, trades: Trades | None) -> None:
         """Show trades in every game in which there are some; None removes them."""
@@ -393,6 +414,7 @@ class PlayerSync:
             return False
         try:
             line = self.playlist.open(number)
+            self.panels.of_game(line)
         except Unplayable as error:
             self.channel.post("trouble", text=f"cannot be played: {error}")
             return False

@@ -110,9 +110,9 @@ def test_the_words_at_the_pointer_are_exact(start: Start) -> None:
     rows = set()
     for place in (0.2, 0.5, 0.8):
         player.stage.hover(position={"x": box["width"] * place, "y": 100})
-        player.wait(lambda: player.root.locator(".rlab-tip").is_visible())
+        player.wait(lambda: player.root.locator(".rlab-stage .rlab-tip").is_visible())
         playing.page.wait_for_timeout(50)
-        tick, price, time, phase = player.root.locator(".rlab-tip").inner_text().split("\n")
+        tick, price, time, phase, *_ = player.root.locator(".rlab-stage .rlab-tip").inner_text().split("\n")
         row = int(tick.removeprefix("tick "))
         rows.add(row)
         stamp = 1_000_000 * 5 + 50_000 * row
@@ -133,7 +133,13 @@ def test_zoom_pan_and_follow(start: Start) -> None:
     def row_at(place: float) -> int:
         mouse.move(box["x"] + box["width"] * place, box["y"] + 90)
         playing.page.wait_for_timeout(60)
-        return int(player.root.locator(".rlab-tip").inner_text().split("\n")[0].removeprefix("tick ").replace(",", ""))
+        return int(
+            player.root.locator(".rlab-stage .rlab-tip")
+            .inner_text()
+            .split("\n")[0]
+            .removeprefix("tick ")
+            .replace(",", "")
+        )
 
     whole = row_at(0.9) - row_at(0.3)
     player.stage.focus()

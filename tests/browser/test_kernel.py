@@ -76,7 +76,7 @@ def test_outlives_a_restart_of_the_kernel(browser: Browser, lab: Lab) -> None:
     playing.page.keyboard.press(" ")
     player.wait(lambda: player.row > 720)
     player.stage.hover(position={"x": 300, "y": 100})
-    assert player.root.locator(".rlab-tip").inner_text().split("\n")[1].endswith("123456789")
+    assert player.root.locator(".rlab-stage .rlab-tip").inner_text().split("\n")[1].endswith("123456789")
     playing.notebook.close()
     page.close()
     # JupyterLab's own: what it had asked of the kernel when that went away.

@@ -91,7 +91,7 @@ def test_every_row_reaches_the_page_at_its_time(make: Make) -> None:
     assert [event["kind"] for event in happened] == ["rug", "peak"]
     gaps = [gap for content, _ in page.heard for gap in content.get("gaps", [])]
     assert gaps == facts["gaps"]
-    columns = [b"".join(bytes(buffers[at]) for _, buffers in page.heard if buffers) for at in range(5)]
+    columns = [b"".join(bytes(buffers[at]) for _, buffers in page.heard if buffers) for at in range(6)]
     assert columns == [bytes(one) for one in whole._sync.payload.opening()[1]]  # type: ignore[union-attr]
     assert seen == list(range(len(rows)))
 

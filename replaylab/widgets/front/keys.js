@@ -21,6 +21,7 @@ const KEYS = {
   r: (view) => view.jump("rug"),
   g: (view) => view.jump("gap"),
   m: (view) => view.jump("mark"),
+  i: (view) => view.table.toggle(),
   a: (view) => view.form.toggle(),
   Escape: (view) => view.free(),
   ",": (view) => view.jump("trade_before"),

@@ -13,6 +13,7 @@ export class Pace {
     this.rows = 0;
     this.looped = 0; // milliseconds of the game that loops went back
     this.text = "";
+    this.fps = 0;
     this.since = 0;
   }
 
@@ -36,7 +37,8 @@ export class Pace {
     const rate = (this.rows - before) / seconds;
     const rateText = rate < 100 ? rate.toFixed(1) : groupText(Math.round(rate));
     this.speed = speed;
-    this.text = `${speedText(speed)}, ${rateText} ticks/s, ${Math.round((this.frames.length - 1) / seconds)} fps`;
+    this.text = `${speedText(speed)}, ${rateText} ticks/s`;
+    this.fps = Math.round((this.frames.length - 1) / seconds);
     this.since = now;
   }
 }

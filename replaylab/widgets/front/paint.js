@@ -78,6 +78,10 @@ export function paintGrid(context, chart, marks, texts) {
   });
   context.strokeStyle = chart.theme.faint;
   line(context, chart.left, chart.bottom, chart.right, chart.bottom);
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  context.fillStyle = chart.theme.ink;
+  context.fillText(chart.log ? "price (log)" : "price", 2, chart.bottom + 18);
 }
 
 // Round tick numbers under the rows that carry them; repeated numbers and gaps put them where they are.

@@ -86,6 +86,7 @@ export class Panel {
     this.a = this.button("Loop from here", "[", () => session.setLoop([session.row, session.loop[1]]), "", "A");
     this.b = this.button("Loop to here", "]", () => session.setLoop([session.loop[0], session.row]), "", "B");
     this.off = this.button("No loop", "Escape", () => view.free(), "", "No loop");
+    this.list = this.button("Table of ticks", "I", () => view.table.toggle(), "", "Table");
     this.write = this.button("Mark here", "A", () => view.form.toggle(), "", "Mark here");
     this.skip = this.button("Skip to the next tick", "S", () => view.skip(), "", "Skip gap");
     this.log = this.button("Logarithmic price", "L", () => view.flip("log"), "", "Log");
@@ -104,6 +105,7 @@ export class Panel {
       this.b,
       this.off,
       this.write,
+      this.list,
       this.skip,
       this.log,
       this.ahead,
@@ -208,6 +210,7 @@ export class Panel {
     const passed = spanText(head.due(row) - head.due(track.base));
     put(this.place, track.blind ? passed : `${passed} / ${spanText(head.due(track.last) - head.due(track.base))}`);
     put(this.pace, this.status(now));
+    this.pace.title = session.playing ? `${session.pace.text}, ${session.pace.fps} fps` : ""; // for those who ask
     this.press(this.follow, chart.follow && !chart.whole);
     this.follow.hidden = chart.whole;
     this.fit.hidden = chart.whole;
@@ -234,6 +237,6 @@ export class Panel {
     }
     if (session.following) return track.blind || session.feed ? "" : "live";
     if (track.live && !track.blind && row < track.last) return `${groupText(track.last - row)} rows behind`;
-    return session.playing ? session.pace.text : "";
+    return "";
   }
 }

@@ -2,7 +2,7 @@
 // shows phases, gaps, events, marks and the loop.
 
 import { spanText } from "./digits.js";
-import { control, make } from "./elements.js";
+import { control, make, put } from "./elements.js";
 import { hatch, SHAPES, shape } from "./paint.js";
 import { TINTS } from "./theme.js";
 import { PHASE } from "./track.js";
@@ -17,7 +17,13 @@ export class SeekBar {
     this.root = make("div", "rlab-seek");
     this.canvas = make("canvas", "rlab-track", { "aria-hidden": "true" });
     this.input = control("input", "rlab-range", { type: "range", step: "1", min: "0", max: "0", "aria-label": "Position in the game" });
-    this.root.append(this.canvas, this.input);
+    this.tip = make("div", "rlab-tip rlab-bar-tip", { "aria-hidden": "true" });
+    this.tip.hidden = true;
+    this.root.append(this.canvas, this.input, this.tip);
+    this.root.addEventListener("pointermove", (event) => this.point(event.clientX - this.root.getBoundingClientRect().left));
+    this.root.addEventListener("pointerleave", () => {
+      this.tip.hidden = true;
+    });
     this.input.addEventListener("input", () => session.seek(Number(this.input.value)));
     this.key = "";
     this.said = 0;
@@ -71,6 +77,20 @@ export class SeekBar {
     if (key === this.key) return;
     this.key = key;
     this.paintTrack(theme);
+  }
+
+  // Say what lies at the pointer: a gap with its cause, an event or a mark near it, else the tick.
+  /** @param {number} at */
+  point(at) {
+    const { track, marks } = this.session;
+    if (!track?.size) return;
+    const near = [...track.facts.gaps, ...track.facts.events, ...marks].find((one) => Math.abs(this.x(one.row) - at) < 4);
+    const part = Math.max(0, Math.min(1, (at - THUMB / 2) / (this.width - THUMB)));
+    const said = track.describe(near ? track.clamp(near.row) : track.clamp(track.base + Math.round(part * (track.size - 1))));
+    this.tip.hidden = false;
+    put(this.tip, [near?.label, said.tick, said.price, track.since(said.row)].filter(Boolean).join(", "));
+    const left = Math.max(0, Math.min(this.width - this.tip.offsetWidth, at - this.tip.offsetWidth / 2));
+    this.tip.style.transform = `translate(${Math.round(left)}px, ${-this.tip.offsetHeight - 2}px)`;
   }
 
   loaded() {

@@ -1,7 +1,7 @@
 // Track: the rows that the player shows. Row numbers are absolute: a live track drops its oldest rows and keeps counting.
 // A long game comes as an overview first (least and greatest price a bucket), then in chunks, those in sight first.
 
-import { exactPrice, groupText, NO_TIME, timeText, wordsToFloat } from "./digits.js";
+import { exactPrice, groupText, NO_TIME, spanText, timeText, wordsToFloat } from "./digits.js";
 import { PHASE_NAMES } from "./theme.js";
 
 const FOLD = 64; // rows whose least and greatest price are kept, so that a wide view need not look at every row
@@ -25,6 +25,8 @@ export class Track {
     this.ticks = new Int32Array(this.room);
     this.bits = new Uint8Array(this.room);
     this.prices = new Float64Array(this.room);
+    this.counts = new Int32Array(this.room); // trades so far; below 0 is unknown
+    this.panels = (facts.panels || []).map(() => new Float64Array(this.room));
     this.lows = new Float64Array(Math.ceil(this.room / FOLD));
     this.highs = new Float64Array(Math.ceil(this.room / FOLD));
     this.chunk = facts.chunk;
@@ -60,13 +62,17 @@ export class Track {
    * @param {import("./types.js").Buffers} buffers
    */
   put(at, buffers) {
-    const [words, times, dues, ticks, flags] = buffers;
+    const [words, times, dues, ticks, flags, counts, ...panels] = buffers;
     const place = at - this.base;
     this.words.set(typed(Uint32Array, words), place * 4);
     this.times.set(typed(BigInt64Array, times), place);
     if (dues.byteLength) this.dues.set(typed(Float64Array, dues), place);
     else this.time();
     this.ticks.set(typed(Int32Array, ticks), place);
+    this.counts.set(typed(Int32Array, counts), place);
+    panels.forEach((values, number) => {
+      this.panels[number].set(typed(Float64Array, values), place);
+    });
     const bits = typed(Uint8Array, flags);
     this.bits.set(bits, place);
     for (let row = place; row < place + bits.length; row += 1) {
@@ -143,6 +149,8 @@ export class Track {
     this.ticks = longer(this.ticks, this.room);
     this.bits = longer(this.bits, this.room);
     this.prices = longer(this.prices, this.room);
+    this.counts = longer(this.counts, this.room);
+    this.panels = this.panels.map((values) => longer(values, this.room));
     this.lows = longer(this.lows, this.room / FOLD);
     this.highs = longer(this.highs, this.room / FOLD);
   }
@@ -158,7 +166,8 @@ export class Track {
   /** @param {number} count */
   drop(count) {
     const gone = Math.min(this.size, Math.ceil(count / FOLD) * FOLD);
-    for (const column of [this.times, this.dues, this.ticks, this.bits, this.prices]) column.copyWithin(0, gone, this.size);
+    for (const column of [this.times, this.dues, this.ticks, this.bits, this.prices, this.counts, ...this.panels])
+      column.copyWithin(0, gone, this.size);
     this.words.copyWithin(0, gone * 4, this.size * 4);
     this.base += gone;
     this.size -= gone;
@@ -197,6 +206,20 @@ export class Track {
     if (!this.coarse) return 0;
     const bucket = this.bucket(row);
     return this.coarse.tick[bucket] + (row - this.base - bucket * this.coarse.stride);
+  }
+
+  // Trades so far at a row; below 0 where that is unknown.
+  /** @param {number} row */
+  count(row) {
+    return this.here(row) ? this.counts[row - this.base] : -1;
+  }
+
+  /**
+   * @param {number} number
+   * @param {number} row
+   */
+  panel(number, row) {
+    return this.here(row) ? this.panels[number][row - this.base] : NaN;
   }
 
   /** @param {number} row */
@@ -285,6 +308,16 @@ export class Track {
       if (low[bucket] < out[0]) out[0] = low[bucket];
       if (high[bucket] > out[1]) out[1] = high[bucket];
     }
+  }
+
+  // Since the start of play: the time and the change of the price, in words; empty where they are not known.
+  /** @param {number} row */
+  since(row) {
+    const start = this.facts.live_row ?? this.base;
+    if (row < start || !this.here(row) || !this.here(start)) return "";
+    const change = (this.price(row) / this.price(start) - 1) * 100;
+    const grown = Number.isFinite(change) ? `, ${change > 0 ? "+" : ""}${change.toFixed(2)} %` : "";
+    return `${spanText(this.due(row) - this.due(start))} since start${grown}`;
   }
 
   // What a row says, in words; `price` is exact.

@@ -22,6 +22,7 @@ export type Facts = {
   live_row?: number | null;
   gaps: Mark[];
   events: Mark[];
+  panels?: { name: string; kind: string }[];
   height: number;
   game: number;
   speeds?: [number, number];

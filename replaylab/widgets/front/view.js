@@ -1,14 +1,17 @@
 // View: one display of a session. It owns the elements, the size, the pointer and the keys.
 
 import { Chart } from "./chart.js";
+import { groupText } from "./digits.js";
 import { control, make, put } from "./elements.js";
 import { FeedLine } from "./feedline.js";
 import { pressed } from "./keys.js";
 import { MarkForm } from "./markform.js";
 import { HEAD } from "./paint.js";
 import { Panel } from "./panel.js";
+import { Strip } from "./strip.js";
 import { STYLE } from "./style.js";
 import { readTheme, watchTheme } from "./theme.js";
+import { TickTable } from "./ticktable.js";
 import { fillTexts, profitText } from "./trades.js";
 
 export class View {
@@ -33,8 +36,12 @@ export class View {
     this.chart = new Chart(this.canvas, session);
     this.panel = new Panel(session, this);
     this.feed = new FeedLine(session);
+    this.table = new TickTable(session);
+    this.strips = make("div", "rlab-strips");
+    /** @type {Strip[]} */
+    this.panels = [];
     this.form = new MarkForm(session, this);
-    this.root.append(head, this.feed.root, this.stage, this.panel.bar, this.form.root, this.panel.options);
+    this.root.append(head, this.feed.root, this.stage, this.strips, this.panel.bar, this.form.root, this.panel.options, this.table.root);
     host.append(this.root);
     addStyleSheet(host.getRootNode());
     this.theme = readTheme(this.root);
@@ -51,6 +58,8 @@ export class View {
     this.ends.push(() => observer.disconnect());
     this.root.addEventListener("keydown", (event) => pressed(event, this));
     this.stage.addEventListener("pointermove", (event) => this.pointer(event));
+    this.strips.addEventListener("pointermove", (event) => this.pointer(event));
+    this.strips.addEventListener("pointerleave", () => this.point(null));
     this.stage.addEventListener("pointerleave", () => this.point(null));
     this.stage.addEventListener("pointerdown", (event) => this.grab(event));
     this.stage.addEventListener("pointerup", (event) => this.release(event));
@@ -79,6 +88,7 @@ export class View {
     this.root.classList.toggle("rlab-narrow", width < 520);
     this.theme = readTheme(this.root);
     this.chart.resize(this.stage.clientWidth, this.stage.clientHeight);
+    for (const strip of this.panels) strip.resize();
     this.panel.seek.resize();
     this.session.schedule();
   }
@@ -98,6 +108,7 @@ export class View {
       this.chart.fit();
       this.hover = null;
       const { facts } = session.track;
+      this.addStrips(facts.panels || []);
       put(this.title, facts.title);
       this.root.setAttribute("aria-label", `Player of ${facts.title}`);
       this.stage.setAttribute("aria-label", `Price chart of ${facts.title}. Space plays, arrows step, plus and minus zoom`);
@@ -107,12 +118,24 @@ export class View {
     this.panel.changed();
   }
 
+  /** @param {{ name: string }[]} panels */
+  addStrips(panels) {
+    this.panels = panels.map(({ name }, number) => {
+      const canvas = make("canvas", "rlab-strip", { role: "img", "aria-label": `Panel: ${name}` });
+      return new Strip(canvas, this.session, this.chart, number);
+    });
+    this.strips.replaceChildren(...this.panels.map((strip) => strip.canvas));
+    if (this.chart.ratio) for (const strip of this.panels) strip.resize();
+  }
+
   /** @param {number} now */
   paint(now) {
     const { session } = this;
     if (!session.track || !this.root.isConnected) return;
     if (!this.chart.width || this.chart.ratio !== (window.devicePixelRatio || 1)) this.resize();
     this.chart.paint(this.theme, this.hover);
+    for (const strip of this.panels) strip.paint(this.theme, this.hover);
+    this.table.paint(now);
     this.panel.paint(this.theme, now, this.chart);
     if (session.track.size) {
       const said = session.track.describe(session.row);
@@ -131,13 +154,27 @@ export class View {
     if (this.tip.hidden) return;
     const said = track.describe(this.hover);
     if (!said.exact) this.session.want(this.hover);
-    put(this.tip, [said.tick, said.price, said.time, said.phase, ...fillTexts(this.session, this.hover)].join("\n"));
+    const count = track.count(this.hover);
+    const more = [track.since(this.hover), count < 0 ? "" : `${groupText(count)} trades`].filter(Boolean);
+    put(this.tip, [said.tick, said.price, said.time, said.phase, ...more, ...fillTexts(this.session, this.hover)].join("\n"));
     const x = this.chart.x(this.hover);
     const left = x + 14 + this.tip.offsetWidth < this.chart.width ? x + 14 : Math.max(0, x - 14 - this.tip.offsetWidth);
-    const price = track.price(this.hover);
-    const high = !(this.chart.y(price) > (HEAD + this.chart.bottom) / 2); // the tip stays off the point
-    const top = high ? this.chart.bottom - 6 - this.tip.offsetHeight : HEAD + 6;
+    const top = this.tipTop(left);
     this.tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  }
+
+  // Where the tip covers no line: above or below all prices that lie beside it, else where there is more room.
+  /** @param {number} left */
+  tipTop(left) {
+    const { chart, tip } = this;
+    const [from, to] = [chart.row(left), chart.row(left + tip.offsetWidth)];
+    const pair = [0, 0];
+    const [top, bottom] = [HEAD + 6, chart.bottom - 6 - tip.offsetHeight];
+    if (!this.session.track.range(from, to + 1, pair)) return bottom;
+    const [highest, lowest] = [chart.y(pair[1]), chart.y(chart.log ? Math.max(pair[0], chart.extent[0]) : pair[0])];
+    return highest - HEAD > chart.bottom - lowest
+      ? Math.max(2, Math.min(top, highest - tip.offsetHeight - 4))
+      : Math.max(bottom, Math.min(lowest + 4, chart.height - tip.offsetHeight));
   }
 
   /** @param {number} row */
