@@ -81,7 +81,8 @@ export function paintGrid(context, chart, marks, texts) {
   context.textAlign = "left";
   context.textBaseline = "bottom";
   context.fillStyle = chart.theme.ink;
-  context.fillText(chart.log ? "price (log)" : "price", 2, chart.bottom + 18);
+  context.fillText(chart.log ? "log price" : "price", 0, HEAD - 3);
+  context.fillText("tick", 0, chart.bottom + 19);
 }
 
 // Round tick numbers under the rows that carry them; repeated numbers and gaps put them where they are.

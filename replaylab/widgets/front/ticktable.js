@@ -32,7 +32,7 @@ export class TickTable {
     if (key === this.key) return;
     this.key = key;
     this.painted = now;
-    const names = ["tick", "price", "time (UTC)", "phase", "trade_count", ...(track.facts.panels || []).map((panel) => panel.name)];
+    const names = ["tick", "price", "time (UTC)", "phase", "trades so far", ...(track.facts.panels || []).map((panel) => panel.name)];
     this.fill(names);
     const first = Math.max(track.base, Math.min(row - AROUND, track.last - 2 * AROUND));
     for (let place = 0; place <= 2 * AROUND; place += 1) {
