@@ -217,6 +217,10 @@ class Recorder:
         """
         return self._lifecycle.stop()
 
+    def close(self) -> RecordingReport:
+        """Stop, as `stop` does: what files and sockets call it."""
+        return self.stop()
+
     def status(self) -> RecorderStatus:
         """Return the state of the recorder now; waits for no lock."""
         return status_of(self._state, self._writer.game_id)

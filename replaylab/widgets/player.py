@@ -6,6 +6,7 @@ import difflib
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import anywidget
@@ -296,6 +297,31 @@ class ReplayPlayer(anywidget.AnyWidget):
         """Remove the marks of the game that is shown."""
         self._active.set_marks(())
         self._update()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write what is selected, else the loop, else the whole game, as a clip; or the chart at the playhead.
+
+        Parameters
+        ----------
+        path : path
+            ``.gif`` or ``.mp4`` (needs ffmpeg) for a clip, ``.png`` for a picture of the chart up to the playhead.
+
+        Raises
+        ------
+        Unplayable
+            When nothing stored is shown, the name has another ending, or ffmpeg is not there.
+        """
+        from replaylab.widgets.clip import save_clip
+
+        sync, line = self._active, self.engine.timeline
+        if line is None:
+            raise Unplayable("only a stored game can be saved as a clip or a picture")
+        payload = sync.payload if isinstance(sync.payload, StoredPayload) else StoredPayload(line)
+        rows = self.selection or self.loop
+        first, last = (rows.first, rows.last) if rows else (0, line.stop - 1)
+        if Path(path).suffix.lower() == ".png":
+            first, last = 0, max(self.engine.index, 0)
+        return save_clip(payload, path, first, last, log=self.log)
 
     @property
     def notes(self) -> LiveNotes:

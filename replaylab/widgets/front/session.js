@@ -125,6 +125,8 @@ export class Session extends Transport {
     if (content.facts.overview) this.track.overview(buffers);
     else if (this.track.live) this.track.append(this.track.base, content.facts.n, buffers);
     else if (this.track.size) this.track.put(0, buffers);
+    const linked = this.offline && /[#&]t=(\d+(?:\.\d+)?)/.exec(location.hash); // a link to a moment, in seconds of the game
+    if (linked) state.row = this.track.rowAt(this.track.due(this.track.base) + Number(linked[1]) * 1000);
     this.following = this.track.live && state.playing;
     this.row = this.track.size ? this.track.clamp(this.following ? this.track.last : state.row) : -1;
     this.report.gen = state.gen;
