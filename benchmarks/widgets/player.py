@@ -1,8 +1,9 @@
 """Player: frames, lateness, seeks and kernel CPU of the player in a real JupyterLab, against matplotlib in an Image.
 
 The claims: at 60 ticks a second at least 59 frames, the end within 20 ms, at most 3 % of a core in the kernel, and
-every tick once and in order at a Python callback, also with panels, marks, trades and the table shown; a seek drawn within 15 ms (median) and 25 ms (95 %); a pause within
-50 ms; a million ticks open within 2 s and panned at 50 frames a second. The peer redraws a figure for every tick.
+every tick once and in order at a Python callback, also with panels, marks, trades and the table shown; a seek drawn
+within 15 ms (median) and 25 ms (95 %); a pause within 50 ms; a million ticks open within 2 s and panned at 50 frames a
+second. The peer redraws a figure for every tick.
 
 Needs Chromium (`make browser`).
 """
