@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from replaylab.analysis import charts as charts
     from replaylab.analysis.backtests.account import Rules
     from replaylab.analysis.backtests.backtest import Backtest, backtest
-    from replaylab.analysis.backtests.orders import Bet, Buy, Sell
+    from replaylab.analysis.backtests.orders import Bet, Buy, Cancel, Sell, When, limit, stop, trailing
     from replaylab.analysis.backtests.ruin import ruin
     from replaylab.analysis.backtests.tape import Tape
     from replaylab.analysis.backtests.trader import Trader
@@ -53,6 +53,7 @@ __all__ = [
     "Bet",
     "BetSequence",
     "Buy",
+    "Cancel",
     "Drift",
     "EntryPlan",
     "EntryStudy",
@@ -70,6 +71,7 @@ __all__ = [
     "Tape",
     "Trader",
     "Vectorised",
+    "When",
     "adjusted",
     "backtest",
     "best_of_many",
@@ -88,6 +90,7 @@ __all__ = [
     "games_of",
     "hazard",
     "horizon_table",
+    "limit",
     "log_rank",
     "map_games",
     "martingale",
@@ -103,10 +106,12 @@ __all__ = [
     "smallest_edge",
     "spike_table",
     "split",
+    "stop",
     "summarise",
     "survival",
     "sweep",
     "touch_table",
+    "trailing",
     "volatility_by_price",
 ]
 
@@ -115,6 +120,7 @@ _HOME = {
     "Bet": "backtests.orders",
     "BetSequence": "questions.sequences",
     "Buy": "backtests.orders",
+    "Cancel": "backtests.orders",
     "Drift": "comparisons.lives",
     "EntryPlan": "questions.trades",
     "EntryStudy": "questions.entries",
@@ -132,6 +138,7 @@ _HOME = {
     "Tape": "backtests.tape",
     "Trader": "backtests.trader",
     "Vectorised": "backtests.vectorised",
+    "When": "backtests.orders",
     "adjusted": "comparisons.paired",
     "backtest": "backtests.backtest",
     "best_of_many": "sweeps.luck",
@@ -150,6 +157,7 @@ _HOME = {
     "games_of": "price_paths.games",
     "hazard": "questions.hazard",
     "horizon_table": "questions.horizons",
+    "limit": "backtests.orders",
     "log_rank": "comparisons.lives",
     "map_games": "batches.batch",
     "martingale": "questions.sequences",
@@ -165,10 +173,12 @@ _HOME = {
     "smallest_edge": "comparisons.power",
     "spike_table": "questions.volatility",
     "split": "price_paths.games",
+    "stop": "backtests.orders",
     "summarise": "batches.batch",
     "survival": "questions.survival",
     "sweep": "sweeps.sweep",
     "touch_table": "questions.entries",
+    "trailing": "backtests.orders",
     "volatility_by_price": "questions.volatility",
 }
 

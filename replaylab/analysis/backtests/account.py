@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from replaylab.analysis.backtests.ledger import MONEY, Ending, EntryKind, Ledger, Refusal, money
-from replaylab.analysis.backtests.orders import Amount, Bet, Buy, Order, Sell, exact
+from replaylab.analysis.backtests.orders import Amount, Bet, Buy, Order, Placed, Sell, exact
 from replaylab.analysis.price_paths.arguments import money as positive
 from replaylab.analysis.price_paths.arguments import whole
 from replaylab.errors import AnalysisError, OrderRefused
 
 WINDOW: Final = 40
 PAYS: Final = 5
+TICK_MS: Final = 250  # from one tick to the next, as the game announces it
 _ZERO: Final = Decimal(0)
+_ONE: Final = Decimal(1)
 
 
 def _limit(name: str) -> Callable[[], Decimal]:
@@ -47,6 +49,13 @@ class Rules:
         What a won bet returns, as a multiple of the stake, the stake included: at 5 a bet breaks even at 20 %.
     cooldown : int
         Ticks from the end of a bet's window to the next bet. The server asks for 0; another simulator had 5.
+    bets : int
+        Side bets that may be open at once; each has a cooldown of its own.
+    slippage : Decimal, int, float or str
+        Share by which a buy is dearer than the tick's price, and a sale cheaper; below 1. The rug has none.
+    latency_ticks, latency_ms : int
+        From an order to its execution: it is executed at the first tick with a price that is at least so much later,
+        at that tick's price. Milliseconds count as ticks of 250 ms, rounded up; both add up.
 
     Raises
     ------
@@ -66,22 +75,34 @@ class Rules:
     window: int = WINDOW
     pays: Amount = Decimal(PAYS)
     cooldown: int = 0
+    bets: int = 1
+    slippage: Amount = _ZERO
+    latency_ticks: int = 0
+    latency_ms: int = 0
+
+    @property
+    def latency(self) -> int:
+        """Ticks from an order to its execution."""
+        return self.latency_ticks - (-self.latency_ms // TICK_MS)
 
     def __post_init__(self) -> None:
         for name in ("balance", "min_bet", "max_bet", "pays"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
-        names = ("commission", "min_bet", "max_bet", "balance", "pays")
+        names = ("commission", "slippage", "min_bet", "max_bet", "balance", "pays")
         try:
-            share, least, most, *_ = (exact(name, getattr(self, name)) for name in names)
+            share, slippage, least, most, *_ = (exact(name, getattr(self, name)) for name in names)
         except OrderRefused as error:
             raise AnalysisError(str(error)) from None
-        if not 0 <= share < 1:
-            raise AnalysisError(f"commission={self.commission!r}: pass a share from 0 to below 1")
-        object.__setattr__(self, "commission", share)
+        for name, one in (("commission", share), ("slippage", slippage)):
+            if not 0 <= one < 1:
+                raise AnalysisError(f"{name}={getattr(self, name)!r}: pass a share from 0 to below 1")
+            object.__setattr__(self, name, one)
         if most < least:
             raise AnalysisError(f"max_bet={self.max_bet} lies below min_bet={self.min_bet}")
         whole("window", self.window, least=1)
-        whole("cooldown", self.cooldown, least=0)
+        whole("bets", self.bets, least=1, most=1_000)
+        for name in ("cooldown", "latency_ticks", "latency_ms"):
+            whole(name, getattr(self, name), least=0)
 
 
 def _checked(rules: object) -> Rules:
@@ -101,8 +122,27 @@ class OpenBet(NamedTuple):
     amount: Decimal
 
 
+class Position(NamedTuple):
+    """What is held of a position: its quantity, what was paid for it (commission apart), and cost over quantity."""
+
+    quantity: Decimal
+    cost: Decimal
+    entry_price: Decimal
+
+
+class _Lot(NamedTuple):
+    """A named position, aside: what the account holds in its own fields of the one that has no name."""
+
+    quantity: Decimal = _ZERO
+    cost: Decimal = _ZERO
+    paid: Decimal = _ZERO
+    returned: Decimal = _ZERO
+    opened: int = -1
+    entry_price: Decimal | None = None
+
+
 class Account:
-    """What a strategy owns: a balance, at most one position and at most one side bet; read it, order to change it.
+    """What a strategy owns: a balance, a position, more of them by name, and side bets; read it, order to change it.
 
     A position is a quantity: buying for an amount A at price p adds A / p, so the entry price is what was paid over
     what is held, and selling all at price q returns A q / p.
@@ -125,7 +165,7 @@ class Account:
     entry_price : Decimal, optional
         Cost over quantity; None without a position.
     bet : OpenBet, optional
-        The side bet that is open.
+        The side bet that is open; the first of them where the rules allow several, see `open_bets`.
 
     Examples
     --------
@@ -139,8 +179,8 @@ class Account:
     """
 
     __slots__ = (
-        "_fee", "_game_id", "_least", "_most", "_next_bet", "_opened", "_paid", "_pays", "_returned", "_strict",
-        "_tick", "bet", "cost", "entry_price", "ledger", "quantity", "rules",
+        "_bets", "_fee", "_free", "_game_id", "_least", "_lots", "_most", "_opened", "_paid", "_pays", "_returned",
+        "_slip", "_strict", "_tick", "bet", "cost", "entry_price", "ledger", "quantity", "rules",
     )  # fmt: skip
 
     def __init__(self, rules: Rules, *, strict: bool = False) -> None:
@@ -148,6 +188,7 @@ class Account:
         self.ledger: Final = Ledger(exact("balance", rules.balance))
         self._least, self._most = exact("min_bet", rules.min_bet), exact("max_bet", rules.max_bet)
         self._fee, self._pays = exact("commission", rules.commission), exact("pays", rules.pays)
+        self._slip = exact("slippage", rules.slippage)
         self._strict = strict
         self.open("")
 
@@ -160,8 +201,10 @@ class Account:
         """Begin a game with nothing held and nothing staked."""
         self._game_id = game_id
         self._tick = -1
-        self._next_bet = 0
+        self._bets: list[OpenBet] = []
+        self._free = [0] * self.rules.bets  # ticks from which each bet that is not open may be placed
         self.bet: OpenBet | None = None
+        self._lots: dict[str, _Lot] = {}
         self._flat()
 
     def _flat(self) -> None:
@@ -169,15 +212,42 @@ class Account:
         self.entry_price: Decimal | None = None
         self._opened = -1
 
+    @property
+    def positions(self) -> dict[str, Position]:
+        """What is held, by the name of the position; `""` is the one without a name."""
+        lots = {"": self._lot(), **self._lots}
+        return {
+            name: Position(one.quantity, one.cost, one.entry_price) for name, one in lots.items() if one.entry_price
+        }
+
+    @property
+    def open_bets(self) -> list[OpenBet]:
+        """Side bets that are neither won nor lost, in the order placed."""
+        return list(self._bets)
+
+    def held(self, position: str = "") -> bool:
+        """Whether anything is held of a position."""
+        return bool(self._lots.get(position, _Lot()).quantity if position else self.quantity)
+
+    def _lot(self) -> _Lot:
+        return _Lot(self.quantity, self.cost, self._paid, self._returned, self._opened, self.entry_price)
+
+    def _take(self, lot: _Lot) -> None:
+        self.quantity, self.cost, self._paid, self._returned, self._opened, self.entry_price = lot
+
     def may_bet(self, tick: int) -> bool:
-        """Whether a side bet may be placed at a tick: none is open, and the cooldown is over."""
-        return self.bet is None and tick >= self._next_bet
+        """Whether a side bet may be placed at a tick: no more are open than the rules allow, and a cooldown is over."""
+        return bool(self._free) and tick >= min(self._free)
 
     def live(self, tick: int) -> None:
         """Note that the game lives at a tick: a bet whose window ends there is lost."""
         self._tick = tick
-        if self.bet is not None and tick >= self.bet.tick + self.rules.window:
+        while self.bet is not None and tick >= self.bet.tick + self.rules.window:
             self._close_bet("lost", self.bet.tick + self.rules.window)
+
+    def refuse(self, order: Placed, tick: int, reason: str) -> None:
+        """Note an order that was not executed."""
+        self.ledger.refused.append(Refusal(self._game_id, tick, repr(order), reason))
 
     def execute(self, order: Order, tick: int, price: Decimal) -> str | None:
         """Execute an order at a price; returns the reason where it was refused, None when it was executed.
@@ -192,6 +262,8 @@ class Account:
         self._tick = tick
         try:
             match order:
+                case Buy() | Sell() if order.position:
+                    self._of_lot(order, price)
                 case Buy():
                     self._buy(order, price)
                 case Sell():
@@ -208,6 +280,22 @@ class Account:
             return str(refusal)
         return None
 
+    def _of_lot(self, order: Buy | Sell, price: Decimal) -> None:
+        """Buy or sell of a named position, which stands in for the one without a name meanwhile."""
+        own, lot = self._lot(), self._lots.get(order.position, _Lot())
+        self._take(lot)
+        try:
+            if isinstance(order, Buy):
+                self._buy(order, price)
+            else:
+                self._sell(order, price)
+        finally:
+            lot = self._lot()
+            self._take(own)
+            self._lots[order.position] = lot
+            if not lot.quantity:
+                del self._lots[order.position]
+
     def _stake(self, value: Amount, fee: Decimal = _ZERO) -> Decimal:
         """Return an amount that may be staked, and can be paid together with a share of it."""
         amount = exact("amount", value)
@@ -223,6 +311,8 @@ class Account:
         amount = self._stake(order.amount, fee)
         if price <= 0:
             raise OrderRefused(f"nothing can be bought at a price of {price}")
+        if self._slip:
+            price = MONEY.multiply(price, MONEY.add(_ONE, self._slip))
         if not self.quantity:
             self._opened = self._tick
         self._pay("buy", amount)
@@ -238,6 +328,8 @@ class Account:
             raise OrderRefused(f"share={share}: pass more than 0, up to 1")
         if not self.quantity:
             raise OrderRefused("nothing is held that could be sold")
+        if self._slip:
+            price = MONEY.multiply(price, MONEY.subtract(_ONE, self._slip))
         sold, cost = (self.quantity, self.cost) if share == 1 else (
             MONEY.multiply(self.quantity, share), money(MONEY.multiply(self.cost, share)))  # fmt: skip
         proceeds = money(MONEY.multiply(sold, price))
@@ -249,24 +341,34 @@ class Account:
             self._close("sold", self._tick)
 
     def _bet(self, order: Bet) -> None:
-        if self.bet is not None:
-            raise OrderRefused(f"a side bet of tick {self.bet.tick} is still open")
-        if self._tick < self._next_bet:
-            raise OrderRefused(f"the next side bet may be placed at tick {self._next_bet}")
+        if not self._free:
+            which = (
+                f"a side bet of tick {self._bets[0].tick} is"
+                if self.rules.bets == 1
+                else f"{self.rules.bets} side bets are"
+            )
+            raise OrderRefused(f"{which} still open")
+        free = min(self._free)
+        if self._tick < free:
+            raise OrderRefused(f"the next side bet may be placed at tick {free}")
         amount = self._stake(order.amount)
         self.ledger.move(self._game_id, self._tick, "bet", -amount)
-        self.bet = OpenBet(self._tick, amount)
+        self._free.remove(free)
+        self._bets.append(OpenBet(self._tick, amount))
+        self.bet = self._bets[0]
 
     def rug(self, tick: int, price: Decimal | None) -> None:
         """End the game with its rug: a position goes at the rug price (at 0 without one), a bet wins or has lost."""
-        bet = self.bet
-        if bet is not None and tick - bet.tick > self.rules.window:  # its end came first
-            self._close_bet("lost", bet.tick + self.rules.window)
+        while self.bet is not None and tick - self.bet.tick > self.rules.window:  # its end came first
+            self._close_bet("lost", self.bet.tick + self.rules.window)
         self._tick = tick
-        if self.quantity:
-            self._receive("rug", money(MONEY.multiply(self.quantity, _ZERO if price is None else price)))
-            self._close("rug", tick)
-        if self.bet is not None:
+        for lot in (self._lot(), *self._lots.values()):
+            if lot.quantity:
+                self._take(lot)
+                self._receive("rug", money(MONEY.multiply(self.quantity, _ZERO if price is None else price)))
+                self._close("rug", tick)
+        self._lots.clear()
+        while self.bet is not None:
             self._close_bet("won", tick)
 
     def void(self, price: Decimal | None = None) -> None:
@@ -277,13 +379,14 @@ class Account:
         price : Decimal, optional
             At which the position is marked; without one it comes back at cost.
         """
-        if self.quantity and price is not None:
-            self._receive("mark", money(MONEY.multiply(self.quantity, price)))
-            self._close("mark", self._tick)
-        elif self.quantity:
-            self._receive("void", self.cost)
-            self._close("void", self._tick)
-        if self.bet is not None:
+        for lot in (self._lot(), *self._lots.values()):
+            if lot.quantity:
+                self._take(lot)
+                ending: Literal["mark", "void"] = "void" if price is None else "mark"
+                self._receive(ending, self.cost if price is None else money(MONEY.multiply(self.quantity, price)))
+                self._close(ending, self._tick)
+        self._lots.clear()
+        while self.bet is not None:
             self._close_bet("void", self._tick)
 
     def _pay(self, kind: EntryKind, amount: Decimal) -> None:
@@ -299,8 +402,7 @@ class Account:
         self._flat()
 
     def _close_bet(self, ending: Ending, tick: int) -> None:
-        bet = self.bet
-        assert bet is not None  # noqa: S101  asked before
+        bet = self._bets.pop(0)
         returned = _ZERO
         if ending == "won":
             returned = MONEY.multiply(bet.amount, self._pays)
@@ -309,5 +411,5 @@ class Account:
             returned = bet.amount
             self.ledger.move(self._game_id, tick, "void", returned)
         self.ledger.close(self._game_id, "bet", bet.tick, tick, bet.amount, returned, ending)
-        self._next_bet = bet.tick + self.rules.window + self.rules.cooldown
-        self.bet = None
+        self._free.append(bet.tick + self.rules.window + self.rules.cooldown)
+        self.bet = self._bets[0] if self._bets else None

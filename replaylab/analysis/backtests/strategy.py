@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from replaylab.analysis.backtests.account import Account
-from replaylab.analysis.backtests.orders import Order
+from replaylab.analysis.backtests.orders import Placed
 from replaylab.analysis.backtests.tape import Tape
 from replaylab.errors import AnalysisError
 
-Answer = Order | Iterable[Order] | None
+Answer = Placed | Iterable[Placed] | None
 Decide = Callable[[Tape, Account], Answer]
 
 

@@ -8,14 +8,16 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from replaylab.analysis.backtests.account import Account, Rules
-from replaylab.analysis.backtests.orders import Bet, Buy, Order, Sell
+from replaylab.analysis.backtests.orders import Bet, Buy, Cancel, Placed, Sell, When
 from replaylab.analysis.backtests.strategy import decider
 from replaylab.analysis.backtests.tape import Tape, Word, exact_price
+from replaylab.analysis.backtests.waiting import Waiting
 from replaylab.errors import LookAhead, OrderRefused, StrategyError
 from replaylab.playback.event import Event, Mode, Step
 from replaylab.tick import Phase
 
-_ORDERS: Final = (Buy, Sell, Bet)
+_ORDERS: Final = (Buy, Sell, Bet, When, Cancel)
+_AT_ONCE: Final = (Buy, Sell, Bet)
 _log = logging.getLogger("replaylab.backtest")
 
 
@@ -75,6 +77,7 @@ class Trader:
         self._begin = getattr(self.strategy, "begin", None)
         self.account = Account(Rules() if rules is None else rules, strict=strict)
         self.tape = Tape("")
+        self._waiting = Waiting(self.account)
         self.failures: list[Failure] = []
         self.played = Played([], [], [], [])
         self._strict = strict
@@ -86,6 +89,7 @@ class Trader:
         self.end()
         self.tape = Tape(game_id)
         self.account.open(game_id)
+        self._waiting = Waiting(self.account)
         self._open = self._alive = True
         self._now, self._ticks = -1, 0
         if self._begin is not None:
@@ -103,6 +107,9 @@ class Trader:
             account.live(tick)
         if value != value:  # noqa: PLR0124  NaN test, faster than isnan
             return
+        waiting = self._waiting
+        if waiting:
+            waiting.see(tick, exact_price(value, word))
         tape.push(tick, value, word)
         if not self._alive:
             return
@@ -112,7 +119,10 @@ class Trader:
                 return
             price = exact_price(value, word)
             for order in (answer,) if isinstance(answer, _ORDERS) else _several(answer):
-                account.execute(order, tick, price)
+                if isinstance(order, _AT_ONCE) and not account.rules.latency and not waiting:
+                    account.execute(order, tick, price)
+                else:
+                    waiting.place(_placed(order), tick, price)
         except Exception as error:  # noqa: BLE001  user code may raise anything
             self._fail(error)
 
@@ -130,6 +140,7 @@ class Trader:
     def rug(self, tick: int, price: Decimal | None) -> None:
         """End the game with its rug."""
         if self._open:
+            self._waiting.end(self._now)
             self.account.rug(tick, price)
             self._done(rugged=True)
 
@@ -137,6 +148,7 @@ class Trader:
         """End the game without a rug, when one is open; see `Account.void` for what is held or staked."""
         if self._open:
             self.account.live(self._now)
+            self._waiting.end(self._now)
             self.account.void(price)
             self._done(rugged=False)
 
@@ -206,11 +218,17 @@ class Trader:
             self.see(step.tick, float("nan") if price is None else float(price), price)
 
 
-def _several(answer: object) -> Iterable[Order]:
+def _several(answer: object) -> Iterable[Placed]:
     """Return the orders of an answer of several; texts and mappings are none, not even empty ones."""
     if isinstance(answer, str | bytes | Mapping) or not isinstance(answer, Iterable):
         raise TypeError(f"{answer!r} is no order: return Buy, Sell or Bet, several of them, or None")
     return answer
+
+
+def _placed(order: object) -> Placed:
+    if not isinstance(order, _ORDERS):
+        raise TypeError(f"{order!r} is no order: return Buy, Sell or Bet, several of them, or None")
+    return order
 
 
 class Following:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -13,14 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from replaylab.analysis.backtests.account import Account
 from replaylab.analysis.backtests.exact import ExactPrices
-from replaylab.analysis.backtests.orders import Bet, Buy, Order, Sell
+from replaylab.analysis.backtests.orders import Bet, Buy, Cancel, Placed, Sell, When
 from replaylab.analysis.backtests.trader import Played
+from replaylab.analysis.backtests.waiting import Waiting
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.errors import LookAhead, StrategyError
 from replaylab.storage.game_summary import SCHEMA
 
 _KNOWN: Final = {"game_id", "start", "first_tick", "late_start"}  # of a game, as soon as it has begun
-Orders = Mapping[Order, ArrayLike]
+Orders = Mapping[Any, ArrayLike]  # keys are orders
 Ints = NDArray[np.int64]
 _ROUNDS: Final = 16  # runs on games that are cut behind an order
 
@@ -52,7 +53,7 @@ class Vectorised:
 class PlacedOrders(NamedTuple):
     """Orders as arrays, sorted by row: which of `orders` is placed at each."""
 
-    orders: tuple[Order, ...]
+    orders: tuple[Placed, ...]
     row: NDArray[np.int64]
     which: NDArray[np.int64]
 
@@ -79,7 +80,7 @@ def placed_orders(strategy: Vectorised, paths: Paths, hidden: Paths | None = Non
 
 
 def _rows(order: object, values: Any, stop: int) -> NDArray[np.int64]:
-    if not isinstance(order, Buy | Sell | Bet):
+    if not isinstance(order, Buy | Sell | Bet | When | Cancel):
         raise StrategyError("", -1, f"{order!r} is no order: return Buy, Sell or Bet")
     try:
         rows = np.atleast_1d(np.asarray(values))
@@ -169,6 +170,33 @@ def last_price(paths: Paths, exact: ExactPrices, game: int) -> Decimal | None:
     return exact.at(first + int(priced[-1])) if len(priced) else None
 
 
+def _play_waiting(
+    paths: Paths,
+    game: int,
+    exact: ExactPrices,
+    account: Account,
+    rows: Iterable[tuple[int, int]],
+    placed: tuple[Placed, ...],
+) -> None:
+    """Play a game tick by tick, as some of its orders wait; `rows` are those of its orders, and which order each is."""
+    waiting = Waiting(account)
+    at: dict[int, list[Placed]] = {}
+    for row, which in rows:
+        at.setdefault(row, []).append(placed[which])
+    first, stop = int(paths.start[game]), int(paths.start[game + 1])
+    ticks, values = paths.tick[first:stop].tolist(), paths.price[first:stop].tolist()
+    for row, tick, value in zip(range(first, stop), ticks, values, strict=True):
+        if account.bet is not None:
+            account.live(tick)
+        if value != value or not (waiting or row in at):  # noqa: PLR0124  NaN test
+            continue
+        price = exact.at(row)
+        waiting.see(tick, price)
+        for order in at.get(row, ()):
+            waiting.place(order, tick, price)
+    waiting.end(ticks[-1])
+
+
 def play(orders: PlacedOrders, paths: Paths, exact: ExactPrices, account: Account, *, mark: bool = False) -> Played:
     """Execute the orders game after game, with the same account as a strategy that is called at each tick."""
     game_ids, rugs = paths.game_ids, paths.rug_tick.tolist()
@@ -179,15 +207,19 @@ def play(orders: PlacedOrders, paths: Paths, exact: ExactPrices, account: Accoun
     rows, which, ticks = (one.tolist() for one in (orders.row, orders.which, paths.tick[orders.row]))
     placed, price_at, rug_at, execute = orders.orders, exact.at, exact.rug, account.execute
     balances: list[Decimal] = []
+    waits = account.rules.latency > 0 or any(isinstance(order, When | Cancel) for order in placed)
     for begin, end, number in zip(first, stop, numbers[first].tolist(), strict=False):
         balances += [account.balance] * (number - len(balances))  # games without an order change nothing
         account.open(game_ids[number])
-        for place in range(begin, end):
+        if waits:
+            _play_waiting(paths, number, exact, account, zip(rows[begin:end], which[begin:end], strict=True), placed)
+        for place in range(begin, begin if waits else end):
             tick = ticks[place]
             if account.bet is not None:
                 account.live(tick)
-            if known[place]:
-                execute(placed[which[place]], tick, price_at(rows[place]))
+            order = placed[which[place]]
+            if known[place] and not isinstance(order, When | Cancel):
+                execute(order, tick, price_at(rows[place]))
         if rugs[number] >= 0:
             account.rug(rugs[number], rug_at(number))
         else:

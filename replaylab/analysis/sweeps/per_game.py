@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from replaylab.analysis.backtests.account import Account, Rules
 from replaylab.analysis.backtests.exact import ExactPrices
-from replaylab.analysis.backtests.orders import Buy, Order, Sell, exact
+from replaylab.analysis.backtests.orders import Bet, Buy, Placed, Sell, exact
 from replaylab.analysis.backtests.trader import Trader
 from replaylab.analysis.backtests.vectorised import (
     PlacedOrders,
@@ -130,6 +130,8 @@ def of_orders(orders: PlacedOrders, paths: Paths, rules: Rules, *, mark: bool) -
     settled, *results = house.round_trips(orders.which, price, first, np.where(rug >= 0, rug_price, np.nan))
     if mark:
         settled &= rug >= 0
+    plain = _is_plain(orders.orders, rules)
+    settled &= plain
     for found, values in zip((profit, paid, trades), results, strict=True):
         found[games[settled]] = values[settled]
     stop = np.append(first[1:], len(numbers))
@@ -139,13 +141,26 @@ def of_orders(orders: PlacedOrders, paths: Paths, rules: Rules, *, mark: bool) -
         ticks = paths.tick[orders.row[rows]].tolist()
         final = int(paths.tick[paths.start[number + 1] - 1])
         try:
-            result = house.game(
-                orders.which[rows].tolist(), ticks, price[rows].tolist(), int(rug[place]), ending, final
-            )
+            which = orders.which[rows].tolist()
+            if not plain:
+                raise _Tie  # noqa: TRY301  settled exactly, as a close decision is
+            result = house.game(which, ticks, price[rows].tolist(), int(rug[place]), ending, final)
         except _Tie:
             result = _exactly(orders, rows, paths, number, rules, mark=mark)
         profit[number], paid[number], trades[number] = result
     return PerGame(profit, paid, trades)
+
+
+def _is_plain(orders: tuple[Placed, ...], rules: Rules) -> bool:
+    """Return whether doubles can settle: orders that are executed at once, one position, one bet, no slippage."""
+    if (
+        rules.latency
+        or rules.bets > 1
+        or rules.slippage
+        or not all(isinstance(one, Buy | Sell | Bet) for one in orders)
+    ):
+        return False
+    return not any(one.position for one in orders if isinstance(one, Buy | Sell))
 
 
 def _last(paths: Paths, game: int) -> float | None:
@@ -169,7 +184,7 @@ def _exactly(
 class _House:
     """The rules in doubles: which orders are within the limits is decided exactly, once."""
 
-    def __init__(self, rules: Rules, orders: tuple[Order, ...]) -> None:
+    def __init__(self, rules: Rules, orders: tuple[Placed, ...]) -> None:
         self.start, self.fee, self.pays = (float(str(one)) for one in (rules.balance, rules.commission, rules.pays))
         self.window, self.again = rules.window, rules.window + rules.cooldown
         self.orders = [_kind(order, rules) for order in orders]
@@ -259,8 +274,10 @@ class _House:
         return balance - start, paid, trades
 
 
-def _kind(order: Order, rules: Rules) -> tuple[int, float]:
+def _kind(order: Placed, rules: Rules) -> tuple[int, float]:
     """Return what an order does, and its amount or share; nothing where the rules refuse it whatever the balance."""
+    if not isinstance(order, Buy | Sell | Bet):
+        return _NEVER, 0.0
     try:
         amount = exact("amount", order.share if isinstance(order, Sell) else order.amount)
     except OrderRefused:

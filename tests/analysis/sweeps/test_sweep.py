@@ -86,12 +86,13 @@ def orders(draw: st.DrawFn) -> tuple[a.Paths, a.Vectorised, a.Rules]:
     rules = a.Rules(
         balance=draw(st.sampled_from(["1", "0.6", "100"])), min_bet="0.01", max_bet="2",
         commission=draw(st.sampled_from(["0", "0.01"])), window=draw(st.sampled_from([3, 40])),
-        cooldown=draw(st.sampled_from([0, 5])),
+        cooldown=draw(st.sampled_from([0, 5])), bets=draw(st.sampled_from([1, 1, 2])),
+        slippage=draw(st.sampled_from(["0", "0", "0.01"])), latency_ticks=draw(st.sampled_from([0, 0, 2])),
     )  # fmt: skip
     return paths, a.Vectorised(lambda _: placed), rules
 
 
-def _same(placed: dict[Order, Any], paths: a.Paths) -> dict[Order, Any]:
+def _same(placed: dict[Any, Any], paths: a.Paths) -> dict[Any, Any]:
     del paths
     return placed
 
