@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,14 +17,16 @@ from replaylab.analysis.backtests.account import Account, Rules
 from replaylab.analysis.backtests.exact import ExactPrices
 from replaylab.analysis.backtests.ledger import MONEY, Entry, Ledger, Refusal, Trade
 from replaylab.analysis.backtests.metrics import metrics_table
+from replaylab.analysis.backtests.patience import within
+from replaylab.analysis.backtests.report import Origin, Report, page
 from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
 from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, last_price, placed_orders, play
 from replaylab.analysis.backtests.watched import Watched
-from replaylab.analysis.price_paths.arguments import one_of
+from replaylab.analysis.price_paths.arguments import number, one_of
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
-from replaylab.errors import AnalysisError
+from replaylab.errors import AnalysisError, StrategyError
 from replaylab.progress import bar
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ class Backtest:
         Games that were not played as no rug of theirs was recorded.
     watched : Watched, optional
         How games were watched, where figures are weighted for those that were cut off.
+    origin : Origin, optional
+        Games and strategy that it was made from.
     """
 
     rules: Rules
@@ -59,13 +64,22 @@ class Backtest:
     failures: tuple[Failure, ...] = ()
     left_out: int = 0
     watched: Watched | None = None
+    origin: Origin | None = None
 
     @classmethod
-    def of(cls, trader: Trader, left_out: int = 0, watched: Watched | None = None) -> Backtest:
+    def of(
+        cls, trader: Trader, left_out: int = 0, watched: Watched | None = None, origin: Origin | None = None
+    ) -> Backtest:
         """Return the result of a trader so far, also of one that follows an engine."""
         account = trader.account
         return cls(
-            account.rules, account.ledger.copy(), trader.played.copy(), tuple(trader.failures), left_out, watched
+            account.rules,
+            account.ledger.copy(),
+            trader.played.copy(),
+            tuple(trader.failures),
+            left_out,
+            watched,
+            origin,
         )
 
     @property
@@ -260,12 +274,30 @@ class Backtest:
         options.setdefault("games", self.n_games)
         return ruin(self.profits[kept], start=float(self.start), level=level, needs=needs, weights=weights, **options)
 
+    def report(self, path: str | os.PathLike[str] | None = None) -> Report:
+        """Return the report: a page with the equity, results by trade, trades on prices, figures, and what it rests on.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write it as well; the page needs nothing beside it. In a cell, the report shows itself.
+
+        Raises
+        ------
+        StoreFull, StoreUnwritable
+            When the file cannot be written.
+        """
+        found = Report(page(self))
+        if path is not None:
+            found.save(path)
+        return found
+
     def _repr_html_(self) -> str:
         table = self.metrics().to_html(border=0, float_format="{:.6g}".format)
         return f"<div><b>{self!r}</b>{table}</div>"
 
 
-def backtest(
+def backtest(  # noqa: PLR0913 each is a choice of the caller
     source: Source,
     strategy: Any,
     *,
@@ -274,6 +306,7 @@ def backtest(
     unfinished: Literal["weight", "mark", "void", "skip"] = "weight",
     strict: bool = False,
     check: bool = True,
+    max_seconds: float | None = 60.0,
     progress: bool = True,
 ) -> Backtest:
     """Run a strategy over recorded games, one after another in order of their start, with one bankroll.
@@ -303,6 +336,8 @@ def backtest(
         Raise where a strategy raises or an order is refused, instead of noting it.
     check : bool
         Run a vectorised strategy again on games cut short, to see whether it looks ahead.
+    max_seconds : float, optional
+        Time that a strategy may take for a tick; None waits for ever. A vectorised one has no limit.
     progress : bool
         Show a bar.
 
@@ -316,7 +351,7 @@ def backtest(
     LookAhead
         When the strategy asks for what was not known yet, whether or not `strict`.
     StrategyError, OrderRefused
-        When `strict`, or when a vectorised strategy raises.
+        When `strict`, when a vectorised strategy raises, or when one does not return within `max_seconds`.
     AnalysisError
         When an argument is wrong.
 
@@ -341,16 +376,23 @@ def backtest(
     rules = Rules() if rules is None else rules
     watched = Watched.of(found) if unfinished == "weight" and (found.rug_tick < 0).any() else None
     mark = unfinished == "mark"
+    origin = Origin.of(found, strategy, unfinished)
+    limit = None if max_seconds is None else number("max_seconds", max_seconds, above=0)
     if isinstance(strategy, Vectorised):
         orders = placed_orders(strategy, found)
         if check:
             check_look_ahead(strategy, found, orders)
         account = Account(rules, strict=strict)
         played = play(orders, found, ExactPrices.of(source, found), account, mark=mark)
-        return Backtest(rules, account.ledger, played, left_out=left_out, watched=watched)
+        return Backtest(rules, account.ledger, played, left_out=left_out, watched=watched, origin=origin)
     trader = Trader(strategy, rules, strict=strict)
-    _run(trader, found, ExactPrices.of(source, found), progress=progress, mark=mark)
-    return Backtest.of(trader, left_out, watched)
+    prices = ExactPrices.of(source, found)
+    if not within(limit, lambda: _run(trader, found, prices, progress=progress, mark=mark), trader.so_far):
+        raise StrategyError(
+            trader.tape.game_id, trader.so_far()[1],
+            f"the strategy did not return within {limit:g} s; max_seconds= gives it more, or None for no limit",
+        )  # fmt: skip
+    return Backtest.of(trader, left_out, watched, origin)
 
 
 def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool, mark: bool) -> None:

@@ -84,6 +84,10 @@ class Trader:
         self._open = self._alive = False
         self._now, self._ticks = -1, 0  # kept here too: the strategy can modify the tape
 
+    def so_far(self) -> tuple[int, int]:
+        """Return the games that are played and the newest tick: what changes as long as the strategy returns."""
+        return len(self.played.game_id), self._now
+
     def begin(self, game_id: str) -> None:
         """Begin a game; one that is still open ends as a record without a rug does."""
         self.end()
