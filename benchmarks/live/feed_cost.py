@@ -25,14 +25,17 @@ from replaylab.tick import Tick
 SENDER = """
 import asyncio, sys
 from websockets.asyncio.server import serve
+from websockets.frames import Frame, Opcode
 
 lines = open(sys.argv[1]).read().splitlines()
 size = int(sys.argv[2])
-frames = ["\\n".join(lines[n : n + size]) for n in range(0, len(lines), size)]
+texts = ["\\n".join(lines[n : n + size]) for n in range(0, len(lines), size)]
+frames = [Frame(Opcode.TEXT, text.encode()).serialize(mask=False) for text in texts]
 
-async def send(connection):
-    for frame in frames:
-        await connection.send(frame)
+async def send(connection):  # encoded before, so that the server is never the slower of the two
+    for n in range(0, len(frames), 50):
+        connection.transport.write(b"".join(frames[n : n + 50]))
+        await connection.drain()
     await connection.send('{"type": "end", "reason": "finished"}')
     await connection.close()
 

@@ -7,14 +7,14 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from replaylab.errors import FeedError, FeedLost, FeedRefused, MissingExtra
 from replaylab.feeds.base import HANDSHAKE_SECONDS, MAX_FRAME_BYTES, bare_url
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from replaylab.feeds.incoming import Incoming
 
 PING_SECONDS: Final = 5.0
 _TOO_MANY: Final = 429
@@ -43,7 +43,7 @@ async def dial(
     ca: str | Path | None = None,
     subprotocols: Sequence[str] = (),
     timeout_seconds: float = HANDSHAKE_SECONDS,
-) -> ClientConnection:
+) -> Incoming:
     """Return an open WebSocket; raises `FeedLost` or `FeedRefused`, whose messages hold no token.
 
     Parameters
@@ -65,6 +65,8 @@ async def dial(
     from websockets.asyncio.client import connect
     from websockets.typing import Subprotocol
 
+    from replaylab.feeds.incoming import Incoming
+
     name = bare_url(url)
     sent = dict(headers or {})
     if token is not None:
@@ -75,8 +77,9 @@ async def dial(
         if url.startswith("wss://"):
             options["ssl"] = _trust(ca)
         async with asyncio.timeout(timeout_seconds):
-            return await connect(
+            made = await connect(
                 url,
+                create_connection=Incoming,
                 additional_headers=sent,
                 subprotocols=[Subprotocol(one) for one in subprotocols] or None,
                 compression=None,
@@ -88,6 +91,7 @@ async def dial(
                 process_exception=lambda error: error,  # redirects and retries are not for a feed to decide
                 **options,
             )
+            return cast("Incoming", made)
     except Exception as error:  # noqa: BLE001 every way in which a handshake can fail
         problem = _of_handshake(name, error, timeout_seconds)
     raise problem  # outside, so that no traceback shows the headers that were sent

@@ -30,7 +30,7 @@ from replaylab.feeds.rugs import RugsReader
 from replaylab.feeds.rugs_wire import event_of
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from replaylab.feeds.incoming import Incoming
 
 _SCHEMES: Final = {"socketio+https": "wss", "socketio+http": "ws", "socketio+wss": "wss", "socketio+ws": "ws"}
 _PATH: Final = "/socket.io/"
@@ -108,7 +108,7 @@ class SocketIOFeed(Connection):
         self._ca = ca
         self._now = now
         self.reader = RugsReader(trades=trades, count=self.count)
-        self._socket: ClientConnection | None = None
+        self._socket: Incoming | None = None
         self._pid: str | None = None
         self._offset: str | None = None
         self._early: list[Packet] = []
@@ -141,8 +141,8 @@ class SocketIOFeed(Connection):
         await self.close()
         raise problem  # outside, so that no traceback shows what was sent
 
-    async def _open(self, socket: ClientConnection, token: str | None, after: str | None) -> None:
-        first = packet_of(await socket.recv(decode=False))
+    async def _open(self, socket: Incoming, token: str | None, after: str | None) -> None:
+        first = packet_of(await socket.take())
         if first.kind is not PacketKind.OPEN:
             raise FeedMalformed("no_packet", "no Engine.IO v4 there")
         told = _told(_OPENS, first.payload)
@@ -156,7 +156,7 @@ class SocketIOFeed(Connection):
             auth |= {"pid": self._pid, "offset": self._offset}
         await socket.send(connect_text(self._namespace, auth))
         while True:
-            packet = packet_of(await socket.recv(decode=False))
+            packet = packet_of(await socket.take())
             if packet.kind is PacketKind.PING:
                 await socket.send(PONG)
             elif packet.kind is PacketKind.REFUSED:
@@ -180,7 +180,7 @@ class SocketIOFeed(Connection):
             return self._frame(self._early.pop(0))
         try:
             async with asyncio.timeout(self._wait_seconds()):
-                raw = await socket.recv(decode=False)
+                raw = await socket.take()
         except TimeoutError:
             return self._of(self.reader.settled(self._now()))
         except Exception as error:  # noqa: BLE001 every way in which a connection can end
@@ -195,7 +195,7 @@ class SocketIOFeed(Connection):
         until = self.reader.holds_until
         return None if until is None else max((until - self._now()).total_seconds(), 0.001)
 
-    async def _answered(self, socket: ClientConnection, raw: bytes) -> Frame:
+    async def _answered(self, socket: Incoming, raw: bytes) -> Frame:
         """Read one frame, and answer a ping."""
         if self._expected and raw[:1] not in b"0123456":
             self._expected -= 1  # belongs to an event that is not read

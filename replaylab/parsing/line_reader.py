@@ -115,13 +115,19 @@ class LineReader:
 
     def read(self, raw: bytes) -> Tick | Line:
         """Return the tick of a line without its newline, or what else the line is: control, blank or damaged."""
-        for form in self._forms if len(raw) <= _LONGEST else ():
-            tick = self._read_fast(form, raw)
-            if tick is not None:
-                return tick
-        return self._read_slowly(raw)
+        tick = self.read_fast(raw)
+        return self._read_slowly(raw) if tick is None else tick
 
-    def _read_fast(self, form: Form, raw: bytes) -> Tick | None:
+    def read_fast(self, raw: bytes) -> Tick | None:
+        """Return the tick of a line that fits a form learnt before, None for any other: `read` reads it."""
+        if len(raw) <= _LONGEST:
+            for form in self._forms:
+                tick = self._read_form(form, raw)
+                if tick is not None:
+                    return tick
+        return None
+
+    def _read_form(self, form: Form, raw: bytes) -> Tick | None:
         """Read a line that fits a pattern, which has checked all that a `Tick` checks."""
         try:
             found = form.pattern.match(raw.decode())

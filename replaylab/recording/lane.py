@@ -71,18 +71,23 @@ class Lane:
         Up to a hundred ticks of one game are taken all together or not at all. After a refusal that may pass nothing
         that follows is taken, so that what is offered again stays in order; with `offered_again` it is not counted.
         """
-        names = ids or (None,) * len(ticks)
-        good: list[Tick] = []
-        known: list[str | None] = []
         bad: str | None = None
         detail = ""
-        for given, name in zip(ticks, names, strict=True):
+        good: list[Tick] = []
+        known: list[str | None] = []
+        for given, name in zip(ticks, ids or (None,) * len(ticks), strict=True):
+            if type(given) is Tick and given.price is not None:
+                good.append(given)
+                known.append(name)
+                continue
             try:
                 good.append(as_tick(given))
                 known.append(name)
             except TickError as error:
                 bad, detail = error.reason, str(error)
                 self._writer.refuse(bad)
+        if len(good) == 1 and len(ticks) == 1:  # the usual case of a live feed
+            return self._record_piece(good, known, counts=not offered_again)
         receipt = Receipt(0, self._writer.state.positions.last_seq, self._writer.state.positions.durable_seq)
         accepted = start = 0
         while start < len(good):
@@ -104,12 +109,12 @@ class Lane:
         return end
 
     def _record_piece(self, ticks: list[Tick], names: Sequence[str | None], *, counts: bool) -> Receipt:
-        origins: list[str] = []
-        last = next((n for n in range(len(names) - 1, -1, -1) if names[n] is not None), None)
-        if last is not None:
-            origins = [self._origin(name) for name in names]
+        last = len(names) - 1
+        while last >= 0 and names[last] is None:
+            last -= 1
+        origins = [self._origin(name) for name in names] if last >= 0 else []
         receipt = self._writer.record_lane(ticks, self, origins, counts=counts)
-        if last is not None and receipt.accepted:
+        if last >= 0 and receipt.accepted:
             tick = ticks[last]
             self.cursor = Cursor(tick.game_id, tick.tick, tick.timestamp, names[last] or "")
         return receipt

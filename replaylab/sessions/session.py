@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PIECE: Final = 100  # ticks handed to the recorder at a time: all of them, or none
-_AGAIN_SECONDS: Final = 0.05
+_AGAIN_SECONDS: Final = 0.005
 _PASSING: Final = frozenset({"overflow", "disk_full", "write_failed", "reentrant"})
 _STEP_SECONDS: Final = 1.0  # by which the wall clock must jump against the other to be told
 _GAPS: Final = 10_000  # kept for `gaps()`; the store keeps all
