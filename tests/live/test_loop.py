@@ -20,7 +20,7 @@ from replaylab.feeds.websocket import WebSocketFeed
 from replaylab.service.server import FeedServer
 from replaylab.sessions.clock import Clock
 from replaylab.sessions.session import LiveSession
-from tests.live.proxy import FaultProxy
+from replaylab.testing import FaultProxy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICK = Clock(uniform=lambda _low, high: min(0.05, high))

@@ -22,10 +22,10 @@ from replaylab.feeds.socketio import SocketIOFeed
 from replaylab.mark import Mark
 from replaylab.service.tokens import Tokens
 from replaylab.sessions.session import LiveSession
+from replaylab.testing import FaultProxy
 from replaylab.tick import Tick
 from tests.feeds.frames import GAME, price, tick_frame
 from tests.live.copies import QUICK, REPOSITORY, rows_of, untimed_rows_of, wait_for, whole_games
-from tests.live.proxy import FaultProxy
 
 SCRIPTS = Path(__file__).with_name("js")
 SECRET = "0123456789abcdef" * 2

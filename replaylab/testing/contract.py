@@ -1,4 +1,4 @@
-"""For authors of feeds: what every feed has to promise, as a test class to inherit from.
+"""FeedContract: what every feed has to promise, as a test class to inherit from.
 
 ::
 
