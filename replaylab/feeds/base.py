@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ HANDSHAKE_SECONDS: Final = 10.0
 MAX_FRAME_BYTES: Final = 8 << 20
 MAX_REASONS: Final = 64  # names under which something is counted; the rest is counted together
 OTHER: Final = "other"
+_RENEWS_SECONDS: Final = 60.0  # before a token ends
 
 
 class Frame(NamedTuple):
@@ -82,6 +85,7 @@ class Connection:
         self.beats: float | None = None
         self.position: str | None = None
         self.refused: Counter[str] = Counter()
+        self.renews_at: float | None = None  # seconds since 1970: a fresh token is due before the old one ends
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -154,6 +158,23 @@ async def fresh_token(token: Token) -> str | None:
     if found is not None and (not isinstance(found, str) or not found or not found.isascii() or " " in found):
         raise FeedRefused("the token must be text of ASCII without spaces, or a function that returns it")
     return found
+
+
+def renewal_of(token: Token, now: float, used: str | None) -> float | None:
+    """Return when to connect again with a fresh token, in seconds since 1970; None when that is not known.
+
+    That is a minute before the token ends, or half of what is left of a shorter one. A token that is text alone cannot
+    be renewed, and one that is not a JSON Web Token does not say when it ends.
+    """
+    if not callable(token) or used is None or used.count(".") != 2:
+        return None
+    body = used.split(".")[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        ends = float(claims["exp"])
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
+    return max(ends - min(_RENEWS_SECONDS, (ends - now) / 2), now)
 
 
 def with_query(url: str, query: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from replaylab.feeds.base import (
     Token,
     bare_url,
     fresh_token,
+    renewal_of,
     utc_now,
     with_query,
 )
@@ -137,6 +138,7 @@ class SocketIOFeed(Connection):
             problem = of_close(self.name, error)
         else:
             self.reader.connected(self._now())
+            self.renews_at = renewal_of(self._token, self._now().timestamp(), token)
             return
         await self.close()
         raise problem  # outside, so that no traceback shows what was sent

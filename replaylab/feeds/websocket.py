@@ -20,6 +20,7 @@ from replaylab.feeds.base import (
     Token,
     bare_url,
     fresh_token,
+    renewal_of,
     utc_now,
     with_query,
 )
@@ -219,6 +220,7 @@ class WebSocketFeed(Connection):
             timeout_seconds=self._timeout_seconds,
         )
         self._lines.position = self.position = after
+        self.renews_at = renewal_of(self._token, self._now().timestamp(), token)
         self._rugs.connected(self._now())
 
     async def receive(self) -> Frame | None:

@@ -18,6 +18,8 @@ RESET_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.5
 _MISSED_BEATS: Final = 2.0
 _TWICE: Final = 2
+_MOMENT_SECONDS: Final = 0.01
+_RENEWAL: Final = FeedLost("renewal", "a fresh token is due")  # no loss: the session connects again at once
 _FATAL_TWICE: Final = frozenset({"too_big", "protocol"})
 
 
@@ -81,6 +83,8 @@ class Supervisor:
                 if problem is None:
                     self._change(LiveState.CLOSED, "the feed is over")
                     return
+                if problem is _RENEWAL:
+                    continue
                 if self._hopeless(problem):
                     self._change(LiveState.FAILED, str(problem))
                     return
@@ -117,6 +121,12 @@ class Supervisor:
             problem = error
         if problem is None:
             return None
+        if problem is _RENEWAL:
+            if not self._feed.resumes:
+                self._owner.lost(_RENEWAL.cause)
+            with suppress(Exception):
+                await self._feed.close()
+            return problem
         cause = problem.cause if isinstance(problem, FeedLost) else "refused"
         self._owner.lost(cause)
         self._change(LiveState.LOST, str(problem))
@@ -151,15 +161,29 @@ class Supervisor:
         """Read until the connection ends or is silent for too long."""
         reading = asyncio.ensure_future(self._read())
         watching = asyncio.ensure_future(self._watch())
+        renewing = asyncio.ensure_future(self._renew())
+        tasks = (reading, watching, renewing)
         try:
-            await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                return reading.result()
-            return watching.result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            while self._taking and not reading.done() and renewing.done():
+                await self._clock.sleep(_MOMENT_SECONDS)  # what is being recorded is recorded whole
+            return next(task for task in tasks if task.done()).result()
         finally:
-            for task in (reading, watching):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(reading, watching, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew(self) -> FeedError:
+        """Return when a fresh token is due; a feed without such a token never is."""
+        while True:
+            at: float | None = getattr(self._feed, "renews_at", None)
+            if at is None:
+                await asyncio.get_running_loop().create_future()
+                continue
+            left = at - self._clock.wall().timestamp()
+            if left <= 0:
+                return _RENEWAL
+            await self._clock.sleep(min(left, STALE_SECONDS))
 
     async def _read(self) -> FeedError | None:
         feed, owner, clock = self._feed, self._owner, self._clock

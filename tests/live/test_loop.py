@@ -11,19 +11,15 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import replaylab as rl
 from replaylab.feeds.websocket import WebSocketFeed
 from replaylab.service.server import FeedServer
-from replaylab.sessions.clock import Clock
 from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-QUICK = Clock(uniform=lambda _low, high: min(0.05, high))
+from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +32,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
     found = rl.open_store(folder / "store")
     assert isinstance(found, rl.Store)
     return found
-
-
-def rows_of(store: Any) -> dict[str, list[tuple[Any, ...]]]:
-    """Every priced row of every game, as received."""
-    return {
-        game.id: [
-            (row["tick"], row["timestamp"], row["price"], row["active"], row["rugged"])
-            for row in game.ticks().to_pylist()
-            if row["price"] is not None
-        ]
-        for game in store
-    }
-
-
-def lacking(store: Any) -> dict[str, int]:
-    """How many ticks each game lacks."""
-    frame = store.gaps()
-    return {game: int(missing) for game, missing in frame.groupby("game_id")["missing"].sum().items() if missing}
 
 
 @pytest.fixture
@@ -131,7 +109,7 @@ def test_a_recorder_that_is_killed(store: rl.Store, tmp_path: Path) -> None:
     with rl.serve(store, speed=100) as server:
         command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy"), "--no-progress"]
         command += ["--feed", server.url + "?from=start"]
-        for _ in range(6):
+        for _ in range(3):
             child = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
             time.sleep(2.5 + chance.random())
             child.send_signal(signal.SIGKILL)

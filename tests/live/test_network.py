@@ -1,0 +1,194 @@
+"""The closed loop through a network that fails: what comes is recorded, what does not is a gap with its cause."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import replaylab as rl
+from replaylab.feeds.websocket import WebSocketFeed
+from replaylab.service.tokens import Tokens
+from replaylab.sessions.session import LiveSession
+from replaylab.testing import FaultProxy
+from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, wait_for, whole_games
+
+SECRET = "0123456789abcdef" * 2
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
+    """Ten whole games."""
+    return whole_games(tmp_path_factory.mktemp("games") / "store", 10)
+
+
+def recorded(session: LiveSession, copy: Path) -> rl.Store:
+    """The copy, when the feed is over."""
+    session.wait("closed", timeout=90)
+    session.stop()
+    found = rl.open_store(copy)
+    assert isinstance(found, rl.Store)
+    return found
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
+    """Real recordings with their damage."""
+    folder = tmp_path_factory.mktemp("samples") / "store"
+    rl.convert(REPOSITORY / "data" / "samples", folder, progress=False)
+    found = rl.open_store(folder)
+    assert isinstance(found, rl.Store)
+    return found
+
+
+@pytest.mark.parametrize("way", ["/feed", "/feed.jsonl"])
+def test_real_recordings_come_back(samples: rl.Store, tmp_path: Path, way: str) -> None:
+    """Real recordings, served and recorded again: every row equal, and every gap of the source a gap of the copy."""
+    with rl.serve(samples, pacing="none") as server:
+        if way == "/feed":
+            session = rl.live(server.url + "?from=start", to=tmp_path / "copy")
+            copy = recorded(session, tmp_path / "copy")
+        else:
+            import urllib.request
+
+            from replaylab.parsing.line_reader import LineReader
+
+            reader = LineReader()
+            with (
+                urllib.request.urlopen(server.http + "/feed.jsonl?from=start", timeout=60) as answer,
+                rl.Recorder(tmp_path / "copy") as recorder,
+            ):
+                ticks = [one for line in answer if isinstance(one := reader.read(line.rstrip(b"\n")), rl.Tick)]
+                assert recorder.record_many(ticks)
+            opened = rl.open_store(tmp_path / "copy")
+            assert isinstance(opened, rl.Store)
+            copy = opened
+    timed = {game: [row for row in rows if row[1] is not None] for game, rows in rows_of(samples).items()}
+    assert rows_of(copy) == {game: rows for game, rows in timed.items() if rows}
+    served = rows_of(copy)  # rows without a time cannot be sent again: the server says how many
+    assert lacking(copy) == {game: count for game, count in lacking(samples).items() if game in served}
+    assert lacking(copy)
+
+
+def test_what_is_doubled_and_swapped_is_counted(store: rl.Store, tmp_path: Path) -> None:
+    """Messages that pass twice or late: nothing is missing, and what is too much is what the network made of it."""
+    with rl.serve(store, speed=100) as server, FaultProxy(server.port, seed=3) as proxy:
+        proxy.double = proxy.swap = 0.05
+        session = rl.live(f"ws://127.0.0.1:{proxy.port}/feed?from=start&pacing=nominal&speed=100", to=tmp_path / "copy")
+        copy = recorded(session, tmp_path / "copy")
+        assert proxy.doubled
+        assert proxy.swapped
+    for game, rows in rows_of(store).items():
+        found = Counter(rows_of(copy)[game])
+        assert set(found) == set(rows)
+    extra = copy.rows - store.rows
+    assert extra > 0
+    assert session.status().missing == 0
+    assert copy.games()["missing_ticks"].sum() == 0
+
+
+def test_what_is_late_comes_all_the_same(store: rl.Store, tmp_path: Path) -> None:
+    """A network that holds everything back for a while loses nothing, and makes no gap."""
+    with rl.serve(store, pacing="none") as server, FaultProxy(server.port) as proxy:
+        proxy.delay_seconds = 0.2
+        session = rl.live(f"ws://127.0.0.1:{proxy.port}/feed?from=start", to=tmp_path / "copy")
+        copy = recorded(session, tmp_path / "copy")
+    assert rows_of(copy) == rows_of(store)
+    assert not len(copy.gaps())
+
+
+def test_every_cut_is_one_gap(store: rl.Store, tmp_path: Path) -> None:
+    """Twenty cuts at any moment: nothing missing, nothing doubled, and each outage one gap that is healed."""
+    with rl.serve(store, speed=20) as server, FaultProxy(server.port) as proxy:
+        feed = WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?from=start&speed=20")
+        session = LiveSession(feed, to=tmp_path / "copy", clock=QUICK).start()
+        for number in range(20):
+            wait_for(lambda: str(session.status().state) in {"live", "closed"})
+            before = session.status().ticks
+            wait_for(lambda before=before: session.status().ticks > before or str(session.status().state) == "closed")
+            connections = session.status().connections
+            proxy.cut()
+            wait_for(
+                lambda connections=connections: (
+                    session.status().connections > connections or str(session.status().state) == "closed"
+                )
+            )
+            assert str(session.status().state) != "closed", f"it was over after {number} cuts"
+        copy = recorded(session, tmp_path / "copy")
+    assert rows_of(copy) == rows_of(store)
+    gaps = copy.gaps()
+    assert set(gaps["cause"]) == {"disconnect"}
+    assert gaps["healed"].all()
+    assert len(gaps) == session.status().connections - 1
+
+
+def test_a_token_is_renewed_before_it_ends(store: rl.Store, tmp_path: Path) -> None:
+    """A token that ends in the middle is renewed before: no gap, no refusal, nothing missing, and it stands nowhere."""
+    tokens = Tokens(SECRET)
+    asked: list[str] = []
+
+    def token() -> str:
+        asked.append(tokens.issue(4))
+        return asked[-1]
+
+    with rl.serve(store, speed=20, secret=SECRET) as server:
+        session = LiveSession(WebSocketFeed(server.url + "?from=start", token=token), to=tmp_path / "copy").start()
+        copy = recorded(session, tmp_path / "copy")
+        assert not server.door.refused
+    assert len(asked) >= 3
+    assert rows_of(copy) == rows_of(store)
+    assert not len(copy.gaps())
+    assert str(session.status().last_error) == "None"
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "copy").rglob("*") if path.is_file())
+    shown = kept + repr(session).encode() + repr(session.status()).encode()
+    for one in (*asked, SECRET):
+        assert one.encode() not in shown
+
+
+def test_what_was_kept_and_what_comes_are_one_recording(store: rl.Store, tmp_path: Path) -> None:
+    """`record` in the middle of a feed goes on from what was kept: no tick missing, none doubled."""
+    with rl.serve(store, speed=50) as server:
+        session = LiveSession(WebSocketFeed(server.url + "?from=start")).start()
+        wait_for(lambda: session.status().ticks > 100)
+        session.record(tmp_path / "copy")
+        copy = recorded(session, tmp_path / "copy")
+    assert rows_of(copy) == rows_of(store)
+    assert not len(copy.gaps())
+
+
+def test_following_opens_no_port(store: rl.Store, tmp_path: Path) -> None:
+    """Following and recording listen nowhere; serving listens on this machine alone."""
+
+    def listening() -> set[Any]:
+        return {one.laddr for one in psutil.Process().net_connections("inet") if one.status == psutil.CONN_LISTEN}
+
+    before = listening()
+    with rl.serve(store, speed=20) as server:
+        served = listening() - before
+        assert {one.ip for one in served} == {"127.0.0.1"}
+        session = LiveSession(WebSocketFeed(server.url + "?from=start"), to=tmp_path / "copy").start()
+        session.wait("live", timeout=30)
+        assert listening() - before == served
+        session.stop()
+    assert listening() == before
+
+
+def test_nothing_is_left_of_many_outages(store: rl.Store) -> None:
+    """After many connections threads and handles are as many as before."""
+    process = psutil.Process()
+    with rl.serve(store, speed=20) as server, FaultProxy(server.port) as proxy:
+        threads, handles = threading.active_count(), process.num_fds()
+        session = LiveSession(WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?loop=1"), clock=QUICK).start()
+        for _ in range(20):
+            session.wait("live", timeout=30)
+            connections = session.status().connections
+            proxy.cut()
+            wait_for(lambda connections=connections: session.status().connections > connections)
+        assert threading.active_count() <= threads + 1
+        session.stop()
+        wait_for(lambda: process.num_fds() <= handles)
+        wait_for(lambda: threading.active_count() <= threads)
