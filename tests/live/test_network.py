@@ -35,6 +35,11 @@ def recorded(session: LiveSession, copy: Path) -> rl.Store:
     return found
 
 
+def wait_for_more(session: LiveSession, name: str, than: int) -> None:
+    """Wait until a number of the status has grown, or the feed is over."""
+    wait_for(lambda: getattr(session.status(), name) > than or str(session.status().state) == "closed")
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
     """Real recordings with their damage."""
@@ -108,15 +113,10 @@ def test_every_cut_is_one_gap(store: rl.Store, tmp_path: Path) -> None:
         session = LiveSession(feed, to=tmp_path / "copy", clock=QUICK).start()
         for number in range(20):
             wait_for(lambda: str(session.status().state) in {"live", "closed"})
-            before = session.status().ticks
-            wait_for(lambda before=before: session.status().ticks > before or str(session.status().state) == "closed")
+            wait_for_more(session, "ticks", session.status().ticks)
             connections = session.status().connections
             proxy.cut()
-            wait_for(
-                lambda connections=connections: (
-                    session.status().connections > connections or str(session.status().state) == "closed"
-                )
-            )
+            wait_for_more(session, "connections", connections)
             assert str(session.status().state) != "closed", f"it was over after {number} cuts"
         copy = recorded(session, tmp_path / "copy")
     assert rows_of(copy) == rows_of(store)
@@ -187,7 +187,7 @@ def test_nothing_is_left_of_many_outages(store: rl.Store) -> None:
             session.wait("live", timeout=30)
             connections = session.status().connections
             proxy.cut()
-            wait_for(lambda connections=connections: session.status().connections > connections)
+            wait_for_more(session, "connections", connections)
         assert threading.active_count() <= threads + 1
         session.stop()
         wait_for(lambda: process.num_fds() <= handles)
