@@ -63,14 +63,19 @@ def secret_of(path: Path | None, *, ask: bool = True) -> str | None:
 
 def record_feeds(store: str, urls: list[str], *, token: str | None, trades: bool, show: bool) -> None:
     """Record live feeds until they are over, or Ctrl-C; print what came of each."""
+    from replaylab.cli.feeds_table import FeedsTable
     from replaylab.sessions.opening import open_sessions
     from replaylab.sessions.session import LiveSession
 
     sessions = open_sessions(LiveSession, urls, store, token=token, trades=trades)
 
+    terminal = FeedsTable(sys.stderr) if show and sys.stderr.isatty() else None
+
     def look() -> bool:
         found = [session.status() for session in sessions]
-        if show:
+        if terminal is not None:
+            terminal.show(found)
+        elif show:
             for one in found:
                 where = f"game {one.game_id} tick {one.tick}" if one.game_id else "nothing yet"
                 gaps = f"{one.gaps} gaps, {one.missing} missing"

@@ -33,7 +33,7 @@ class LiveLine:
 
     def __init__(self, out: TextIO, *, width: int | None = None) -> None:
         self._console = Console(
-            file=cast("TextIO", _Unbroken(out)),
+            file=cast("TextIO", Unbroken(out)),
             width=width,
             height=None if width is None else 25,
             force_terminal=True,
@@ -67,7 +67,7 @@ class LiveLine:
         self._live.stop()
 
 
-class _Unbroken:
+class Unbroken:
     """A terminal whose errors are ignored: what is shown must never end what is recorded or played."""
 
     def __init__(self, out: TextIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -153,3 +154,28 @@ def test_ctrl_c_ends_in_order(store: rl.Store, tmp_path: Path) -> None:
     serving.communicate(timeout=60)
     assert (recording.returncode, serving.returncode) == (130, 143)
     assert f"{rl.open_store(tmp_path / 'copy').rows:,} ticks" in told
+
+
+def test_a_terminal_shows_a_table(store: rl.Store, tmp_path: Path) -> None:
+    """In a terminal `record --feed` redraws one table, a row a feed; Ctrl-C leaves it, and the terminal, in order."""
+    leader, follower = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "160"}
+    with rl.serve(store, speed=20) as server:
+        command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy"), "--feed", server.url]
+        with subprocess.Popen(
+            [*command, "--feed", "simulated:1"],
+            env=environment,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=follower,
+        ) as child:
+            os.close(follower)
+            seen = b""
+            while seen.count(b" live ") < 2:
+                seen += os.read(leader, 4096)
+            child.send_signal(signal.SIGINT)
+            told, _ = child.communicate(timeout=60)
+    os.close(leader)
+    assert child.returncode == 130
+    assert [word in seen for word in (b"missing", b"simulated:1", server.url.encode())] == [True] * 3
+    assert b"ticks, 0 gaps, 0 missing" in told
