@@ -88,6 +88,8 @@ class Questions:
             place = programme.of_clock(pace.position_us() or 0)
         elif begins and query.get("speed") is not None and query.get("session") is None:
             pace = Pace(pace.speed, programme.due_us(place) or 0)
+        else:
+            pace.begin_at(programme.due_us(place) or 0)
         return Asked(programme, place, until, pace, after or programme.id_of(place))
 
     def _programme(self, pacing: Pacing, games: tuple[str, ...] | None, *, loop: bool) -> Programme:

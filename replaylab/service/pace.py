@@ -35,6 +35,11 @@ class Pace:
             return None
         return self._start_us + int((now - self._since) * self.speed * 1_000_000)
 
+    def begin_at(self, position_us: int) -> None:
+        """Let it begin at a position, unless it runs: a client that resumes at a restarted server need not wait."""
+        if self._since is None:
+            self._start_us = position_us
+
     def seconds_until(self, due_us: int) -> float:
         """Return how long until a position is reached."""
         at = self.position_us()

@@ -133,6 +133,29 @@ def test_the_same_content_resumes_after_a_restart(store: rl.Store) -> None:
         assert get(f"{other.http}/feed.jsonl?after={ids[5]}")[0] == 410
 
 
+def test_who_resumes_at_a_restarted_server_need_not_wait(store: rl.Store) -> None:
+    """The clock of a server begins where the first client goes on, not where the server before it began."""
+    with rl.serve(store, pacing="none") as first:
+        messages, ids = by_websocket(first.url + "?from=start")
+    assert ids[-2] is not None
+    with rl.serve(store, speed=0.1) as server, rl.serve(store, speed=100) as quick:
+        place = by_websocket(quick.url + "?from=start")[1][-2]
+
+        async def run() -> Any:
+            feed = WebSocketFeed(server.url)
+            try:
+                await feed.connect(place)
+                while True:
+                    frame = await asyncio.wait_for(feed.receive(), 30)
+                    assert frame is not None
+                    if frame.messages:
+                        return list(frame.messages)
+            finally:
+                await feed.close()
+
+        assert asyncio.run(run()) == messages[-1:]
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
