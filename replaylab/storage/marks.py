@@ -60,10 +60,19 @@ def marks_of(store: HasRemarks, kinds: Iterable[str] | None = None, game_id: str
 
 
 def cursors_of(store: HasRemarks) -> dict[str, Cursor]:
-    """Return the newest cursor of each lane that was recorded into a store."""
+    """Return the newest cursor of each lane that was recorded into a store.
+
+    The newest is that of the newest journal: times of ticks may go back, as when a clock is set.
+    """
+    table = store.remarks()
+    rows = table.filter(pc.equal(table["reason"].cast(pa.string()), str(MarkKind.CURSOR)))
     found: dict[str, Cursor] = {}
-    for mark in marks_of(store, [MarkKind.CURSOR]):
-        cursor = Cursor.of_mark(mark)
+    for row in rows.sort_by([("source", "ascending"), ("line", "ascending")]).to_pylist():
+        try:
+            mark = Mark.of_line(row["raw"] or b"")
+        except TickError:
+            continue
+        cursor = Cursor.of_mark(mark) if mark.kind is MarkKind.CURSOR else None
         if cursor is not None and mark.lane is not None:
             found[mark.lane] = cursor
     return found

@@ -260,3 +260,13 @@ def test_marks_of_a_feed_are_kept_beside_the_ticks(tmp_path: Path) -> None:
     marks = rl.open_store(tmp_path).marks("trade")
     assert [(mark.lane, mark.game_id) for mark in marks] == [(feed.name, "g")]
     assert len(rl.open_store(tmp_path).game("g").trades()) == 1
+
+
+def test_the_place_to_resume_is_the_newest_whatever_the_times_of_ticks(tmp_path: Path) -> None:
+    """Ticks whose times go back, from one recorder to the next, do not send a lane back to where it had been."""
+    for number, second in enumerate((30, 20, 25)):
+        with rl.Recorder(tmp_path) as recorder:
+            assert number == 0 or recorder.lane("feed").cursor.id == f"e-{number - 1}"  # type: ignore[union-attr]
+            assert recorder.lane("feed").record(
+                rl.Tick(f"g{number}", 1, f"2031-01-02T00:00:{second}", 1), f"e-{number}"
+            )
