@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from replaylab.sessions.clock import Clock
 from replaylab.sessions.event import LiveEvent, LiveState
 from replaylab.sessions.loop import NAME
 from replaylab.sessions.session import LiveSession
+from replaylab.tick import Tick
 from tests.sessions.virtual import ScriptedFeed, raising, refused, tick
 
 
@@ -265,8 +267,8 @@ def test_marks_of_a_feed_are_kept_beside_the_ticks(tmp_path: Path) -> None:
 def test_the_place_to_resume_is_the_newest_whatever_the_times_of_ticks(tmp_path: Path) -> None:
     """Ticks whose times go back, from one recorder to the next, do not send a lane back to where it had been."""
     for number, second in enumerate((30, 20, 25)):
+        at = datetime(2031, 1, 2, 0, 0, second, tzinfo=UTC)
         with rl.Recorder(tmp_path) as recorder:
-            assert number == 0 or recorder.lane("feed").cursor.id == f"e-{number - 1}"  # type: ignore[union-attr]
-            assert recorder.lane("feed").record(
-                rl.Tick(f"g{number}", 1, f"2031-01-02T00:00:{second}", 1), f"e-{number}"
-            )
+            cursor = recorder.lane("feed").cursor
+            assert (None if cursor is None else cursor.id) == (f"e-{number - 1}" if number else None)
+            assert recorder.lane("feed").record(Tick(f"g{number}", 1, at, Decimal(1)), f"e-{number}")
