@@ -94,6 +94,7 @@ def record(  # noqa: PLR0913 the options of the command
             settings=settings,
         )
         made = _run(recorder, descriptor, stop, monitor, settings, waits=overflow == "block", ack=ack)
+        made["input_problem"] = _input_problem(made, source)
     if json:
         print(jsonlib.dumps({"report": made}), flush=True) if ack else show_json(made)  # noqa: T201 with --ack, a line
     elif ack:
@@ -104,6 +105,7 @@ def record(  # noqa: PLR0913 the options of the command
         show_recorded(made)
     refused = sum(made["refused"].values())
     problems = [made["problem"]] if made["problem"] else []
+    problems += [made["input_problem"]] if made["input_problem"] else []
     problems += [f"{count_of(refused, 'line')} refused"] if refused else []
     if made["unknown_types"] and not made["ticks"]:
         count = sum(made["unknown_types"].values())
@@ -215,7 +217,7 @@ def _run(
     try:
         if descriptor == 0 and os.isatty(0):
             monitor.say("reading ticks from the terminal, one a line; Ctrl-D ends")
-        _read(recorder, descriptor, stop, monitor, pipe, receipts)
+        input_error = _read(recorder, descriptor, stop, monitor, pipe, receipts)
         pipe.finish()
     finally:
         report = recorder.stop()
@@ -239,13 +241,27 @@ def _run(
         "source_tz": settings.source_tz,
         "durability": recorder.status().durability,
         "interrupted": bool(stop.signal),
+        "input_problem": input_error,
     }
+
+
+def _input_problem(made: dict[str, Any], source: str | None) -> str | None:
+    """Return that the input could not be read to its end, in a sentence; None when it could."""
+    if made["input_problem"] is None:
+        return None
+    place = "standard input" if source is None else source
+    return (
+        f"{place} cannot be read beyond byte {made['bytes']:,} ({made['input_problem']}); what comes before is recorded"
+    )
 
 
 def _read(
     recorder: Recorder, descriptor: int, stop: _Stop, monitor: Monitor, pipe: Pipe, receipts: _Receipts | None
-) -> None:
-    """Hand over what comes as it comes: a slow writer is answered at once, a fast one in large pieces."""
+) -> str | None:
+    """Hand over what comes as it comes: a slow writer is answered at once, a fast one in large pieces.
+
+    Return why the input could not be read to its end; None when it was.
+    """
     while not stop.signal and not pipe.over:
         quiet = _ACK_SECONDS if receipts is not None and receipts.waiting else _LOOK_SECONDS
         ready = select.select([descriptor, stop.awake], [], [], quiet)[0]
@@ -255,12 +271,15 @@ def _read(
             except BlockingIOError:  # a writer that has left its end of a terminal so
                 time.sleep(_ACK_SECONDS)
                 continue
+            except OSError as error:  # a failing disk, or a terminal that hung up
+                return error.strerror or str(error)
             if not data:
-                return
+                return None
             pipe.feed(data)
         if receipts is not None:
             receipts.print_new()
         monitor.show(recorder.status(), pipe.counts)
+    return None
 
 
 class _Receipts:

@@ -104,6 +104,25 @@ class DiskWatch:
         state.events.emit(RecorderEventKind.MOVED, path=str(state.root), journals=len(missing))
         return True
 
+    def restore_waiting(self) -> bool:
+        """Copy the journals that wait to be sealed and whose names are gone, when the recording has ended.
+
+        One that was being sealed while the store went is among them. Return whether any was copied; where that fails,
+        what is in them is not called durable. The caller holds the lock.
+        """
+        state, journals = self.state, self.state.journals
+        missing = [file for file in journals.sealing if not file.is_reachable]
+        try:
+            if missing:
+                make_folders(state.root, *(state.root / name for name in (SEGMENTS, REMARKS, JOURNALS)))
+            for file in missing:
+                journals.replace(file, self._copy(file))
+        except (OSError, ReplayLabError) as error:
+            self._lose(missing)
+            state.give_up(f"the store {state.root} is gone and could not be made again: {error}")
+            return False
+        return bool(missing)
+
     def _lose(self, missing: list[JournalFile]) -> None:
         """Refuse ticks, and call durable only what is in files that have their names."""
         state = self.state

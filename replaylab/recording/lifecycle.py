@@ -96,7 +96,7 @@ class Lifecycle:
                         state.events.emit(RecorderEventKind.GAME_ENDED, game_id=self.writer.game_id)
                     state.changed.notify_all()
                 self.background.end()
-                self.sealer.finish(_SEALING_SECONDS if state.health.errors else None)
+                self._seal_all()
                 self._close()
                 self.status_file.end()
                 self._report = self._reported()
@@ -107,6 +107,15 @@ class Lifecycle:
         finally:
             self._is_stopping = again
             self._stopping.release()
+
+    def _seal_all(self) -> None:
+        """Seal every journal; those that lost their names meanwhile are copied from their open files, and sealed."""
+        state = self.state
+        self.sealer.finish(_SEALING_SECONDS if state.health.errors else None)
+        with state.lock:
+            restored = self.background.watch.restore_waiting()
+        if restored:
+            self.sealer.finish(_SEALING_SECONDS)
 
     def drop(self) -> None:
         """End the recording of a recorder that was garbage-collected, on whatever thread that happens."""

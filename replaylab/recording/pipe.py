@@ -112,10 +112,10 @@ class Pipe:
         self._carry(data[cut:])
 
     def finish(self) -> None:
-        """Read a last line that has no newline: it counts when it is whole."""
+        """Read a last line that has no newline: it counts when it is whole, and the recording is not over."""
         last = b"".join(self._tail)
         self._tail, self._tail_size = [], 0
-        if last or self._skipping:
+        if (last or self._skipping) and not self.over:
             self._take([last], newline=0)
 
     def _carry(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,10 @@ _KEYS: Final = {"line", "start", "reason"}
 _TEXTS: Final = ("raw", "raw_base64")
 _START: Final = "refused_start"
 _SHOWN: Final = ("line", "start", "reason", "detail")
-_READINGS: Final = 3  # of a file whose last line has no end yet: its recorder may be writing it
+_READINGS: Final = 250  # of a file that changes meanwhile: its recorder is writing it
+_CUT_OFF: Final = "the line is cut off"
+_NO_KEY: Final = ": is not encrypted as this store is, or its first two lines were altered"
+_AGAIN_SECONDS: Final = 0.02  # longer than a line is being written
 
 
 def refused_files(store: Path) -> dict[str, int]:
@@ -40,17 +44,14 @@ def refused_problems(store: Path, keys: StoreKeys | None = None) -> list[str]:
     """Return what is wrong with the files of refused lines, the first line of each file that is."""
     problems = []
     for path in sorted((store / REFUSED).glob(f"*{ENDING}")):
-        name, problem = f"{REFUSED}/{path.name}", None
+        name = f"{REFUSED}/{path.name}"
         if not path.is_file():
             problems.append(f"{name}: is a folder or leads to no file; refused lines cannot be read from it")
             continue
-        for _ in range(_READINGS):
-            try:
-                problem = _problem(path, keys)
-            except OSError as error:
-                problem = f": cannot be read ({error.strerror})"
-            if problem is None:
-                break
+        try:
+            problem = _lasting_problem(path, keys)
+        except OSError as error:
+            problem = f": cannot be read ({error.strerror})"
         if problem:
             problems.append(f"{name}{problem}")
     return problems
@@ -92,18 +93,30 @@ def _text(opened: SealedLines, raw: bytes) -> bytes | None:
     return None if line is None else line.text
 
 
+def _lasting_problem(path: Path, keys: StoreKeys | None) -> str | None:
+    """Return what is wrong with a file; a line that its recorder is writing just now has no end yet, and is not."""
+    before = None
+    for _ in range(_READINGS):
+        found = _problem(path, keys), path.stat().st_size
+        if found[0] is None or found == before or not found[0].endswith((_CUT_OFF, _NO_KEY)):
+            return found[0]
+        before = found
+        time.sleep(_AGAIN_SECONDS)
+    return None  # it was another line each time
+
+
 def _problem(path: Path, keys: StoreKeys | None) -> str | None:
     at = kept = 0
     with path.open("rb") as file:
         lines = list(file)
     opened = _opener([line[:-1] for line in lines[:2]], keys)
     if keys is not None and opened is None and lines and not keys.allows_plain:
-        return ": is not encrypted as this store is, or its first two lines were altered"
+        return _NO_KEY
     for number, line in enumerate(lines, 1):
         where = f", line {number}, byte {at}: "
         at += len(line)
         if not line.endswith(b"\n"):
-            return f"{where}the line is cut off"
+            return f"{where}{_CUT_OFF}"
         if opened is not None and number > 2:
             text = _text(opened, line[:-1])
             if text is None:

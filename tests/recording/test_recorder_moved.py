@@ -14,6 +14,7 @@ from typing import Literal
 import pytest
 
 import replaylab as rl
+from replaylab.recording import sealer
 from replaylab.recording.state import Environment
 from tests.recordings import START, Heard, small, stored, ticks
 
@@ -45,6 +46,35 @@ def test_a_moved_store_keeps_its_ticks(tmp_path: Path) -> None:
         recorder.record_many(ticks(25, first=25))
     assert stored(store) == ticks(50)
     assert stored(rl.open_store(tmp_path / "elsewhere")) == ticks(25)
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+@pytest.mark.parametrize("what", ["store", "store/journals"])
+def test_a_store_that_goes_while_its_last_journals_are_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, *, blocked: bool
+) -> None:
+    """A journal that is being sealed loses its name as the recorder stops: it is written again, or not durable."""
+    seal, store = sealer.seal_together, tmp_path / "store"
+    monkeypatch.setattr(sealer, "seal_together", lambda *given: (go(), seal(*given))[1])
+
+    def go() -> None:
+        if not (tmp_path / "gone").exists():
+            (tmp_path / what).rename(tmp_path / "gone")
+            if blocked:
+                (tmp_path / what).write_text("a file in its place")
+
+    recorder = rl.Recorder(store, settings=small())
+    recorder.record_many(ticks(25))
+    assert recorder.flush().durable
+    report = recorder.stop()
+    assert (tmp_path / "gone").exists()
+    if blocked:
+        assert (report.durable, recorder.status().durable_seq) == (False, -1)
+        assert "is gone and could not be made again" in str(report.problem)
+        return
+    assert (report.durable, report.problem, report.journals_left) == (True, None, 0)
+    assert stored(store) == ticks(25)
+    assert rl.Store(store).verify().ok
 
 
 @pytest.mark.parametrize("gone", ["deleted", "moved"])

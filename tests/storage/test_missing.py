@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from replaylab import errors
 from replaylab.conversion import plan
 from replaylab.durable import sole_writer
 from replaylab.segments.extent import Extent
+from replaylab.storage import refused
 from replaylab.storage.inventory import Inventory
 from replaylab.storage.missing import missing_in_runs
 from tests.recordings import small, ticks
@@ -261,6 +263,35 @@ def test_refused_lines(refusing: Path) -> None:
     assert rl.Store(refusing).verify().ok
     (problem,) = rl.Store(refusing).verify(expect=inventory).missing
     assert f"refused/{path.name}: had" in problem
+
+
+def test_refused_lines_beside_the_recorder_that_writes_them(refusing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last line without its end is damage only when it stays so: each time it is looked at, it is another one."""
+    (path,) = (refusing / "refused").iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(path.read_bytes() + lines[0][:20])
+    written = 0
+
+    def write_on(_seconds: float) -> None:
+        nonlocal written
+        written += 1
+        rest = lines[0][20:] + (lines[0][:20] if written < 8 else b"")
+        path.write_bytes(path.read_bytes() + rest)
+
+    monkeypatch.setattr(refused, "time", SimpleNamespace(sleep=write_on))
+    assert rl.open_store(refusing).verify().ok
+    assert written == 8
+    monkeypatch.setattr(refused, "time", SimpleNamespace(sleep=lambda _seconds: None))
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    assert "the line is cut off" in str(rl.open_store(refusing).verify())
+
+    def append(_seconds: float) -> None:
+        path.write_bytes(path.read_bytes() + lines[0])
+
+    monkeypatch.setattr(refused, "time", SimpleNamespace(sleep=append))
+    path.write_bytes(b"X" + data)
+    assert "line 1, byte 0: its bytes are not those that were written" in str(rl.open_store(refusing).verify())
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link"])
