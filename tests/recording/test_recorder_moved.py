@@ -9,13 +9,14 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 import replaylab as rl
 from replaylab.recording import sealer
 from replaylab.recording.state import Environment
+from replaylab.storage import recovery
 from tests.recordings import START, Heard, small, stored, ticks
 
 
@@ -54,15 +55,16 @@ def test_a_store_that_goes_while_its_last_journals_are_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, *, blocked: bool
 ) -> None:
     """A journal that is being sealed loses its name as the recorder stops: it is written again, or not durable."""
-    seal, store = sealer.seal_together, tmp_path / "store"
-    monkeypatch.setattr(sealer, "seal_together", lambda *given: (go(), seal(*given))[1])
+    seal, store = recovery.seal_together, tmp_path / "store"
 
-    def go() -> None:
+    def going(*given: Any) -> Any:
         if not (tmp_path / "gone").exists():
             (tmp_path / what).rename(tmp_path / "gone")
             if blocked:
                 (tmp_path / what).write_text("a file in its place")
+        return seal(*given)
 
+    monkeypatch.setattr(sealer, "seal_together", going)
     recorder = rl.Recorder(store, settings=small())
     recorder.record_many(ticks(25))
     assert recorder.flush().durable
