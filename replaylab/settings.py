@@ -7,6 +7,7 @@ environment are true/false, yes/no, on/off, 1/0, in any case.
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import zoneinfo
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -23,7 +24,9 @@ from replaylab.clock import MAX_SPEED, MIN_SPEED
 from replaylab.errors import SettingsError
 
 _log = logging.getLogger("replaylab.settings")
-_RETIRED = frozenset({"auto_recording", "chart_points", "history_ticks", "retries"})  # saved by earlier releases
+_RETIRED = frozenset(
+    {"auto_recording", "chart_points", "history_ticks", "price_decimals", "retries"}
+)  # saved by earlier releases
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Speed = Annotated[float, Field(gt=0, le=MAX_SPEED, allow_inf_nan=False)]
@@ -46,8 +49,8 @@ class Settings(BaseSettings):
     Traceback (most recent call last):
     ...
     replaylab.errors.SettingsError: 2 settings are out of bounds
-    - ring_ticks=7: Input should be greater than or equal to 100
-    - heartbeat_seconds=-1: Input should be greater than 0
+    - ring_ticks=7: must be a whole number from 100 to 100,000
+    - heartbeat_seconds=-1: must be a number above 0, at most 86,400
     """
 
     model_config = SettingsConfigDict(
@@ -83,7 +86,6 @@ class Settings(BaseSettings):
     speed: Speed = Field(1.0, description="default speed of a replay, within the two above")
     min_bet: Stake = Decimal("0.001")
     max_bet: Stake = Decimal("1.0")
-    price_decimals: int = Field(8, ge=1, le=20, description="decimals shown, never stored")
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -196,7 +198,29 @@ def current() -> Settings:
 def _all_problems(error: ValidationError) -> str:
     lines = []
     for one in error.errors():
-        name, problem = ".".join(str(part) for part in one["loc"]), one["msg"].removeprefix("Value error, ")
+        name = ".".join(str(part) for part in one["loc"])
+        problem = one["msg"].removeprefix("Value error, ") if one["type"] == "value_error" else _allowed(name)
         lines.append(f"- {name}={one['input']!r}: {problem}" if name else f"- {problem}")
     many = len(lines)
     return "\n".join([f"{many} setting{'s are' if many > 1 else ' is'} out of bounds", *lines])
+
+
+def _allowed(name: str) -> str:
+    """Return what a setting may be, in words; for a name that is none, the nearest one."""
+    fields = Settings.model_fields
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, 1)
+        return "is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    kinds = [kind for kind in get_args(fields[name].annotation) or (fields[name].annotation,) if kind is not type(None)]
+    if kinds == [bool]:
+        return "must be true or false"
+    if kinds == [str]:
+        return "must be text"
+    if all(isinstance(kind, str) for kind in kinds):
+        return f"must be one of {', '.join(kinds)}"
+    bounds = {
+        key: getattr(one, key) for one in fields[name].metadata for key in ("ge", "gt", "le") if hasattr(one, key)
+    }
+    least = f"from {bounds['ge']:,}" if "ge" in bounds else f"above {bounds['gt']:,}" if "gt" in bounds else ""
+    most = "" if "le" not in bounds else f" to {bounds['le']:,}" if "ge" in bounds else f", at most {bounds['le']:,}"
+    return f"must be a {'whole ' if int in kinds else ''}number {least}{most}"

@@ -33,7 +33,6 @@ NUMBERS = [
     "min_speed",
     "max_speed",
     "speed",
-    "price_decimals",
 ]
 
 
@@ -88,6 +87,30 @@ def test_a_problem_is_told_in_our_words() -> None:
     """What a check of our own says stands behind the value, with nothing of the library before it."""
     with pytest.raises(SettingsError, match=r"source_tz='Foo/Bar': 'Foo/Bar' is not a known time zone"):
         Settings(source_tz="Foo/Bar")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ring_ticks", 7, "ring_ticks=7: must be a whole number from 100 to 100,000"),
+        ("ring_ticks", "many", "ring_ticks='many': must be a whole number from 100 to 100,000"),
+        ("workers", 1.5, "workers=1.5: must be a whole number from 1 to 256"),
+        ("sync_seconds", 0, "sync_seconds=0: must be a number above 0, at most 86,400"),
+        ("sync_seconds", float("inf"), "sync_seconds=inf: must be a number above 0, at most 86,400"),
+        ("speed", "fast", "speed='fast': must be a number above 0, at most 100.0"),
+        ("min_bet", -1, "min_bet=-1: must be a number above 0"),
+        ("progress", "perhaps", "progress='perhaps': must be true or false"),
+        ("log_level", "LOUD", "log_level='LOUD': must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+        ("source_tz", 3, "source_tz=3: must be text"),
+        ("ring_tick", 500, "ring_tick=500: is not a setting; did you mean ring_ticks?"),
+        ("nonsense", 1, "nonsense=1: is not a setting"),
+    ],
+)
+def test_a_problem_names_the_setting_its_value_and_what_is_allowed(name: str, value: object, said: str) -> None:
+    """In plain words, and nothing of the library that checks it."""
+    with pytest.raises(SettingsError) as caught:
+        Settings(**{name: value})
+    assert str(caught.value) == f"1 setting is out of bounds\n- {said}"
 
 
 def test_one_error_lists_all_problems() -> None:
@@ -178,20 +201,24 @@ def test_settings_of_earlier_releases_are_ignored_with_a_warning(
 ) -> None:
     """A file saved by an earlier release still loads; each setting that is gone is named in the log."""
     file = tmp_path / "settings.json"
-    file.write_text('{"retries": 3, "auto_recording": false, "chart_points": 500, "history_ticks": 9, "workers": 2}')
+    file.write_text(
+        '{"retries": 3, "auto_recording": false, "chart_points": 500, "history_ticks": 9,'
+        '"price_decimals": 8, "workers": 2}'
+    )
     with caplog.at_level(logging.WARNING, "replaylab.settings"):
         assert Settings.load(file) == Settings(workers=2)
     assert [one.getMessage().split(": ")[1].split()[0] for one in caplog.records] == [
         "auto_recording",
         "chart_points",
         "history_ticks",
+        "price_decimals",
         "retries",
     ]
 
 
 def test_every_setting_is_read() -> None:
-    """A setting that no module reads would promise what nothing does; four are there for the feeds and the player."""
+    """A setting that no module reads would promise what nothing does; three are there for the feeds."""
     package = Path(__file__).resolve().parent.parent / "replaylab"
     text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "settings.py")
     unread = {name for name in Settings.model_fields if not re.search(rf"\b{name}\b", text)}
-    assert unread <= {"network_timeout_seconds", "retry_delay_seconds", "heartbeat_seconds", "price_decimals"}
+    assert unread <= {"network_timeout_seconds", "retry_delay_seconds", "heartbeat_seconds"}

@@ -114,7 +114,7 @@ class DiskWatch:
         missing = [file for file in journals.sealing if not file.is_reachable]
         try:
             if missing:
-                make_folders(state.root, *(state.root / name for name in (SEGMENTS, REMARKS, JOURNALS)))
+                state.make_folders()
             for file in missing:
                 journals.replace(file, self._copy(file))
         except (OSError, ReplayLabError) as error:

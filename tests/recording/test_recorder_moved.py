@@ -57,12 +57,12 @@ def test_a_store_that_goes_while_its_last_journals_are_sealed(
     """A journal that is being sealed loses its name as the recorder stops: it is written again, or not durable."""
     seal, store = recovery.seal_together, tmp_path / "store"
 
-    def going(*given: Any) -> Any:
+    def going(*given: Any, **options: Any) -> Any:
         if not (tmp_path / "gone").exists():
             (tmp_path / what).rename(tmp_path / "gone")
             if blocked:
                 (tmp_path / what).write_text("a file in its place")
-        return seal(*given)
+        return seal(*given, **options)
 
     monkeypatch.setattr(sealer, "seal_together", going)
     recorder = rl.Recorder(store, settings=small())
