@@ -341,11 +341,13 @@ class ReplayEngine:
         """Everything at one moment, as plain values."""
         return self._pacer.status()
 
+    @property
+    def index(self) -> int:
+        """Row shown last, from 0; -1 when there is none yet."""
+        return self._pacer.cursor
+
     mode = _Reading(lambda transport: transport.mode, "What is held: nothing, a stored game, or a live one.")
     game_id = _Reading(lambda transport: transport.game_id, "The game held; None when empty.")
-    index = _Reading(
-        lambda transport: transport.cursor, "Row shown last, from 0; -1 when there is none yet.", still=True
-    )
     total = _Reading(lambda transport: transport.total, "Rows of the game; of a live one, received so far.")
     progress = _Reading(
         lambda transport: transport.progress, "Share of the rows up to the cursor; 0.0 when empty.", still=True

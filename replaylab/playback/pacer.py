@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from replaylab.clock import FASTEST
@@ -77,6 +77,8 @@ class Pacer:
         self._driver: Driver | None = None
         self._last_thread: threading.Thread | None = None
         self._ahead: deque[Step] = deque()  # steps that an iteration has taken and not yet shown
+        self._moves = 0  # how often steps were taken ahead, or taken back; `_moving` while that goes on
+        self._moving = False
         self._failing: set[int] = set()
         self._refused = 0
 
@@ -103,6 +105,16 @@ class Pacer:
                 return look(self._transport)
             finally:
                 self._transport.cursor += ahead
+
+    @property
+    def cursor(self) -> int:
+        """The row shown last. Read without the lock, unless steps are ahead or moved while it is looked at."""
+        moves = self._moves
+        if not self._moving and not self._ahead:
+            cursor = self._transport.cursor
+            if moves == self._moves:
+                return cursor
+        return self.read(lambda transport: transport.cursor)
 
     def push(self, tick: Tick) -> bool:
         """Take a live tick; False, and counted as refused, when closed."""
@@ -190,8 +202,9 @@ class Pacer:
             return False
         with self._lock:
             if self._driver is driver and self._deliverer is None and len(listeners["tick"]) == 1:
-                self._ahead = steps
-                steps.extend(self._transport.take_ahead(most))
+                with self._move():
+                    self._ahead = steps
+                    steps.extend(self._transport.take_ahead(most))
             return bool(steps)
 
     def put_back(self) -> None:
@@ -201,12 +214,23 @@ class Pacer:
 
     def _put_back(self) -> None:
         ahead, rows = self._ahead, 0
-        while ahead:
-            with contextlib.suppress(IndexError):  # the iteration may take one at this moment
-                ahead.pop()
-                rows += 1
-        if rows:
-            self._transport.put_back(rows)
+        with self._move():
+            while ahead:
+                with contextlib.suppress(IndexError):  # the iteration may take one at this moment
+                    ahead.pop()
+                    rows += 1
+            if rows:
+                self._transport.put_back(rows)
+
+    @contextlib.contextmanager
+    def _move(self) -> Iterator[None]:
+        """Move the cursor and `_ahead`, which belong together, while `cursor` sees neither; the lock is held."""
+        self._moving = True  # first: who sees the number sees this too
+        self._moves += 1
+        try:
+            yield
+        finally:
+            self._moving = False
 
     def drive(self, driver: Driver) -> None:
         """Let another driver take over, and play."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from replaylab.widgets.trades import Trades
 
 _OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on")
 _RANGES: Final = ("loop", "selection")
+_log: Final = logging.getLogger("replaylab.player")
 _numbers: Final = itertools.count(1)
 
 
@@ -230,6 +232,8 @@ class ReplayPlayer(anywidget.AnyWidget):
         self.observe(self._panels_set, "panels")
         self.observe(self._trades_set, "trades")
         self.on_msg(self._receive)
+        game, rows = self.engine.game_id, self.engine.total
+        _log.info("game %s opened: %d rows", game, rows, extra={"event": "opened", "game_id": game, "rows": rows})
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute that a player has; a name that it does not have is an error, not a new attribute."""

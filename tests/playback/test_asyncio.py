@@ -14,8 +14,10 @@ import pytest
 
 from replaylab.clock import FASTEST
 from replaylab.playback.engine import ReplayEngine
+from replaylab.playback.event import Step
 from replaylab.playback.pacer import Pacer
 from replaylab.playback.playlist import Playlist
+from replaylab.playback.transport import Transport
 from tests.playing import FakeTime, Log, engine_threads, game, tick
 
 
@@ -273,6 +275,36 @@ def test_the_engine_stands_where_the_loop_body_is() -> None:
                 assert (engine.at_start, engine.at_end) == (row == 0, row == 299)
 
     play(watch())
+
+
+def test_the_index_read_from_a_thread_while_steps_are_taken_ahead_is_that_of_the_loop_body(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the moment the cursor has moved and that in which the steps taken are known, nothing else is read."""
+    take, read, shown = Transport.take_ahead, list[tuple[int, int]](), [0]
+    engine = ReplayEngine(game(300), speed=FASTEST)
+    threads: list[threading.Thread] = []
+
+    def taking(transport: Transport, most: int) -> list[Step]:
+        before = shown[0]
+        taken = list(take(transport, most))
+        threads.append(threading.Thread(target=lambda: read.append((before, engine.index))))
+        threads[-1].start()
+        threads[-1].join(0.05)  # it waits for the lock; without one it would have read by then
+        return taken
+
+    monkeypatch.setattr(Transport, "take_ahead", taking)
+
+    async def loop() -> None:
+        async for step in engine:
+            shown[0] = step.index
+            if threads:
+                threads.pop().join(60)
+
+    asyncio.run(loop())
+    engine.close()
+    assert len(read) > 1
+    assert all(index <= before + 2 for before, index in read), read
 
 
 def test_a_callback_added_in_the_loop_body_gets_every_later_tick() -> None:

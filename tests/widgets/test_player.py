@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import math
 import threading
 import time
@@ -34,6 +35,14 @@ def test_python_drives_without_a_browser() -> None:
     assert seen == [0, 1, 2, 1, 5, 6, 7, 8, 9]
     assert [player.index, player.playing, player.run()] == [9, False, 0]
     player.close()
+
+
+def test_a_player_that_is_opened_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One line with the game and its rows, of the logger that docs/logging.md names."""
+    with caplog.at_level(logging.INFO, logger="replaylab.player"):
+        play(game(7)).engine.close()
+    (record,) = [one for one in caplog.records if one.name == "replaylab.player"]
+    assert (record.__dict__["event"], record.__dict__["game_id"], record.__dict__["rows"]) == ("opened", "g", 7)
 
 
 def test_ranges_become_single_ticks_in_order(make: Make) -> None:
