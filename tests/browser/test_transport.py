@@ -135,7 +135,7 @@ def test_a_loop_is_played_again_and_again(start: Start) -> None:
     playing = start("player = play(game(400, ms=50))", "player.speed = 10\nplayer.loop = (100, 139)", LISTEN)
     player = playing.players[0]
     playing.tell("_ = player.seek(100)\nplayer.play()")
-    player.wait(lambda: "10x" in player.root.locator(".rlab-pace").inner_text())
+    player.wait(lambda: "10x" in (player.root.locator(".rlab-pace").get_attribute("title") or ""))
     playing.until("len(seen) > 150")
     player.button("Pause").click()
     player.wait(lambda: not player.playing)
