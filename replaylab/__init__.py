@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from replaylab.tick import Phase, Tick
     from replaylab.watching.status import status
     from replaylab.widgets.browser import browse
+    from replaylab.widgets.comparison import compare
     from replaylab.widgets.live import live
     from replaylab.widgets.player import play
 
@@ -58,6 +59,7 @@ __all__ = [
     "analysis",
     "browse",
     "compact",
+    "compare",
     "convert",
     "dashboard",
     "encrypt",
@@ -91,6 +93,7 @@ _HOME = {
     "Tick": "tick",
     "browse": "widgets.browser",
     "compact": "storage.compact",
+    "compare": "widgets.comparison",
     "convert": "conversion.convert",
     "dashboard": "dashboards.cell",
     "export": "exports.export",

@@ -29,6 +29,7 @@ NAMES = [
     "analysis",
     "browse",
     "compact",
+    "compare",
     "convert",
     "dashboard",
     "encrypt",

@@ -88,6 +88,43 @@ def draw_game(
     return ax
 
 
+def draw_line(
+    prices: pa.Table,
+    rug_tick: int | None,
+    ax: Axes | None = None,
+    *,
+    log: bool = False,
+    color: str | None = None,
+    label: str | None = None,
+) -> Axes:
+    """Draw a price path as one line of the colour and label given, broken where ticks are missing, a cross at its rug.
+
+    Examples
+    --------
+    >>> prices = pa.table({"tick": [0, 1, 4], "price": [1.0, 1.5, 0.1]})
+    >>> ax = draw_line(prices, 4, color="tab:red", label="a game")
+    >>> [line.get_label() for line in ax.get_lines()]
+    ['a game', '_rug']
+    """
+    new = ax is None
+    ax = blank(9, 4.3)[0] if ax is None else ax
+    tick = prices.column("tick").to_numpy().astype(np.float64)
+    price = floats(prices.column("price"))
+    breaks = np.flatnonzero(np.diff(tick) > 1) + 1
+    path = np.insert(tick, breaks, np.nan), np.insert(price, breaks, np.nan)
+    (line,) = ax.plot(*path, color=color, label=label, linewidth=1.5)
+    at = tick == rug_tick if rug_tick is not None else np.zeros(len(tick), np.bool_)
+    if at.any():
+        ax.plot(tick[at][:1], price[at][:1], "X", color=line.get_color(), markersize=7, label="_rug")
+    if log:
+        ax.set_yscale("log")
+    if new:
+        ax.set(xlabel=f"tick (one is {TICK_MS} ms)", ylabel="price (multiple of tick 0)")
+        if label is not None:
+            ax.legend(frameon=False)
+    return ax
+
+
 def _facts(summary: Mapping[str, Any]) -> list[str]:
     """Return facts about a game, in few words each."""
     facts = [_count(summary["ticks"] or 0, "live tick")]

@@ -193,10 +193,14 @@ class Game:
         return table.filter(at_rug).slice(0, 1)
 
     @overload
-    def plot(self, ax: None = None, *, log: bool = False) -> Figure: ...
+    def plot(
+        self, ax: None = None, *, log: bool = False, color: str | None = None, label: str | None = None
+    ) -> Figure: ...
     @overload
-    def plot(self, ax: Axes, *, log: bool = False) -> Axes: ...
-    def plot(self, ax: Axes | None = None, *, log: bool = False) -> Figure | SubFigure | Axes:
+    def plot(self, ax: Axes, *, log: bool = False, color: str | None = None, label: str | None = None) -> Axes: ...
+    def plot(
+        self, ax: Axes | None = None, *, log: bool = False, color: str | None = None, label: str | None = None
+    ) -> Figure | SubFigure | Axes:
         """Draw the price path with its phases, rug and gaps.
 
         Parameters
@@ -205,6 +209,9 @@ class Game:
             Axes of your own to draw on.
         log : bool
             Logarithmic price axis.
+        color, label : str, optional
+            With either of them only the price path is drawn, as one line with a cross at the rug, and nothing else of
+            the axes is touched: for several games on one `ax`, with a legend of your own.
 
         Returns
         -------
@@ -220,8 +227,11 @@ class Game:
         >>> for game in rl.open_store(folder + "/store"):
         ...     game.plot().savefig(folder + "/game.png")
         """
-        from replaylab.charts.game_chart import draw_game  # matplotlib is only loaded when a chart is asked for
+        from replaylab.charts.game_chart import draw_game, draw_line  # matplotlib is only loaded when it is needed
 
+        if color is not None or label is not None:
+            line = draw_line(self.prices(), self.summary["rug_tick"], ax, log=log, color=color, label=label)
+            return line.figure if ax is None else line
         drawn = draw_game(self.ticks(), self.prices(), self.summary, ax=ax, log=log)
         return drawn.figure if ax is None else drawn
 

@@ -1,0 +1,169 @@
+"""GameComparison: up to eight games over each other in a notebook cell, aligned at a tick, with one playhead."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable
+from typing import Any, Final, Literal, cast
+
+import anywidget
+import numpy as np
+import pandas as pd
+import traitlets
+from numpy.typing import NDArray
+
+from replaylab.columns import as_numpy
+from replaylab.errors import Unplayable
+from replaylab.storage.game import Game
+from replaylab.storage.store import Store
+from replaylab.widgets.bundle import module
+from replaylab.widgets.payload import as_bytes
+from replaylab.widgets.sources import playable
+
+Align = Literal["tick", "start", "peak"]
+MOST: Final = 8  # more lines cannot be told apart
+_COLOURS: Final = ("#0072B2", "#C04F00", "#00795A", "#A8477F", "#8A6D00", "#2E6F9E", "#5A5A5A", "#7A3E9D")
+_STYLES: Final = ("-", "--", ":", "-.")
+_HELP: Final = "type rl.compare([game, game]), rl.compare(store, ['id', 'id']) or rl.compare(store.games().head(3))"
+
+
+class GameComparison(anywidget.AnyWidget):
+    """Games over each other with one playhead: play, pause, seek, log prices, a game hidden by its key in the legend.
+
+    Parameters
+    ----------
+    games : list of Game, Store, path of one, or DataFrame
+        What to compare, up to eight games.
+    ids : str, DataFrame, or list of str, optional
+        Ids of the games of the store.
+    align : {"tick", "start", "peak"}
+        What lies at 0: tick 0, the first live tick that was recorded, or the peak. A trait: it can be set later, too.
+    height : int
+        Of the chart, in pixels.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=3, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> compared = GameComparison(folder + "/store")
+    >>> len(compared.games), compared.align
+    (3, 'tick')
+    >>> compared.close()
+    """
+
+    _esm = module("compare")
+    height = traitlets.Int(320, min=60, max=10_000, help="of the chart, in pixels").tag(sync=True)
+    align = traitlets.Enum(["tick", "start", "peak"], "tick", help="what lies at 0")
+
+    def __init__(self, games: object, ids: object = None, *, align: Align = "tick", height: int = 320) -> None:
+        self.games = _several(games, ids)
+        self._tracks = [_Track(game) for game in self.games]
+        super().__init__(align=align, height=height)
+        self.on_msg(self._receive)
+        self.observe(lambda _change: self.send({"kind": "align", "align": self.align}), "align")
+
+    def _receive(self, _widget: object, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("kind") == "ready":
+            games = [track.facts for track in self._tracks]
+            buffers = [as_bytes(column) for track in self._tracks for column in (track.tick, track.price)]
+            self.send({"kind": "compare", "align": self.align, "games": games}, cast("list[Any]", buffers))
+
+    def __repr__(self) -> str:
+        return f"GameComparison({', '.join(repr(game.id[:40]) for game in self.games)})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return the widget, and for where none can show: a picture and a line of text."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return bundle
+        data, metadata = bundle
+        data |= {"text/plain": repr(self), "image/png": base64.b64encode(self.picture()).decode()}
+        return data, metadata
+
+    def picture(self) -> bytes:
+        """Return the chart as a PNG."""
+        from replaylab.charts.style import blank
+
+        ax = blank(9, 4)[0]
+        for number, (game, track) in enumerate(zip(self.games, self._tracks, strict=True)):
+            path = track.tick - track.origins[self.align]
+            ax.plot(path, track.price, _STYLES[number % 4], color=_COLOURS[number], label=game.id[:40], linewidth=1.3)
+        ax.set(xlabel=f"ticks from {_ZERO[self.align]}", ylabel="price")
+        ax.legend(frameon=False, fontsize=8)
+        drawn = io.BytesIO()
+        cast("Any", ax.figure).savefig(drawn, format="png", dpi=80, metadata={"Software": None})
+        return drawn.getvalue()
+
+
+_ZERO: Final = {"tick": "tick 0", "start": "the first tick recorded", "peak": "the peak"}
+
+
+class _Track:
+    """The price path of one game."""
+
+    def __init__(self, game: Game) -> None:
+        prices, summary = game.prices(prices="float64"), game.summary
+        self.tick: NDArray[np.int32] = as_numpy(prices.column("tick")).astype(np.int32)
+        price = prices.column("price").fill_null(float("nan"))
+        self.price: NDArray[np.float64] = np.asarray(price.to_numpy(), np.float64)
+        first = int(self.tick[0]) if len(self.tick) else 0
+        peak = first if summary["peak_tick"] is None else int(summary["peak_tick"])
+        self.origins = {"tick": 0, "start": first, "peak": peak}
+        self.facts = {"id": game.id, "origins": self.origins, "rugged": summary["rug_tick"] is not None}
+
+
+def _several(given: object, ids: object) -> list[Game]:
+    """Return the games to compare."""
+    if ids is not None or isinstance(given, (str, os.PathLike, pd.DataFrame)):
+        given = playable(given, ids)
+    games = [given] if isinstance(given, Game) else given
+    if isinstance(games, Store) and len(games) > MOST:
+        raise Unplayable(f"{len(games):,} games: at most {MOST} can be told apart; {_HELP}")
+    if not isinstance(games, Iterable):
+        raise Unplayable(f"a {type(games).__name__} holds no games to compare; {_HELP}")
+    found = list(games)
+    wrong = [one for one in found if not isinstance(one, Game)]
+    if wrong or not found:
+        what = f"{type(wrong[0]).__name__} is no Game" if wrong else "no game was given"
+        raise Unplayable(f"{what}; {_HELP}")
+    if len(found) > MOST:
+        raise Unplayable(f"{len(found):,} games: at most {MOST} can be told apart; {_HELP}")
+    return found
+
+
+def compare(games: object, ids: object = None, *, align: Align = "tick", height: int = 320) -> GameComparison:
+    """Return up to eight games over each other with one playhead, to be shown as the last line of a cell.
+
+    Parameters
+    ----------
+    games : list of Game, Store, path of one, or DataFrame
+        What to compare.
+    ids : str, DataFrame, or list of str, optional
+        Ids of the games of the store.
+    align : {"tick", "start", "peak"}
+        What lies at 0: tick 0, the first live tick that was recorded, or the peak.
+    height : int
+        Of the chart, in pixels.
+
+    Raises
+    ------
+    Unplayable, GameNotFound
+        When there is no game, more than eight, or one that the store lacks; it says what to type.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rl.simulate(folder + "/recordings", games=3, seed=1)
+    >>> _ = rl.convert(folder + "/recordings", folder + "/store", progress=False)
+    >>> store = rl.open_store(folder + "/store")
+    >>> compared = rl.compare([store[name] for name in store.game_ids()[:2]], align="peak")
+    >>> compared.align
+    'peak'
+    >>> compared.close()
+    """
+    return GameComparison(games, ids, align=align, height=height)
