@@ -172,6 +172,20 @@ test: browser postgresql monitoring build/socketio/.installed lint docs ## every
 UNIT := tests/parsing tests/segments tests/journals tests/storage tests/exports tests/fair tests/simulation tests/charts \
   tests/kernel $(wildcard tests/test_[cdeflst]*.py)
 
+# The floors that pyproject.toml declares are what this runs with; the rest is what they bring.
+LOWEST := build/lowest
+
+$(LOWEST)/.installed: pyproject.toml $(KERNEL) | $(BIN)/python
+	@$(BIN)/python -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.9.30
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+	  -e '.[lab,sql,polars,cluster,live,serve,test]'
+	touch $@
+
+.PHONY: test-lowest
+test-lowest: $(LOWEST)/.installed ## the tests without a browser, with the lowest declared version of every dependency
+	@$(LOWEST)/bin/python -m pytest -n 2 -o filterwarnings=default --disable-warnings --ignore tests/browser
+
 .PHONY: check
 check: $(VENV)/.test ## the unit tests alone, in a minute or two
 	@$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore ,tests/test_docs.py tests/test_signals.py tests/test_truth.py) $(UNIT)

@@ -18,6 +18,8 @@ const COLUMNS = [
   ["rug", "rug tick", "rug"],
   ["flags", "flags", "flags"],
 ];
+const WHOLE = new Intl.NumberFormat("en");
+const PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 let tables = 0;
 
 /**
@@ -47,6 +49,8 @@ export class Table {
     /** @type {Set<number>} */
     this.asked = new Set();
     this.frame = 0;
+    this.top = 0;
+    this.settled = 0;
     this.root = make("section", "rlab rlab-browse", { "aria-label": "Games" });
     if (player) this.root.dataset.player = player;
     this.title = make("span", "rlab-title");
@@ -212,6 +216,7 @@ export class Table {
   }
 
   recolour() {
+    this.theme = null;
     for (const line of this.lines) line.thumbnail = -1;
     this.soon();
   }
@@ -219,7 +224,16 @@ export class Table {
   paint() {
     if (!this.source || !this.scroller.clientHeight) return; // hidden: its size changes when it is shown
     const { games } = this.source;
-    const theme = readTheme(this.root);
+    this.theme ??= readTheme(this.root);
+    const { theme } = this;
+    // thumbnails of rows that fly past are drawn when the scrolling has settled
+    const top = this.scroller.scrollTop;
+    const flying = Math.abs(top - this.top) > 3 * ROW;
+    this.top = top;
+    if (flying) {
+      clearTimeout(this.settled);
+      this.settled = setTimeout(() => this.soon(), 60);
+    }
     const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW) - SPARE);
     const seen = Math.ceil(this.scroller.clientHeight / ROW) + 2 * SPARE;
     const rows = Math.min(games.shown.length - first, seen);
@@ -235,7 +249,7 @@ export class Table {
     // a place keeps the line that shows it, so that scrolling changes only the rows that come into sight
     for (let place = first; place < first + rows; place += 1) {
       const line = this.lines[place % this.lines.length];
-      line.put(place, games.shown[place], this.cursor, this.playing, theme);
+      line.put(place, games.shown[place], this.cursor, this.playing, flying ? null : theme);
       if (!games.thumbnails.has(games.shown[place]) && !this.asked.has(games.shown[place])) wanted.push(games.shown[place]);
     }
     this.grid.setAttribute("aria-activedescendant", games.shown.length ? `${this.id}-${this.cursor}` : "");
@@ -302,6 +316,7 @@ export class Table {
 
   close() {
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.settled);
     this.unwatch();
     this.sizes.disconnect();
     this.root.remove();
@@ -320,6 +335,7 @@ class Line {
     this.number = -1;
     this.place = -1;
     this.thumbnail = -1;
+    this.flags = -1;
   }
 
   hide() {
@@ -333,7 +349,7 @@ class Line {
    * @param {number} number
    * @param {number} cursor
    * @param {number} playing
-   * @param {import("../types.js").Theme} theme
+   * @param {import("../types.js").Theme | null} theme none while the thumbnail is not to be drawn
    */
   put(place, number, cursor, playing, theme) {
     const { games } = this.table.source;
@@ -355,16 +371,23 @@ class Line {
         shown,
         moment(games.start[number]),
         span(games.seconds[number]),
-        games.ticks[number].toLocaleString("en"),
+        WHOLE.format(games.ticks[number]),
         price(games.peak[number]),
       ];
-      texts.push(games.rug[number] < 0 ? "" : games.rug[number].toLocaleString("en"));
+      texts.push(games.rug[number] < 0 ? "" : WHOLE.format(games.rug[number]));
       for (const [at, text] of texts.entries()) put(this.cells[at + 1], text);
       this.cells[1].title = name.length > 300 ? `${name.slice(0, 300)}\u2026` : name;
-      this.cells[7].replaceChildren(...games.flagged(number).map(badge));
+      if (this.flags !== games.flags[number]) {
+        this.flags = games.flags[number];
+        this.cells[7].replaceChildren(...games.flagged(number).map(badge));
+      }
     }
     this.row.setAttribute("aria-selected", String(place === cursor));
     this.row.classList.toggle("rlab-playing", number === playing);
+    if (!theme) {
+      if (this.thumbnail < 0) this.canvas.width = 0;
+      return;
+    }
     if (this.thumbnail !== number && games.thumbnails.has(number)) {
       this.thumbnail = number;
       draw(this.canvas, games.thumbnails.get(number), theme, (games.flags[number] & 1) !== 0);
@@ -394,9 +417,7 @@ function span(seconds) {
 /** @param {number} value */
 function price(value) {
   if (Number.isNaN(value)) return "";
-  return Math.abs(value) >= 1e6 || (value && Math.abs(value) < 0.01)
-    ? value.toExponential(2)
-    : value.toLocaleString("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+  return Math.abs(value) >= 1e6 || (value && Math.abs(value) < 0.01) ? value.toExponential(2) : PRICE.format(value);
 }
 
 /**

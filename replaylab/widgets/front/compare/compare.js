@@ -254,7 +254,7 @@ class Comparison {
     context.textAlign = "center";
     context.textBaseline = "alphabetic";
     for (const tick of roundSteps(this.low, this.high, Math.max(3, this.width / 110)).found) {
-      context.fillText(tick.toLocaleString("en"), this.x(tick), this.height - 6);
+      context.fillText((tick || 0).toLocaleString("en"), this.x(tick), this.height - 6);
     }
   }
 
