@@ -13,6 +13,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SHARED = {"material", "measure", "peers", "widgets.ways"}
 IN_A_BROWSER = {
+    "widgets.browse",
     "widgets.player",
     "widgets.player_ways",
     "widgets.soak",
