@@ -46,7 +46,7 @@ class Inspection:
     advice : str
         The command that reads it.
     mapping : str
-        A mapping in TOML to begin with, where no known form fits.
+        A mapping in TOML to begin with, where no known form fits, or one that fits leaves symbols together.
     zone : str
         What ids that begin with a date say against reading its times as UTC, and which zones fit them.
     """
@@ -99,6 +99,8 @@ def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) 
     account = found.account
     if mapping is None and not ticks:
         name, option = "no known form", "--map mapping.toml"
+    proposed = "" if mapping is not None else proposal(data)
+    by_symbol = name == "trades" and "game_id = " in proposed  # else all symbols of a day would be one game
     detail = next(iter(account.examples.values()), "")
     return Inspection(
         path=shown,
@@ -111,7 +113,7 @@ def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) 
         first=_first_ticks(best),
         detail=detail,
         advice=f"replaylab convert {shown} --to STORE {option}".rstrip(),
-        mapping="" if ticks or mapping is not None else proposal(data),
+        mapping="" if ticks and not by_symbol else proposed,
         zone=_zone(found.batch),
     )
 

@@ -11,6 +11,7 @@ import pytest
 from replaylab.conversion.inspect import inspect
 from replaylab.errors import SourceNotFound, TickError
 from replaylab.parsing.mapping import Mapping
+from replaylab.storage.open import open_store
 from replaylab.tick import parse_time
 from tests.stores import game_lines, quiet
 
@@ -28,6 +29,18 @@ def test_a_proposed_mapping_reads_the_file(tmp_path: Path) -> None:
     report = quiet(path, tmp_path / "store", mapping=mapping)
     assert (report.ticks_stored, report.times_at_epoch) == (5, 0)
     assert inspect(path, mapping).first[0].startswith("BTCUSDT, numbered by place, 2031-01-02T03:04:05.001000, price")
+
+
+def test_trades_of_several_symbols_are_not_one_game(tmp_path: Path) -> None:
+    """Where trades name their symbol, the form that reads them as a game a day is not all that is offered."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"ts":1925089445000,"sym":"BTC","px":1.5}\n{"ts":1925089445001,"sym":"ETH","px":2.5}\n')
+    found = inspect(path)
+    assert (found.form, found.ticks) == ("trades", 2)
+    quiet(path, tmp_path / "store", mapping=Mapping.of(tomllib.loads(found.mapping)))
+    assert sorted(open_store(tmp_path / "store").game_ids()) == ["BTC", "ETH"]
+    path.write_bytes(b'{"ts":1925089445000,"px":1.5}\n')
+    assert not inspect(path).mapping
 
 
 def test_a_packed_recording_is_seen_through(tmp_path: Path) -> None:
