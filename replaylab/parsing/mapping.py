@@ -135,7 +135,7 @@ class Mapping:
 
     def _paths(self) -> list[Any]:
         own = [self.path, self.prices, self.price_at, self.tick_at, self.time_at, self.first_tick, self.rug]
-        return [one for where in [*own, *self.fields.values()] for one in _choices(where)] + [*self.where]
+        return [one for where in [*own, *self.fields.values()] for one in choices(where)] + [*self.where]
 
     @classmethod
     def load(cls, given: str | Path | Mapping) -> Mapping:
@@ -213,9 +213,9 @@ class Mapping:
 
         None for a mapping that looks at the document around them too.
         """
-        if self.where or any(where.startswith("/") for one in self.fields.values() for where in _choices(one)):
+        if self.where or any(where.startswith("/") for one in self.fields.values() for where in choices(one)):
             return []
-        parts = [(where, split(where)) for where in _choices(self.path)]
+        parts = [(where, split(where)) for where in choices(self.path)]
         within = [(where, part[2] if part[1] == "[]" else f"{_KEYED}.{part[2]}") for where, part in parts if part]
         return [(where, replace(self, path=inner.rstrip("."))) for where, inner in within]
 
@@ -230,18 +230,16 @@ class Mapping:
                 value = _at(found, where)
                 if value != wanted:
                     return Line(Kind.CONTROL, label=f"{where}:{value}"[:60], private=True)
-            rows = [row for key, item in self._items(found, name) for row in self._rows(item, found, times, key)]
+            rows = [row for key, item in self.items(found, name) for row in self._rows(item, found, times, key)]
         except TickError as error:
             return Line(Kind.DAMAGED, label=error.reason, detail=str(error))
         return Line(Kind.TICK, tuple(rows))
 
-    def _items(self, found: Any, name: str) -> Iterator[tuple[str, Any]]:
-        """Yield the objects at `path` with their names; of several paths, the first at which something is there."""
-        choices = _choices(self.path)
-        for where in choices[:-1]:
-            if _is_there(found, where):
-                return _each(found, where, name)
-        return _each(found, choices[-1], name)
+    def items(self, found: Any, name: str = "") -> list[tuple[str, Any]]:
+        """Return the objects at `path` with their names; of several paths, the first at which something is there."""
+        paths = choices(self.path)
+        chosen = next((where for where in paths[:-1] if _is_there(found, where)), paths[-1])
+        return list(_each(found, chosen, name))
 
     def _rows(self, item: Any, root: Any, times: Times, key: str) -> Iterator[Row]:
         if self.prices:
@@ -269,15 +267,18 @@ class Mapping:
         """Yield the ticks of an array of prices; null is a gap."""
         game, first, start, zoned = self.head(item, root, times, key)
         ticks = list(self._priced(item, times, first))
-        rug = _at_first(item, self.rug) if self.rug else None
-        if type(rug) is bool:
-            last = ticks[-1][0] if rug and ticks else None
-        else:
-            last = None if rug is None or rug is _MISSING else checked_int(_chosen(item, self.rug), rug, 0)
+        last = self.rug_tick(item, ticks[-1][0] if ticks else None)
         for tick, price, own in ticks:
             at = (start if start is None else start + (tick - first) * self.step_ms * 1000) if own is None else own[0]
             is_zoned = zoned if own is None else own[1]
             yield Row(game, tick, at, is_zoned, price, False, None, True, tick == last, None, None)
+
+    def rug_tick(self, item: Any, end: int | None) -> int | None:
+        """Return the number of the tick at which a game ended, `end` where a flag says so; None when it did not."""
+        rug = _at_first(item, self.rug) if self.rug else None
+        if type(rug) is bool:
+            return end if rug else None
+        return None if rug is None or rug is _MISSING else checked_int(_chosen(item, self.rug), rug, 0)
 
     def head(self, item: Any, root: Any, times: Times, key: str = "") -> tuple[str, int, int | None, bool]:
         """Return the game of an array of prices, the number of its first tick, its start and whether that is zoned."""
@@ -339,7 +340,7 @@ class Mapping:
     def _value(self, item: Any, root: Any, name: str, *default: Any) -> Any:
         if name in self.constants:
             return self.constants[name]
-        for where in _choices(self.fields.get(name, name)):
+        for where in choices(self.fields.get(name, name)):
             found = _at(root if where.startswith("/") else item, where.removeprefix("/"), _MISSING)
             if found is not _MISSING:
                 return found
@@ -355,7 +356,7 @@ class Mapping:
         if self.game:
             return self.game  # replaced when the source and the ticks before this one are known
         if "game_id" not in self.constants:
-            for where in _choices(self.fields.get("game_id", ())):
+            for where in choices(self.fields.get("game_id", ())):
                 if where == _KEYED and key:
                     return checked_text("game_id", key)
                 if where != _KEYED and _at(item, where.removeprefix("/"), _MISSING) is not _MISSING:
@@ -367,22 +368,23 @@ class Mapping:
 _MISSING: Final = object()
 
 
-def _choices(where: Path_) -> list[str]:
+def choices(where: Path_) -> list[str]:
+    """Return the paths of one or several."""
     return [where] if isinstance(where, str) else list(where)
 
 
 def _shown(where: Path_) -> str:
-    return " or ".join(_choices(where))
+    return " or ".join(choices(where))
 
 
 def _chosen(value: Any, where: Path_) -> str:
     """Return the first of several paths that leads somewhere; all of them when none does."""
-    return next((one for one in _choices(where) if _at_first(value, one) is not _MISSING), _shown(where))
+    return next((one for one in choices(where) if _at_first(value, one) is not _MISSING), _shown(where))
 
 
 def _at_first(value: Any, where: Path_) -> Any:
     """Return what is at the first of several paths that leads somewhere, an object of prices included."""
-    for one in _choices(where):
+    for one in choices(where):
         found = _at(value, one.removesuffix(_KEYED), _MISSING)
         if found is not _MISSING:
             return found

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from replaylab.kernel.library import load
+from replaylab.parsing import price_arrays
 from replaylab.parsing.fields import COMMA, NEWLINE, PADDING, Positions
 from replaylab.parsing.json_line import PLAIN, Kind, Line, Reading, parse_line
 from replaylab.parsing.kernel_layout import Known
@@ -144,6 +145,8 @@ def scan_block(
     else:
         lines = KernelLines(block, size, library, reading)
         batches = lines.read_shaped(shapes)
+    if reading.mapped and mapping is not None and price_arrays.can_read(mapping):
+        batches += price_arrays.read(block, lines.starts, lines.ends, lines.done, reading)
     part_of_line = np.searchsorted(part_ends, lines.starts, "right")
     accounts = [Account() for _ in parts]
     reader = _SlowReader(accounts, reading)
@@ -165,22 +168,23 @@ def scan_block(
 def _account_shaped(
     accounts: list[Account], lines: NumpyLines | KernelLines, part_of_line: Whole, batch: Batch
 ) -> None:
-    """Account for the lines that were read as a block: each is a clean tick, and all its bytes are kept."""
+    """Account for the lines that were read as a block: each is one clean tick or more, and all its bytes are kept."""
     size = len(accounts)
     if size == 1 and lines.done.all():
         accounts[0].add(Account(Counter(kept=int(lines.ends[-1]) + 1 if len(lines.ends) else 0)))
-        accounts[0].lines["tick"] += len(batch)
+        accounts[0].lines["tick"] += len(lines.done)
         accounts[0].ticks.update(clean=len(batch), filled=int(batch.price_filled.sum()))
         accounts[0].ticks["truncated"] += int(lines.cut.sum())
         return
     done = part_of_line[lines.done]
-    ticks = np.bincount(done, minlength=size)
+    of_line = np.bincount(done, minlength=size)
+    ticks = np.bincount(part_of_line[batch.line[lines.done[batch.line]]], minlength=size)
     kept = np.bincount(done, (lines.ends - lines.starts + 1)[lines.done], minlength=size)
     filled = np.bincount(part_of_line[batch.line], batch.price_filled, minlength=size)
     cut = np.bincount(part_of_line, lines.cut, minlength=size)
     for part, account in enumerate(accounts):
         account.bytes["kept"] += int(kept[part])
-        account.lines["tick"] += int(ticks[part])
+        account.lines["tick"] += int(of_line[part])
         account.ticks["clean"] += int(ticks[part])
         account.ticks["filled"] += int(filled[part])
         account.ticks["truncated"] += int(cut[part])
