@@ -71,6 +71,7 @@ def test_mutated_games(form: str) -> None:
 def test_plain_games_are_read_in_columns(form: str) -> None:
     """Lines in their plainest form do not go to the general parser, one by one."""
     text, mapping = FORMS[form]
-    plain = {"id": "g", "at": "1925089445", "first": "000", "prices": "1, 1.5", "texts": '"1", "1.5"', "end": "1"}
+    first = "000" if form == "fine" else "7"
+    plain = {"id": "g", "at": "1925089445", "first": first, "prices": "1, 1.5", "texts": '"1", "1.5"', "end": "1"}
     with mock.patch("replaylab.parsing.scan.parse_line", side_effect=AssertionError("read one by one")):
         assert len(scan(text.format(**plain).encode() + b"\n", mapping).batch) == 2
