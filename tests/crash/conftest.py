@@ -24,3 +24,11 @@ def no_real_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the real disk."""
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def encrypted_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encrypt every store of the kit when CRASH_KEY holds a key: `CRASH_KEY=$(openssl rand -base64 32) pytest ...`."""
+    key = os.environ.get("CRASH_KEY")
+    if key:
+        monkeypatch.setenv("REPLAYLAB_KEY", key)

@@ -25,6 +25,7 @@ from replaylab.errors import KeyMissing, Tampered
 from replaylab.journals.format import scan
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import parse_time
+from tests.crash.scale import SCALE
 
 TICKS = 60
 MARKER = "20310102-feedfacecafebeef"
@@ -356,7 +357,7 @@ def troubled_writes(seed: int) -> Any:
 @pytest.mark.parametrize("many", [False, True])
 def test_no_nonce_is_used_twice(tmp_path: Path, key: FileKey, nonces: Nonces, many: bool) -> None:  # noqa: FBT001
     """Over attempts with short writes, errors and interrupts, by key, and not only over the lines that were kept."""
-    wanted = int(os.environ.get("REPLAYLAB_TEST_NONCES", "3000"))
+    wanted = 3_000 * SCALE
     store, settings = tmp_path / "vault", rl.Settings(max_failures=100, max_unsynced_ticks=100_000)
     recorder, accepted = rl.Recorder(store, kms=key, settings=settings, durability="none"), 0
     with mock.patch.object(os, "write", troubled_writes(many)), mock.patch.object(os, "fsync"):

@@ -18,8 +18,9 @@ import replaylab as rl
 from replaylab.encryption.kms import FileKey
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import parse_time
+from tests.crash.scale import SCALE
 
-KILLS = int(os.environ.get("REPLAYLAB_TEST_KILLS", "8"))
+KILLS = 4 * SCALE
 GAME, SOURCE, PRICE, LINE = "20310102-feedfacecafebeef", "markedsource", "1.0700123456789", "marked by hand, no tick"
 
 

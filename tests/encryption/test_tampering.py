@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -15,8 +14,9 @@ import replaylab as rl
 from replaylab.encryption.kms import FileKey
 from replaylab.errors import ReplayLabError, SegmentDamaged
 from replaylab.segments.digest import file_digest, footer_bytes
+from tests.crash.scale import SCALE
 
-TRIES = int(os.environ.get("REPLAYLAB_TEST_TAMPERINGS", "120"))
+TRIES = 40 * SCALE
 
 
 @pytest.fixture(scope="module")

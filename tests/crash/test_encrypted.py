@@ -1,0 +1,71 @@
+"""Encrypted stores under SIGKILL: what the kit holds in plain is held with a key, at some of the points."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import replaylab as rl
+from tests.crash.recordings import Said, small, stored
+from tests.crash.scale import SCALE
+from tests.crash.works import TICKS, WORKS, Killer, abandon
+
+STEP = max(1, 9 // SCALE)  # between two points at which the process is killed
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set a key for all stores of a test."""
+    monkeypatch.setenv("REPLAYLAB_KEY", base64.b64encode(bytes(range(32))).decode())
+
+
+def killed_at(point: int, work: str, store: Path) -> tuple[int, tuple[int, int, int]]:
+    """Do the work in a child that is killed at a point; return how it ended and what it had said."""
+    said = Said()
+    child = os.fork()
+    if child == 0:
+        try:
+            with Killer(point).watching():
+                WORKS[work](store, said)
+        except BaseException:  # noqa: BLE001 a child must not go on as its parent does
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1], said.get()
+
+
+@pytest.mark.parametrize("work", ["record", "record_many"])
+def test_no_acknowledged_tick_is_lost(tmp_path: Path, work: str) -> None:
+    """Wherever the recorder is killed, opening the store finds all that it had acknowledged, and no damage."""
+    point, status = 1, 1
+    while status:
+        store = tmp_path / str(point)
+        status, (offered, accepted, _) = killed_at(point, work, store)
+        assert status in {0, 9}, point
+        found = len(stored(store)) if (store / "segments").is_dir() else 0
+        assert accepted <= found <= offered, point
+        if found:
+            assert rl.open_store(store).encrypted
+            assert rl.open_store(store).verify().problems == [], point
+        with rl.Recorder(store, settings=small()):  # what was left is no hindrance
+            pass
+        point += STEP
+    assert found == TICKS
+
+
+@pytest.mark.parametrize("work", ["recover", "compact"])
+def test_no_stored_tick_is_lost(tmp_path: Path, work: str) -> None:
+    """Wherever a recovery or a compaction is killed, all rows are there, each once."""
+    abandon(tmp_path / "abandoned")
+    expected = sorted(map(repr, stored(shutil.copytree(tmp_path / "abandoned", tmp_path / "first"))))
+    assert len(expected) == TICKS
+    point, status = 1, 1
+    while status:
+        store = shutil.copytree(tmp_path / "abandoned", tmp_path / str(point))
+        status, _ = killed_at(point, work, store)
+        assert status in {0, 9}, point
+        assert sorted(map(repr, stored(store))) == expected, point
+        point += STEP
