@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from replaylab.parsing.mapping import Mapping
     from replaylab.playback.engine import ReplayEngine
     from replaylab.recording.recorder import Recorder
+    from replaylab.retention.prune import prune
     from replaylab.service.server import serve
     from replaylab.settings import Settings
     from replaylab.simulation.simulate import simulate
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from replaylab.storage.store import Store
     from replaylab.tick import Phase, Tick
     from replaylab.watching.status import status
+    from replaylab.watching.webhook import Webhook
     from replaylab.widgets.browser import browse
     from replaylab.widgets.comparison import compare
     from replaylab.widgets.live import live
@@ -55,6 +57,7 @@ __all__ = [
     "Settings",
     "Store",
     "Tick",
+    "Webhook",
     "__version__",
     "analysis",
     "browse",
@@ -70,6 +73,7 @@ __all__ = [
     "open_feed",
     "open_store",
     "play",
+    "prune",
     "recover",
     "rezone",
     "rotate",
@@ -92,6 +96,7 @@ _HOME = {
     "Store": "storage.store",
     "Tick": "tick",
     "browse": "widgets.browser",
+    "Webhook": "watching.webhook",
     "compact": "storage.compact",
     "compare": "widgets.comparison",
     "convert": "conversion.convert",
@@ -102,6 +107,7 @@ _HOME = {
     "open_feed": "feeds.opening",
     "open_store": "storage.open",
     "play": "widgets.player",
+    "prune": "retention.prune",
     "recover": "storage.recovery",
     "rezone": "storage.rezone",
     "rotate": "encryption.keys",

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     seal_seconds: Seconds = Field(3_600.0, description="age at which a journal is made a segment")
     max_file_bytes: int = Field(100 * 1024**2, ge=1 << 20, description="size at which a segment is sealed")
 
+    prune_older_than_days: float | None = Field(None, gt=0, description="a recorder removes games that are older")
+    prune_keep_games: int | None = Field(None, ge=0, description="a recorder removes all games but the newest")
+    prune_max_bytes: int | None = Field(None, ge=0, description="a recorder removes the oldest games above this size")
+    prune_seconds: Seconds = Field(3_600.0, description="time between two rounds of that")
+
     network_timeout_seconds: Seconds = Field(10.0, description="longest wait for a feed to answer a connection")
     retry_delay_seconds: Seconds = Field(0.5, description="delay before a feed is connected again; doubles each time")
     heartbeat_seconds: Seconds = Field(5.0, description="time between two pings of a feed")

@@ -24,7 +24,7 @@ LAYERS: list[list[str]] = [
     ["segments"],
     ["journals"],
     ["storage"],
-    ["postgres", "watching"],
+    ["postgres", "retention", "watching"],
     ["conversion", "fair", "playback"],
     ["feeds", "recording"],
     ["sessions", "testing"],

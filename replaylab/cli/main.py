@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from replaylab.cli import convert, dashboard, export, feeds, keys, play, record, run, status, stores
+from replaylab.cli import convert, dashboard, export, feeds, keys, play, prune, record, run, status, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
@@ -95,6 +95,7 @@ _COMMANDS: Final = (
     stores.info,
     stores.verify,
     stores.compact,
+    prune.prune,
     stores.rezone,
     keys.encrypt,
     keys.rotate,

@@ -13,6 +13,7 @@ from typing import Final
 from replaylab.recording.disk_watch import DiskWatch
 from replaylab.recording.event import RecorderEvent
 from replaylab.recording.health import Phase
+from replaylab.recording.pruning import Pruning
 from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import State
 from replaylab.recording.status_file import StatusFile
@@ -58,6 +59,7 @@ class Background:
         self.watch = DiskWatch(state, sealer, self.syncer)
         self.listener = listener
         self.status_file = status_file
+        self.pruning = Pruning(state)
         self._stop = stop
         self._synced_at = time.monotonic()
         self._looked_at = 0.0
@@ -146,6 +148,8 @@ class Background:
             self._roll()
         if state.journals.sealing:
             self.sealer.wake()
+        if not self._ending:
+            self.pruning.tend()
         if not self._ending and self.status_file.tend():
             self._answer()
 

@@ -21,6 +21,7 @@ class RecorderEventKind(StrEnum):
     GAME_STARTED = "game_started"
     GAME_ENDED = "game_ended"
     SEALED = "sealed"
+    PRUNED = "pruned"
     PAUSED = "paused"
     RESUMED = "resumed"
     RETRIED = "retried"

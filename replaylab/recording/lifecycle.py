@@ -6,11 +6,13 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from replaylab.durable import keep_room, remove, storing
 from replaylab.errors import DiskLow, RecordingFailed, ReplayLabError
+from replaylab.recording.alerts import Alerts
 from replaylab.recording.background import Background, Listener
 from replaylab.recording.event import RecorderEventKind
 from replaylab.recording.health import Phase
@@ -20,6 +22,7 @@ from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import RESERVE_BYTES, State
 from replaylab.recording.status_file import StatusFile
 from replaylab.recording.writer import Writer
+from replaylab.watching.alert import Target
 
 _SEALING_SECONDS: Final = 1.0  # after a fault, no journal is begun to be sealed later than this
 _live: Final[weakref.WeakSet[State]] = weakref.WeakSet()
@@ -36,13 +39,16 @@ class Lifecycle:
         Its writer.
     listener : callable, optional
         Called with each event.
+    targets : sequence of callable or Webhook
+        Called with each change of state.
     """
 
-    def __init__(self, state: State, writer: Writer, listener: Listener | None) -> None:
+    def __init__(self, state: State, writer: Writer, listener: Listener | None, targets: Sequence[Target] = ()) -> None:
         self.state = state
         self.writer = writer
         self.sealer = Sealer(state)
-        self.status_file = StatusFile(state, lambda: writer.game_id)
+        self.alerts = Alerts(state, targets)
+        self.status_file = StatusFile(state, lambda: writer.game_id, self.alerts.counts)
         self.background = Background(state, self.sealer, listener, self.status_file, self._stop_later)
         self._stopping = threading.RLock()
         self._is_stopping = False
@@ -96,8 +102,10 @@ class Lifecycle:
                         state.events.emit(RecorderEventKind.GAME_ENDED, game_id=self.writer.game_id)
                     state.changed.notify_all()
                 self.background.end()
+                self.background.pruning.end()
                 self._seal_all()
                 self._close()
+                self.alerts.end()
                 self.status_file.end()
                 self._report = self._reported()
                 ticks, durable = self._report.ticks, self._report.durable

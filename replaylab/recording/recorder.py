@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
@@ -35,6 +35,7 @@ from replaylab.storage.marks import cursors_of
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import SEGMENTS, Store
 from replaylab.tick import Tick, checked_text
+from replaylab.watching.alert import Target
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings
@@ -63,6 +64,8 @@ class Recorder:
         How long to block at most; the tick is refused then.
     on_event : callable, optional
         Called with each change of state, a `RecorderEvent`, on the thread of the recorder, with no lock held.
+    alerts : sequence of callable or Webhook, optional
+        Called with each change of state, an `Alert`, within a second and on threads of their own: see `rl.Webhook`.
     settings : Settings, optional
         Every number; those of this process unless given.
     environment : Environment, optional
@@ -92,7 +95,7 @@ class Recorder:
     (1, 1)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 every one but the first has a default
         self,
         store: str | os.PathLike[str] | Store,
         *,
@@ -100,6 +103,7 @@ class Recorder:
         overflow: Literal["block", "refuse"] = "block",
         overflow_seconds: float = 30.0,
         on_event: Callable[[RecorderEvent], object] | None = None,
+        alerts: Sequence[Target] = (),
         settings: Settings | None = None,
         environment: Environment | None = None,
         kms: Kms | None = None,
@@ -121,7 +125,7 @@ class Recorder:
         self._lanes: dict[str, Lane] = {}
         self._cursors: dict[str, Cursor] | None = None
         self._writer = Writer(state, overflow, overflow_seconds)
-        self._lifecycle = Lifecycle(state, self._writer, on_event)
+        self._lifecycle = Lifecycle(state, self._writer, on_event, alerts)
         self._end = weakref.finalize(
             self, self._lifecycle.drop
         )  # also at garbage collection and at the end of the interpreter

@@ -33,10 +33,13 @@ class StatusFile:
         Shared with the writer.
     game_id : callable
         Returns the game that is being recorded.
+    alerts : callable
+        Returns how many alerts were sent, wait and have failed.
     """
 
-    def __init__(self, state: State, game_id: Callable[[], str | None]) -> None:
+    def __init__(self, state: State, game_id: Callable[[], str | None], alerts: Callable[[], dict[str, int]]) -> None:
         self.state = state
+        self.alerts = alerts
         self.game_id = game_id
         self._started_at = state.environment.now()
         self._written_at = 0.0
@@ -81,6 +84,7 @@ class StatusFile:
             process=os.getpid(),
             started_at=self._started_at,
             written_at=self.state.environment.now(),
+            alerts=self.alerts(),
             feeds=tuple(dict(feed) for feed in self.state.feed_states()),
         )
 

@@ -94,7 +94,7 @@ def compact(
     with sole_writer(opened.path):
         remove_leftovers(opened)
         before = opened.sealed()
-        _refuse_damaged(opened)
+        refuse_damaged(opened)
         bytes_before = disk_bytes(opened.path)
         groups = _groups(before)
         with bar(
@@ -121,7 +121,7 @@ def compact(
     return report
 
 
-def _refuse_damaged(store: Store) -> None:
+def refuse_damaged(store: Store) -> None:
     """Raise `SegmentDamaged` when a segment cannot be read: what it replaces is not known, so nothing is merged."""
     for name, reason in store.damaged.items():
         if is_segment_name(name):
@@ -179,7 +179,7 @@ def take_out(store: Store, extents: Collection[Extent]) -> None:
         elif out:
             write_segment(
                 store.path / SEGMENTS,
-                (_without(table, out) for table in _merged_rows([segment])),
+                (_without(table, out) for table in merged_rows([segment])),
                 origin=segment.footer.origin,
                 extents=[one for one in segment.footer.extents if one not in out],
                 remarks=merged_remarks(store, [segment], out),
@@ -205,7 +205,7 @@ def _merge(store: Store, group: list[Segment]) -> Segment:
     replaced = {name for segment in group for name in segment.footer.replaces}
     return write_segment(
         store.path / SEGMENTS,
-        _merged_rows(group),
+        merged_rows(group),
         origin="compact",
         extents=[extent for segment in group for extent in segment.footer.extents],
         remarks=merged_remarks(store, group),
@@ -216,12 +216,14 @@ def _merge(store: Store, group: list[Segment]) -> Segment:
     )
 
 
-def _merged_rows(group: list[Segment]) -> Iterator[pa.Table]:
-    """Return the rows of several segments game after game, in order of time, about a row group at a time."""
+def merged_rows(group: list[Segment], without: Collection[str] = ()) -> Iterator[pa.Table]:
+    """Return the rows of segments game after game, in order of time, about a row group at a time; some games less."""
     rows_of: Counter[str] = Counter()
     start_us: dict[str, int] = {}
     for segment in group:
         for one in segment.footer.games:
+            if one.game in without:
+                continue
             rows_of[one.game] += one.rows
             start_us[one.game] = min(one.start_us, start_us.get(one.game, one.start_us))
     games: list[str] = []

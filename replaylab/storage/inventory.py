@@ -12,9 +12,11 @@ from typing import Any, Final, Self
 from replaylab.durable import publish, written_aside
 from replaylab.errors import StoreError, StoreNotFound, StoreTooNew
 from replaylab.journals.seq_ranges import SeqRanges
+from replaylab.segments.digest import sum_digests
 from replaylab.segments.extent import Extent
 
 FORMAT: Final = 1
+_LATER: Final = frozenset({"pruned_rows", "pruned_digest"})  # an inventory of before there was `prune` has none
 _TYPE: Final = "replaylab_inventory"
 
 
@@ -34,6 +36,8 @@ class Inventory:
         By the name of each run that was recorded, the ranges of its ticks.
     refused : dict
         By the name of each file of refused lines, its size in bytes.
+    pruned_rows, pruned_digest : int, str
+        Rows that were removed on purpose, and their digest.
 
     Examples
     --------
@@ -47,19 +51,24 @@ class Inventory:
     sources: dict[str, list[list[Any]]] = field(default_factory=dict)
     runs: dict[str, list[list[int]]] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    pruned_rows: int = 0
+    pruned_digest: str = "0" * 16
 
     @classmethod
     def of(cls, rows: int, rows_digest: str, extents: Iterable[Extent], refused: Mapping[str, int]) -> Self:
         """Return the inventory of what extents account for."""
         sources: dict[str, list[list[Any]]] = {}
         seqs: dict[str, list[list[int]]] = {}
+        pruned: list[dict[str, Any]] = []
         for one in sorted(extents, key=lambda one: (one.source, one.start, one.end)):
+            pruned += [one.pruned] if one.pruned else []
             if one.recording:
                 seqs.setdefault(one.recording["run"], []).extend(one.recording["seqs"])
             else:
                 sources.setdefault(one.source, []).append([one.start, one.end, one.digest, one.tick_count])
         runs = {run: [list(pair) for pair in SeqRanges.of_ranges(pairs).runs] for run, pairs in sorted(seqs.items())}
-        return cls(rows, rows_digest, sources, runs, dict(refused))
+        removed = sum(one["rows"] for one in pruned), sum_digests([one["digest"] for one in pruned])
+        return cls(rows, rows_digest, sources, runs, dict(refused), *removed)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file as JSON, whole or not at all; raises `StoreFull` or `StoreUnwritable`."""
@@ -96,11 +105,15 @@ class Inventory:
         if found["format"] > FORMAT:
             raise StoreTooNew(f"{path}: inventory of format {found['format']}; upgrade replaylab to read it")
         try:
-            made = cls(**{name: found[name] for name in cls.__slots__})
+            made = cls(**{name: found[name] for name in cls.__slots__ if name in found or name not in _LATER})
             made.missing(made)  # what is in it can be compared
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{path}: the inventory is damaged ({type(error).__name__}: {error})") from error
         return made
+
+    def _ever(self) -> tuple[int, str]:
+        """Return how many rows there are or were removed on purpose, and the digest of them together."""
+        return self.rows + self.pruned_rows, sum_digests([self.rows_digest, self.pruned_digest])
 
     def missing(self, before: Inventory) -> list[str]:
         """Return what an earlier inventory had and this one has not, one sentence each."""
@@ -121,7 +134,7 @@ class Inventory:
             if self.refused.get(name, -1) < size:
                 found.append(f"{name}: had {size:,} bytes and has {max(0, self.refused.get(name, 0)):,}")
         same = (self.sources, self.runs) == (before.sources, before.runs)
-        if not found and same and (self.rows, self.rows_digest) != (before.rows, before.rows_digest):
+        if not found and same and self._ever() != before._ever():
             found.append(
                 f"rows: {before.rows:,} with the digest {before.rows_digest} were there, {self.rows:,} with the digest "
                 f"{self.rows_digest} are"

@@ -42,6 +42,8 @@ class Verification:
         Digest of all rows, whatever their order; equal before and after compaction.
     problems : list of str
         What is not as it was written: one sentence each, naming the file.
+    pruned_rows : int
+        Rows that were removed on purpose; the account of their sources is still there.
     missing : list of str
         What is not there: ticks of a run, bytes of a source, remarks or their segment; one sentence each.
     inventory : Inventory, optional
@@ -62,6 +64,7 @@ class Verification:
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     inventory: Inventory | None = field(default=None, repr=False)
+    pruned_rows: int = 0
     doubts: list[str] = field(default_factory=list)
 
     @property
@@ -75,8 +78,9 @@ class Verification:
     def __str__(self) -> str:
         found = [*self.problems, *self.missing]
         verdict = "everything is as it was written" if self.ok else f"{len(found)} problem(s)"
+        pruned = f", {self.pruned_rows:,} removed on purpose" if self.pruned_rows else ""
         lines = [
-            f"{self.segments} segments, {self.rows:,} rows: {verdict}",
+            f"{self.segments} segments, {self.rows:,} rows{pruned}: {verdict}",
             *(f"- {one}" for one in found[:20]),
         ]
         more = len(found) - 20
@@ -136,6 +140,7 @@ def check(
         problems=problems,
         missing=missing,
         inventory=inventory,
+        pruned_rows=inventory.pruned_rows,
         doubts=_doubts(files, there),
     )
     count = len(problems) + len(missing)
@@ -223,7 +228,7 @@ def _account_problems(segment: Segment) -> list[str]:
             problems.append(
                 f"{segment.name}: {counted} of {extent.end - extent.start} bytes of {extent.source} are accounted for"
             )
-    taken = sum(extent.tick_count for extent in footer.extents)
+    taken = sum(extent.row_count for extent in footer.extents)
     if footer.extents and taken != footer.rows:
         problems.append(f"{segment.name}: {taken} ticks were taken from its sources, {footer.rows} rows are stored")
     if segment.row_count != footer.rows:

@@ -86,11 +86,17 @@ def compact(store: Path, _: Said) -> None:
     rl.compact(store, progress=False)
 
 
+def prune(store: Path, _: Said) -> None:
+    """Remove all games but the newest."""
+    rl.prune(store, keep_games=1, yes=True)
+
+
 WORKS: Final[dict[str, Callable[[Path, Said], None]]] = {
     "record": record,
     "record_many": record_many,
     "recover": recover,
     "compact": compact,
+    "prune": prune,
 }
 
 

@@ -1,0 +1,258 @@
+"""Alerts: within a second of a change, signed, tried again, and never in the way of the recorder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replaylab as rl
+from replaylab.errors import SettingsError
+from replaylab.recording.state import Environment
+from replaylab.watching import webhook as hooks
+from replaylab.watching.alert import QUEUED, Alert, Delivery
+from replaylab.watching.webhook import DELIVERY, Refused, is_signed
+
+SECRET = "0123456789abcdef" * 2
+AT = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def wait_for(reached: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    give_up_at = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+class Receiver:
+    """A server on this machine that answers as it is told, and keeps what it got."""
+
+    def __init__(self, answers: Iterator[int] | None = None, hangs: threading.Event | None = None) -> None:
+        self.got: list[tuple[bytes, dict[str, str]]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.got.append((body, dict(self.headers)))
+                if hangs is not None:
+                    hangs.wait(120)
+                code = next(answers, 200) if answers is not None else 200
+                self.send_response(code)
+                if code == 302:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server.server_port}/hook/t0ken"
+
+    @contextmanager
+    def serving(self) -> Iterator[Receiver]:
+        """Serve meanwhile."""
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.server.shutdown()
+            thread.join()
+            self.server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait little between attempts."""
+    monkeypatch.setattr(hooks, "FIRST_WAIT_SECONDS", 0.01)
+
+
+def alert(number: int = 0) -> Alert:
+    """Make an alert."""
+    return Alert("recorder", "recording", f"state-{number}", "degraded", ("why",), AT, "run", "store")
+
+
+def fill(free: list[int]) -> Environment:
+    """Make a machine whose free space is set by hand."""
+    return Environment(free_bytes=lambda _: free[0])
+
+
+def test_a_callable_hears_of_each_change(tmp_path: Path) -> None:
+    """Paused, going on, closed: each once, in order, with its reason, and not one before anything has changed."""
+    heard: list[Alert] = []
+    free = [1 << 40]
+    with rl.Recorder(tmp_path, environment=fill(free), alerts=[heard.append]) as recorder:
+        recorder.record(rl.Tick("g", 1, AT, Decimal("1.02")))
+        free[0] = 1
+        wait_for(lambda: len(heard) == 1)
+        free[0] = 1 << 40
+        wait_for(lambda: len(heard) == 2)
+    assert [(one.before, one.state, one.verdict) for one in heard] == [
+        ("recording", "paused", "degraded"),
+        ("paused", "recording", "healthy"),
+        ("recording", "closed", "healthy"),
+    ]
+    assert "disk_full" in heard[0].reasons[0]
+    assert heard[0].run == recorder.run
+
+
+def test_a_webhook_gets_signed_json(tmp_path: Path) -> None:
+    """The receiver can check who sent it; the status says how many were sent."""
+    free = [1 << 40]
+    with Receiver().serving() as receiver:
+        hook = rl.Webhook(receiver.url, SECRET)
+        with rl.Recorder(tmp_path, environment=fill(free), alerts=[hook]):
+            free[0] = 1
+            wait_for(lambda: receiver.got)
+            wait_for(lambda: rl.status(tmp_path).runs and rl.status(tmp_path).runs[0].alerts.get("sent") == 1)
+        assert len(receiver.got) == 2  # the end as well
+        body, headers = receiver.got[0]
+        assert is_signed(SECRET.encode(), body, headers)
+        assert not is_signed(SECRET.encode(), body + b" ", headers)
+        assert not is_signed(b"another" * 9, body, headers)
+        assert not is_signed(SECRET.encode(), body, headers, now=time.time() + 3_600)
+        assert not is_signed(SECRET.encode(), body, {})
+        found = json.loads(body)
+        assert (found["type"], found["state"], found["store"]) == ("replaylab_alert", "paused", str(tmp_path))
+
+
+@pytest.mark.parametrize("codes", [[500], [503, 429, 500], [408, 502]])
+def test_what_fails_is_tried_again(codes: list[int]) -> None:
+    """The same alert under the same name, until the server takes it."""
+    with Receiver(iter(codes)).serving() as receiver:
+        rl.Webhook(receiver.url, SECRET).send(alert().to_json(), threading.Event())
+        assert len(receiver.got) == len(codes) + 1
+        assert len({headers[DELIVERY] for _, headers in receiver.got}) == 1
+
+
+@pytest.mark.parametrize("code", [400, 401, 404, 302])
+def test_what_is_refused_is_not(code: int) -> None:
+    """A server that refuses is not asked again, and no redirect is followed: the request is signed for this one."""
+    with Receiver(iter([code])).serving() as receiver:
+        with pytest.raises(Refused, match=f"answered {code}"):
+            rl.Webhook(receiver.url, SECRET).send(alert().to_json(), threading.Event())
+        assert len(receiver.got) == 1
+
+
+def test_attempts_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that never takes it costs so many attempts; the log says so without the path of the URL."""
+    with Receiver(iter([500] * 99)).serving() as receiver, caplog.at_level(logging.ERROR, "replaylab.alerts"):
+        delivery = Delivery(rl.Webhook(receiver.url, SECRET, attempts=3), "test")
+        delivery.add(alert())
+        wait_for(lambda: delivery.failed == 1)
+        delivery.end(0)
+        assert len(receiver.got) == 3
+    assert "answered 500, attempt 3 of 3" in caplog.text
+    assert "t0ken" not in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_a_server_that_is_not_there() -> None:
+    """A connection that is refused is tried again, and then given up."""
+    receiver = Receiver()
+    receiver.server.server_close()
+    with pytest.raises(Refused, match="ConnectionRefusedError, attempt 2 of 2"):
+        rl.Webhook(receiver.url, SECRET, attempts=2).send(b"{}", threading.Event())
+
+
+def test_a_server_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
+    """Recording, stopping and the other targets go on."""
+    hangs, heard = threading.Event(), list[Alert]()
+    free = [1 << 40]
+    with Receiver(hangs=hangs).serving() as receiver:
+        hook = rl.Webhook(receiver.url, SECRET, timeout_seconds=60)
+        recorder = rl.Recorder(tmp_path, environment=fill(free), alerts=[hook, heard.append])
+        free[0] = 1
+        wait_for(lambda: receiver.got and heard)
+        free[0] = 1 << 40
+        wait_for(lambda: len(heard) == 2)
+        assert recorder.record(rl.Tick("g", 1, AT, Decimal("1.02"))).accepted
+        assert recorder.flush().durable
+        assert recorder.stop().durable
+        assert [one.state for one in heard] == ["paused", "recording", "closed"]
+        hangs.set()
+
+
+def test_a_queue_is_bounded() -> None:
+    """While a target hangs the newest alerts are kept, and those that gave way are counted."""
+    go, heard = threading.Event(), list[Alert]()
+
+    def slow(one: Alert) -> None:
+        go.wait(120)
+        heard.append(one)
+
+    delivery = Delivery(slow, "test")
+    delivery.add(alert(0))
+    wait_for(lambda: delivery.waiting == 1 and not delivery._waiting)
+    for number in range(1, QUEUED + 11):
+        delivery.add(alert(number))
+    assert delivery.dropped == 10
+    go.set()
+    wait_for(lambda: len(heard) == QUEUED + 1)
+    delivery.end(60)
+    assert [one.state for one in heard] == [f"state-{number}" for number in (0, *range(11, QUEUED + 11))]
+
+
+def test_a_callable_that_raises(tmp_path: Path) -> None:
+    """It is logged and counted, called again at the next change, and no concern of the recording."""
+    calls: list[Alert] = []
+
+    def bad(one: Alert) -> None:
+        calls.append(one)
+        raise ValueError("boom")
+
+    free = [1 << 40]
+    with rl.Recorder(tmp_path, environment=fill(free), alerts=[bad]) as recorder:
+        free[0] = 1
+        wait_for(lambda: len(calls) == 1)
+        free[0] = 1 << 40
+        wait_for(lambda: recorder.status().state == "recording")
+        assert recorder.status().callback_errors == 0
+    assert rl.status(tmp_path).runs[0].alerts["failed"] == len(calls) >= 2
+
+
+def test_no_target_no_thread(tmp_path: Path) -> None:
+    """A recorder without alerts has no thread for them, and none is left by one that had some."""
+    with rl.Recorder(tmp_path):
+        assert not [one for one in threading.enumerate() if "alert" in one.name]
+    rl.Recorder(tmp_path, alerts=[lambda _: None]).stop()
+    wait_for(lambda: not [one for one in threading.enumerate() if "alert" in one.name])
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("ftp://host/x", SECRET),
+        ("https://me:pass-w0rd@host/x", SECRET),
+        ("https:///x", SECRET),
+        ("https://host/x", "short-w0rd"),
+    ],
+)
+def test_bad_webhooks(url: str, secret: str) -> None:
+    """A secret that can be guessed, or a URL with a password, is refused and not shown."""
+    with pytest.raises(SettingsError) as caught:
+        rl.Webhook(url, secret)
+    assert "w0rd" not in str(caught.value)
+
+
+def test_nothing_secret_is_shown() -> None:
+    """`repr` has the host alone: paths of webhooks are often tokens."""
+    assert repr(rl.Webhook("https://host/t0ken?x=1", SECRET)) == "Webhook('https://host/...')"
