@@ -21,6 +21,7 @@ from replaylab.service.server import FeedServer
 from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
 from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of
+from tests.playing import until
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,14 @@ def test_a_server_that_was_killed_and_comes_back(store: rl.Store, tmp_path: Path
     assert "server_restart" in causes
 
 
+def rows_in(copy: Path) -> int:
+    """How many rows a store holds now; 0 where there is none yet."""
+    try:
+        return rl.Store(copy).rows
+    except rl.errors.StoreNotFound:
+        return 0
+
+
 def test_a_recorder_that_is_killed(store: rl.Store, tmp_path: Path) -> None:
     """`record --feed` killed at random moments and started again: the copy is the source, nothing doubled."""
     chance = random.Random(5)
@@ -111,8 +120,10 @@ def test_a_recorder_that_is_killed(store: rl.Store, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy"), "--no-progress"]
         command += ["--feed", server.url + "?from=start"]
         for _ in range(3):
+            before = rows_in(tmp_path / "copy")
             child = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
-            time.sleep(2.5 + chance.random())
+            assert until(lambda: child.poll() is not None or rows_in(tmp_path / "copy") > before, 100)  # noqa: B023
+            time.sleep(chance.random())
             child.send_signal(signal.SIGKILL)
             child.wait()
         done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, check=False, timeout=100)
