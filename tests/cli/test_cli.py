@@ -316,7 +316,7 @@ def test_export_of_pages(folder: Path, tmp_path: Path) -> None:
     words = ("export", folder / "store", "--html", "--to", tmp_path / "pages", "--game", games[0], "--game", games[1])
     assert told(*words)["games"] == 2
     assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == sorted(
-        [f"{games[0]}.html", f"{games[1]}.html", "index.html"]
+        [f"{games[0]}.html", f"{games[1]}.html", "index.html", "player.js"]  # the pages share their script
     )
 
 
