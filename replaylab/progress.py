@@ -29,7 +29,7 @@ class _Cell(io.TextIOBase):
         if self._shown is not None:
             self._shown.update(line, raw=True)
         elif line["text/plain"]:
-            self._shown = display(line, raw=True, display_id=True)
+            self._shown = display(line, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         return len(text)
 
 
