@@ -142,7 +142,7 @@ build/prometheus/usr/bin/promtool:
 	root=""
 	[ "$$(id -u)" = 0 ] || root="sudo"
 	apt-get download -qq prometheus 2>/dev/null || { $$root apt-get update -qq && apt-get download -qq prometheus; }
-	dpkg -x prometheus_*.deb .
+	dpkg --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
 	rm prometheus_*.deb
 
 .PHONY: monitoring
