@@ -80,7 +80,7 @@ def test_a_level_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     result = run("info", tmp_path)
     assert result.exit_code == 2
     assert "log_level='LOUD'" in result.stderr
-    assert "'WARNING'" in result.stderr
+    assert "INFO, WARNING, ERROR" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -100,12 +100,16 @@ def main() -> None:
         rotated, same = rotation(folder, key, 20 if options.quick else 1_000)
     rows = [(name, median(seconds[name]), median(read[name]), sizes[name]) for name in stores]
     print_table(f"{len(files)} recordings, {origin}", ["", "convert, s", "read all, s", "bytes of segments"], rows)
-    print_ratio("convert", Ratio.of(seconds["encrypted"], seconds["plain"]), "CPU, encrypted over plain; at most 1.10")
-    print_ratio("read", Ratio.of(read["encrypted"], read["plain"]), "CPU, encrypted over plain; at most 1.20")
-    print_ratio("size", sizes["encrypted"] / sizes["plain"], "bytes of segments, encrypted over plain; at most 1.02")
-    print_ratio("record", single, "CPU of the caller, encrypted over plain; at most 1.5")
-    print_ratio("record_many", many, "CPU of the caller, encrypted over plain; at most 1.9")
-    print_ratio("rotate", rotated, f"seconds, at most 1; segments {'unchanged' if same else 'CHANGED'}")
+    print_ratio(
+        "encryption: convert",
+        Ratio.of(seconds["encrypted"], seconds["plain"]),
+        "CPU over plain; at most 1.10",
+    )
+    print_ratio("encryption: read", Ratio.of(read["encrypted"], read["plain"]), "CPU over plain; at most 1.20")
+    print_ratio("encryption: size", sizes["encrypted"] / sizes["plain"], "bytes over plain; at most 1.02")
+    print_ratio("encryption: record", single, "CPU of the caller, encrypted over plain; at most 1.5")
+    print_ratio("encryption: record_many", many, "CPU of the caller, encrypted over plain; at most 1.9")
+    print_ratio("encryption: rotate", rotated, f"seconds, at most 1; segments {'unchanged' if same else 'CHANGED'}")
 
 
 if __name__ == "__main__":

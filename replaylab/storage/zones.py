@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.columns import as_numpy
+from replaylab.columns import as_numpy, column
 from replaylab.errors import SegmentDamaged
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment
@@ -205,11 +205,17 @@ def stored_fit(segments: Sequence[Segment]) -> ZoneFit:
                 zoned.add(game)
             elif start_us != _UNKNOWN and (game not in starts or start_us < starts[game][0]):
                 starts[game] = (start_us, zone)
-    return zone_fit({game: (_wall(*start), start[1]) for game, start in starts.items() if game not in zoned})
+    return zone_fit(_walls({game: start for game, start in starts.items() if game not in zoned}))
 
 
-def _wall(start_us: int, zone: str) -> int:
-    return int(to_wall(pa.array([start_us]), zone)[0].as_py())
+def _walls(starts: dict[str, tuple[int, str]]) -> dict[str, tuple[int, str]]:
+    """Return what the clocks of their zones showed at the starts of games, and these zones."""
+    found: dict[str, tuple[int, str]] = {}
+    for zone in sorted({zone for _, zone in starts.values()}):
+        games = [game for game, start in starts.items() if start[1] == zone]
+        moments = column(np.array([starts[game][0] for game in games], dtype=np.int64))
+        found |= {game: (wall, zone) for game, wall in zip(games, to_wall(moments, zone).to_pylist(), strict=True)}
+    return found
 
 
 def _is_zoneless(extent: Extent) -> bool:

@@ -34,11 +34,11 @@ def killed_at(point: int | None) -> Iterator[None]:
     """End the work at the n-th file that is about to be published."""
     left = [point or -1]
 
-    def publish_until(aside: Path, final: Path) -> None:
+    def publish_until(aside: Path, final: Path, *, private: bool = False) -> None:
         left[0] -= 1
         if left[0] == 0:
             raise Killed
-        publish(aside, final)
+        publish(aside, final, private=private)
 
     names = ("replaylab.segments.remarks.publish", "replaylab.segments.segment.publish")
     with (

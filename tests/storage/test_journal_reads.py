@@ -10,6 +10,7 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
+from replaylab.encryption.keys import StoreKeys
 from replaylab.journals import unsealed
 from replaylab.journals.encoder import Encoder
 from replaylab.journals.format import Header, journal_name
@@ -226,9 +227,9 @@ def test_headers_are_read_once(crowded: tuple[Path, list[int]], monkeypatch: pyt
     folder, looked = crowded
     header = unsealed.first_header
 
-    def looking(path: Path, descriptor: int = -1) -> Header | None:
+    def looking(path: Path, descriptor: int = -1, keys: StoreKeys | None = None) -> Header | None:
         looked.append(1)
-        return header(path, descriptor)
+        return header(path, descriptor, keys)
 
     monkeypatch.setattr(unsealed, "first_header", looking)
     store = Store(folder)

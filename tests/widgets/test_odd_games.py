@@ -64,7 +64,7 @@ def test_odd_games_reach_page_and_callbacks_whole(make: Make, name: str) -> None
     facts = page.last("open")["facts"]
     assert [(event["row"], event["label"]) for event in facts["events"]] == events
     assert [(gap["row"], gap["label"]) for gap in facts["gaps"]] == gaps
-    words, _times, dues, ticks, flags = page.heard[-1][1]
+    words, _times, dues, ticks, flags, _trades = page.heard[-1][1]
     prices = [int.from_bytes(words[16 * row : 16 * row + 16], "little", signed=True) for row in range(len(rows))]
     assert [Decimal(price).scaleb(-24, Context(prec=60)) for price in prices] == [row.price for row in rows]
     assert np.frombuffer(dues, np.float64).tolist() == [1000 * seconds for seconds in due]
