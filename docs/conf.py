@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from replaylab.export.pages import export_pages  # noqa: E402
-
 import replaylab  # noqa: E402 the copy beside these pages, whatever is installed
 
 project = "replaylab"
@@ -87,6 +85,8 @@ def _write_games(app: Sphinx, error: Exception | None) -> None:
     """Write the pages that play, and an address at the root that leads to the first page."""
     if error is not None or app.builder.format != "html":
         return
+    from replaylab.exports.pages import export_pages
+
     out = Path(app.outdir)
     with TemporaryDirectory() as folder:
         replaylab.convert(ROOT / "data" / "samples", Path(folder) / "store", progress=False)

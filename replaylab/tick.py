@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, overload
 
 from replaylab.errors import TickError
 
@@ -17,6 +17,7 @@ PRICE_PRECISION: Final = 38
 PRICE_SCALE: Final = 24
 PRICE_WHOLE_DIGITS: Final = PRICE_PRECISION - PRICE_SCALE
 MAX_TICK_BYTES: Final = 1 << 20
+LONGEST_SHOWN: Final = 64  # characters of an id in a table or a repr; data hold it whole
 INT32_MAX: Final = 2**31 - 1
 TOO_FINE: Final = "finer than microseconds; convert with --truncate-times (truncate_times=True) to cut it"
 _LONG_TEXT: Final = 100_000  # below this no escaping can make a tick exceed MAX_TICK_BYTES
@@ -170,6 +171,27 @@ class Tick:
             f'"active": {"true" if self.active else "false"}, "rugged": {"true" if self.rugged else "false"}, '
             f'"cooldown_timer": {self.cooldown_timer}, "trade_count": {self.trade_count}}}'
         ).encode()
+
+
+@overload
+def short_id(game_id: str) -> str: ...
+
+
+@overload
+def short_id(game_id: str | None) -> str | None: ...
+
+
+def short_id(game_id: str | None) -> str | None:
+    """Return an id as people read it: one that is longer than `LONGEST_SHOWN` with its middle left out.
+
+    Examples
+    --------
+    >>> short_id("20310102-0123456789ab4cde"), len(short_id("x" * 3_000))
+    ('20310102-0123456789ab4cde', 64)
+    """
+    if game_id is None or len(game_id) <= LONGEST_SHOWN:
+        return game_id
+    return f"{game_id[:40]}...{game_id[-21:]}"
 
 
 def tick_of(row: Mapping[str, Any]) -> Tick:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replaylab.charts.lacks import lacks
-from replaylab.tick import price_text
+from replaylab.tick import price_text, short_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from replaylab.storage.verify import Verification
 
 PIPED_WIDTH: Final = 120  # columns, where the output is no terminal
-_LONGEST_ID: Final = 64
 _ID_WIDTH: Final = 25  # of a game's id
 
 
@@ -287,8 +286,7 @@ def shortened(text: str) -> str:
     >>> shortened("20310102-0123456789ab4cde"), len(shortened("x" * 3_000))
     ('20310102-0123456789ab4cde', 64)
     """
-    shown = plain(text)
-    return shown if len(shown) <= _LONGEST_ID else f"{shown[:40]}...{shown[-21:]}"
+    return short_id(plain(text))
 
 
 def _one_line(text: str) -> str:

@@ -23,7 +23,7 @@ from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing, Timeline
 from replaylab.playback.transport import Transport
 from replaylab.playback.view import View
-from replaylab.tick import Tick, microseconds, parse_time, tick_of
+from replaylab.tick import Tick, microseconds, parse_time, short_id, tick_of
 
 if TYPE_CHECKING:
     from replaylab.settings import Settings
@@ -128,7 +128,7 @@ class ReplayEngine:
 
     def __repr__(self) -> str:
         seen = self.status
-        return f"ReplayEngine({seen.mode.value}, game {seen.game_id!r}, row {seen.index} of {seen.total})"
+        return f"ReplayEngine({seen.mode.value}, game {short_id(seen.game_id)!r}, row {seen.index} of {seen.total})"
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple, Protocol, get_args
 
-from replaylab.tick import Phase, Tick, price_text
+from replaylab.tick import Phase, Tick, price_text, short_id
 
 
 class Mode(StrEnum):
@@ -64,7 +64,8 @@ class Step(NamedTuple):
 
     def __repr__(self) -> str:
         price = "no price" if self.price is None else price_text(self.price)
-        return f"Step({self.game_id!r}, row {self.index} of {self.total}, tick {self.tick}, {price}, {self.phase})"
+        row = f"row {self.index} of {self.total}"
+        return f"Step({short_id(self.game_id)!r}, {row}, tick {self.tick}, {price}, {self.phase})"
 
     @property
     def total(self) -> int:
@@ -238,7 +239,7 @@ class Status:
         state = "closed" if self.closed else "following" if self.following else "playing" if self.playing else "paused"
         words = [
             self.mode.value,
-            f"game {self.game_id!r}",
+            f"game {short_id(self.game_id)!r}",
             f"row {self.index} of {self.total}",
             state,
             f"{self.speed:g}x",

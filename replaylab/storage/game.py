@@ -17,6 +17,7 @@ from replaylab.mark import Mark, MarkKind
 from replaylab.storage.game_summary import summarise
 from replaylab.storage.gaps import game_gaps, gaps_frame
 from replaylab.storage.interchange import Prices, pandas_frame, polars_frame, priced
+from replaylab.tick import short_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ class Game:
 
     def __repr__(self) -> str:
         try:
-            return f"Game({self.id!r}, {len(self)} rows)"
+            return f"Game({short_id(self.id)!r}, {len(self)} rows)"
         except _UNREADABLE:
             return f"Game({self.id!r}, cannot be read: is its store still there?)"
 

@@ -20,6 +20,7 @@ from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
+from replaylab.tick import short_id
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import loader
 from replaylab.widgets.chart_marks import ChartMark, MarksFile
@@ -415,11 +416,11 @@ class ReplayPlayer(anywidget.AnyWidget):
         if self._sync is None:
             return "ReplayPlayer(closed)"
         if isinstance(self._sync.payload, BlindPayload):
-            return f"ReplayPlayer({self.game_id!r}, blind)"
+            return f"ReplayPlayer({short_id(self.game_id)!r}, blind)"
         if not isinstance(self._sync.payload, StoredPayload):
             return "ReplayPlayer(live)"  # whatever it shows by now: a notebook that is run again stores the same
         rows = self.engine.total
-        return f"ReplayPlayer({self.game_id!r}, {rows} row{'' if rows == 1 else 's'})"
+        return f"ReplayPlayer({short_id(self.game_id)!r}, {rows} row{'' if rows == 1 else 's'})"
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show the player, and in the same cell what stands in for it where the saved notebook is read later."""
