@@ -58,7 +58,6 @@ class Run:
     failures: dict[str, str] = field(default_factory=dict)
     cached: int = 0
     computed: int = 0
-    _singly: set[str] = field(default_factory=set)  # games that run alone, since a worker died while it had them
 
     def go(self) -> None:
         """Do the task; raises `WorkerFailed` when the executor ended, `KeyboardInterrupt` on Ctrl-C."""
@@ -87,12 +86,19 @@ class Run:
         with bar(total, "map", "game", show=self.progress) as shown, runner:
             for part in left:
                 runner.put(part)
-            while runner.pending:
+            suspects: list[Part] = []  # single games that were with a worker when it died, as others may have been
+            alone = None
+            while runner.pending or suspects:
+                if not runner.pending:
+                    alone = suspects.pop()
+                    runner.put(alone)
                 part, outcome, death = self._next(runner)
-                if outcome is None and (len(part.games) > 1 or part.games[0] not in self._singly):
-                    self._singly.update(part.games)
-                    for one in part.singles():  # so that only a game that kills its worker is a failure
+                if outcome is None and len(part.games) > 1:
+                    for one in part.singles():
                         runner.put(one)
+                    continue
+                if outcome is None and part is not alone:
+                    suspects.append(part)  # only a game that kills its worker with nothing beside it is a failure
                     continue
                 if outcome is None:
                     outcome = Outcome.failed(part, f"WorkerFailed: the process that worked on it died ({death})")
