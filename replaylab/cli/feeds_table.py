@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from replaylab.cli.live_line import Unbroken
+from replaylab.cli.live_line import live_console
 
 if TYPE_CHECKING:
     from replaylab.sessions.event import LiveStatus
@@ -42,17 +41,7 @@ class FeedsTable:
     """
 
     def __init__(self, out: TextIO, *, width: int | None = None) -> None:
-        console = Console(
-            file=cast("TextIO", Unbroken(out)),
-            width=width,
-            height=None if width is None else 25,
-            force_terminal=True,
-            force_jupyter=False,
-            color_system=None,
-            markup=False,
-            highlight=False,
-            emoji=False,
-        )
+        console = live_console(out, width)
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._console = console
 

@@ -10,6 +10,21 @@ from rich.live import Live
 from rich.text import Text
 
 
+def live_console(out: TextIO, width: int | None) -> Console:
+    """Return the console of what is redrawn in place: plain text on `out`, as wide as the terminal unless given."""
+    return Console(
+        file=cast("TextIO", Unbroken(out)),
+        width=width,
+        height=None if width is None else 25,
+        force_terminal=True,
+        force_jupyter=False,
+        color_system=None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
 class LiveLine:
     """One line of a terminal that is redrawn in place; drawn by rich, on the thread that calls `show`.
 
@@ -32,17 +47,7 @@ class LiveLine:
     """
 
     def __init__(self, out: TextIO, *, width: int | None = None) -> None:
-        self._console = Console(
-            file=cast("TextIO", Unbroken(out)),
-            width=width,
-            height=None if width is None else 25,
-            force_terminal=True,
-            force_jupyter=False,
-            color_system=None,
-            markup=False,
-            highlight=False,
-            emoji=False,
-        )
+        self._console = live_console(out, width)
         # standard output stays the program's: receipts of `record --ack` are read by programs
         self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False)
 
