@@ -85,11 +85,6 @@ class Heard:
             return self._changed.wait_for(lambda: kind in self.kinds, seconds)
 
 
-def handles() -> int:
-    """Count the open files of this process."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 def crash(recorder: rl.Recorder) -> None:
     """End a recorder as SIGKILL would: nothing more is synced, written or sealed, and its locks are free."""
     lifecycle = recorder._lifecycle

@@ -65,11 +65,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def open_files() -> int:
-    """Count the files that this process holds open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def leftovers(store: Path) -> list[str]:
     """List the files of a store that nothing needs."""
     opened = rl.open_store(store)

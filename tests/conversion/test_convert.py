@@ -18,13 +18,13 @@ from replaylab import errors
 from replaylab.conversion import plan as planning
 from replaylab.settings import Settings
 from replaylab.simulation.simulate import tick_lines
+from tests.resources import leaves_nothing_open
 from tests.stores import (
     as_nobody,
     game_lines,
     leftovers,
     line,
     names,
-    open_files,
     opened_to_all,
     quiet,
     rows,
@@ -304,11 +304,9 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
         assert all(len(game.prices()) for game in opened)
 
     once(0)
-    before, threads = open_files(), threading.active_count()
-    for number in range(50):
-        once(number)
-    assert open_files() == before
-    assert threading.active_count() == threads
+    with leaves_nothing_open():
+        for number in range(50):
+            once(number)
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:

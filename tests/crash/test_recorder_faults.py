@@ -18,7 +18,8 @@ import replaylab as rl
 from replaylab.errors import RecorderError, RecordingFailed, StoreError
 from tests.crash.faults import CUTS, FOR_EVER, OPENS, REMOVALS, RENAMES, SYNCS, WRITES, Fault
 from tests.crash.recordings import Recorded, lawful, made, small, stored, until
-from tests.stores import open_files, run_child
+from tests.resources import leaves_nothing_open
+from tests.stores import run_child
 
 TICKS: Final = 120
 
@@ -125,11 +126,10 @@ def test_a_recorder_that_cannot_start(tmp_path: Path, code: int) -> None:
     """A recorder that can make no file is an error that names the place and leaves no file open; later it can."""
     store = tmp_path / "store"
     rl.Recorder(store).stop()
-    before = open_files()
-    with Fault(store, OPENS, code).in_force(), pytest.raises(OSError, match=str(store)) as caught:
-        rl.Recorder(store, settings=small())
-    assert isinstance(caught.value, RecorderError | StoreError)
-    assert open_files() == before
+    with leaves_nothing_open():
+        with Fault(store, OPENS, code).in_force(), pytest.raises(OSError, match=str(store)) as caught:
+            rl.Recorder(store, settings=small())
+        assert isinstance(caught.value, RecorderError | StoreError)
     del caught
     again = Recorded(store)
     again.record(made(10))

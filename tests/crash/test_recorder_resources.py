@@ -6,7 +6,6 @@ import gc
 import json
 import os
 import signal
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,8 @@ from typing import Final
 import replaylab as rl
 from tests.crash.recordings import lawful, made, small, stored
 from tests.crash.scale import SCALE
-from tests.stores import open_files, run_child, start_child
+from tests.resources import Held
+from tests.stores import run_child, start_child
 
 CYCLES: Final = 200
 RECORDERS: Final = 12
@@ -83,7 +83,7 @@ def test_two_hundred_recordings(tmp_path: Path) -> None:
     store = tmp_path / "store"
     rl.Recorder(store, settings=small()).stop()
     gc.collect()
-    files, threads = open_files(), threading.active_count()
+    before = Held.now()
     for cycle in range(CYCLES):
         ticks = made(3, f"game{cycle}")
         if cycle % 3 == 0:
@@ -100,8 +100,7 @@ def test_two_hundred_recordings(tmp_path: Path) -> None:
         del recorder
         if cycle % 50 == 49:
             gc.collect()
-            assert open_files() <= files + 2, cycle
-            assert threading.active_count() <= threads + 1, cycle
+            assert len(before.new()) <= 3, cycle
     found = stored(store)
     assert len(found) == 3 * CYCLES
     assert set(found) == {tick for cycle in range(CYCLES) for tick in made(3, f"game{cycle}")}

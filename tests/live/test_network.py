@@ -16,6 +16,7 @@ from replaylab.service.tokens import Tokens
 from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
 from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, wait_for, whole_games
+from tests.resources import leaves_nothing_open
 
 SECRET = "0123456789abcdef" * 2
 
@@ -179,9 +180,8 @@ def test_following_opens_no_port(store: rl.Store, tmp_path: Path) -> None:
 
 def test_nothing_is_left_of_many_outages(store: rl.Store) -> None:
     """After many connections threads and handles are as many as before."""
-    process = psutil.Process()
-    with rl.serve(store, speed=20) as server, FaultProxy(server.port) as proxy:
-        threads, handles = threading.active_count(), process.num_fds()
+    with rl.serve(store, speed=20) as server, FaultProxy(server.port) as proxy, leaves_nothing_open():
+        threads = threading.active_count()
         session = LiveSession(WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?loop=1"), clock=QUICK).start()
         for _ in range(20):
             session.wait("live", timeout=30)
@@ -190,5 +190,3 @@ def test_nothing_is_left_of_many_outages(store: rl.Store) -> None:
             wait_for_more(session, "connections", connections)
         assert threading.active_count() <= threads + 1
         session.stop()
-        wait_for(lambda: process.num_fds() <= handles)
-        wait_for(lambda: threading.active_count() <= threads)

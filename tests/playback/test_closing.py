@@ -11,7 +11,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,20 +21,8 @@ from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Mode
 from replaylab.playback.playlist import Playlist
 from tests.playing import FakeTime, Log, game, tick, until
+from tests.resources import Held, leaves_nothing_open
 from tests.stores import quiet, simulated
-
-
-@dataclass(frozen=True)
-class Held:
-    """Threads alive, and files open in this process."""
-
-    threads: frozenset[threading.Thread]
-    files: int
-
-    @classmethod
-    def now(cls) -> Held:
-        """Look."""
-        return cls(frozenset(threading.enumerate()), len(list(Path("/proc/self/fd").iterdir())))
 
 
 @pytest.fixture
@@ -52,12 +39,10 @@ def before(store: rl.Store, caplog: pytest.LogCaptureFixture) -> Iterator[Held]:
     with ReplayEngine(Playlist(store), speed=FASTEST) as warm:
         warm.run()
     del warm
-    gc.collect()
-    held = Held.now()
-    yield held
-    gc.collect()
-    assert until(lambda: Held.now().threads <= held.threads, 5)
-    assert Held.now().files == held.files
+    with leaves_nothing_open():
+        held = Held.now()
+        yield held
+        gc.collect()
 
 
 def close(engine: ReplayEngine) -> None:

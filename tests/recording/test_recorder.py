@@ -21,7 +21,8 @@ from replaylab.errors import DiskLow, RecordingFailed, SettingsError
 from replaylab.parsing.json_line import Kind, parse_line
 from replaylab.recording.state import Environment
 from replaylab.settings import Settings
-from tests.recordings import GAME, Heard, crash, handles, journals, segments, small, stored, tick, ticks
+from tests.recordings import GAME, Heard, crash, journals, segments, small, stored, tick, ticks
+from tests.resources import leaves_nothing_open
 
 EXACT = ["0.12345678901234567890", "1E-7", "1E-18", "12345678901234.123456789", "1.10", "-0", "1", "1.0", "0.000"]
 
@@ -282,18 +283,17 @@ def test_stop_in_a_callback(tmp_path: Path) -> None:
 
 def test_stop_is_idempotent(tmp_path: Path) -> None:
     """The report is the same each time; a tick after it is refused; nothing of the recorder is left."""
-    before = threading.active_count(), handles()
-    recorder = rl.Recorder(tmp_path, settings=small())
-    recorder.record_many(ticks(25))
-    report = recorder.stop()
-    assert recorder.stop() is report
-    assert (report.ticks, report.segments, report.journals_left, report.durable) == (25, 1, 0, True)
-    assert "25 ticks recorded" in str(report)
-    assert recorder.record(tick()).reason == "closed"
-    assert recorder.record_many(ticks(3)).reason == "closed"
-    assert recorder.status().state == "closed"
-    assert recorder.flush().durable
-    assert (threading.active_count(), handles()) == before
+    with leaves_nothing_open():
+        recorder = rl.Recorder(tmp_path, settings=small())
+        recorder.record_many(ticks(25))
+        report = recorder.stop()
+        assert recorder.stop() is report
+        assert (report.ticks, report.segments, report.journals_left, report.durable) == (25, 1, 0, True)
+        assert "25 ticks recorded" in str(report)
+        assert recorder.record(tick()).reason == "closed"
+        assert recorder.record_many(ticks(3)).reason == "closed"
+        assert recorder.status().state == "closed"
+        assert recorder.flush().durable
     assert list((tmp_path / "journals").iterdir()) == []
 
 
@@ -307,12 +307,11 @@ def test_nothing_recorded_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_dropped_recorder_is_closed(tmp_path: Path) -> None:
     """A recorder that nobody holds any more is closed in order; its handles, its thread and its ticks are accounted."""
-    before = threading.active_count(), handles()
-    recorder = rl.Recorder(tmp_path, settings=small())
-    recorder.record_many(ticks(25))
-    del recorder
-    gc.collect()
-    assert (threading.active_count(), handles()) == before
+    with leaves_nothing_open():
+        recorder = rl.Recorder(tmp_path, settings=small())
+        recorder.record_many(ticks(25))
+        del recorder
+        gc.collect()
     assert [one.state for one in rl.Store(tmp_path).recordings()] == ["clean"]
     assert len(stored(tmp_path)) == 25
 
@@ -327,11 +326,10 @@ def test_an_exception_closes_it(tmp_path: Path) -> None:
 
 def test_two_hundred_recorders_leave_nothing_open(tmp_path: Path) -> None:
     """No handle and no thread survives its recorder."""
-    before = threading.active_count(), handles()
-    for number in range(20):
-        with rl.Recorder(tmp_path, settings=small()) as recorder:
-            recorder.record(tick(number))
-    assert (threading.active_count(), handles()) == before
+    with leaves_nothing_open():
+        for number in range(20):
+            with rl.Recorder(tmp_path, settings=small()) as recorder:
+                recorder.record(tick(number))
     assert len(stored(tmp_path)) == 20
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import replaylab as rl
-from tests.recordings import handles, small, stored, tick, ticks
+from tests.recordings import small, stored, tick, ticks
+from tests.resources import leaves_nothing_open
 
 PROCESS = """
 import sys, threading
@@ -72,19 +73,18 @@ def test_sixteen_threads(tmp_path: Path) -> None:
 
 def test_twelve_recorders_in_one_process(tmp_path: Path) -> None:
     """Twelve recorders that start together in one store hold 12,000 of 12,000 ticks, each its own game."""
-    before = threading.active_count(), handles()
+    with leaves_nothing_open():
 
-    def work(number: int) -> None:
-        with rl.Recorder(tmp_path / "store") as recorder:
-            assert all(bool(recorder.record(one)) for one in ticks(1_000, f"game-{number}"))
+        def work(number: int) -> None:
+            with rl.Recorder(tmp_path / "store") as recorder:
+                assert all(bool(recorder.record(one)) for one in ticks(1_000, f"game-{number}"))
 
-    crowd(12, work)
-    store = rl.Store(tmp_path / "store")
-    assert store.rows == 12_000
-    assert {game.id: len(game) for game in store} == {f"game-{number}": 1_000 for number in range(12)}
-    assert len({one.run for one in store.recordings()}) == 12
-    assert store.verify().ok
-    assert (threading.active_count(), handles()) == before
+        crowd(12, work)
+        store = rl.Store(tmp_path / "store")
+        assert store.rows == 12_000
+        assert {game.id: len(game) for game in store} == {f"game-{number}": 1_000 for number in range(12)}
+        assert len({one.run for one in store.recordings()}) == 12
+        assert store.verify().ok
 
 
 def test_twelve_recorders_in_four_processes(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from replaylab.settings import Settings
 from replaylab.tick import Tick
 from tests.crash.faults import SYNCS, WRITES, Fault
 from tests.crash.recordings import until
-from tests.recordings import Heard, handles, small, stored, tick, ticks
+from tests.recordings import Heard, small, stored, tick, ticks
+from tests.resources import Held
 
 Mode = Literal["group", "tick", "none"]
 MODES = ["group", "tick", "none"]
@@ -138,7 +139,7 @@ def test_a_full_disk_at_every_sync_takes_few_files(tmp_path: Path, syncs_fail: F
     with rl.Recorder(tmp_path, durability=mode, settings=patient(), on_event=heard) as recorder:
         accepted = [one for one in ticks(25) if recorder.record(one)]
         recorder.flush()
-        before = handles()
+        before = Held.now()
         syncs_fail.times = 1 << 30
         accepted += [one for one in ticks(15, first=25) if recorder.record(one)]
         with nullcontext() if mode == "tick" else pytest.raises(RecordingFailed):
@@ -147,7 +148,7 @@ def test_a_full_disk_at_every_sync_takes_few_files(tmp_path: Path, syncs_fail: F
             accepted += [one for one in [tick(number)] if recorder.record(one)]
         assert syncs_fail.met < 30
         assert len(list((tmp_path / "journals").glob("*.journal"))) <= 5
-        assert handles() <= before + 4
+        assert len(before.new()) <= 4
         syncs_fail.times = 0
         until(lambda: recorder.status().state == "recording")
         accepted += [one for one in ticks(15, first=60) if recorder.record(one)]

@@ -13,7 +13,8 @@ import pytest
 
 import replaylab as rl
 from replaylab.errors import StoreUnwritable
-from tests.recordings import Heard, handles, small, stored, tick, ticks
+from tests.recordings import Heard, small, stored, tick, ticks
+from tests.resources import leaves_nothing_open
 
 
 def test_a_relative_path_and_a_process_that_moves_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,11 +59,10 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(code, os.strerror(code))
 
     rl.Recorder(tmp_path, settings=small()).stop()
-    before = handles()
-    monkeypatch.setattr(fcntl, "flock", refused)
-    with pytest.raises(StoreUnwritable, match="no file locks"):
-        rl.Recorder(tmp_path, settings=small())
-    assert handles() == before
+    with leaves_nothing_open():
+        monkeypatch.setattr(fcntl, "flock", refused)
+        with pytest.raises(StoreUnwritable, match="no file locks"):
+            rl.Recorder(tmp_path, settings=small())
     assert list((tmp_path / "journals").iterdir()) == []
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import replaylab as rl
-from tests.recordings import handles, small, stored, tick, ticks
+from tests.recordings import small, stored, tick, ticks
+from tests.resources import leaves_nothing_open
 
 
 def _in_the_middle(patch: pytest.MonkeyPatch, name: str, act: Any) -> list[Any]:
@@ -31,18 +32,17 @@ def _in_the_middle(patch: pytest.MonkeyPatch, name: str, act: Any) -> list[Any]:
 
 def test_stop_in_the_middle_of_a_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tick in hand is recorded, none after it, and the end comes by itself: every journal sealed, nothing open."""
-    before = handles()
-    recorder = rl.Recorder(tmp_path, settings=small())
-    recorder.record_many(ticks(3))
-    answers = _in_the_middle(monkeypatch, "write", recorder.stop)
-    assert recorder.record(tick(3))
-    assert answers[0].ticks == 3
-    assert recorder.record(tick(4)).reason == "closed"
-    report = recorder.stop()
-    assert (report.ticks, report.durable, report.journals_left) == (4, True, 0)
-    assert stored(tmp_path) == ticks(4)
-    assert list((tmp_path / "journals").iterdir()) == []
-    assert handles() == before
+    with leaves_nothing_open():
+        recorder = rl.Recorder(tmp_path, settings=small())
+        recorder.record_many(ticks(3))
+        answers = _in_the_middle(monkeypatch, "write", recorder.stop)
+        assert recorder.record(tick(3))
+        assert answers[0].ticks == 3
+        assert recorder.record(tick(4)).reason == "closed"
+        report = recorder.stop()
+        assert (report.ticks, report.durable, report.journals_left) == (4, True, 0)
+        assert stored(tmp_path) == ticks(4)
+        assert list((tmp_path / "journals").iterdir()) == []
 
 
 def test_stop_at_the_end_of_a_tick(tmp_path: Path) -> None:

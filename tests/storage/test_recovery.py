@@ -13,7 +13,8 @@ from replaylab.durable import sole_writer
 from replaylab.errors import StoreNotFound
 from replaylab.journals.format import end_line
 from replaylab.storage import open as opening
-from tests.recordings import crash, handles, journals, segments, small, stored, tick, ticks
+from tests.recordings import crash, journals, segments, small, stored, tick, ticks
+from tests.resources import leaves_nothing_open
 
 
 def dead(store: Path, count: int = 30) -> Path:
@@ -189,6 +190,5 @@ def test_modes_follow_the_umask(tmp_path: Path) -> None:
 def test_recovery_leaves_nothing_open(tmp_path: Path) -> None:
     """No handle is left by a recovery."""
     dead(tmp_path)
-    before = handles()
-    rl.recover(tmp_path)
-    assert handles() == before
+    with leaves_nothing_open():
+        rl.recover(tmp_path)

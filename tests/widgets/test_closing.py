@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,14 +14,13 @@ import pytest
 from replaylab.playback.engine import ReplayEngine
 from replaylab.widgets.player import ReplayPlayer
 from tests.playing import tick
+from tests.resources import Held
 from tests.widgets.pages import FakePage, game
 
 
-def held() -> tuple[int, int, int, int]:
-    """Count tasks of this loop, threads, open files and registered widgets, layouts among them."""
-    widgets = ipywidgets.widgets.widget._instances
-    files = len(list(Path("/proc/self/fd").iterdir()))
-    return len(asyncio.all_tasks()), threading.active_count(), files, len(widgets)
+def held() -> set[object]:
+    """Return tasks of this loop and the names of registered widgets, layouts among them."""
+    return {*asyncio.all_tasks(), *ipywidgets.widgets.widget._instances}
 
 
 def close(player: ReplayPlayer, _page: FakePage) -> None:
@@ -78,6 +75,7 @@ def test_twenty_players_leave_nothing(end: Callable[[ReplayPlayer, FakePage], No
     async def watch() -> None:
         before: Any = None
         gone = []
+        open_before = Held.now()
         for turn in range(21):
             player = ReplayPlayer(rows)
             page = FakePage(player)
@@ -88,11 +86,12 @@ def test_twenty_players_leave_nothing(end: Callable[[ReplayPlayer, FakePage], No
             del player, page
             if turn == 0:  # what is imported late is imported now
                 gc.collect()
-                before = held()
+                before, open_before = held(), Held.now()
         await asyncio.sleep(0.02)
         gc.collect()
         assert not [ref for ref in gone if ref() is not None]
-        assert held() == before
+        assert held() <= before
+        assert open_before.new() == []
 
     asyncio.run(watch())
 
