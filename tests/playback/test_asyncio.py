@@ -123,9 +123,9 @@ def test_pause_inside_the_loop_body_and_from_a_thread() -> None:
             seen.append(step.index)
             if step.index == 10:
                 engine.pause()
-                threading.Timer(0.1, engine.play).start()
                 await asyncio.sleep(0.05)
                 paused_at = engine.index
+                threading.Timer(0.05, engine.play).start()
         return seen, paused_at
 
     seen, paused_at = play(watch())
