@@ -288,7 +288,7 @@ def is_locked(path: Path) -> bool:
 def try_lock(descriptor: int) -> bool:
     """Take the lock of an open file, which ends with the process; False when another process holds it.
 
-    Raises OSError where a file system has no locks: without them nothing tells a live writer from a dead one.
+    Raises OSError where a file system has no locks: without them a live writer cannot be distinguished from a dead one.
     """
     if fcntl is None and msvcrt is None:
         raise StoreUnwritable(

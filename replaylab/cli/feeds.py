@@ -88,8 +88,8 @@ def record_feeds(store: str, urls: list[str], *, token: str | None, trades: bool
     report = sessions.stop()
     for one in (session.status() for session in sessions):
         refused = sum(one.refused.values())
-        told = f"{one.ticks:,} ticks, {one.gaps} gaps, {one.missing} missing, {refused} messages refused"
-        print(f"{one.feed}: {told}")  # noqa: T201 the answer
+        counts = f"{one.ticks:,} ticks, {one.gaps} gaps, {one.missing} missing, {refused} messages refused"
+        print(f"{one.feed}: {counts}")  # noqa: T201 the answer
     if report is not None and report.problem:
         problems.append(report.problem)
     if code:

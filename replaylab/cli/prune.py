@@ -27,7 +27,7 @@ def prune(
 ) -> None:
     """Remove old games, whole; without --yes only say which.
 
-    What was removed stays in the account: verify tells it from loss, and convert does not bring it back.
+    What was removed stays in the account: verify does not take it for loss, and convert does not bring it back.
     """
     from replaylab.cli.tables import show_json, show_pairs
     from replaylab.retention.choice import size_of

@@ -286,7 +286,7 @@ class _Counted:
     closed = False
 
     def close(self) -> None:
-        """Leave the file open: whoever opened it closes it."""
+        """Leave the file open: the caller that opened it closes it."""
 
     def read(self, size: int = -1) -> bytes:
         """Read, and count."""

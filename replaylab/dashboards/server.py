@@ -61,7 +61,7 @@ def serve_dashboard(
     store : path or Store
         A store of this machine.
     host, port : str, int
-        Where to listen: this machine alone unless told otherwise; port 0 is any that is free.
+        Where to listen: this machine alone unless given; port 0 is any that is free.
     path : path, optional
         A Unix socket in place of a port, which only the user who made it reaches.
     tokens : Tokens, optional

@@ -168,7 +168,7 @@ def keys_for_writing(root: Path, kms: Kms | None, folder: str) -> StoreKeys | No
 
 
 def make_keys(root: Path, kms: Kms, state: str = ENCRYPTED) -> StoreKeys:
-    """Make ``keys.json`` with a new key, and the folder private; return the keys of whoever was first.
+    """Make ``keys.json`` with a new key, and the folder private; return the keys of the first writer.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def _wrap(kms: Kms, key: bytes) -> str:
 
 
 def _check(key: bytes) -> str:
-    """Return what tells whether a key is right, and nothing about it."""
+    """Return a value by which a key can be checked, and that reveals nothing of it."""
     return hmac.new(key, b"replaylab check 1", hashlib.sha256).hexdigest()[:32]
 
 

@@ -35,7 +35,7 @@ def is_sealed_name(name: str) -> bool:
 
 
 def identity(name: str) -> str:
-    """Return what tells a file from others: the salt of an encrypted one, which its rest of a name cannot change."""
+    """Return what identifies a file: the salt of an encrypted one, which its rest of a name cannot change."""
     found = NAME.match(name)
     return found["salt"] if found else name
 

@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 class Feed(Protocol):
     """One connection to a source of live ticks.
 
-    A feed makes one connection and raises when it is lost; whoever reads it decides whether to connect again, with the
+    A feed makes one connection and raises when it is lost; its caller decides whether to connect again, with the
     same feed: what it knows of the games outlives a connection.
 
     Attributes

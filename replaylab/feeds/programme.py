@@ -1,7 +1,7 @@
 """Programme: games one after another as a live feed would bring them, each item with its place, its time and its line.
 
-A place is the number of a game and of an item in it; its `id` names the content too, so that whoever resumes after it
-either goes on exactly there, or learns that the content has changed.
+A place is the number of a game and of an item in it; its `id` names the content too, so that a client that resumes
+after it either goes on exactly there, or learns that the content has changed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """RugsReader: the events of the game to ticks and marks. Driven by frames, it knows no socket and no clock.
 
-A frame tells only what changed, so the flags of a game are carried forward. Ticks that were missed come from three
+A frame holds only what changed, so the flags of a game are carried forward. Ticks that were missed come from three
 places: the last five prices that each tick repeats (`partialPrices`), all prices so far in the snapshot that follows a
 connection (`prices`), and the prices of a finished game (`gameHistory`). The snapshot arrives after the first tick, so
 ticks are held for a moment after connecting, to keep their order.
@@ -36,7 +36,7 @@ from replaylab.tick import PRESALE_MS, Phase, Tick, checked_int, checked_price, 
 SETTLE_SECONDS: Final = 1.0
 _GAMES: Final = 12  # kept: more than a history names
 _SHOWN: Final = 20  # ticks that a mark names
-_NAME: Final = re.compile(r"[\w:/.-]{1,64}\Z", re.ASCII)  # of an event; anything else might be somebody's text
+_NAME: Final = re.compile(r"[\w:/.-]{1,64}\Z", re.ASCII)  # of an event; anything else might be text that a person wrote
 _SIDES: Final = frozenset({"buy", "sell", "short_open", "short_close"})
 
 
@@ -298,7 +298,7 @@ def _priced(update: Update) -> bool:
 
 
 def _carry(game: _Seen, update: Update) -> None:
-    """Keep what a frame tells of the game for the frames that do not."""
+    """Keep the fields of the game that a frame has, for the frames that lack them."""
     if update.active is not None:
         game.active = update.active
     if update.rugged is not None:

@@ -29,7 +29,7 @@ _GAMES: Final = 16
 class StoredGames:
     """The games of a store as the source of a programme: every priced row as it was received.
 
-    A row that has a price is a tick; of rows without one, such as those of a countdown, only the phases are told, as
+    A row that has a price is a tick; of rows without one, such as those of a countdown, only the phases are sent, as
     marks. Rows without a time cannot be sent and are counted in `untimed`.
 
     Parameters

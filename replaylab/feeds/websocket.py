@@ -142,7 +142,7 @@ class Lines:
                 self.beats = told.heartbeat_seconds
 
     def _captured(self, raw: bytes, at: datetime) -> list[Message]:
-        """Read an event that a relay has written down, with nobody's data."""
+        """Read an event that a relay has written down, without personal data."""
         try:
             found = captured_of(raw)
         except FeedMalformed as error:

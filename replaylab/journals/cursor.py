@@ -37,7 +37,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def of_mark(cls, mark: Mark) -> Cursor | None:
-        """Return the cursor that a mark tells; None when it tells none."""
+        """Return the cursor in a mark, or None when it has none."""
         tick, name = mark.detail.get("tick"), mark.detail.get("after")
         if mark.game_id is None or not isinstance(tick, int) or not isinstance(name, str):
             return None
@@ -61,8 +61,8 @@ def cursors_in(content: bytes) -> dict[str, Cursor]:
     for match in last.values():
         start = content.rfind(b"\n", 0, match.start()) + 1
         try:
-            told = json.loads(content[start : match.end()], parse_float=str)
-            found[told["lane"]] = Cursor(told["game_id"], told["tick"], parse_time(told["timestamp"]), told["id"])
+            line = json.loads(content[start : match.end()], parse_float=str)
+            found[line["lane"]] = Cursor(line["game_id"], line["tick"], parse_time(line["timestamp"]), line["id"])
         except (ValueError, KeyError, TypeError, TickError):  # another member that only looks like it
             continue
     return found

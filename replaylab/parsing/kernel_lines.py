@@ -34,7 +34,7 @@ from replaylab.parsing.mapping import DAY_US, NUMBERED, Mapping, day
 from replaylab.table import MISSING, PRICE_TYPE, Batch, Names
 from replaylab.tick import checked_text
 
-LAYOUTS: Final = 4  # writers whose lines are told apart within a block before the general parser takes the rest
+LAYOUTS: Final = 4  # writers whose lines are recognised within a block before the general parser takes the rest
 TRIALS: Final = 12  # lines tried for a layout before the general parser takes the rest of the block
 LONGEST: Final = 4096  # bytes of a line that is read in columns; a longer one may be more than a tick can hold
 _DTYPES: Final[dict[str, Any]] = {

@@ -18,7 +18,7 @@ from replaylab.errors import TickError
 from replaylab.parsing.json_line import DECODER, FILLED_TEXT, Kind, Line, parse_line
 from replaylab.tick import Row, Tick
 
-_FORMS: Final = 4  # writers whose lines are told apart by a pattern
+_FORMS: Final = 4  # writers whose lines are recognised by a pattern
 _LONGEST: Final = 4096  # bytes of a line that a pattern reads; a longer one may be more than a tick can hold
 _LEARN_LINES: Final = 64  # slow lines that are looked at for a pattern
 _WHOLE: Final = r"(?:0|[1-9][0-9]{0,8})"
@@ -178,9 +178,9 @@ class LineReader:
         if price is None and _says_price(raw):
             price = Decimal(FILLED_TEXT)
         if price is None:
-            raise TickError("price", None, "no_price", "the line tells none")
+            raise TickError("price", None, "no_price", "the line has none")
         if row.wall_us is None:
-            raise TickError("timestamp", None, "no_time", "the line tells none")
+            raise TickError("timestamp", None, "no_time", "the line has none")
         at = _EPOCH + timedelta(microseconds=row.wall_us)
         optional: dict[str, Any] = {
             "phase": row.recorded_phase,

@@ -1,1 +1,1 @@
-"""Retention: old games are removed on purpose, whole, and the account tells them from lost ones."""
+"""Retention: old games are removed on purpose, whole, and the account keeps them apart from lost ones."""

@@ -166,8 +166,8 @@ class FeedApp:
     async def _ready(self, _request: Request) -> Response:
         games = len(self.door.questions.source.games)
         ready = not self.door.closing and bool(games)
-        told = {"status": "ready" if ready else "not ready", "games": games, "clients": self.door.clients}
-        return JSONResponse(told, 200 if ready else 503)
+        found = {"status": "ready" if ready else "not ready", "games": games, "clients": self.door.clients}
+        return JSONResponse(found, 200 if ready else 503)
 
     async def _metrics(self, _request: Request) -> Response:
         text, media = exposition(self.door.clients, self.door.counts, self.door.refused)

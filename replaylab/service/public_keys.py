@@ -94,8 +94,8 @@ def keys_of(data: bytes, name: str) -> Mapping[str | None, Key]:
     if data.lstrip().startswith(b"-----BEGIN"):
         return {None: _of_pem(data, name)}
     try:
-        told = json.loads(data)
-        listed = told.get("keys", [told])
+        document = json.loads(data)
+        listed = document.get("keys", [document])
         found: dict[str | None, Key] = {}
         for one in listed:
             algorithm = _algorithm(one.get("kty"), one.get("crv"))

@@ -93,7 +93,7 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     loop : bool
         Begin again at the end, with games of new ids.
     host, port : str, int
-        Where to listen: this machine alone unless told otherwise; port 0 is any that is free.
+        Where to listen: this machine alone unless given; port 0 is any that is free.
     secret : str or bytes, optional
         Of the tokens that clients must bring, 32 bytes or more; this or `keys` is needed on any other host than this
         machine.

@@ -187,7 +187,7 @@ class Players:
 
     @staticmethod
     async def _room(queue: asyncio.Queue[Any]) -> None:
-        while queue.qsize() > _AT_ONCE // 2:  # noqa: ASYNC110 the queue tells nobody
+        while queue.qsize() > _AT_ONCE // 2:  # noqa: ASYNC110 the queue has no event for it
             await asyncio.sleep(_ROOM_SECONDS)
 
     async def _leave(self, sid: str) -> None:

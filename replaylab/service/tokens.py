@@ -16,7 +16,7 @@ ROLES: Final = ("view", "record", "admin")
 
 
 class Tokens:
-    """Checks tokens that are signed with one secret, or by whoever holds a private key.
+    """Checks tokens that are signed with one secret, or with a private key.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Breaker: leaves an endpoint in peace that answers but is ill. Pure; whoever asks brings the time.
+"""Breaker: leaves an endpoint in peace that answers but is ill. Pure: the caller passes the time.
 
 Only answers count: HTTP 429 or 5xx, a handshake that is none, a connection closed before any data. A network that is
 down does no harm to anybody and is only backed off from, so that a feed is back soon after the network is.
@@ -57,7 +57,7 @@ class Breaker:
         if now < self.until:
             return False
         self.state = Circuit.HALF_OPEN
-        self.until = now + self._open_seconds  # of a trial that never tells how it ended
+        self.until = now + self._open_seconds  # for a trial whose end is never reported
         return True
 
     def ill(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a session tells: its state, events and status, all of them small frozen values."""
+"""State, events and status of a session, all of them small frozen values."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ NAME: Final = "replaylab-feeds"
 
 
 class FeedLoop:
-    """The thread ``replaylab-feeds``; it runs while somebody uses it, and is gone afterwards.
+    """The thread ``replaylab-feeds``; it runs while a session uses it, and ends with the last.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class FeedLoop:
                 self._thread.start()
 
     def leave(self) -> None:
-        """Stop the thread when nobody else uses it; waits for its end unless called on it."""
+        """Stop the thread when no other session uses it; waits for its end unless called on it."""
         with self._lock:
             self._users -= 1
             if self._users > 0 or self._loop is None:

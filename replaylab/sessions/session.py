@@ -38,13 +38,13 @@ _log = logging.getLogger(__name__)
 _PIECE: Final = 100  # ticks handed to the recorder at a time: all of them, or none
 _AGAIN_SECONDS: Final = 0.005
 _PASSING: Final = frozenset({"overflow", "disk_full", "write_failed", "reentrant"})
-_STEP_SECONDS: Final = 1.0  # by which the wall clock must jump against the other to be told
+_STEP_SECONDS: Final = 1.0  # a jump of the wall clock against the monotonic one that is marked
 _GAPS: Final = 10_000  # kept for `gaps()`; the store keeps all
 _BREAKERS: Final[WeakValueDictionary[str, Breaker]] = WeakValueDictionary()
 
 
 class LiveSession:
-    """One feed that is kept alive: connects by itself, again and again, and tells every gap.
+    """One feed that is kept alive: reconnects by itself, and marks every gap.
 
     Every tick that comes is recorded, and nothing is thinned; while the recorder has no room the feed is not read.
 
@@ -192,8 +192,8 @@ class LiveSession:
         kind : {"state", "gap", "heal", "phase", "history", "trade", "feed", "tick", "error"}
             ``tick`` brings a `Tick`, the others a `LiveEvent`.
         callback : callable
-            Runs in the event loop of the caller when there is one, else on the thread of the feeds. One that raises is
-            told as an ``error`` event, and called again next time.
+            Runs in the event loop of the caller when there is one, else on the thread of the feeds. One that raises
+            becomes an ``error`` event, and is called again next time.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class LiveSession:
         return self._subscribers.add(kind, callback)
 
     def status(self) -> LiveStatus:
-        """Return what the session knows of itself now; waits for nobody."""
+        """Return the state and the counters now, without waiting."""
         recorder = self._recorder.status() if self._recorder is not None else None
         problem = None
         if recorder is not None and recorder.verdict != "healthy" and self._state not in OVER:
@@ -356,7 +356,7 @@ class LiveSession:
             self.position = cursor.id
             self._ledger.resumes_after(cursor.game_id, cursor.tick, cursor.at, "recorder_down")
 
-    # What the supervisor tells
+    # What the supervisor calls
 
     def changed(self, state: LiveState, reason: str | None) -> None:
         """Note a change of state: an event, a line in the log, and a mark where a connection begins or ends."""

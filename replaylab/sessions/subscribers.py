@@ -45,7 +45,7 @@ class Subscribers:
         return end
 
     def wants(self, kind: str) -> bool:
-        """Whether somebody is called back at a kind."""
+        """Whether a callback is registered for a kind."""
         return bool(self._of.get(kind))
 
     def tell(self, kind: str, what: object) -> None:

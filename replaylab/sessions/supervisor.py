@@ -24,7 +24,7 @@ _FATAL_TWICE: Final = frozenset({"too_big", "protocol"})
 
 
 class Owner(Protocol):
-    """Who is told what a feed does."""
+    """What a supervisor reports a feed's changes and frames to."""
 
     position: str | None
 
@@ -49,7 +49,7 @@ class Supervisor:
     feed : Feed
         The feed; the same one connects again and again.
     owner : Owner
-        Is told of every change, and given every frame.
+        Gets every change of state and every frame.
     breaker : Breaker
         Of the endpoint; shared.
     clock : Clock

@@ -45,7 +45,7 @@ def tick_line(row: Row) -> Line:
 
 
 def control_line(**fields: Any) -> Line:
-    r"""One line that tells about the recording, not about a tick.
+    r"""One line about the recording, not about a tick.
 
     Examples
     --------

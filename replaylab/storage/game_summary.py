@@ -181,7 +181,7 @@ class _Games:
 class _Rug:
     """The rug of each game: whether it was `seen`, its `tick` (else larger than any), its `row` (else -1).
 
-    `differs` where another row tells of a rug at another price.
+    `differs` where another row has a rug at another price.
     """
 
     def __init__(

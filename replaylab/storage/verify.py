@@ -189,7 +189,7 @@ def _missing(
 ) -> list[str]:
     """Return what is missing; parts of sources only where no conversion is at work, which stores them one by one."""
     if any(is_segment_name(name) for name in damaged):
-        return []  # what a damaged segment holds cannot be told from what is missing; that it is damaged was said
+        return []  # rows of a damaged segment look like missing ones; the damage itself is reported already
     runs = missing_in_runs(_extents(there))
     if not missing_in_sources(_extents(there)) and not lost_remarks(unnamed, _extents(there)):
         return runs

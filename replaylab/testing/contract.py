@@ -62,7 +62,7 @@ class FeedContract:
 
         async def run(feed: Feed) -> None:
             _hold(isinstance(feed, Feed), f"{type(feed).__name__} is no Feed: see replaylab.feeds.base.Feed")
-            _hold("?" not in feed.name and "@" not in feed.name, f"its name tells too much: {feed.name!r}")
+            _hold("?" not in feed.name and "@" not in feed.name, f"its name holds a secret or a query: {feed.name!r}")
 
         self._run(run)
 
@@ -87,10 +87,10 @@ class FeedContract:
 
         async def run(feed: Feed) -> None:
             await feed.connect()
-            told = 0
-            while told < self.ticks and (frame := await feed.receive()) is not None:
+            count = 0
+            while count < self.ticks and (frame := await feed.receive()) is not None:
                 _hold(len(frame.ids) in {0, len(frame.messages)}, "ids and messages differ in number")
-                told += len(frame.messages)
+                count += len(frame.messages)
             _hold(not feed.resumes or feed.position is not None, "it resumes, and has no position")
 
         self._run(run)

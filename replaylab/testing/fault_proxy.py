@@ -17,7 +17,7 @@ _TEXT: Final = 1
 
 
 class FaultProxy:
-    """Passes connections on to a port of this machine, from a thread of its own, and harms them as it is told.
+    """Passes connections on to a port of this machine, from a thread of its own, and harms them on request.
 
     Everything can be changed while it runs, from any thread.
 

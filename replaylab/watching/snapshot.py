@@ -1,7 +1,7 @@
 """Snapshot: what a recorder says of itself once a second, in `STORE/status/RUN.json`, for other processes to read.
 
 A file is renamed into place, so a reader sees a whole one. It is not synced: it is about this moment, and a power cut
-may cost it. Whether its recorder lives is told by the lock of its journal, never by the file.
+may cost it. Whether its recorder is alive follows from the lock of its journal, never from the file.
 """
 
 from __future__ import annotations

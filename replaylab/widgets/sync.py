@@ -31,7 +31,7 @@ TRAIL_SECONDS: Final = 0.05  # between two messages to the pages while the engin
 class DisplayOptions:
     """How a player shows: pacing, height, scale, what lies ahead, whether pages wait for callbacks, the loop.
 
-    With `blind`, no page gets a row before the engine shows it, nor anything that tells of one.
+    With `blind`, no page gets a row before the engine shows it, nor anything derived from one.
     """
 
     pacing: Pacing = "recorded"

@@ -59,7 +59,7 @@ def compare(
 ) -> pd.DataFrame:
     """Compare strategies on the same games, each pair by the differences of its results game by game.
 
-    Two strategies share the luck of the games they play; the difference in each game does not, so it tells them apart
+    Two strategies share the luck of the games they play; the difference in each game does not, so it separates them
     with far fewer games than two means with an interval each.
 
     Parameters

@@ -21,7 +21,7 @@ def games_needed(spread: Backtest | float, edge: float, *, power: float = 0.8, l
         Standard deviation of the result of a game, or a backtest to take it from. Of a bet won with a chance p that
         returns 5 for 1 it is ``5 * (p * (1 - p)) ** 0.5``.
     edge : float
-        Mean result of a game that is to be told from 0, in the same unit.
+        Mean result of a game that is to be distinguished from 0, in the same unit.
     power, level : float
         Chance of seeing it, and of seeing one where there is none.
 
@@ -39,7 +39,7 @@ def games_needed(spread: Backtest | float, edge: float, *, power: float = 0.8, l
 
     size = abs(number("edge", edge, above=-math.inf)) / _spread(spread)
     if not size:
-        raise AnalysisError("edge=0: no number of games tells an edge of 0 from none")
+        raise AnalysisError("edge=0: no number of games distinguishes an edge of 0 from none")
     chances = {"power": number("power", power, above=0, below=1), "alpha": number("level", level, above=0, below=1)}
     if size > 1:  # a handful of games: the solver needs a bracket, so try them in turn
         chances_of = ((games, TTestPower().power(size, games, chances["alpha"])) for games in range(3, 10_000))
