@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -20,7 +19,8 @@ from replaylab.storage.game import Game
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 from replaylab.widgets.bundle import module
-from replaylab.widgets.fallback import stand_in, turned
+from replaylab.widgets.cell_output import embedded, in_kernel, show
+from replaylab.widgets.fallback import turned
 from replaylab.widgets.games_table import GamesTable
 from replaylab.widgets.player import ReplayPlayer
 
@@ -202,15 +202,10 @@ class GameBrowser:
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show the table, and in the same cell what stands in for it where the saved notebook is read later."""
-        from IPython import get_ipython
-        from IPython.display import publish_display_data
-
-        bundle = self._box._repr_mimebundle_()
-        if getattr(get_ipython(), "kernel", None) is None:
+        if not in_kernel():
             raise NotImplementedError  # IPython then shows the text
-        show: Any = publish_display_data
-        show({kind: value for kind, value in bundle.items() if kind != "text/plain"})
-        show({"text/plain": repr(self), "text/html": fragment(self._games, self._title(), player=self.table.player_id)})
+        kept = {"text/html": fragment(self._games, self._title(), player=self.table.player_id)}
+        show(self._box._repr_mimebundle_(), kept, repr(self))
 
 
 def fragment(games: GamesTable, title: str, *, player: str = "", height: int = 420, kept: int = KEPT) -> str:
@@ -232,25 +227,14 @@ def fragment(games: GamesTable, title: str, *, player: str = "", height: int = 4
     left_out = max(0, len(games) - kept)
     note = f"the {kept:,} newest of {len(games):,} games are kept here; run the cell for all" if left_out else ""
     facts = {"title": title, "note": note, "height": height, "pages": None}
-    name = player or "games"
-    made = module("browse").replace("export default browse.default;\n", "")
-    call = (
-        f"browse.default.offline({json.dumps(name)}, {script_json(facts)}, {script_json(packed_columns(games, kept))});"
-    )
-    return (
-        f'<div data-rlab="{name}">{stand_in(player)}<div class="rlab-still">{_plain(games, title, note)}</div></div>\n'
-        f"<script>(async () => {{\n{made}{call}\n}})()</script>\n"
+    return embedded(
+        "browse", player or "games", _plain(games, title, note), facts, packed_columns(games, kept), player=player
     )
 
 
 def packed_columns(games: GamesTable, kept: int) -> list[tuple[int, str]]:
     """Return the columns of the last `kept` games, packed for a page."""
     return [turned(data.data, width) for width, data in games.packed_columns(kept)]
-
-
-def script_json(value: Any) -> str:
-    """Return JSON that cannot end the script that it stands in."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _plain(games: GamesTable, title: str, note: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import html
 import io
+import itertools
 import os
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any, Final, Literal, cast
 
 import anywidget
@@ -18,7 +22,10 @@ from replaylab.columns import as_numpy
 from replaylab.errors import Unplayable
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
+from replaylab.tick import short_id
 from replaylab.widgets.bundle import module
+from replaylab.widgets.cell_output import embedded, in_kernel, keep_what_is_in_boxes, plain, show
+from replaylab.widgets.fallback import INLINE_ROWS, turned
 from replaylab.widgets.payload import as_bytes
 from replaylab.widgets.sources import playable
 
@@ -26,6 +33,7 @@ Align = Literal["tick", "start", "peak"]
 MOST: Final = 8  # more lines cannot be told apart
 _COLOURS: Final = ("#0072B2", "#C04F00", "#00795A", "#A8477F", "#8A6D00", "#2E6F9E", "#5A5A5A", "#7A3E9D")
 _STYLES: Final = ("-", "--", ":", "-.")
+_numbers: Final = itertools.count(1)
 _HELP: Final = "type rl.compare([game, game]), rl.compare(store, ['id', 'id']) or rl.compare(store.games().head(3))"
 
 
@@ -58,6 +66,7 @@ class GameComparison(anywidget.AnyWidget):
     _esm = module("compare")
     height = traitlets.Int(320, min=60, max=10_000, help="of the chart, in pixels").tag(sync=True)
     align = traitlets.Enum(["tick", "start", "peak"], "tick", help="what lies at 0")
+    player_id = traitlets.Unicode("", read_only=True, help="names the comparison in its page").tag(sync=True)
 
     def __init__(self, games: object, ids: object = None, *, align: Align = "tick", height: int = 320) -> None:
         self.games = _several(games, ids)
@@ -65,24 +74,58 @@ class GameComparison(anywidget.AnyWidget):
         super().__init__(align=align, height=height)
         self.on_msg(self._receive)
         self.observe(lambda _change: self.send({"kind": "align", "align": self.align}), "align")
+        keep_what_is_in_boxes()
+
+    @traitlets.default("player_id")
+    def _new_id(self) -> str:
+        return f"compared-{next(_numbers)}"
 
     def _receive(self, _widget: object, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("kind") == "ready":
-            games = [track.facts for track in self._tracks]
-            buffers = [as_bytes(column) for track in self._tracks for column in (track.tick, track.price)]
-            self.send({"kind": "compare", "align": self.align, "games": games}, cast("list[Any]", buffers))
+            self.send({"kind": "compare", **self._content()}, cast("list[Any]", self._columns()))
+
+    def _content(self) -> dict[str, Any]:
+        return {"align": self.align, "games": [track.facts for track in self._tracks]}
+
+    def _columns(self) -> list[memoryview]:
+        return [as_bytes(column) for track in self._tracks for column in (track.tick, track.price)]
 
     def __repr__(self) -> str:
         return f"GameComparison({', '.join(repr(game.id[:40]) for game in self.games)})"
 
+    def _ipython_display_(self, **_options: Any) -> None:
+        """Show it, and in the same cell what stands in for it where the saved notebook is read later."""
+        if not in_kernel():
+            raise NotImplementedError  # IPython then asks for the bundle, of which a terminal shows the text
+        show(super()._repr_mimebundle_(), self.stand_in(), repr(self))
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Return the widget, and for where none can show: a picture and a line of text."""
+        """Return the widget, and for where none can show: a page without a kernel, a picture, a line of text."""
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return bundle
         data, metadata = bundle
-        data |= {"text/plain": repr(self), "image/png": base64.b64encode(self.picture()).decode()}
-        return data, metadata
+        return data | self._kept("") | {"text/plain": repr(self)}, metadata
+
+    def stand_in(self) -> dict[str, str]:
+        """Return what a saved notebook keeps of it, by media type: hidden as long as the comparison shows."""
+        return self._kept(self.player_id)
+
+    def _kept(self, player: str) -> dict[str, str]:
+        drawn = base64.b64encode(self.picture()).decode()
+        names = html.escape(", ".join(short_id(game.id) for game in self.games))
+        still = (
+            f'<img alt="Price charts of {names}" style="max-width:100%;background:#fff" src="data:image/png;base64,'
+            f'{drawn}"><div>Games compared: {names}</div>'
+        )
+        if sum(len(track.tick) for track in self._tracks) > INLINE_ROWS * MOST:
+            kept = plain(still, player)
+        else:
+            columns = [turned(column, width) for column, width in zip(self._columns(), cycle((4, 8)), strict=False)]
+            content = self._content() | {"height": self.height}
+            name = player or hashlib.blake2b(drawn.encode(), digest_size=8).hexdigest()
+            kept = embedded("compare", name, still, content, columns, player=player)
+        return {"image/png": drawn, "text/html": kept}
 
     def picture(self) -> bytes:
         """Return the chart as a PNG."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from replaylab.playback.timeline import Timeline
-from replaylab.widgets.bundle import module, packed, stand_in_source
+from replaylab.widgets.bundle import packed
+from replaylab.widgets.cell_output import embedded, plain, script_json
 from replaylab.widgets.payload import GAP, StoredPayload
 
 if TYPE_CHECKING:
@@ -104,13 +104,8 @@ def fragment(payload: StoredPayload, picture: bytes, *, height: int = 300, playe
         f"<div>{html.escape(payload.summary)}</div>"
     )
     if len(payload) > INLINE_ROWS:
-        return f"<div>{stand_in(player)}{inside}</div>"
+        return plain(inside, player)
     return _player(payload, height, inside, player, **state)
-
-
-def line(text: str, player: str) -> str:
-    """Return HTML with a line of text that is seen where the player of that id does not show."""
-    return f"<div>{stand_in(player)}{html.escape(text)}</div>"
 
 
 def _player(
@@ -140,34 +135,19 @@ def _player(
     }
     name = player or payload.id
     inside = inside or f"<div>{html.escape(payload.summary)}</div>"
-    if script:
-        called, made, before = "replaylab.player", "", f'<script src="{html.escape(script)}"></script>\n'
-    else:
-        called, made, before = "player.default", module().replace("export default player.default;\n", ""), ""
-    call = f"{called}.offline({json.dumps(name)}, {_json(opening)}, {_json(data)});"
+    if not script:
+        return embedded("player", name, inside, opening, data, player=player)
+    call = f"replaylab.player.offline({script_json(name)}, {script_json(opening)}, {script_json(data)});"
     return (
-        f'<div data-rlab="{name}">{stand_in(player)}<div class="rlab-still">{inside}</div></div>\n'
-        f"{before}<script>(async () => {{\n{made}{call}\n}})()</script>\n"  # a page would keep a module for good
+        f'<div data-rlab="{name}"><div class="rlab-still">{inside}</div></div>\n'
+        f'<script src="{html.escape(script)}"></script>\n<script>(async () => {{\n{call}\n}})()</script>\n'
     )
-
-
-def stand_in(player: str) -> str:
-    """Return the script that hides the element it is in while the player of that id shows; nothing without an id."""
-    if not player:
-        return ""
-    call = f"standIn(document.currentScript.parentElement, {_json(player)});"
-    return f"<script>(() => {{\n{stand_in_source()}{call}\n}})()</script>"
 
 
 def turned(column: memoryview, width: int) -> tuple[int, str]:
     """Return the bytes of a column packed with those of the same place side by side: half the size, the same bytes."""
     rows = np.frombuffer(column, np.uint8).reshape(-1, width)
     return width, packed(np.ascontiguousarray(rows.T).tobytes())
-
-
-def _json(value: Any) -> str:
-    """Return JSON that cannot end the script that it stands in."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def picture(payload: StoredPayload, *, log: bool = False) -> bytes:

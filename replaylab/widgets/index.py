@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from replaylab.widgets.browser import packed_columns, script_json
+from replaylab.widgets.browser import packed_columns
 from replaylab.widgets.bundle import page_script
+from replaylab.widgets.cell_output import script_json
 from replaylab.widgets.games_table import GamesTable
 
 _HEIGHT: Final = 640

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import html
 import itertools
 import logging
 import os
@@ -23,8 +24,9 @@ from replaylab.playback.timeline import Pacing
 from replaylab.tick import short_id
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import loader
+from replaylab.widgets.cell_output import in_kernel, keep_what_is_in_boxes, plain, show
 from replaylab.widgets.chart_marks import ChartMark, MarksFile
-from replaylab.widgets.fallback import cell, line
+from replaylab.widgets.fallback import cell
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
@@ -233,6 +235,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         self.observe(self._panels_set, "panels")
         self.observe(self._trades_set, "trades")
         self.on_msg(self._receive)
+        keep_what_is_in_boxes()
         game, rows = self.engine.game_id, self.engine.total
         _log.info("game %s opened: %d rows", game, rows, extra={"event": "opened", "game_id": game, "rows": rows})
 
@@ -424,16 +427,13 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show the player, and in the same cell what stands in for it where the saved notebook is read later."""
-        from IPython import get_ipython
-        from IPython.display import publish_display_data
-
-        bundle = super()._repr_mimebundle_()
-        if bundle is None or self._sync is None or getattr(get_ipython(), "kernel", None) is None:
+        if self._sync is None or not in_kernel():
             raise NotImplementedError  # IPython then asks for the bundle, of which a terminal shows the text
-        widget, metadata = bundle
-        show: Any = publish_display_data
-        show({kind: value for kind, value in widget.items() if kind != "text/plain"}, metadata)
-        show({"text/plain": repr(self), **self._stand_in(self.player_id)})
+        show(super()._repr_mimebundle_(), self._stand_in(self.player_id), repr(self))
+
+    def stand_in(self) -> dict[str, str]:
+        """Return what a saved notebook keeps of the player, by media type: it is hidden as long as the player shows."""
+        return {} if self._sync is None else self._stand_in(self.player_id)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Return the widget, and for where none can show: a page without a kernel, a picture, a line of text."""
@@ -452,7 +452,8 @@ class ReplayPlayer(anywidget.AnyWidget):
             marks = [mark.to_page() for mark in sync.game_marks()]
             row, log = self.engine.index, sync.options.log
             return cell(sync.payload, player=player, row=row, log=log, marks=marks, trades=sync.visible_trades())
-        return {"text/html": line(f"{self!r}: run the cell again to play it", player)} if player else {}
+        words = html.escape(f"{self!r}: run the cell again to play it")
+        return {"text/html": plain(words, player)} if player else {}
 
 
 def play(  # noqa: PLR0913  as above

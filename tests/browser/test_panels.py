@@ -78,8 +78,8 @@ def test_everything_at_once_is_seen_and_accessible(start: Start, screenshots: Pa
     assert page.evaluate(VIOLATIONS) == []
 
 
-def test_a_player_in_a_box_opened_again(start: Start, lab: Lab, screenshots: Path) -> None:
-    """Saved and opened again, players alone show within a second, with their panels, and play without a kernel."""
+def test_a_player_with_panels_opened_again(start: Start, lab: Lab, screenshots: Path) -> None:
+    """Saved and opened again, panels, trades and marks are there, and the player plays without a kernel."""
     playing = start(ALL)
     page, path = playing.page, saved(playing)
     Notebook(page, lab, path.name)

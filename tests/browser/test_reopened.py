@@ -12,13 +12,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.lab import Lab, Notebook
-from tests.browser.playing import SETUP, Player, Playing, Start, code_cell
+from tests.browser.playing import SETUP, Player, Playing, Start, code_cell, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
 
 SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 PICTURE = 'img[alt^="Price chart of"]'
 ERROR = "Error displaying widget"
+MADE = """
+_ = rl.simulate('recordings', games=3, seed=5)
+_ = rl.convert('recordings', 'store', progress=False)
+store = rl.open_store('store')
+"""
 
 
 def saved(playing: Playing) -> Path:
@@ -70,6 +75,32 @@ def test_long_and_live_games_opened_again_are_a_picture_or_a_line(start: Start, 
     expect(page.locator(PICTURE)).to_be_visible(timeout=5_000)
     expect(page.get_by_text("run the cell again to play it")).to_be_visible(timeout=5_000)
     assert page.get_by_text(ERROR).locator("visible=true").count() == 0
+
+
+def test_whatever_a_cell_showed_is_there_again(start: Start, lab: Lab, screenshots: Path) -> None:
+    """Opened again without a kernel: a player in a box plays, games compared play, a dashboard is what it last said."""
+    boxed = "import ipywidgets\ninside = play(game(300, ms=20, name='in a box'))\n"
+    boxed += "ipywidgets.VBox([ipywidgets.Label('above'), ipywidgets.HBox([inside])])"
+    playing = start(MADE, "rl.compare(store)", "rl.dashboard(store)", boxed, players=0)
+    page = playing.page
+    expect(page.locator(".rlab-dash .rlab-game")).to_have_count(3, timeout=30_000)
+    expect(page.locator(".rlab-compare .rlab-key:visible")).to_have_count(3, timeout=30_000)
+    page.wait_for_timeout(2_000)
+    assert page.locator(".rlab-still:visible").count() == 0  # what stands in for them is hidden
+    assert page.locator(".rlab[data-row]:visible").count() == 2
+    path = saved(playing)
+    Notebook(page, lab, path.name)
+    compared = page.locator(".rlab-compare:visible")
+    expect(compared).to_be_visible(timeout=30_000)
+    compared.get_by_role("button", name="Play").click()
+    wait_until(page, lambda: int(compared.get_attribute("data-tick") or 0) > 4, 40)
+    expect(page.get_by_text("when the cell was run")).to_be_visible(timeout=30_000)
+    player = page.locator(".rlab:visible", has=page.locator(".rlab-title", has_text="in a box"))
+    player.get_by_role("button", name="Play", exact=True).click()
+    wait_until(page, lambda: int(player.get_attribute("data-row") or 0) > 4, 40)
+    assert page.get_by_text(ERROR).locator("visible=true").count() == 0
+    page.set_viewport_size({"width": 1200, "height": 1800})
+    page.screenshot(path=screenshots / "all_reopened.png")
 
 
 def test_an_untrusted_notebook_shows_the_picture(start: Start, lab: Lab, screenshots: Path) -> None:

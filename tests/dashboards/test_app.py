@@ -359,6 +359,7 @@ def test_a_recorder_is_asked_to_flush_and_to_stop(tmp_path: Path) -> None:
     recorder = rl.Recorder(tmp_path)
     run = recorder.status().run
     assert recorder.record(TICK).accepted
+    assert until(lambda: [one.run for one in rl.status(tmp_path).live] == [run], 60)  # its first status is written
     with serve_dashboard(tmp_path) as server:
         assert recorder.status().unsynced == 1
         assert act(server, "flush", run).status == 202

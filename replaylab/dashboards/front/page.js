@@ -424,6 +424,8 @@ function start(root) {
  */
 function render({ model, el }) {
   const root = document.createElement("div");
+  root.dataset.player = model.get("player_id"); // what stands in for it in a saved notebook is hidden from now on
+  root.dataset.row = "0";
   el.append(root);
   const act = async (/** @type {string} */ name, /** @type {string | null} */ run) => {
     model.send({ act: name, run, confirm: name });

@@ -19,6 +19,21 @@ export async function unpack([width, packed]) {
 }
 
 /**
+ * Return the element that carries a name, once it is to be seen; nothing when there is none that is still free.
+ * @param {string} name
+ */
+export async function taken(name) {
+  // The same game may stand in a page more than once.
+  const hosts = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`[data-rlab="${name}"]`));
+  const host = Array.from(hosts).find((one) => !one.dataset.taken);
+  if (!host) return null;
+  host.dataset.taken = "yes";
+  const seen = () => new Promise((resolve) => host.addEventListener("rlab-show", resolve, { once: true }));
+  if (host.style.display === "none" && !host.dataset.shown) await seen();
+  return host;
+}
+
+/**
  * Show a player in the element that carries its name, when that is to be seen.
  * @param {() => any} create makes a player, as anywidget asks for it
  * @param {string} name
@@ -26,13 +41,8 @@ export async function unpack([width, packed]) {
  * @param {Packed[][]} pieces its rows: an overview and chunks, or all of them
  */
 export async function showOffline(create, name, opening, pieces) {
-  // The same game may stand in a page more than once.
-  const hosts = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`[data-rlab="${name}"]`));
-  const host = Array.from(hosts).find((one) => !one.dataset.taken);
+  const host = await taken(name);
   if (!host) return;
-  host.dataset.taken = "yes";
-  const seen = () => new Promise((resolve) => host.addEventListener("rlab-show", resolve, { once: true }));
-  if (host.style.display === "none" && !host.dataset.shown) await seen();
   const chunks = pieces.map((columns) => columns.map(unpack));
   /** @type {Set<(content: import("./types.js").Content, buffers: import("./types.js").Buffers) => void>} */
   const listeners = new Set();

@@ -1,7 +1,7 @@
 // Browse: the games of a store in a table that the kernel fills, or that a page without a kernel holds whole.
 
 import { make } from "../elements.js";
-import { unpack } from "../offline.js";
+import { taken, unpack } from "../offline.js";
 import { Games } from "./games.js";
 import { Table } from "./table.js";
 
@@ -118,11 +118,8 @@ const create = () => {
  * @param {[number, string][]} columns packed; the last one holds thumbnails
  */
 create.offline = async (name, facts, columns) => {
-  const host = /** @type {HTMLElement | null} */ (document.querySelector(`[data-rlab="${name}"]:not([data-taken])`));
+  const host = await taken(name);
   if (!host) return;
-  host.dataset.taken = "yes";
-  const seen = () => new Promise((resolve) => host.addEventListener("rlab-show", resolve, { once: true }));
-  if (host.style.display === "none" && !host.dataset.shown) await seen();
   const buffers = await Promise.all(columns.map(unpack));
   const games = new Games(buffers.slice(0, -1));
   games.learn(

@@ -1,6 +1,7 @@
 // Compare: games over each other, aligned at a tick, with one playhead; drawn once, then shown up to the playhead.
 
 import { choice, control, icon, make, put } from "../elements.js";
+import { taken, unpack } from "../offline.js";
 import { STYLE } from "../style.js";
 import { logSteps, readTheme, roundSteps, watchTheme } from "../theme.js";
 
@@ -25,8 +26,9 @@ class Comparison {
   /**
    * @param {HTMLElement} host
    * @param {number} height
+   * @param {string} player names the comparison in its page, for what stands in for it
    */
-  constructor(host, height) {
+  constructor(host, height, player) {
     /** @type {Track[]} */
     this.tracks = [];
     this.align = "tick";
@@ -40,6 +42,7 @@ class Comparison {
     this.frame = 0;
     this.frames = 0;
     this.build(height);
+    if (player) this.root.dataset.player = player;
     host.append(this.root);
     const owner = host.getRootNode();
     const place = owner instanceof ShadowRoot ? owner : document.head;
@@ -407,7 +410,7 @@ const create = () => {
     },
     /** @param {{ model: import("../types.js").Model, el: HTMLElement }} given */
     render({ model, el }) {
-      const view = new Comparison(el, Number(model.get("height")) || 320);
+      const view = new Comparison(el, Number(model.get("height")) || 320, model.get("player_id"));
       views.add(view);
       if (held) view.show(held.content.align, read(held.content, held.buffers));
       return () => {
@@ -416,6 +419,20 @@ const create = () => {
       };
     },
   };
+};
+
+/**
+ * Show a comparison that has no kernel.
+ * @param {string} name of the element
+ * @param {{ align: string, height: number, games: object[] }} content
+ * @param {[number, string][]} columns packed: ticks and prices of each game
+ */
+create.offline = async (name, content, columns) => {
+  const host = await taken(name);
+  if (!host) return;
+  const tracks = read(content, await Promise.all(columns.map(unpack)));
+  host.querySelector(".rlab-still")?.remove();
+  new Comparison(host, content.height, "").show(content.align, tracks);
 };
 
 export default create;

@@ -12,7 +12,7 @@ function standIn(host, id) {
   const patience = panel ? 10000 : 3000; // a player that waits for a busy kernel, or for one that never comes
   let shown = false;
 
-  const players = () => Array.from((panel || document).querySelectorAll(`.rlab[data-player="${id}"]`));
+  const players = () => Array.from((panel || document).querySelectorAll(`[data-player="${id}"]`));
   const errors = () => {
     const area = host.closest(".jp-OutputArea, .output_area, .output");
     if (!area) return [];
