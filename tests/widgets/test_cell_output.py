@@ -60,7 +60,7 @@ def test_every_widget_keeps_something(shown: list[dict[str, Any]], tmp_path: Any
 
     quiet(simulated(tmp_path / "recordings", games=3), tmp_path / "store")
     store = rl.open_store(tmp_path / "store")
-    widgets = [play(store), play(rl.ReplayEngine()), rl.compare(store), rl.browse(store), dashboard(store)]
+    widgets: list[Any] = [play(store), play(rl.ReplayEngine()), rl.compare(store), rl.browse(store), dashboard(store)]
     for widget in widgets:
         shown.clear()
         widget._ipython_display_()
