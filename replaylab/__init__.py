@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
+    from replaylab.charts.theme import style
     from replaylab.conversion.convert import convert
     from replaylab.conversion.report import ConversionReport
     from replaylab.dashboards.cell import dashboard
@@ -80,6 +81,7 @@ __all__ = [
     "serve",
     "simulate",
     "status",
+    "style",
 ]
 
 _HOME = {
@@ -114,6 +116,7 @@ _HOME = {
     "serve": "service.server",
     "simulate": "simulation.simulate",
     "status": "watching.status",
+    "style": "charts.theme",
 }
 
 

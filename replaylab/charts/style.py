@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from io import BytesIO
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from replaylab.charts.theme import is_dark, recoloured
 from replaylab.tick import Phase
 
 Floats = NDArray[np.float64]
@@ -26,7 +29,7 @@ PURPLE: Final = "#CC79A7"
 INK: Final = "#222222"
 FAINT: Final = "#5f5f5f"
 GRID: Final = "#e4e4e4"
-PAPER: Final = "#ffffff"  # always: a transparent picture loses its labels in a dark notebook
+PAPER: Final = "#ffffff"  # never transparent: labels would be lost in a dark notebook; `theme` knows its dark colour
 TINTS: Final = {
     Phase.UNKNOWN: ("idle", "#f6f6f6"),
     Phase.COOLDOWN: ("cooldown", "#e0e0e0"),
@@ -47,9 +50,20 @@ class Picture(Figure):
     <Picture size 900x400 with 0 Axes>
     """
 
+    _shown = False  # while it is drawn for a cell
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it in the theme that is chosen; `replaylab.style` says which."""
+        with recoloured(self) if is_dark(shown=self._shown) else nullcontext():
+            super().draw(renderer)
+
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         data = BytesIO()
-        self.savefig(data, format="png", dpi=self.dpi * _SHARPNESS, metadata={"Software": None})
+        self._shown = True
+        try:
+            self.savefig(data, format="png", dpi=self.dpi * _SHARPNESS, metadata={"Software": None})
+        finally:
+            self._shown = False
         width, height = (round(inches * self.dpi) for inches in self.get_size_inches())
         return data.getvalue(), {"width": width, "height": height}
 

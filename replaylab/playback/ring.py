@@ -159,6 +159,12 @@ class RingBuffer:
         """Time of a tick that the ring holds, in seconds since 1970-01-01 UTC."""
         return self._at[position % self._rows] / 1e6
 
+    def pause_us(self, position: int) -> int:
+        """Microseconds from the tick before to a tick that the ring holds; 0 where there is none before it."""
+        if position <= self.first:
+            return 0
+        return self._at[position % self._rows] - self._at[(position - 1) % self._rows]
+
     def latest(self, n: int | None = None) -> list[Tick]:
         """Return the newest `n` ticks (None: all), oldest first; a new list each time, in time proportional to `n`."""
         return _ticks(self._newest(n))

@@ -118,7 +118,7 @@ class Stream:
                 continue
             if missing > 0:
                 self._earlier = Gap(row, "missing", missing, 0.0)
-            gap = self._gaps.pop(row, None) or Gap(row, "stall", 0, 0.0)
+            gap = self._gaps.pop(row, None) or Gap(row, "stall", 0, self.ring.pause_us(row) / 1e6)
             left = gap.missing + missing
             if left > 0 or gap.seconds >= STALL_SECONDS:
                 self._gaps[row] = Gap(row, "missing" if left > 0 else "stall", max(left, 0), gap.seconds)

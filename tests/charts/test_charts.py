@@ -256,7 +256,8 @@ def test_picture_shows_itself(store: Store) -> None:
 def test_plots_need_no_pyplot(tmp_path: Path) -> None:
     """Drawing and saving loads no pyplot, so that no window opens and no figure stays in its global list."""
     code = (
-        "import sys, replaylab as rl\n"
+        "import sys, warnings, replaylab as rl\n"
+        "warnings.filterwarnings('ignore', '.* deprecated - use ')\n"  # an older matplotlib with a newer pyparsing
         f"rl.simulate({str(tmp_path / 'r')!r}, games=1, seed=7)\n"
         f"rl.convert({str(tmp_path / 'r')!r}, {str(tmp_path / 's')!r}, progress=False)\n"
         f"store = rl.open_store({str(tmp_path / 's')!r})\n"

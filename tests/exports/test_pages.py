@@ -99,7 +99,7 @@ def test_damage_leaves_the_old_page(tmp_path: Path) -> None:
     before = page.read_bytes()
     segment = store.segments()[0].path
     data = bytearray(segment.read_bytes())
-    data[1_000] ^= 1
+    data[500:1_500] = bytes(1_000)  # wherever a version of pyarrow puts which column
     segment.write_bytes(data)
     with pytest.raises(SegmentDamaged):
         export_pages(store, page)

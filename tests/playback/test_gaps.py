@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import replaylab as rl
@@ -96,6 +96,7 @@ def test_gap_events_of_a_live_game_are_what_is_missing_and_what_came_late(order:
 
 
 @given(TICKS, st.integers(20, 40))
+@example([tick(0, 0.25, active=False), tick(2, 0.0), tick(0, 0.0)], 20)  # the gap before a row comes to light later
 def test_live_game_and_replay_agree_on_each_gap(ticks: list[Tick], rug: int) -> None:
     """Where no number lies beyond the rug, a live game has in the end the very gaps of its replay."""
     ticks = [one for one in ticks if not one.rugged and one.tick < rug] + [tick(rug, 0, "0.01", rugged=True)]
