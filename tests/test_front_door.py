@@ -48,6 +48,7 @@ NAMES = [
     "serve",
     "simulate",
     "status",
+    "style",
 ]
 DESCRIBED = [name for name in NAMES if name != "__version__"]
 
