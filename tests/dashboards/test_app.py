@@ -414,9 +414,8 @@ def test_the_launcher_of_jupyterlab_starts_it(store: Path, tmp_path: Path, monke
         [word.format(unix_socket=path) for word in told["command"]], stderr=subprocess.PIPE
     ) as server:
         try:
-            assert until(path.exists, 60)
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(path))
+            with socket.socket(socket.AF_UNIX) as client:  # the file is there a moment before anything listens
+                assert until(lambda: client.connect_ex(str(path)) == 0, 60)
                 client.sendall(b"GET /state HTTP/1.1\r\nHost: lab.example\r\nConnection: close\r\n\r\n")
                 assert client.recv(99).startswith(b"HTTP/1.1 200")
         finally:
