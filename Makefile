@@ -240,6 +240,12 @@ LINES := 1000000
 fuzz-kernel: $(VENV)/.test ## hold the C kernel against numpy in LINES mutated lines, under AddressSanitizer and UBSan
 	@$(BIN)/python -m tests.kernel.fuzz $(LINES)
 
+INPUTS := 10000000
+
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## feed INPUTS inputs to the readers of bytes from outside (make test: 200,000); what is new is kept in build/fuzz
+	@FUZZ_INPUTS=$(INPUTS) FUZZ_CORPUS=$(CURDIR)/build/fuzz $(BIN)/python -m pytest -n 2 tests/fuzz
+
 .PHONY: constraints
 constraints: ## renew constraints.txt from a clean install of the newest versions
 	@rm -rf build/constraints

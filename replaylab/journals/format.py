@@ -30,7 +30,7 @@ SEQ: Final = b', "seq": '
 _CLOSING_BYTES: Final = 20  # `, "crc": "89abcdef"}`
 _CLOSING: Final = re.compile(rb', "crc": "[0-9a-f]{8}"\}')
 _LONGEST_SEQ: Final = 9 + 18  # `, "seq": ` and its digits; more would not fit 64 bits
-_HEADER_NAMES: Final = ("run", "number", "first_seq", "durability", "cuts")
+_HEADER_TYPES: Final = {"run": str, "number": int, "first_seq": int, "durability": dict, "cuts": dict}
 
 
 def run_name(at: datetime, process: int, chance: bytes) -> str:
@@ -144,8 +144,8 @@ class Lines:
     ----------
     ticks : list of bytes
         Lines of good ticks as `Tick.to_line` returns them, in order, with newlines.
-    seqs, lines, sizes : list of int
-        Sequence number, line of the file (from 0) and size in bytes of each of them.
+    seqs, lines, starts, sizes : list of int
+        Sequence number, line of the file (from 0), first byte in the file and size in bytes of each of them.
     newer_format : str, optional
         Format that the first line names, when this release does not know it.
     others : list of Control
@@ -168,6 +168,7 @@ class Lines:
     ticks: list[bytes] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
     newer_format: str | None = None
@@ -221,7 +222,8 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
 
 def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
     """Read lines without their newlines from byte `at`, line `number` on; return where they end."""
-    seed, ticks, seqs, lines, sizes = found.seed, found.ticks, found.seqs, found.lines, found.sizes
+    seed, ticks, seqs, lines = found.seed, found.ticks, found.seqs, found.lines
+    starts, sizes = found.starts, found.sizes
     opening = _TICK + b", "
     for raw in raws:
         size = len(raw) + 1
@@ -235,6 +237,7 @@ def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
                 ticks.append(body[:cut] + b"}\n")
                 seqs.append(int(place))
                 lines.append(number)
+                starts.append(at)
                 sizes.append(size)
         else:
             _read_other(found, raw, number, at)
@@ -268,16 +271,25 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
         if label == "journal_start":
             if _is_of_another_format(line.get("format")):
                 found.newer_format = repr(line.get("format"))
-            fields = {name: line[name] for name in _HEADER_NAMES}
-            found.headers.append(Header(**fields, durable=_sizes(line), salt=str(line.get("salt", ""))))
+            found.headers.append(_header_of(line))
         elif label != "journal_end":
             found.others.append(Control(str(label), number, at, at + size, raw + b"\n" * (size - len(raw))))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         _add_damage(found, "foreign_bytes", number, at, raw + b"\n" * (size - len(raw)))
         return
     found.control_bytes += size
     found.control_lines += 1
     found.closed = label == "journal_end"
+
+
+def _header_of(line: dict[str, Any]) -> Header:
+    """Return the header that a line holds; raises `TypeError` for one that this package did not write."""
+    fields = {name: line[name] for name in _HEADER_TYPES}
+    wrong = [name for name, kind in _HEADER_TYPES.items() if type(fields[name]) is not kind]
+    if wrong or not -1 <= fields["first_seq"] < 1 << 63:
+        raise TypeError(wrong)
+    fields["cuts"] = {number: int(size) for number, size in fields["cuts"].items()}
+    return Header(**fields, durable=_sizes(line), salt=str(line.get("salt", "")))
 
 
 def _sizes(header: dict[str, Any]) -> dict[str, int]:
@@ -312,6 +324,7 @@ def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
     found.ticks += inner.ticks
     found.seqs += inner.seqs
     found.lines += inner.lines
+    found.starts += inner.starts
     found.sizes += [size - (not ends) for size in inner.sizes]
     found.headers += inner.headers
     found.newer_format = found.newer_format or inner.newer_format

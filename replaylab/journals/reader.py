@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 import xxhash
+from numpy.typing import NDArray
 
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.lines import SealedLines
@@ -25,7 +26,7 @@ from replaylab.segments.digest import rows_digest, sum_digests
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.segments.order import sorted_by_game
 from replaylab.segments.remarks import Placed
-from replaylab.table import SCHEMA, Names, Whole, to_table
+from replaylab.table import SCHEMA, Batch, Names, Whole, to_table
 
 OPEN: Final = "open"
 CLEAN: Final = "clean"
@@ -85,13 +86,13 @@ class Recording:
 
 
 class _Waiting(NamedTuple):
-    """Good lines that are not read as columns yet; the block that they stand in begins at byte `at`."""
+    """Good lines that are not read as columns yet."""
 
     ticks: list[bytes]
     seqs: Whole
     lines: Whole
+    starts: Whole
     sizes: Whole
-    at: int
 
 
 class JournalReader:
@@ -244,18 +245,19 @@ class JournalReader:
             return
         seqs = np.array(found.seqs, np.int64)
         lines = np.array(found.lines, np.int64)
-        sizes = np.array(found.sizes, np.int64)
+        starts, sizes = np.array(found.starts, np.int64), np.array(found.sizes, np.int64)
         steps = np.diff(seqs, prepend=seqs[0] - 1 if self._next is None else self._next - 1)
         if (steps != 1).any() or self._held.holds(seqs).any():
             self._name_gaps(found, seqs, lines, steps)
-            seqs, lines, sizes = self._once(found, seqs, lines, sizes)
+            fresh = self._once(found, seqs, sizes)
+            seqs, lines, starts, sizes = (values[fresh] for values in (seqs, lines, starts, sizes))
         self._seqs |= SeqRanges.of(seqs)
         self._next, self._last_line = found.seqs[-1] + 1, found.lines[-1]
-        self._tabulate(found.ticks, seqs, lines, sizes)
+        self._tabulate(_Waiting(found.ticks, seqs, lines, starts, sizes))
 
     def _name_gaps(self, found: Lines, seqs: Whole, lines: Whole, steps: Whole) -> None:
         """Report sequence numbers that are missing before a line, unless damaged lines there account for them."""
-        between = np.diff(lines, prepend=self._last_line) - 1
+        between = np.maximum(np.diff(lines, prepend=self._last_line) - 1, 0)  # two ticks may stand on one line
         starts = {one.line: one.end for one in found.damage}
         for at in np.flatnonzero(steps - 1 > between).tolist():
             missing = range(int(seqs[at] - steps[at]) + 1, int(seqs[at]))
@@ -264,8 +266,8 @@ class JournalReader:
             where = starts.get(int(lines[at]) - 1, self.end)
             found.damage.append(Damage("sequence_gap", int(lines[at]), where, where))
 
-    def _once(self, found: Lines, seqs: Whole, lines: Whole, sizes: Whole) -> tuple[Whole, Whole, Whole]:
-        """Leave out lines whose tick has been read already."""
+    def _once(self, found: Lines, seqs: Whole, sizes: Whole) -> NDArray[np.bool_]:
+        """Leave out lines whose tick has been read already; return which are left."""
         _, firsts = np.unique(seqs, return_index=True)
         fresh = np.zeros(len(seqs), np.bool_)
         fresh[firsts] = True
@@ -274,30 +276,29 @@ class JournalReader:
         self._account.lines["duplicate"] += int((~fresh).sum())
         self._account.bytes["kept"] += int(sizes[~fresh].sum())
         found.ticks = [found.ticks[at] for at in np.flatnonzero(fresh).tolist()]
-        seqs, lines, sizes = seqs[fresh], lines[fresh], sizes[fresh]
-        return seqs, lines, sizes
+        return fresh
 
-    def _tabulate(self, ticks: list[bytes], seqs: Whole, lines: Whole, sizes: Whole) -> None:
+    def _tabulate(self, good: _Waiting) -> None:
         """Hold good lines until there are many, or what they hold is asked for."""
-        self.waiting.append(_Waiting(ticks, seqs, lines, sizes, self.end))
-        self._waiting_bytes += int(sizes.sum())
+        self.waiting.append(good)
+        self._waiting_bytes += int(good.sizes.sum())
         if self._waiting_bytes >= _WAITING_BYTES:
             self._settle()
 
     def _settle(self) -> None:
         """Read the lines held as columns, and account for them."""
         waiting, self.waiting, self._waiting_bytes = self.waiting, [], 0
-        for ticks, *columns, at in waiting:
-            seqs, lines, sizes = columns
+        for ticks, seqs, lines, starts, sizes in waiting:
             content = b"".join(ticks)
             self._cursors |= cursors_in(content)
-            found = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], self._shapes)
-            batch = found.batch
-            if len(batch) < len(ticks):  # a valid checksum, but not a tick: not written by this release
-                self._leave_out(ticks, batch.line, lines, sizes, at)
-                seqs, lines, sizes = (values[batch.line] for values in columns)
+            batch = _batch_of(content, self._shapes)
+            good = _good_lines(batch, len(ticks))
+            if len(good) < len(ticks):  # a valid checksum, but not a tick: not written by this release
+                self._leave_out(ticks, good, lines, starts, sizes)
+                batch = _batch_of(b"".join(ticks[one] for one in good.tolist()), self._shapes)
             names = Names(np.zeros(len(batch), np.int32), (self.name,))
-            self._add(to_table(batch, source=names, seq=seqs, line=lines + 1, zone="UTC"), int(sizes.sum()))
+            table = to_table(batch, source=names, seq=seqs[good], line=lines[good] + 1, zone="UTC")
+            self._add(table, int(sizes[good].sum()))
 
     def _add(self, table: pa.Table, size: int) -> None:
         """Take clean ticks, whose lines have so many bytes."""
@@ -306,9 +307,10 @@ class JournalReader:
         self._account.ticks["clean"] += table.num_rows
         self._tables.append(table)
 
-    def _leave_out(self, ticks: list[bytes], good: Whole, lines: Whole, sizes: Whole, start: int) -> None:
+    def _leave_out(self, ticks: list[bytes], good: Whole, lines: Whole, starts: Whole, sizes: Whole) -> None:
         """Set aside lines that hold no tick that can be stored."""
         for at in sorted(set(range(len(ticks))) - set(good.tolist())):
+            start = int(starts[at])
             self._quarantine(Damage("not_a_tick", int(lines[at]), start, start + int(sizes[at]), ticks[at]))
             self._account.lines["damaged"] += 1
 
@@ -394,6 +396,18 @@ class JournalReader:
         return found + cursors
 
 
+def _batch_of(content: bytes, layouts: list[Known]) -> Batch:
+    """Return the ticks of lines, read as columns."""
+    return scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], layouts).batch
+
+
+def _good_lines(batch: Batch, count: int) -> Whole:
+    """Return which of `count` lines hold one whole tick and no more."""
+    whole = np.bincount(batch.line, minlength=count) == 1
+    whole[batch.line[batch.repaired]] = False
+    return np.flatnonzero(whole)
+
+
 def read_waiting(readers: Iterable[JournalReader], layouts: list[Known]) -> None:
     """Read as columns what waits in several readers, at once: for few lines each that takes a fraction of the time."""
     some = [reader for reader in readers if reader.waiting]
@@ -402,8 +416,8 @@ def read_waiting(readers: Iterable[JournalReader], layouts: list[Known]) -> None
     content = b"".join(line for one in waiting for line in one.ticks)
     if len(some) < 2:
         return
-    batch = scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], layouts).batch
-    if len(batch) < sum(counts):
+    batch = _batch_of(content, layouts)
+    if len(_good_lines(batch, sum(counts))) < sum(counts):
         return  # each reader says which of its lines hold no tick
     table = to_table(
         batch,

@@ -125,6 +125,7 @@ def _take(found: Lines, opened: OpenedLine, number: int, at: int, size: int) -> 
         found.ticks.append(body[:cut] + b"}\n")
         found.seqs.append(int(body[cut + _CUTS_FROM :]))
         found.lines.append(number)
+        found.starts.append(at)
         found.sizes.append(size)
         return
     label = str(json.loads(opened.text)["type"])

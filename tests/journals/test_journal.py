@@ -293,3 +293,47 @@ def test_a_journal_of_nothing_but_an_unknown_line(tmp_path: Path) -> None:
     left_behind(tmp_path, HEADER, odd)
     store = rl.open_store(tmp_path)
     assert [one["raw"] for one in store.remarks("control").to_pylist()] == [odd]
+
+
+def test_two_ticks_on_one_line_beside_a_gap(tmp_path: Path) -> None:
+    """A newline that is gone costs neither of the two ticks, also where a number is missing elsewhere."""
+    found = contents(HEADER + LINES[0][:-1] + b"".join(LINES[1:4]) + LINES[6], tmp_path)
+    assert found.table()["seq"].to_pylist() == [0, 1, 2, 3, 6]
+    assert [one.reason for one in found.damage] == ["sequence_gap"]
+
+
+def test_a_line_with_a_right_checksum_that_is_no_one_tick(tmp_path: Path) -> None:
+    """What is no tick, or is two, or needs mending, is set aside with its own bytes; those around it are kept."""
+    body = LINES[1][: LINES[1].rindex(b', "seq"')]
+    two = closed(body + b'} {"type": "tick", ' + body[16:] + b', "seq": 1', seed_of(RUN))
+    none = closed(body.replace(b'"price"', b'"prize"') + b', "seq": 2', seed_of(RUN))
+    torn = closed(body[: body.index(b'"cooldown')] + b' x, "seq": 3', seed_of(RUN))
+    content = HEADER + LINES[0] + two + none + torn + LINES[4]
+    found = contents(content, tmp_path)
+    assert found.table()["seq"].to_pylist() == [0, 4]
+    assert {one.reason for one in found.damage} == {"not_a_tick"}
+    assert [content[one.start : one.end] for one in found.damage] == [two, none, torn]
+    assert sum(found.extent().bytes.values()) == len(content)
+    others = [contents(HEADER + LINES[5], tmp_path), contents(HEADER + LINES[0] + two, tmp_path)]
+    read_waiting(others, [])
+    assert [one.table().num_rows for one in others] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("member", "other"),
+    [
+        (b'"first_seq": 0', b'"first_seq": "0"'),
+        (b'"first_seq": 0', b'"first_seq": 9223372036854775808'),
+        (b'"number": 0', b'"number": null'),
+        (b'"cuts": {}', b'"cuts": {"0": 1e999}'),
+        (b'"cuts": {}', b'"cuts": []'),
+        (b'"cuts": {}', b'"cuts": {}, "durable": {"0": 1e999}'),
+    ],
+)
+def test_a_header_that_this_package_did_not_write(tmp_path: Path, member: bytes, other: bytes) -> None:
+    """A header with a right checksum and values of other types is damage, and costs no tick."""
+    body = HEADER[: HEADER.rindex(b', "crc"')]
+    assert member in body
+    found = contents(closed(body.replace(member, other), 0) + b"".join(LINES), tmp_path)
+    assert [one.reason for one in found.damage] == ["foreign_bytes"]
+    assert found.table().num_rows == len(LINES)
