@@ -58,6 +58,8 @@ class SealedLines:
         """Return lines, each with its newline, encrypted; each call takes new counters, whatever became of the last."""
         if not self._writes:
             raise RuntimeError("a salt that was read is never written with again: its counters are not known")
+        if not data:
+            return b""
         encrypt, salt, take, pack = self._encrypt, self.salt, self._next, _NONCE.pack
         sealed = []
         for line in data[:-1].split(b"\n"):
@@ -101,4 +103,5 @@ def sealed_size(data: bytes) -> int:
     >>> sealed_size(b"one\ntwo\n")
     76
     """
-    return sum(2 + 4 * ((len(line) + _ADDED + 2) // 3) for line in data[:-1].split(b"\n"))
+    lines = data[:-1].split(b"\n") if data else []
+    return sum(2 + 4 * ((len(line) + _ADDED + 2) // 3) for line in lines)

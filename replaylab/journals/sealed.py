@@ -128,6 +128,10 @@ def _take(found: Lines, opened: OpenedLine, number: int, at: int, size: int) -> 
         found.starts.append(at)
         found.sizes.append(size)
         return
+    if not opened.text:  # earlier releases encrypted no lines as one empty line
+        found.blank_bytes += size
+        found.blank_lines += 1
+        return
     label = str(json.loads(opened.text)["type"])
     if label != "journal_end":
         found.others.append(Control(label, number, at, at + size, opened.text + b"\n"))

@@ -23,6 +23,7 @@ from replaylab.encryption.kms import FileKey
 from replaylab.encryption.lines import SealedLines, sealed_size
 from replaylab.errors import KeyMissing, Tampered
 from replaylab.journals.format import scan
+from replaylab.journals.sealed import scan_sealed
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import parse_time
 from tests.crash.scale import SCALE
@@ -162,6 +163,19 @@ def test_lines_written_again_are_encrypted_again(tmp_path: Path, key: FileKey, d
     opened = rl.open_store(store, kms=key)
     assert opened.rows == accepted > 0
     assert opened.verify().ok
+
+
+def test_no_lines_are_no_bytes(tmp_path: Path, key: FileKey) -> None:
+    """Nothing to write is encrypted as nothing; the empty line that earlier releases made of it is blank."""
+    keys = make_keys(tmp_path, key)
+    lines = SealedLines(keys, "journal")
+    assert lines.seal(b"") == b""
+    assert sealed_size(b"") == 0
+    empty = lines.seal(b"\n")
+    opening = SealedLines(keys, "journal", lines.salt)
+    for data in (empty, b"~" + empty):  # by itself, and inside a damaged line
+        found = scan_sealed(data, opening)
+        assert (found.blank_bytes, found.line_count) == (len(empty), 1)
 
 
 def test_store_that_was_moved_is_made_again_with_its_keys(tmp_path: Path, key: FileKey) -> None:
