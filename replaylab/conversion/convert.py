@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from replaylab.conversion.database import database_in, fetched
 from replaylab.conversion.games import Numbering
 from replaylab.conversion.job import Folders, How
+from replaylab.conversion.mending import carried_on, mending
 from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
-from replaylab.conversion.source import Paths, Search, Source, reading, search_sources
+from replaylab.conversion.source import Paths, Piece, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, unpack
 from replaylab.durable import make_folders, sole_writer, usable_cores
 from replaylab.encryption.keys import keys_for_writing
@@ -28,7 +29,8 @@ from replaylab.kernel.library import load
 from replaylab.parsing.elements import HEADER_BYTES
 from replaylab.parsing.mapping import Mapping
 from replaylab.progress import bar
-from replaylab.storage.compact import remove_leftovers, take_out
+from replaylab.storage.compact import remove_leftovers
+from replaylab.storage.exchange import holders, stand_in, take_out
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
 from replaylab.storage.zones import stored_fit
@@ -268,21 +270,37 @@ class _Run:
 
     def _work(self, made: Plan, done: Callable[[int], object], how: How | None = None) -> None:
         """Do what a plan says."""
-        if not made.jobs and not made.known and not made.twins:
+        if not any((made.jobs, made.mended, made.retaken, made.emptied, made.known, made.twins)):
             self.made.add(made)
             return
-        take_out(self.held, made.retaken)
         in_order = self.how.strict or self.how.numbering is not None
         if self.how.numbering is not None:
-            self.how.numbering.take_up(self.held.sealed(), made.grown)
-        pool = Pool(made.jobs, self.folders, how=how or self.how, lock=self.lock)
+            self.how.numbering.take_up(self.held.sealed(), made.grown, made.retaken)
         try:
-            self.extents += pool.run(*_hands(made.bytes, self.settings.workers, strict=in_order), done)
+            mended = mending(made, holders(self.held, made.retaken))
+            for held in mended.exchanged:
+                stand_in(self.held, held)
+            first = self._run(mended.jobs, done, how, strict=True)
+            made.jobs = carried_on(made.jobs, mended.jobs, first)
+            self._run(made.jobs, done, how, strict=in_order)
+            made.jobs = [*mended.jobs, *made.jobs]
+            if made.retaken or made.emptied:
+                take_out(self.held, [*made.retaken, *made.emptied])
         except BaseException:
             with suppress(StoreError):  # what cannot be removed now is removed by the next run
                 remove_leftovers(self.held)
             raise
         self.made.add(made)
+
+    def _run(
+        self, jobs: list[list[Piece]], done: Callable[[int], object], how: How | None, *, strict: bool
+    ) -> list[Extent]:
+        """Do jobs, in order when `strict`; return the extents that are in the store now."""
+        size = sum(piece.end - piece.start for job in jobs for piece in job)
+        pool = Pool(jobs, self.folders, how=how or self.how, lock=self.lock)
+        found = pool.run(*_hands(size, self.settings.workers, strict=strict), done) if jobs else []
+        self.extents += found
+        return found
 
 
 def _batches(dressed: list[tuple[Source, Dress]]) -> Iterator[list[tuple[Source, Dress]]]:

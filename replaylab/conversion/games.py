@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from replaylab.parsing.mapping import Mapping
+from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment
 from replaylab.table import Batch, Names, Whole
 
@@ -42,16 +42,16 @@ class Numbering:
             else None
         )
 
-    def take_up(self, segments: Iterable[Segment], names: Iterable[str]) -> None:
-        """Go on where sources that are stored already end."""
+    def take_up(self, segments: Iterable[Segment], names: Iterable[str], again: Iterable[Extent] = ()) -> None:
+        """Go on where sources that are stored already end, less the ticks of extents that are read again."""
         wanted = set(names)
+        ends = {one.source: one.first_seq for one in again}
         for segment in segments if wanted else ():
             if wanted.isdisjoint(extent.source for extent in segment.footer.extents):
                 continue
             columns = ["game_id", "source", "timestamp", "seq"]
-            table = pq.read_table(segment.path, columns=columns, partitioning=None)
-            for row in table.sort_by("seq").to_pylist():
-                if row["source"] in wanted:
+            for row in segment.read(columns).sort_by("seq").to_pylist():
+                if row["source"] in wanted and row["seq"] < ends.get(row["source"], row["seq"] + 1):
                     found = self._sources.setdefault(row["source"], _Source())
                     found.counts[row["game_id"]] = found.counts.get(row["game_id"], 0) + 1
                     at = row["timestamp"]

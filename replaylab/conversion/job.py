@@ -135,7 +135,8 @@ class Job:
             remarks = (publish_remarks(aside, self.folders.remarks, writer.count, seal), writer.count)
         table = sorted_by_game(table)  # what has no name any more is free before the writer asks for memory
         folder, keys = self.folders.segments, self.folders.keys
-        write_segment(folder, [table], origin="convert", extents=extents, remarks=remarks, keys=keys)
+        replaces = sorted({name for piece in pieces for name in piece.replaces})
+        write_segment(folder, [table], origin="convert", extents=extents, remarks=remarks, replaces=replaces, keys=keys)
         return extents
 
     def _take(self, block: Block, writer: RemarkWriter) -> None:

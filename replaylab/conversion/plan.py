@@ -54,9 +54,12 @@ class Plan:
         By the new name in the store, the name of a source that is in the store with other content.
     otherwise : set
         Those of `changed` that are in the store as another mapping or other settings read them.
+    mended : list
+        Lines of sources that have grown, to convert whole: as far as they went they are in the store.
     retaken : list
-        Extents to take out of the store: last lines that had no newline, of sources that have grown since, and readings
-        without a tick of what is now read by another mapping.
+        Extents that give way to `mended`, or to nothing where the source has become shorter.
+    emptied : list
+        Extents to take out when all is converted: readings without a tick of what is now read by another mapping.
     unreadable : dict
         Why a source cannot be read; `refused` counts those that are no recordings.
     problems, dresses : dict
@@ -70,7 +73,9 @@ class Plan:
     grown: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
     otherwise: set[str] = field(default_factory=set)
+    mended: list[Piece] = field(default_factory=list)
     retaken: list[Extent] = field(default_factory=list)
+    emptied: list[Extent] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     refused: int = 0
     problems: dict[str, str] = field(default_factory=dict)
@@ -79,11 +84,11 @@ class Plan:
     @property
     def bytes(self) -> int:
         """Bytes to convert."""
-        return sum(piece.end - piece.start for job in self.jobs for piece in job)
+        return sum(piece.end - piece.start for job in [*self.jobs, self.mended] for piece in job)
 
     def add(self, other: Plan) -> None:
         """Add another plan to this one."""
-        for name in ("jobs", "known", "held", "twins", "retaken"):
+        for name in ("jobs", "known", "held", "twins", "mended", "retaken", "emptied"):
             getattr(self, name).extend(getattr(other, name))
         for name in ("grown", "changed", "otherwise", "unreadable", "problems", "dresses"):
             getattr(self, name).update(getattr(other, name))
@@ -112,6 +117,8 @@ def plan(
                 raise
             made.unreadable[source.name] = str(error.strerror)
             continue
+        made.mended += [piece for piece in pieces if piece.again]
+        pieces = [piece for piece in pieces if not piece.again]
         last = [pieces.pop()] if len(pieces) > 1 and pieces[-1].unended else []  # stays with what it follows
         if len(pieces) > 1 or (pieces and pieces[0].end - pieces[0].start > JOB_BYTES // 2):
             made.jobs.extend([piece] for piece in pieces)
@@ -238,9 +245,9 @@ class _Planner:
         held = list(extents)
         otherwise = [extent for extent in held if extent.mapping != mapping]
         self.others = {extent.source for extent in otherwise}  # names of what was read by another mapping
-        with_ticks = {extent.source for extent in otherwise if extent.tick_count or extent.recording}
+        with_ticks = {(one.source, one.mapping) for one in otherwise if one.tick_count or one.recording}
         self.stored = _Stored(extent for extent in held if extent.mapping == mapping)
-        self.empty = _Stored(extent for extent in otherwise if extent.source not in with_ticks)
+        self.empty = _Stored(one for one in otherwise if (one.source, one.mapping) not in with_ticks)
         self.names = set(self.stored.chains) | self.others
         self.mapping = mapping
         self.sizes = sizes
@@ -266,7 +273,7 @@ class _Planner:
                 self.made.changed[name] = source.name
                 if source.name in self.others and source.name not in self.stored.chains:
                     self.made.otherwise.add(name)
-            pieces = list(_missing(file, source._replace(name=name), chain))
+            pieces = list(_missing(file, source._replace(name=name), chain, again))
         if whole:
             self.met[whole] = name
         self.made.retaken.extend(again)
@@ -282,25 +289,38 @@ class _Planner:
         """Take out what readings of a source by another mapping, which brought no tick, account for."""
         while any(found := self.empty.take(source, file)):
             extents = [*found[0], *found[1]]
-            self.made.retaken.extend(extents)
+            self.made.emptied.extend(extents)
             gone = {one.source for one in extents}
             self.others -= gone
             self.names -= gone - set(self.stored.chains)
 
 
-def _missing(file: BinaryIO, source: Source, chain: list[Extent]) -> Iterator[Piece]:
-    """Yield pieces of a source between and behind the extents that are there, cut to size."""
-    begin = line = seq = 0
+def _missing(file: BinaryIO, source: Source, chain: list[Extent], again: list[Extent]) -> Iterator[Piece]:
+    """Yield pieces of a source between and behind the extents that are there, cut to size.
+
+    The line that is read `again` is a piece of its own, as it changes places with its old reading.
+    """
+    begin = 0
+    known: tuple[int, int] | None = (0, 0)
     for extent in chain:
-        yield from _cut(file, source, (begin, extent.start), (line, seq))
-        begin, line, seq = extent.end, extent.first_line + extent.line_count, extent.first_seq + extent.tick_count
+        yield from _cut(file, source, (begin, extent.start), known)
+        begin, known = extent.end, (extent.first_line + extent.line_count, extent.first_seq + extent.tick_count)
         if extent.end > extent.start and not _ends_line(file, extent.end):
-            line -= 1  # what follows belongs to the same line
+            known = known[0] - 1, known[1]  # what follows belongs to the same line
+    for extent in again:
+        start = min(extent.start, source.size)
+        yield from _cut(file, source, (begin, start), known)
+        begin, known = start, (extent.first_line, extent.first_seq)
+        if start < source.size:
+            begin = source.size if source.is_document else line_end(file, start + 1, source.size)
+            unended = not source.is_document and not _ends_line(file, begin)
+            yield Piece(source, start, begin, *known, unended=unended, again=True)
+            known = None
     last = last_line_start(file, begin, source.size) if not source.is_document else source.size
-    yield from _cut(file, source, (begin, last), (line, seq))
+    yield from _cut(file, source, (begin, last), known)
     if last < source.size:
-        at = last == begin
-        yield Piece(source, last, source.size, line if at else None, seq if at else None, unended=True)
+        line, seq = known if last == begin and known is not None else (None, None)
+        yield Piece(source, last, source.size, line, seq, unended=True)
     if not source.size and not chain:
         yield Piece(source, 0, 0, 0, 0)  # that it is there and empty is known from now on
 
@@ -310,10 +330,10 @@ def _ends_line(file: BinaryIO, position: int) -> bool:
     return file.read(1) == b"\n"
 
 
-def _cut(file: BinaryIO, source: Source, part: tuple[int, int], base: tuple[int, int]) -> Iterator[Piece]:
+def _cut(file: BinaryIO, source: Source, part: tuple[int, int], base: tuple[int, int] | None) -> Iterator[Piece]:
     """Cut at the first line end behind every multiple of `JOB_BYTES`; only the first piece knows its base."""
     begin, end = part
-    known: tuple[int, int] | tuple[None, None] = base
+    known: tuple[int, int] | tuple[None, None] = base or (None, None)
     while begin < end:
         wanted = (begin // JOB_BYTES + 1) * JOB_BYTES
         stop = end if source.is_document or wanted >= end else line_end(file, wanted, end)

@@ -52,6 +52,8 @@ class Piece(NamedTuple):
     first_line: int | None
     first_seq: int | None
     unended: bool = False  # a last line without its newline
+    again: bool = False  # a line that is in the store as far as it went when it was read
+    replaces: tuple[str, ...] = ()  # segments that hold what this is the new reading of
 
 
 class Part(NamedTuple):

@@ -17,6 +17,7 @@ from replaylab.table import SCHEMA_VERSION
 FOOTER_KEY: Final = b"replaylab"
 GAMES_KEY: Final = b"replaylab.games"
 EXTENTS_KEY: Final = b"replaylab.extents"
+STAND_IN_KEY: Final = b"replaylab.stands_in_for"
 MOST_FOOTER_BYTES: Final = 64 << 20  # of an unpacked list: about half a million games in one segment
 _MOST_UNPACKER_BYTES: Final = 128 << 20  # memory that xz may ask for
 # Of an extent, written where one of a segment has it.
@@ -45,7 +46,10 @@ class GameRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a segment says of itself."""
+    """What a segment says of itself.
+
+    One that stands in for others holds a part of their rows, and counts once another segment has replaced those.
+    """
 
     origin: str
     rows: int
@@ -56,15 +60,17 @@ class Footer:
     remark_count: int = 0
     replaces: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
+    stands_in_for: list[str] = field(default_factory=list)
 
     def to_metadata(self, effort: int) -> dict[bytes, bytes]:
         """Return the footer as Parquet key-value metadata: plain JSON, and two long lists packed with xz's `effort`."""
-        lists = {"games", "extents"}
+        lists = {"games", "extents", "stands_in_for"}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in lists}
         extents = {name: [getattr(extent, name) for extent in self.extents] for name in Extent.__slots__}
         extents = {name: values for name, values in extents.items() if name not in _OPTIONAL or any(values)}
         games = {name: [getattr(one, name) for one in self.games] for name in GameRange._fields}
-        return {
+        waits = {STAND_IN_KEY: json.dumps(self.stands_in_for).encode()} if self.stands_in_for else {}
+        return waits | {
             FOOTER_KEY: json.dumps(
                 {**plain, "game_count": len(self.games), "extent_count": len(self.extents)}
             ).encode(),
@@ -88,7 +94,8 @@ class Footer:
         ranges = _unpacked(found[GAMES_KEY])
         games = [GameRange(*one) for one in zip(*(ranges[name] for name in GameRange._fields), strict=True)]
         del plain["game_count"], plain["extent_count"]
-        return cls(games=games, extents=extents, **plain)
+        waits = json.loads(found.get(STAND_IN_KEY, b"[]"))
+        return cls(games=games, extents=extents, stands_in_for=waits, **plain)
 
 
 def _packed(columns: dict[str, list[Any]], effort: int) -> bytes:

@@ -221,6 +221,7 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
     extents: Sequence[Extent],
     remarks: tuple[str | None, int] = (None, 0),
     replaces: Sequence[str] = (),
+    stands_in_for: Sequence[str] = (),
     expected_digest: str | None = None,
     lasting: bool = False,
     keys: StoreKeys | None = None,
@@ -252,7 +253,9 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
                 raise SegmentDamaged(
                     f"{folder}: rows read for {origin} are not those that were stored; nothing was changed"
                 )
-            footer = Footer(origin, rows, digest, games, list(extents), *remarks, list(replaces))
+            footer = Footer(
+                origin, rows, digest, games, list(extents), *remarks, list(replaces), stands_in_for=list(stands_in_for)
+            )
             writer.add_key_value_metadata(footer.to_metadata(_LASTING_EFFORT if lasting else 0))
         ending = f"{xxhash.xxh3_64_hexdigest(footer_bytes(aside))}_{file_digest(aside)}"
         final = folder / (seal.name(ending) if seal else _name(origin, games, rows, ending))

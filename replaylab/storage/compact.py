@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
-from replaylab.compute import pc
 from replaylab.durable import remove, sole_writer, sweep, written_aside
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import new_seal
@@ -137,10 +137,11 @@ def disk_bytes(store: Path) -> int:
 
 
 def remove_leftovers(store: Store) -> None:
-    """Remove half-written files, segments that others replace, and remarks that no segment names."""
+    """Remove half-written files, segments that others replace or that stand in for others, and unnamed remarks."""
     segments, remarks = store.path / SEGMENTS, store.path / REMARKS
     sweep(segments)
     sweep(remarks)
+    remove([segment.path for segment in store.waiting()])
     live = store.sealed()
     kept = {segment.name for segment in live}
     replaced = {name for segment in live for name in segment.footer.replaces}
@@ -164,40 +165,6 @@ def _groups(segments: list[Segment]) -> list[list[Segment]]:
         groups[-1].append(segment)
         rows += segment.footer.rows
     return [group for group in groups if len(group) > 1]
-
-
-def take_out(store: Store, extents: Collection[Extent]) -> None:
-    """Remove extents, with their rows and remarks, from the segments that hold them; the others of a segment stay.
-
-    For bytes that are converted anew: the end of a source that was a torn line when it was read.
-    """
-    wanted = {(one.source, one.start, one.end) for one in extents}
-    for segment in store.sealed() if wanted else []:
-        out = [one for one in segment.footer.extents if (one.source, one.start, one.end) in wanted]
-        if len(out) == len(segment.footer.extents):
-            remove([segment.path])
-        elif out:
-            write_segment(
-                store.path / SEGMENTS,
-                (_without(table, out) for table in merged_rows([segment])),
-                origin=segment.footer.origin,
-                extents=[one for one in segment.footer.extents if one not in out],
-                remarks=merged_remarks(store, [segment], out),
-                replaces=sorted({*segment.footer.replaces, segment.name}),
-                keys=store.files.keys,
-            )
-    if wanted:
-        remove_leftovers(store)
-
-
-def _without(table: pa.Table, extents: Sequence[Extent]) -> pa.Table:
-    """Return rows less those that were read from extents."""
-    for one in extents:
-        seq = table.column("seq")
-        within = pc.and_(pc.greater_equal(seq, one.first_seq), pc.less(seq, one.first_seq + one.tick_count))
-        of_source = pc.equal(table.column("source").cast(pa.string()), one.source)
-        table = table.filter(pc.invert(pc.and_(within, of_source)))
-    return table
 
 
 def _merge(store: Store, group: list[Segment]) -> Segment:
@@ -252,13 +219,24 @@ def _read_games(group: list[Segment], games: list[str]) -> pa.Table:
     return in_order_received(sorted_by_game(pa.concat_tables(parts)))
 
 
-def _less(remarks: pa.Table, extents: Sequence[Extent]) -> pa.Table:
-    """Return remarks less those about bytes of extents."""
-    for one in extents:
-        start = remarks.column("start")
-        within = pc.and_(pc.greater_equal(start, one.start), pc.less(start, one.end))
-        remarks = remarks.filter(pc.invert(pc.and_(within, pc.equal(remarks.column("source"), one.source))))
-    return remarks
+def outside(table: pa.Table, column: str, ranges: Sequence[tuple[str, int, int]]) -> pa.Table:
+    """Return the rows whose `column` lies in none of the ranges (source, first, end) of their source."""
+    sources = table.column("source").cast(pa.string()).combine_chunks().dictionary_encode()
+    code_of = {name: code for code, name in enumerate(sources.dictionary.to_pylist())}
+    codes, values = sources.indices.to_numpy(), table.column(column).to_numpy()
+    within = np.zeros(len(table), np.bool_)
+    left = [(code_of[source], first, end) for source, first, end in ranges if source in code_of]
+    while left:  # one range of each source at a time: there is seldom a second
+        firsts, ends = np.zeros((2, len(code_of)), np.int64)
+        later = []
+        for code, first, end in left:
+            if ends[code]:
+                later.append((code, first, end))
+            else:
+                firsts[code], ends[code] = first, end
+        within |= (values >= firsts[codes]) & (values < ends[codes])
+        left = later
+    return table.filter(pa.array(~within))
 
 
 def merged_remarks(store: Store, group: list[Segment], without: Sequence[Extent] = ()) -> tuple[str | None, int]:
@@ -275,7 +253,7 @@ def merged_remarks(store: Store, group: list[Segment], without: Sequence[Extent]
                 if not (folder / name).is_file() or file_digest(folder / name) != name_digest(name):
                     raise SegmentDamaged(f"{name}: these remarks are not what was written; nothing was changed")
                 for batch in remarks_in(folder / name, keys, REMARKS_AT_ONCE):
-                    part = _less(batch, without)
+                    part = outside(batch, "start", [(one.source, one.start, one.end) for one in without])
                     writer.write_table(part, row_group_size=REMARKS_AT_ONCE)
                     count += part.num_rows
         return publish_remarks(aside, folder, count, seal), count

@@ -84,6 +84,7 @@ class Store:
         self._logged: set[str] = set()  # of what is damaged
         self._tampered: set[str] = set()  # of what is damaged, what its key did not write
         self._opened: dict[str, Segment] = {}
+        self._waiting: list[Segment] = []
         self._journals = files.journals()
         self._summaries = Summaries()
         self.sealed()  # journals are read when they are asked for
@@ -203,7 +204,17 @@ class Store:
         self._opened, self.damaged = opened, {}
         self._name_damaged(damaged)
         replaced = {identity(name) for segment in opened.values() for name in segment.footer.replaces}
-        return [segment for name, segment in opened.items() if identity(name) not in replaced]
+        there = {name: segment for name, segment in opened.items() if identity(name) not in replaced}
+        known = {identity(name) for name in there}
+        self._waiting = [
+            segment for segment in there.values() if not known.isdisjoint(map(identity, segment.footer.stands_in_for))
+        ]
+        return [segment for segment in there.values() if segment not in self._waiting]
+
+    def waiting(self) -> list[Segment]:
+        """Return the segments that stand in for others which still count: an exchange begun, or broken off."""
+        self.sealed()
+        return list(self._waiting)
 
     def extents(self) -> list[Extent]:
         """Return the parts of sources that were converted, each with the account of its bytes."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import importlib
 import json
 import lzma
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ import replaylab as rl
 from replaylab.conversion import plan as planning
 from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.source import search_sources
+from replaylab.encryption.kms import FileKey
 from replaylab.errors import SourceUnreadable
+from replaylab.parsing.mapping import READY
 from replaylab.segments.extent import Extent
 from replaylab.storage.compact import compact
 from replaylab.storage.open import open_store
@@ -389,6 +393,57 @@ def test_readings_that_brought_no_tick_give_way_each_time(tmp_path: Path, record
     quiet(recording, store)
     assert open_store(store).rows == 5
     assert open_store(store).verify().ok
+
+
+def test_a_reading_that_gives_way_stays_until_the_other_is_there(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off just before it is taken out it stands beside the new reading, which is no problem; then it goes."""
+    store, once = tmp_path / "store", tmp_path / "once"
+    recording.write_bytes(b"".join(line(GAME, number, timestamp=1_925_000_000_000 + number) for number in range(5)))
+    quiet(recording, store)
+    with monkeypatch.context() as broken:
+        broken.setattr(importlib.import_module("replaylab.conversion.convert"), "take_out", raised(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            rl.convert(recording, store, time_unit="ms", progress=False)
+    assert sorted((one.source, one.tick_count) for one in open_store(store).extents()) == [
+        ("x.jsonl", 0),
+        ("x.jsonl", 5),
+    ]
+    assert open_store(store).verify().ok
+    compact(store, progress=False)
+    for place in (store, once):
+        rl.convert(recording, place, time_unit="ms", progress=False)
+    assert open_store(store).rows == 5
+    assert [one.tick_count for one in open_store(store).extents()] == [5]
+    assert account(store) == account(once)
+
+
+def raised(error: type[BaseException]) -> Callable[..., None]:
+    """Return a function that raises."""
+
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("game", ["day", "file", "gap:60"])
+def test_numbers_go_on_where_a_last_line_is_read_again(tmp_path: Path, recording: Path, game: str) -> None:
+    """Ticks that a mapping numbers: the place of one that is read again is its own, in an encrypted store too."""
+    data = b"".join(b'{"ts": %d, "px": "%d.5"}\n' % (1_925_089_445_000 + 20_000 * n * (1 + n % 3), n) for n in range(9))
+    trades = replace(READY["trades"], game=game)
+    kms = FileKey(tmp_path / "master.key", create=True)
+    recording.write_bytes(data)
+    rl.convert(recording, tmp_path / "once", mapping=trades, progress=False, kms=kms)
+    for size in (30, 70, 71, 100, 130, 150, len(data) - 1, len(data)):
+        recording.write_bytes(data[:size])
+        rl.convert(recording, tmp_path / "store", mapping=trades, progress=False, kms=kms)
+    columns = ["game_id", "tick", "timestamp", "price", "seq", "line"]
+    grown, once = (rl.Store(tmp_path / name, kms=kms) for name in ("store", "once"))
+    assert sorted(map(str, grown.to_arrow(columns=columns).to_pylist())) == sorted(
+        map(str, once.to_arrow(columns=columns).to_pylist())
+    )
 
 
 def test_changed_under_its_name(tmp_path: Path, recording: Path) -> None:

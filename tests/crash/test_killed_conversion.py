@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import replaylab as rl
+from replaylab.errors import SourceDamaged
 from replaylab.simulation.simulate import tick_lines
-from tests.stores import leftovers, quiet, rows, run_child, simulated, start_child, state
+from tests.crash.scale import SCALE
+from tests.stores import leftovers, names, quiet, rows, run_child, simulated, start_child, state
 
 # A process that has the package loaded forks one child for every point: the child is killed when it gets there.
 KILLER = """
@@ -22,6 +25,8 @@ import replaylab as rl
 importlib.import_module("replaylab.conversion.plan").JOB_BYTES = 150_000
 importlib.import_module("replaylab.conversion.report"), importlib.import_module("replaylab.settings").current()
 work, folder, source = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+if work == "mend":
+    importlib.import_module("replaylab.conversion.mending").LEAST_JOB_BYTES = 1
 
 def counted(do):
     def count_down(*arguments, **options):
@@ -112,6 +117,75 @@ def test_a_compaction_killed_at_every_point(tmp_path: Path) -> None:
         assert state(store) == whole, point
         assert leftovers(store) == [], point
         assert len(rl.open_store(store).segments()) == 1, point
+
+
+def lines_of(store: Path) -> Counter[tuple[str, int]]:
+    """Return how often each line of each source is there as a tick."""
+    table = rl.open_store(store).to_arrow(columns=["source", "line"])
+    return Counter(zip(table.column("source").to_pylist(), table.column("line").to_pylist(), strict=True))
+
+
+def grown(folder: Path) -> tuple[Path, Path]:
+    """Make a store of recordings that end within a line, behind one, and whole; let them grow; return both."""
+    sources = simulated(folder / "r", games=4, damage=("two_writers", "torn_end"))
+    names = sorted(sources.glob("*.jsonl"))
+    whole = [path.read_bytes().rstrip(b"\n") + b"\n" for path in names]
+    lines = [data.count(b"\n") for data in whole]
+    for data, path, cut, count in zip(whole, names, (60, 0, -1, 1), lines, strict=True):
+        at = len(b"\n".join(data.split(b"\n", count // 2 + 1)[:-1]))
+        path.write_bytes(data[: at + cut + (cut > 0)])  # within a line, behind its brace, before it, at one byte
+    quiet(sources, folder / "before")
+    for data, path in zip(whole[:3], names, strict=False):
+        path.write_bytes(data)
+    return sources, folder / "before"
+
+
+@pytest.mark.parametrize("work", ["mend", "convert"] if SCALE > 1 else ["mend"])
+def test_growth_killed_at_every_point(tmp_path: Path, work: str) -> None:
+    """Last lines change places with their new reading at one moment: none is out of the store, or in it twice.
+
+    Whether the lines that are read again have a segment of their own ("mend") or stand before what follows them.
+    """
+    sources, before = grown(tmp_path)
+    assert any(one.unended and one.tick_count for one in rl.open_store(before).extents())
+    shutil.copytree(before, tmp_path / "whole")
+    quiet(sources, tmp_path / "whole")
+    whole, first, last = state(tmp_path / "whole"), lines_of(before), lines_of(tmp_path / "whole")
+    old, new = rows(before), rows(tmp_path / "whole")
+    for point in range(1, 60):
+        shutil.copytree(before, tmp_path / "stores" / str(point))
+    child = run_child(KILLER, work, tmp_path / "stores", sources)
+    points = int(child.stdout)
+    assert 10 < points < 60, child.stderr
+    for point in range(1, points + 1):
+        store = tmp_path / "stores" / str(point)
+        found = lines_of(store)
+        assert first <= found <= first | last, point
+        assert rows(store) <= old | new, point
+        assert rl.open_store(store).verify().problems == [], point
+        if SCALE == 1 and point % 4:
+            continue
+        if point % 8 == 0:
+            rl.compact(store, progress=False)
+            assert lines_of(store) == found, point
+        quiet(sources, store)
+        assert state(store) == whole, point
+        assert leftovers(store) == [], point
+
+
+def test_a_refused_conversion_leaves_a_grown_recording_as_it_was(tmp_path: Path) -> None:
+    """With `strict`, damage behind the line that would be read again changes nothing in the store."""
+    sources, store = grown(tmp_path)
+    path = sorted(sources.glob("*.jsonl"))[1]
+    data = path.read_bytes()
+    before = [state(store), rows(store), names(store / "segments"), names(store / "remarks")]
+    path.write_bytes(data + b"{broken\n")
+    with pytest.raises(SourceDamaged):
+        rl.convert(path, store, strict=True, progress=False)
+    assert [state(store), rows(store), names(store / "segments"), names(store / "remarks")] == before
+    path.write_bytes(data)
+    rl.convert(sources, store, strict=False, progress=False)
+    assert leftovers(store) == []
 
 
 def test_killed_killed_and_killed_again(tmp_path: Path) -> None:
