@@ -205,6 +205,7 @@ def _run(
     from replaylab.parsing.line_reader import LineReader
     from replaylab.recording.pipe import Pipe
     from replaylab.recording.refusals import Refusals
+    from replaylab.recording.tick_block import tick_blocks
 
     reader, refusals = LineReader(settings.source_tz), Refusals(recorder.path, recorder.run, recorder.keys)
 
@@ -212,7 +213,8 @@ def _run(
         monitor.show(recorder.status(), pipe.counts)
         return waits and stop.wait(seconds)
 
-    pipe = Pipe(recorder, reader, refusals, monitor.refused, wait, settings.max_unsynced_ticks)
+    most, blocks = settings.max_unsynced_ticks, tick_blocks(settings.source_tz)
+    pipe = Pipe(recorder, reader, refusals, monitor.refused, wait, most, blocks)
     receipts = _Receipts(recorder, pipe, monitor) if ack else None
     try:
         if descriptor == 0 and os.isatty(0):

@@ -48,6 +48,8 @@ def origin_text(lane: str, name: str) -> str:
 class Encoder:
     """Encode ticks as lines of a journal: the bytes of `Tick.to_line`; text that repeats from tick to tick is cached.
 
+    `seed` is the initial checksum of its lines.
+
     Examples
     --------
     >>> tick = Tick("g", 3, "2031-01-02T03:04:20.75", "1.02")
@@ -56,14 +58,14 @@ class Encoder:
     """
 
     def __init__(self, run: str) -> None:
-        self._seed = seed_of(run)
+        self.seed = seed_of(run)
         self._texts: dict[str, str] = {}
         self._from = self._until = datetime(1, 1, 1, tzinfo=UTC)
         self._minute = ""
 
     def mark_line(self, mark: Mark, next_seq: int) -> bytes:
         """Return the line of a mark that stands before the tick of a sequence number, with its newline."""
-        return closed(mark.to_line()[:-1] + b', "next_seq": %d' % next_seq, self._seed)
+        return closed(mark.to_line()[:-1] + b', "next_seq": %d' % next_seq, self.seed)
 
     def line(self, tick: Tick, seq: int, origin: str = "") -> bytes:
         """Return the line of a tick with its newline; `origin` is what `origin_text` returns."""
@@ -81,7 +83,7 @@ class Encoder:
             f'"price": {price}, "phase": {phase}, {_FLAGS[tick.active, tick.rugged]}{tick.cooldown_timer}, '
             f'"trade_count": {tick.trade_count}{origin}, "seq": {seq}'
         ).encode()
-        return body + b', "crc": "%08x"}\n' % checksum(self._seed, body)
+        return body + b', "crc": "%08x"}\n' % checksum(self.seed, body)
 
     def _turn(self, at: datetime) -> None:
         """Cache the text of a new minute."""

@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 3,
+    KERNEL_VERSION = 4,
     PADDING = 128,
     LONGEST_FRAME = 96,
     LONGEST_LINE = 4096,
@@ -94,6 +94,7 @@ struct columns {
     int32_t *tick;
     int64_t *wall_us;
     uint64_t *price; /* two words an entry: decimal128(38, 24), the low word first */
+    int64_t *price_at; /* where the text of each price begins; NULL when that is not wanted */
     uint8_t *price_filled;
     uint8_t *cut;    /* whether digits of the time were cut */
     uint8_t *active; /* where a layout has no piece ACTIVE: as the caller set it */
@@ -109,6 +110,15 @@ struct columns {
     int32_t *phase_length; /* MOST_PHASES entries */
     int32_t games;  /* out: how many distinct texts there are */
     int32_t phases; /* out */
+};
+
+/* The lines of a stretch of a journal. */
+struct journal_lines {
+    int64_t lines; /* how many newlines the stretch has, and entries the arrays */
+    int64_t *end;  /* where each newline stands */
+    int64_t *seq;  /* the number of a good tick; -1: any other line, good or not */
+    uint8_t *ticks;     /* as many bytes as the stretch has: the good ticks without seq and checksum, one a line */
+    int64_t tick_bytes; /* out: how many bytes of `ticks` were written */
 };
 
 /* A column of rows as Arrow holds it; `offset` rows are skipped. */
@@ -127,6 +137,21 @@ int32_t replaylab_kernel_version(void);
 int64_t replaylab_count_newlines(const uint8_t *data, int64_t size);
 void replaylab_read_lines(const uint8_t *data, int64_t size, const struct layout *layouts, int32_t layout_count,
                           struct columns *columns);
+
+/* Rows `first` to `last` of columns that `replaylab_read_lines` has filled (with `price_at`, by layouts that have a piece
+ * for each column) as lines of a journal, numbered from `seq` on; byte for byte what journals/encoder.py writes. Returns
+ * their size. `out` has room for the longest texts, and 400 bytes more for each row. */
+int64_t replaylab_write_journal(const uint8_t *data, const struct columns *columns, int64_t first, int64_t last,
+                                int64_t seq, uint32_t seed, uint8_t *out);
+
+/* Which lines of a journal are good ticks: that they begin as one, end with the checksum of `seed` and all before it,
+ * and have a number of at most 18 digits. Any other line is left to journals/format.py. Needs no padding; bytes behind
+ * the last newline are left out. Returns how many lines ended. */
+int64_t replaylab_read_journal(const uint8_t *data, int64_t size, uint32_t seed, struct journal_lines *lines);
+
+/* CRC-32C of `seed` and what follows it; `by_table` without the instruction that the processor may have for it. */
+uint32_t replaylab_crc32c(uint32_t seed, const uint8_t *data, int64_t size, int32_t by_table);
+
 uint64_t replaylab_rows_digest(int64_t rows, const struct word_column *columns, int32_t column_count,
                                const uint64_t *mix);
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 3  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+VERSION: Final = 4  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
 LONGEST_FRAME: Final = 96
 MOST_PIECES: Final = 32
 MOST_PHASES: Final = 64
@@ -57,6 +58,7 @@ class ColumnsStruct(ctypes.Structure):
         ("tick", _POINTER),
         ("wall_us", _POINTER),
         ("price", _POINTER),
+        ("price_at", _POINTER),
         ("price_filled", _POINTER),
         ("cut", _POINTER),
         ("active", _POINTER),
@@ -75,6 +77,18 @@ class ColumnsStruct(ctypes.Structure):
     )
 
 
+class JournalLinesStruct(ctypes.Structure):
+    """`struct journal_lines` of kernel.h."""
+
+    _fields_ = (
+        ("lines", ctypes.c_int64),
+        ("end", _POINTER),
+        ("seq", _POINTER),
+        ("ticks", _POINTER),
+        ("tick_bytes", ctypes.c_int64),
+    )
+
+
 class WordColumnStruct(ctypes.Structure):
     """`struct word_column` of kernel.h."""
 
@@ -86,6 +100,18 @@ class WordColumnStruct(ctypes.Structure):
         ("codes", ctypes.c_int32),
         ("offset", ctypes.c_int64),
     )
+
+
+_WRITE_JOURNAL: Final = ctypes.PYFUNCTYPE(  # keeps the interpreter: a few microseconds, within the recorder's lock
+    ctypes.c_int64,
+    _POINTER,
+    _POINTER,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_uint32,
+    _POINTER,
+)
 
 
 @cache
@@ -103,6 +129,11 @@ def load() -> ctypes.CDLL | None:
         library.replaylab_count_newlines.restype = ctypes.c_int64
         library.replaylab_read_lines.argtypes = (_POINTER, ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
         library.replaylab_read_lines.restype = None
+        _WRITE_JOURNAL(("replaylab_write_journal", library))
+        library.replaylab_read_journal.argtypes = (_POINTER, ctypes.c_int64, ctypes.c_uint32, _POINTER)
+        library.replaylab_read_journal.restype = ctypes.c_int64
+        library.replaylab_crc32c.argtypes = (ctypes.c_uint32, _POINTER, ctypes.c_int64, ctypes.c_int32)
+        library.replaylab_crc32c.restype = ctypes.c_uint32
         library.replaylab_rows_digest.argtypes = (ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
         library.replaylab_rows_digest.restype = ctypes.c_uint64
     except (OSError, AttributeError):
@@ -123,6 +154,11 @@ def count_newlines(data: bytes | bytearray, size: int | None = None) -> int:
     if library is None or isinstance(data, bytes):
         return data.count(b"\n", 0, size)
     return int(library.replaylab_count_newlines(address_of(data), size)) if size else 0
+
+
+def journal_writer(library: ctypes.CDLL) -> Callable[..., int]:
+    """Return `replaylab_write_journal` of a library."""
+    return _WRITE_JOURNAL(("replaylab_write_journal", library))
 
 
 def address_of(data: bytearray) -> int:

@@ -429,6 +429,7 @@ static inline const uint8_t *read_value(const uint8_t *data, const struct layout
         end = read_price(at, &price);
         if (!end) return NULL;
         put_price(columns, row, price);
+        if (columns->price_at) columns->price_at[row] = at - data;
         columns->price_filled[row] = (uint8_t)(layout->filler && is_filler(at, end));
         return end;
     default: return NULL;

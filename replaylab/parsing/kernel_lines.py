@@ -74,7 +74,9 @@ class KernelLines:
         Which of those had a time that was cut to microseconds.
     """
 
-    def __init__(self, block: bytearray, size: int, library: ctypes.CDLL, reading: Reading = PLAIN) -> None:
+    def __init__(
+        self, block: bytearray, size: int, library: ctypes.CDLL, reading: Reading = PLAIN, *, keeps_text: bool = False
+    ) -> None:
         self.block = block
         self.size = size
         self._reading = reading
@@ -83,6 +85,8 @@ class KernelLines:
         count = count_newlines(block, size)
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(count, kind) for name, kind in _DTYPES.items()}
         self._columns["price"] = np.empty((count, 2), np.uint64)
+        if keeps_text:
+            self._columns["price_at"] = np.empty(count, np.int64)
         self._texts = {name: np.empty(length, np.int32) for name, length in _TEXTS.items()}
         self._columns["cut"][:] = False
         for name in ("active", "rugged"):
@@ -96,7 +100,7 @@ class KernelLines:
         """Return the lines of known layouts; those of the first other ticks are added to `shapes`, up to four."""
         while True:
             layouts = [one for shape in shapes if (one := _layout(shape)) is not None]
-            self._read(layouts)
+            self.read(layouts)
             found = self._next_shape(shapes) if len(shapes) < LAYOUTS else None
             if found is None:
                 return self._batches(layouts)
@@ -117,8 +121,8 @@ class KernelLines:
         """Yield lines without their newlines."""
         return (bytes(self.block[self.starts[number] : self.ends[number]]) for number in numbers)
 
-    def _read(self, layouts: list[Layout]) -> None:
-        """Let the kernel read the whole block by these layouts."""
+    def read(self, layouts: list[Layout]) -> ColumnsStruct:
+        """Let the kernel read the whole block by these layouts; return the columns as it has filled them."""
         structs = (LayoutStruct * max(1, len(layouts)))(*(_struct(one) for one in layouts))
         columns = ColumnsStruct(lines=len(self.done))
         for name, array in (self._columns | self._texts).items():
@@ -128,6 +132,20 @@ class KernelLines:
         )
         self.done = self._columns["layout_of"] >= 0
         self._counts = columns.games, columns.phases
+        return columns
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column as the kernel has filled it, an entry a line; those of lines left mean nothing."""
+        return self._columns[name]
+
+    def leave_unstorable(self) -> tuple[str, ...]:
+        """Leave lines whose texts may not be stored to the general parser; return the games by their codes."""
+        games, refused_games = self._names("game", self._counts[0])
+        _, refused_phases = self._names("phase", self._counts[1])
+        for name, refused in (("game", refused_games), ("phase", refused_phases)):
+            if refused:
+                self.done &= ~np.isin(self._columns[name], refused)
+        return games
 
     @property
     def cut(self) -> NDArray[np.bool_]:

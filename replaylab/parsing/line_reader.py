@@ -149,6 +149,10 @@ class LineReader:
         _put_trade_count(made, int(trades))
         return made
 
+    def count_zoneless(self, ticks: int) -> None:
+        """Count ticks of the stream that were read elsewhere, and whose times carried no zone."""
+        self.zoneless_times += ticks
+
     def _utc(self, at: datetime) -> datetime:
         if at.tzinfo is None:
             self.zoneless_times += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from replaylab.conversion.source import MAX_LINE_BYTES
 from replaylab.parsing.json_line import Kind, Line
@@ -13,6 +13,7 @@ from replaylab.parsing.line_reader import LineReader
 from replaylab.parsing.scan import BOM, count_label
 from replaylab.recording.receipt import Receipt
 from replaylab.recording.refusals import Refusals, log_refusal
+from replaylab.recording.tick_block import LEAST_BYTES, TickBlock, TickBlocks, TickPiece
 from replaylab.tick import Tick
 
 WAITS: Final = frozenset({"overflow", "disk_full", "store_gone", "write_failed"})  # reasons that may pass
@@ -24,8 +25,8 @@ _AGAIN_SECONDS: Final = 0.1
 class TickSink(Protocol):
     """The part of a recorder that a pipe needs."""
 
-    def record_many(self, ticks: list[Tick]) -> Receipt:
-        """Record ticks in their order."""
+    def record_many(self, ticks: Any, /) -> Receipt:
+        """Record ticks in their order: a list of them, or where the pipe reads blocks a `TickPiece`."""
 
 
 @dataclass(slots=True)
@@ -74,6 +75,8 @@ class Pipe:
         again when it returns True, and are refused when it returns False.
     at_once : int
         Most ticks passed at once: no more than may wait for a sync.
+    blocks : TickBlocks, optional
+        Reads whole blocks of lines at once; without it, and where it does not know a line, `reader` reads them.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Pipe:
         report: Callable[[int, int, int, str, str], object],
         wait: Callable[[float], bool],
         at_once: int = _AT_ONCE,
+        blocks: TickBlocks | None = None,
     ) -> None:
         self.counts = Counts()
         self.over = False  # the recorder accepts no more
@@ -93,6 +97,7 @@ class Pipe:
         self._report = report
         self._wait = wait
         self._at_once = min(at_once, _AT_ONCE)
+        self._blocks = blocks
         self._tail: list[bytes] = []
         self._tail_size = 0
         self._skipping = False
@@ -108,7 +113,10 @@ class Pipe:
             return
         block = b"".join((*self._tail, data[:cut])) if self._tail else data[:cut]
         self._tail, self._tail_size = [], 0
-        self._take(block[:-1].split(b"\n"))
+        if self._blocks is None or len(block) < LEAST_BYTES or self._skipping:
+            self._take(block[:-1].split(b"\n"))
+        else:
+            self._take_block(self._blocks.read(block))
         self._carry(data[cut:])
 
     def finish(self) -> None:
@@ -133,12 +141,35 @@ class Pipe:
             self.counts.bytes += self._tail_size
             self._tail, self._tail_size, self._skipping = [], 0, True
 
+    def _take_block(self, block: TickBlock) -> None:
+        """Record the ticks of a block; lines that it does not know are read one by one."""
+        counts, start, line = self.counts, self.counts.bytes, self.counts.lines + 1
+        for piece in block.pieces(self._at_once):
+            if isinstance(piece, range):
+                self._take_lines([block.text(number) for number in piece])
+                continue
+            if self._piece:
+                self._deliver()
+            first, last = piece.first, piece.last
+            counts.lines += last - first
+            counts.bytes = start + int(block.ends[last - 1]) + 1
+            self._offer(piece, (line + first, start + int(block.starts[first])), line + last - 1)
+        self._reader.count_zoneless(int(block.zoneless.sum()))
+        if self._piece:
+            self._deliver()
+
     def _take(self, raws: list[bytes], newline: int = 1) -> None:
-        counts, read, piece = self.counts, self._reader.read, self._piece
+        counts = self.counts
         if self._skipping:  # the end of a line that was too long
             self._skipping = False
             counts.lines += 1
             counts.bytes += len(raws.pop(0)) + newline
+        self._take_lines(raws, newline)
+        if self._piece:
+            self._deliver()
+
+    def _take_lines(self, raws: list[bytes], newline: int = 1) -> None:
+        counts, read, piece = self.counts, self._reader.read, self._piece
         for raw in raws:
             number, start = counts.lines + 1, counts.bytes
             text = raw.removeprefix(BOM) if number == 1 else raw
@@ -153,8 +184,6 @@ class Pipe:
                 self._piece_end = number
             elif isinstance(found, Line):
                 self._count_other(found, number, start, raw)
-        if piece:
-            self._deliver()
 
     def _count_other(self, line: Line, number: int, start: int, raw: bytes) -> None:
         match line.kind:
@@ -179,8 +208,15 @@ class Pipe:
         self._report(number, number, start, reason, detail)
 
     def _deliver(self) -> None:
-        """Record ticks of one game, which the recorder accepts all together or not at all."""
-        piece = self._piece
+        """Record the ticks of one game that were read."""
+        self._offer(self._piece, self._piece_start, self._piece_end)
+        self._piece.clear()
+
+    def _offer(self, piece: list[Tick] | TickPiece, start: tuple[int, int], end: int) -> None:
+        """Offer ticks of one game, which the recorder accepts all together or not at all.
+
+        `start` is the line and the byte of the first, `end` the line of the last.
+        """
         receipt = self._recorder.record_many(piece)
         while not receipt.accepted and receipt.reason in WAITS and self._wait(_AGAIN_SECONDS):
             receipt = self._recorder.record_many(piece)
@@ -189,6 +225,4 @@ class Pipe:
             reason = receipt.reason or "unknown"
             self.over = self.over or reason in OVER
             self.counts.refused[reason] += len(piece) - receipt.accepted
-            first, start = self._piece_start
-            self._report(first, self._piece_end, start, reason, "")
-        piece.clear()
+            self._report(start[0], end, start[1], reason, "")

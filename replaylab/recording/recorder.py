@@ -29,6 +29,7 @@ from replaylab.recording.lifecycle import Lifecycle, begin
 from replaylab.recording.receipt import Receipt, RecordingReport
 from replaylab.recording.state import Environment, State
 from replaylab.recording.status import RecorderStatus, status_of
+from replaylab.recording.tick_block import TickPiece
 from replaylab.recording.writer import Writer
 from replaylab.storage.game import Game
 from replaylab.storage.marks import cursors_of
@@ -40,7 +41,7 @@ from replaylab.watching.alert import Target
 if TYPE_CHECKING:
     from replaylab.settings import Settings
 
-Ticks: TypeAlias = Iterable[Tick | Mapping[str, Any]] | pa.Table | pa.RecordBatch | Game
+Ticks: TypeAlias = Iterable[Tick | Mapping[str, Any]] | pa.Table | pa.RecordBatch | Game | TickPiece
 _ROWS_AT_ONCE: Final = 1_000
 
 
@@ -163,6 +164,8 @@ class Recorder:
         A row without a price, such as one that an old recorder filled in, is refused and counted like any other tick
         that cannot be stored. When the iterable raises, what it yielded before is recorded.
         """
+        if isinstance(ticks, TickPiece):
+            return self._writer.record_lines(ticks)
         if isinstance(ticks, Game):
             ticks = ticks.ticks()
         elif isinstance(ticks, pa.RecordBatch):

@@ -16,6 +16,7 @@ from replaylab.recording.health import Phase
 from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.receipt import Receipt
 from replaylab.recording.state import DISK_FULL, FULL, State
+from replaylab.recording.tick_block import TickPiece
 from replaylab.tick import Tick
 
 BLOCK: Final = "block"
@@ -224,11 +225,35 @@ class Writer:
         if piece:
             yield piece
 
+    def record_lines(self, ticks: TickPiece) -> Receipt:
+        """Write ticks of one game that are lines of a block, all of them or none."""
+        seed = self._encoder.seed
+        reason = self._record(ticks.game_id, len(ticks), lambda first: ticks.lines(first, seed))
+        if reason:
+            self.refuse(reason, len(ticks))
+        positions = self.state.positions
+        taken = 0 if reason else len(ticks)
+        return Receipt(taken, positions.last_seq, positions.durable_seq, reason, len(ticks) - taken)
+
     def _record_piece(self, ticks: list[Tick], lane: OpenGame | None = None, origins: Sequence[str] = ()) -> str | None:
         """Write ticks of one game with one write; return why they were refused, or None."""
+        encode = self._encode
+
+        def lines_from(first: int) -> list[bytes]:
+            if origins:
+                pairs = zip(ticks, origins, strict=True)
+                return [encode(tick, first + number, origin) for number, (tick, origin) in enumerate(pairs)]
+            return [encode(tick, first + number) for number, tick in enumerate(ticks)]
+
+        return self._record(ticks[0].game_id, len(ticks), lines_from, lane)
+
+    def _record(
+        self, game_id: str, count: int, lines_from: Callable[[int], list[bytes]], lane: OpenGame | None = None
+    ) -> str | None:
+        """Write the lines of `count` ticks of one game, which depend on the number of the first, with one write."""
         state = self.state
         with state.lock:
-            reason = self._wait(len(ticks))
+            reason = self._wait(count)
             if reason:
                 return reason
             file, first = state.journals.current, state.positions.next_seq
@@ -236,15 +261,10 @@ class Writer:
             lines: list[bytes] = []
             try:
                 self._writing = True
-                if ticks[0].game_id != (self if lane is None else lane).game_id:
-                    file = self._begin_game(ticks[0].game_id, lane)
+                if game_id != (self if lane is None else lane).game_id:
+                    file = self._begin_game(game_id, lane)
                     before = file.size
-                encode = self._encode
-                if origins:
-                    pairs = zip(ticks, origins, strict=True)
-                    lines = [encode(tick, first + number, origin) for number, (tick, origin) in enumerate(pairs)]
-                else:
-                    lines = [encode(tick, first + number) for number, tick in enumerate(ticks)]
+                lines = lines_from(first)
                 file.write(b"".join(lines))
                 if self._keeps:
                     self._keep(lines)
