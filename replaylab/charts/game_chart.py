@@ -33,6 +33,7 @@ from replaylab.continuity import missing_runs
 from replaylab.tick import Phase, price_text
 
 TICK_MS: Final = 250
+STEPS: Final = (1, 2, 5, 10)  # between the marks of an axis; the player has the same
 _STRIP: Final = 19  # points above the axes that the phases take
 _HATCH: Final[dict[str, Any]] = {
     "facecolor": "#f1f1f1",
@@ -224,10 +225,11 @@ def _set_limits(ax: Axes, first: int, last: int, price: Floats, *, log: bool) ->
     left = max(0, first - max(4, (last - first) // 3))
     room = max(last - left, 1)
     ax.set_xlim(left - 0.02 * room, last + 0.04 * room)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=STEPS))
     seen = price[np.isfinite(price) & (price > 0)]
     high = float(seen.max()) if len(seen) else 1.0
     if not log:
+        ax.yaxis.set_major_locator(MaxNLocator(steps=STEPS))
         ax.set_ylim(-0.12 * high, high * 1.24)  # no price is below zero: room for the label of the rug
         return
     low = float(seen.min()) if len(seen) else 0.1

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replaylab.charts.lacks import lacks
-from replaylab.tick import price_text
+from replaylab.tick import price_text, short_id
 
 _BORDER: Final = "1px solid var(--jp-border-color2,#bdbdbd)"
 _DIM: Final = "opacity:.75"
@@ -123,6 +123,60 @@ def report_card(report: Any) -> str:
     body += _table(("damage", "count", "what was done"), damage, numbers={1}) if damage else ""
     body += _attention(report.sources)
     return _card(_GOOD if report.ok else _BAD, f"Conversion into {report.store}", body)
+
+
+def recorder_card(recorder: Any) -> str:
+    """Return the card of a `Recorder`: where it records, how it is, and what it has kept, refused and made permanent.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> with rl.Recorder(tempfile.mkdtemp()) as recorder:
+    ...     "ticks accepted" in recorder_card(recorder)
+    True
+    """
+    seen = recorder.status()
+    facts = [
+        ("state", seen.state),
+        ("game", short_id(seen.game_id) or "none"),
+        ("ticks accepted", _whole(seen.accepted)),
+        ("not yet durable", _whole(seen.unsynced)),
+        ("refused", _whole(sum(seen.refused.values()))),
+        ("games", _whole(seen.games)),
+        ("segments", _whole(seen.segments)),
+    ]
+    body = _facts(facts)
+    if seen.refused:
+        body += _facts((reason.replace("_", " "), _whole(count)) for reason, count in seen.refused.items())
+    if seen.reasons:
+        body += _alarm(seen.verdict, seen.reasons)
+    well = seen.verdict == "healthy"
+    return _card((_PLAIN if seen.state == "closed" else _GOOD) if well else _BAD, f"Recorder into {seen.path}", body)
+
+
+def engine_card(status: Any) -> str:
+    """Return the card of a `ReplayEngine` by its status: the game, where it is, whether it plays, and what it missed.
+
+    Examples
+    --------
+    >>> import replaylab as rl
+    >>> "nothing is loaded" in engine_card(rl.ReplayEngine().status)
+    True
+    """
+    if status.game_id is None:
+        return _card(_PLAIN, "ReplayEngine", f'<div style="{_DIM}">nothing is loaded</div>')
+    states = [name for name in ("closed", "following", "playing") if getattr(status, name)]
+    facts = [
+        ("holds", {"file": "a stored game", "live": "a live game"}.get(str(status.mode), str(status.mode))),
+        ("row", f"{status.index:,} of {status.total:,}"),
+        ("tick", "none" if status.tick is None else _whole(status.tick)),
+        ("state", [*states, "paused"][0]),
+        ("speed", f"{status.speed:g}x"),
+    ]
+    if status.loop is not None:
+        facts.append(("loop", f"{status.loop[0]:,} to {status.loop[1]:,}"))
+    facts += [(name, _whole(count)) for name in ("gaps", "missed", "refused") if (count := getattr(status, name))]
+    return _card(_PLAIN, f"ReplayEngine: {short_id(status.game_id)}", _facts(facts))
 
 
 def _account(report: Any, words: str) -> str:

@@ -130,6 +130,11 @@ class ReplayEngine:
         seen = self.status
         return f"ReplayEngine({seen.mode.value}, game {short_id(seen.game_id)!r}, row {seen.index} of {seen.total})"
 
+    def _repr_html_(self) -> str:
+        from replaylab.charts.html import engine_card
+
+        return engine_card(self.status)
+
     def __enter__(self) -> Self:
         return self
 

@@ -150,6 +150,11 @@ class Recorder:
         state = self._state
         return f"Recorder({str(state.root)!r}, {state.health.phase}, {state.positions.next_seq} ticks)"
 
+    def _repr_html_(self) -> str:
+        from replaylab.charts.html import recorder_card
+
+        return recorder_card(self)
+
     def record(self, tick: Tick | Mapping[str, Any]) -> Receipt:
         """Record one tick, a `Tick` or a mapping of its fields; a bad one is refused and counted, never an error.
 

@@ -35,6 +35,7 @@ _STATE: Final = {
     "lockstep": False,
     "log": False,
     "ahead": True,
+    "candles": 0,
 }
 
 
@@ -72,7 +73,7 @@ def page(game: object, *, title: str | None = None, height: int = 420, script: s
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{words}</title>\n'
         "<style>html{color-scheme:light dark}body{margin:16px;font-family:system-ui,sans-serif}</style>\n</head>\n"
-        f"<body>\n<main>\n{links}{_player(payload, height, script=script)}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{links}{_player(payload, height, script=script, whole=True)}</main>\n</body>\n</html>\n"
     )
 
 
@@ -109,7 +110,14 @@ def fragment(payload: StoredPayload, picture: bytes, *, height: int = 300, playe
 
 
 def _player(
-    payload: StoredPayload, height: int, inside: str = "", player: str = "", *, script: str = "", **state: Any
+    payload: StoredPayload,
+    height: int,
+    inside: str = "",
+    player: str = "",
+    *,
+    script: str = "",
+    whole: bool = False,
+    **state: Any,
 ) -> str:
     facts, first = payload.opening()
     pieces = [first]
@@ -132,6 +140,7 @@ def _player(
         "marks": list(marks),
         "trades": trades,
         "offline": True,
+        "page": whole,
     }
     name = player or payload.id
     inside = inside or f"<div>{html.escape(payload.summary)}</div>"
@@ -176,6 +185,9 @@ def picture(payload: StoredPayload, *, log: bool = False) -> bytes:
 
 
 def _draw(ax: Axes, payload: StoredPayload, *, log: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    from replaylab.charts.game_chart import STEPS
     from replaylab.charts.style import BLUE, GREEN, VERMILION, head, say
 
     head(ax, payload.timeline.game_id or "game", payload.summary.partition(": ")[2])
@@ -191,6 +203,8 @@ def _draw(ax: Axes, payload: StoredPayload, *, log: bool) -> None:
     for row, marker, colour in ((payload.timeline.peak, "^", GREEN), (payload.timeline.rug, "X", VERMILION)):
         if row is not None and np.isfinite(payload.timeline.floats[row]):
             ax.plot([row], [payload.timeline.floats[row]], marker, color=colour, markersize=7, clip_on=False)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(steps=STEPS))
     ax.set(xlabel="row received", ylabel="price (log)" if log else "price")
     if log:
         least, greatest = prices[shown].min(), prices[shown].max()

@@ -77,6 +77,7 @@ class State(_Message):
     following: bool = False
     log: bool | None = None
     ahead: bool | None = None
+    candles: Annotated[int, Field(ge=0, le=10_000)] | None = None
     play_on: bool | None = None
 
 

@@ -35,7 +35,7 @@ from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
 from replaylab.widgets.trades import Trades
 
-_OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on")
+_OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on", "candles")
 _RANGES: Final = ("loop", "selection")
 _log: Final = logging.getLogger("replaylab.player")
 _numbers: Final = itertools.count(1)
@@ -128,6 +128,8 @@ class ReplayPlayer(anywidget.AnyWidget):
         Let the page wait for the callbacks, however slow they are.
     play_on : bool
         At the end of a game play the next one; of several games only.
+    candles : int
+        Rows of a candle, 20 are five seconds; 0 draws the price as a line.
     trades : Backtest, DataFrame, or list of trades, optional
         What a strategy did: entries and exits are drawn at their price, side bets as spans, and the profit at the
         playhead is said. See `replaylab.widgets.trades`.
@@ -150,7 +152,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         ``(first, last)`` or None, observe them, and read `frame()`.
     marks : tuple of ChartMark
         What is written on the chart of the game that is shown, by Python and by the page; can be set and observed.
-    speed, pacing, height, log, ahead, blind, lockstep, play_on, trades, panels
+    speed, pacing, height, log, ahead, blind, lockstep, play_on, candles, trades, panels
         Can be set at any time, and take effect at once. A name that a player does not have raises `AttributeError`.
 
     Notes
@@ -185,6 +187,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     ahead = traitlets.Bool(default_value=True, help="draw what lies beyond the playhead, faintly")
     blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
     play_on = traitlets.Bool(default_value=False, help="at the end of a game play the next one")
+    candles = traitlets.Int(0, min=0, max=10_000, help="rows of a candle; 0 draws a line")
     panels = _Panels(Panels(), help="what is drawn below the price")
     loop = _Range(Loop, help="rows that are repeated, both included; None for none")
     selection = _Range(Rows, help="rows that were chosen: dragged over in the chart, or from A to B")
@@ -207,6 +210,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         blind: bool = False,
         lockstep: bool = False,
         play_on: bool = False,
+        candles: int = 0,
         trades: object = None,
         marks: str | os.PathLike[str] | Iterable[object] = (),
         panels: object = (),
@@ -220,7 +224,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         playlist = None if given else Playlist.of(source)
         given_options: dict[str, Any] = {
             "pacing": pacing, "height": height, "log": log, "ahead": ahead, "blind": blind, "lockstep": lockstep,
-            "play_on": play_on,
+            "play_on": play_on, "candles": candles,
         }  # fmt: skip
         super().__init__(**given_options, trades=trades, panels=panels)
         options = DisplayOptions(**given_options)
@@ -451,7 +455,8 @@ class ReplayPlayer(anywidget.AnyWidget):
         if isinstance(sync.payload, StoredPayload):
             marks = [mark.to_page() for mark in sync.game_marks()]
             row, log = self.engine.index, sync.options.log
-            return cell(sync.payload, player=player, row=row, log=log, marks=marks, trades=sync.visible_trades())
+            candles, trades = sync.options.candles, sync.visible_trades()
+            return cell(sync.payload, player=player, row=row, log=log, candles=candles, marks=marks, trades=trades)
         words = html.escape(f"{self!r}: run the cell again to play it")
         return {"text/html": plain(words, player)} if player else {}
 
@@ -468,6 +473,7 @@ def play(  # noqa: PLR0913  as above
     blind: bool = False,
     lockstep: bool = False,
     play_on: bool = False,
+    candles: int = 0,
     trades: object = None,
     marks: str | os.PathLike[str] | Iterable[object] = (),
     panels: object = (),
@@ -486,6 +492,8 @@ def play(  # noqa: PLR0913  as above
         When ticks are due: when they were received, or every 0.25 s.
     height : int
         Of the chart, in pixels.
+    candles : int
+        Rows of a candle, 20 are five seconds; 0 draws the price as a line.
     log, ahead, blind, lockstep, play_on : bool
         Logarithmic prices; draw what lies ahead faintly; hide it wholly; let the page wait for callbacks; at the end of
         a game play the next one.
@@ -520,6 +528,7 @@ def play(  # noqa: PLR0913  as above
         blind=blind,
         lockstep=lockstep,
         play_on=play_on,
+        candles=candles,
         trades=trades,
         marks=marks,
         panels=panels,

@@ -41,6 +41,7 @@ class DisplayOptions:
     lockstep: bool = False
     blind: bool = False
     play_on: bool = False
+    candles: int = 0
     loop: Sequence[int | None] = (None, None)
     selection: Sequence[int | None] = (None, None)
 
@@ -390,6 +391,7 @@ class PlayerSync:
         self.options.pacing = state.pacing
         self.options.log = self.options.log if state.log is None else state.log
         self.options.ahead = self.options.ahead if state.ahead is None else state.ahead
+        self.options.candles = self.options.candles if state.candles is None else state.candles
         self.options.play_on = self.options.play_on if state.play_on is None else state.play_on
         if tuple(state.loop) != tuple(self.options.loop):
             self._loop_engine(tuple(state.loop))

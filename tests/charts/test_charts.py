@@ -21,14 +21,17 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from replaylab.charts.game_chart import draw_game, phase_runs
+import replaylab as rl
+from replaylab.charts.game_chart import STEPS, draw_game, phase_runs
 from replaylab.charts.store_chart import draw_store, geometric, rug_bins
 from replaylab.charts.style import BLUE, GREEN, INK, PAPER, TINTS, VERMILION, Picture
 from replaylab.conversion.convert import convert
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
 from replaylab.tick import price_text
+from replaylab.widgets import bundle
 from tests.stores import line as stored_line
+from tests.stores import quiet, simulated
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 GAME = "20310102-0123456789ab4cde"
@@ -318,3 +321,17 @@ def test_colours_are_seen_on_paper(color: str) -> None:
     """Lines and marks reach a contrast of 3 against the paper (WCAG, graphics)."""
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in to_rgb(color)]
     assert 1.05 / (float(np.dot(linear, [0.2126, 0.7152, 0.0722])) + 0.05) >= 3
+
+
+def test_axes_have_the_steps_of_the_player(tmp_path: Path) -> None:
+    """Marks of both axes are 1, 2 or 5 times a power of ten apart, as the page has them."""
+    quiet(simulated(tmp_path / "recordings", games=3, seed=3), tmp_path / "store")
+    for game in rl.open_store(tmp_path / "store"):
+        (ax,) = game.plot().axes[:1]
+        ax.figure.canvas.draw()
+        for axis in (ax.xaxis, ax.yaxis):
+            apart = float(np.diff(axis.get_majorticklocs())[0])
+            assert round(apart / 10 ** np.floor(np.log10(apart) + 1e-9), 6) in STEPS
+    front = Path(bundle.__file__).parent / "front"
+    for name in ("theme.js", "paint.js"):
+        assert str(list(STEPS)) in (front / name).read_text(encoding="ascii")

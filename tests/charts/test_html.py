@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+import replaylab as rl
 from replaylab.charts.html import game_card, report_card, store_card
 from replaylab.conversion.convert import convert
 from replaylab.conversion.report import ConversionReport, SourceReport
 from replaylab.storage.game_summary import SCHEMA
 from replaylab.storage.store import Store
+from tests.playing import tick
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 BYTES = {"bytes_in": 100, "bytes_kept": 60, "bytes_repaired": 25, "bytes_quarantined": 10, "bytes_blank": 5}
@@ -190,3 +192,24 @@ def test_long_tables_are_cut() -> None:
     made = report_card(ConversionReport(store="s", source_tz="UTC", sources=sources))
     assert made.count(".jsonl") == 20
     assert "and 75 more" in words(made)
+
+
+def test_recorders_and_engines_have_cards(tmp_path: Path) -> None:
+    """A recorder says what it kept and refused, also when it is closed; an engine where it is; names are only text."""
+    odd = "<script>&"
+    with rl.Recorder(tmp_path) as recorder:
+        assert recorder.record(tick(1, game=odd)).accepted
+        assert not recorder.record({"game_id": odd, "tick": -1}).accepted
+        recording = words(recorder._repr_html_())
+    assert f"state recording game {odd} ticks accepted 1" in recording
+    closed = words(recorder._repr_html_())
+    assert "state closed" in closed
+    assert "ticks accepted 1 not yet durable 0 refused 1 games 1 segments 1" in closed
+    engine = rl.ReplayEngine()
+    assert words(engine._repr_html_()) == "ReplayEnginenothing is loaded"
+    engine.load(rl.open_store(tmp_path).game(odd))
+    assert words(engine._repr_html_()) == (
+        f"ReplayEngine: {odd}holds a stored game row 0 of 1 tick 1 state paused speed 1x"
+    )
+    engine.close()
+    assert words(engine._repr_html_()) == "ReplayEnginenothing is loaded"

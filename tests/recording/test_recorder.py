@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -592,3 +593,11 @@ def _wait(true: Any, seconds: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.005)
+
+
+def test_close_is_stop(tmp_path: Path) -> None:
+    """What files and sockets call it ends a recorder, too, with the same report; `contextlib.closing` works."""
+    with contextlib.closing(rl.Recorder(tmp_path)) as recorder:
+        assert recorder.record(tick(1)).accepted
+    assert recorder.status().state == "closed"
+    assert recorder.close() == recorder.stop()

@@ -1,5 +1,6 @@
 // Chart: price over rows on a canvas. What changes seldom is painted on layers; a frame copies them and adds the cursor.
 
+import { candleStart, paintCandle, paintCandles } from "./candles.js";
 import { axisText } from "./digits.js";
 import { FOOT, HEAD, line, paintEvents, paintGaps, paintGrid, paintPath, paintPhases, paintTicks } from "./paint.js";
 import { logSteps, roundSteps } from "./theme.js";
@@ -179,6 +180,7 @@ export class Chart {
       extent[1],
       this.log,
       ahead,
+      this.session.shown.candles,
       passed,
       side,
       ...this.session.loop,
@@ -193,9 +195,19 @@ export class Chart {
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(this.under, 0, 0);
-    const upto = Math.round(Math.max(0, Math.min(this.right, this.x(row) + (track.size < 3 ? 6 : 0.75))) * this.ratio);
+    const begun = candleStart(this, row); // of a candle that is not complete nothing is shown but what was
+    const edge = begun === null ? this.x(row) + (track.size < 3 ? 6 : 0.75) : this.x(begun - 0.5);
+    const upto = Math.round(Math.max(0, Math.min(this.right, edge)) * this.ratio);
     if (track.size && upto > 0) context.drawImage(this.over, 0, 0, upto, this.over.height, 0, 0, upto, this.over.height);
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    if (begun !== null) {
+      context.save();
+      context.beginPath();
+      context.rect(this.left, 0, this.right - this.left + 4, this.bottom + 1);
+      context.clip();
+      paintCandle(context, this, begun, row);
+      context.restore();
+    }
     this.paintCursor(context, row);
     if (hover !== null) this.paintHover(context, hover);
   }
@@ -227,7 +239,8 @@ export class Chart {
     }
     const { row } = this.session;
     if (this.session.shown.ahead && row < this.start + this.span) paintPath(under, this, this.theme.ahead, 1);
-    if (row >= this.start - 1) paintPath(over, this, this.theme.line, 1.75);
+    if (this.session.shown.candles) paintCandles(over, this);
+    else if (row >= this.start - 1) paintPath(over, this, this.theme.line, 1.75);
     paintGaps(under, this);
     paintEvents(under, this);
     if (this.session.shown.ahead) paintTrades(under, this, 0.35);

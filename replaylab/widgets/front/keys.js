@@ -14,6 +14,7 @@ const KEYS = {
   "[": (view) => view.session.setLoop([view.session.row, view.session.loop[1]]),
   "]": (view) => view.session.setLoop([view.session.loop[0], view.session.row]),
   l: (view) => view.flip("log"),
+  c: (view) => view.candles(),
   h: (view) => view.flip("ahead"),
   b: (view) => view.hide(),
   t: (view) => view.jump("live"),

@@ -90,6 +90,7 @@ export class Panel {
     this.write = this.button("Mark here", "A", () => view.form.toggle(), "", "Mark here");
     this.skip = this.button("Skip to the next tick", "S", () => view.skip(), "", "Skip gap");
     this.log = this.button("Logarithmic price", "L", () => view.flip("log"), "", "Log");
+    this.candles = this.button("Candles", "C", () => view.candles(), "", "Candles");
     this.ahead = this.button("Show what lies ahead", "H", () => view.flip("ahead"), "", "Ahead");
     this.blind = this.button("Hide the future", "B", () => view.hide(), "", "Blind");
     this.follow = this.button("Follow the playhead", "F", () => view.follow(), "", "Follow");
@@ -108,6 +109,7 @@ export class Panel {
       this.list,
       this.skip,
       this.log,
+      this.candles,
       this.ahead,
       this.blind,
       this.follow,
@@ -140,6 +142,7 @@ export class Panel {
     this.press(this.b, loop[1] !== null);
     this.off.hidden = [...loop, ...session.selection].every((row) => row === null);
     this.press(this.log, session.shown.log);
+    this.press(this.candles, session.shown.candles > 0);
     this.press(this.ahead, session.shown.ahead);
     this.ahead.hidden = track.live;
     this.blind.hidden = session.offline || (track.live && !track.blind);

@@ -16,8 +16,9 @@ export class Session extends Transport {
     this.marks = [];
     /** @type {string[]} */
     this.games = [];
-    this.shown = { log: false, ahead: true, play_on: false };
+    this.shown = { log: false, ahead: true, play_on: false, candles: 0 }; // rows of a candle; 0 is a line
     this.offline = false;
+    this.page = false; // a whole page plays the game: its address says where
     /** @type {number | null} */
     this.nextGame = null; // the game that follows when this one has been reported
     this.trouble = "";
@@ -33,6 +34,8 @@ export class Session extends Transport {
     /** @param {number} now */
     this.frame = (now) => this.run(now);
     model.on("msg:custom", this.listener);
+    this.follow = () => this.followLink();
+    window.addEventListener("hashchange", this.follow);
     this.beat = setInterval(() => document.hidden && this.playing && this.advance(performance.now()), 250);
     this.post({ kind: "ready" });
   }
@@ -41,6 +44,7 @@ export class Session extends Transport {
     clearInterval(this.beat);
     cancelAnimationFrame(this.raf);
     this.model.off("msg:custom", this.listener);
+    window.removeEventListener("hashchange", this.follow);
     this.views.clear();
     this.track = this.head = null;
   }
@@ -120,13 +124,13 @@ export class Session extends Transport {
     this.trades = content.trades || null;
     this.feed = content.feed || this.feed;
     this.lockstep = state.lockstep;
-    this.shown = { log: state.log, ahead: state.ahead, play_on: Boolean(state.play_on) };
+    this.shown = { log: state.log, ahead: state.ahead, play_on: Boolean(state.play_on), candles: state.candles || 0 };
     this.offline = Boolean(content.offline);
     if (content.facts.overview) this.track.overview(buffers);
     else if (this.track.live) this.track.append(this.track.base, content.facts.n, buffers);
     else if (this.track.size) this.track.put(0, buffers);
-    const linked = this.offline && /[#&]t=(\d+(?:\.\d+)?)/.exec(location.hash); // a link to a moment, in seconds of the game
-    if (linked) state.row = this.track.rowAt(this.track.due(this.track.base) + Number(linked[1]) * 1000);
+    this.page = Boolean(content.page);
+    state.row = this.linked() ?? state.row;
     this.following = this.track.live && state.playing;
     this.row = this.track.size ? this.track.clamp(this.following ? this.track.last : state.row) : -1;
     this.report.gen = state.gen;
@@ -137,6 +141,25 @@ export class Session extends Transport {
     this.pace.clear();
     if (state.playing) this.head.play(now);
     this.want();
+  }
+
+  // The row that the address of a page names: a moment in seconds of the game.
+  linked() {
+    const found = this.offline && /[#&]t=(\d+(?:\.\d+)?)/.exec(location.hash);
+    return found ? this.track.rowAt(this.track.due(this.track.base) + Number(found[1]) * 1000) : undefined;
+  }
+
+  // Let the address of a page name the moment that is shown, to the millisecond.
+  writeLink() {
+    if (!this.page || this.playing || !this.track?.size) return;
+    const seconds = (this.track.due(this.row) - this.track.due(this.track.base)) / 1000;
+    const link = `#t=${Number(seconds.toFixed(3))}`;
+    if (location.hash !== link) history.replaceState(history.state, "", link);
+  }
+
+  followLink() {
+    const row = this.page && this.track?.size ? this.linked() : undefined;
+    if (row !== undefined && row !== this.row) this.seek(row);
   }
 
   /**
@@ -184,6 +207,7 @@ export class Session extends Transport {
     if (content.height !== undefined) this.track.facts.height = content.height;
     if (content.log !== undefined) this.shown.log = content.log;
     if (content.ahead !== undefined) this.shown.ahead = content.ahead;
+    if (content.candles !== undefined) this.shown.candles = content.candles;
     if (content.play_on !== undefined) this.shown.play_on = content.play_on;
     if (content.lockstep !== undefined) this.lockstep = content.lockstep;
   }
@@ -250,6 +274,7 @@ export class Session extends Transport {
       this.post({ kind: "state", ...this.state() });
       this.report.flush(now, this.state());
     }
+    this.writeLink();
     this.changed("state");
   }
 

@@ -38,6 +38,7 @@ export type State = {
   lockstep: boolean;
   log: boolean;
   ahead: boolean;
+  candles?: number;
   blind?: boolean;
   play_on?: boolean;
   selection?: Loop;
@@ -68,6 +69,8 @@ export type Content = {
   height?: number;
   log?: boolean;
   ahead?: boolean;
+  candles?: number;
+  page?: boolean; // a whole page plays the game: its address says where
   lockstep?: boolean;
   play_on?: boolean;
   feed?: Feed | null;

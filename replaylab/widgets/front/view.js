@@ -14,6 +14,8 @@ import { readTheme, watchTheme } from "./theme.js";
 import { TickTable } from "./ticktable.js";
 import { fillTexts, profitText } from "./trades.js";
 
+const CANDLE_ROWS = 20; // five seconds of the game
+
 export class View {
   /**
    * @param {import("./session.js").Session} session
@@ -22,6 +24,7 @@ export class View {
   constructor(session, host) {
     this.session = session;
     this.hover = null;
+    this.rows = 0; // of a candle, when there are some
     this.root = make("div", "rlab", { role: "group" });
     if (session.player) this.root.dataset.player = session.player;
     this.title = make("span", "rlab-title");
@@ -276,6 +279,14 @@ export class View {
   /** @param {"log" | "ahead" | "play_on"} name */
   flip(name) {
     this.session.shown[name] = !this.session.shown[name];
+    this.session.announce(performance.now());
+  }
+
+  // Candles of as many rows as were asked for last, or the line.
+  candles() {
+    const { shown } = this.session;
+    this.rows = shown.candles || this.rows || CANDLE_ROWS;
+    shown.candles = shown.candles ? 0 : this.rows;
     this.session.announce(performance.now());
   }
 
