@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,35 +11,19 @@ import pyarrow as pa
 
 from replaylab.compute import pc
 from replaylab.encryption.kms import Kms
-from replaylab.encryption.parquet import file_key, identity
-from replaylab.errors import AnalysisError, GameNotFound, SegmentDamaged, StoreUnwritable, Tampered
+from replaylab.encryption.parquet import file_key
+from replaylab.errors import AnalysisError, GameNotFound, StoreUnwritable
 from replaylab.journals.reader import Recording
-from replaylab.journals.unsealed import UnsealedJournal
 from replaylab.mark import Mark
 from replaylab.segments.extent import Extent
-from replaylab.segments.order import in_order_received
-from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
-from replaylab.segments.remarks import read_remarks
-from replaylab.segments.segment import Segment, by_start, is_segment_name
-from replaylab.storage.files import COMPACTIONS, JOURNALS, REMARKS, SEGMENTS, FolderFiles, StoreFiles, reread
+from replaylab.segments.segment import Segment, by_start
+from replaylab.storage import interchange
+from replaylab.storage.files import JOURNALS, REMARKS, SEGMENTS, FolderFiles, StoreFiles, reread
 from replaylab.storage.game import Game
 from replaylab.storage.gaps import gaps_frame
-from replaylab.storage.interchange import (
-    Damaged,
-    Prices,
-    What,
-    answered,
-    asked_columns,
-    asked_ids,
-    checked_damaged,
-    chosen_games,
-    marked,
-    pandas_frame,
-    polars_frame,
-    priced,
-    read_rows,
-)
+from replaylab.storage.interchange import Damaged, Prices, What, asked_ids, marked, priced
 from replaylab.storage.inventory import Inventory
+from replaylab.storage.listing import Listing
 from replaylab.storage.marks import marks_of
 from replaylab.storage.refused import refused_rows
 from replaylab.storage.summary_cache import Summaries
@@ -53,8 +36,6 @@ if TYPE_CHECKING:
     from replaylab.storage.dataset import StoreDataset
 
 __all__ = ["JOURNALS", "REMARKS", "SEGMENTS", "Store"]
-
-_log = logging.getLogger("replaylab.store")
 
 
 class Store:
@@ -79,13 +60,8 @@ class Store:
     def __init__(
         self, path: str | os.PathLike[str], *, files: StoreFiles | None = None, kms: Kms | None = None
     ) -> None:
-        self.files = files = FolderFiles(Path(path), kms) if files is None else files
-        self.damaged: dict[str, str] = {}
-        self._logged: set[str] = set()  # of what is damaged
-        self._tampered: set[str] = set()  # of what is damaged, what its key did not write
-        self._opened: dict[str, Segment] = {}
-        self._waiting: list[Segment] = []
-        self._journals = files.journals()
+        self.files = FolderFiles(Path(path), kms) if files is None else files
+        self._listing = Listing(self.files)
         self._summaries = Summaries()
         self.sealed()  # journals are read when they are asked for
 
@@ -96,6 +72,11 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).over, (self.files,)  # what was read is read anew elsewhere
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """The files that could not be read at the last call: the reasons by their names."""
+        return self._listing.damaged
 
     @property
     def path(self) -> Path:
@@ -150,71 +131,16 @@ class Store:
 
         A segment that cannot be read is named in `damaged` and logged; the others stay usable.
         """
-        return reread(self._segments)
-
-    def _segments(self) -> list[Segment]:
-        if self._journals is None:
-            return self._sealed()
-        for _ in range(COMPACTIONS):
-            # Opened first: one that is sealed meanwhile stays readable, or is seen as its segment.
-            with self._journals.opened() as opened:
-                sealed = self._sealed()
-                extents = [extent for one in sealed for extent in one.footer.extents] if opened.journals else []
-                found = [*sealed, *self._journals.read(opened, extents)]
-            self._name_damaged(opened.problems)
-            if set(self._journals.names()) <= opened.journals.keys() | opened.problems.keys():
-                break  # else lines may have been written again to a journal that was not there yet
-        return found
-
-    def _name_damaged(self, problems: Mapping[str, str]) -> None:
-        """Add files that cannot be read to `damaged`, and log those that are new."""
-        for name in problems.keys() - self._logged:
-            _log.warning("left out: %s", problems[name])
-        self._logged |= problems.keys()
-        self.damaged |= problems
+        return reread(self._listing.segments)
 
     def sealed(self) -> list[Segment]:
         """Return the segments that are files of their own: `segments` without the journals."""
-        return reread(self._sealed)
-
-    def _sealed(self) -> list[Segment]:
-        damaged: dict[str, str] = {}
-        opened: dict[str, Segment] = {}
-        listed = [self._opened.get(name) or self.files.segment(name) for name in self.files.segment_names()]
-        salts: set[str] = set()
-        self.files.prefetch([segment for segment in listed if segment.name not in self._opened])
-        for segment in listed:
-            try:
-                segment.footer  # noqa: B018 read now, so that damage is found here
-            except SegmentDamaged as error:
-                damaged[segment.name] = str(error)
-                self._tampered.update([segment.name] if isinstance(error, Tampered) else [])
-            except FileNotFoundError:
-                if segment.name not in self.files.segment_names():
-                    raise  # compacted away since the listing
-                damaged[segment.name] = f"{segment.name}: a link that leads nowhere"
-            else:
-                if identity(segment.name) in salts:
-                    damaged[segment.name] = (
-                        f"{segment.name}: a copy of another segment under a name of its own; remove it"
-                    )
-                    continue
-                salts.add(identity(segment.name))
-                opened[segment.name] = segment
-        self._opened, self.damaged = opened, {}
-        self._name_damaged(damaged)
-        replaced = {identity(name) for segment in opened.values() for name in segment.footer.replaces}
-        there = {name: segment for name, segment in opened.items() if identity(name) not in replaced}
-        known = {identity(name) for name in there}
-        self._waiting = [
-            segment for segment in there.values() if not known.isdisjoint(map(identity, segment.footer.stands_in_for))
-        ]
-        return [segment for segment in there.values() if segment not in self._waiting]
+        return reread(self._listing.sealed)
 
     def waiting(self) -> list[Segment]:
         """Return the segments that stand in for others which still count: an exchange begun, or broken off."""
         self.sealed()
-        return list(self._waiting)
+        return list(self._listing.waiting)
 
     def extents(self) -> list[Extent]:
         """Return the parts of sources that were converted, each with the account of its bytes."""
@@ -222,14 +148,7 @@ class Store:
 
     def recordings(self) -> list[Recording]:
         """Return the journals that were recorded into this store, sealed or not, in order of their names."""
-        segments = self.segments()
-        found = [
-            Recording.of(extent, live=isinstance(segment, UnsealedJournal))
-            for segment in segments
-            for extent in segment.footer.extents
-            if extent.recording
-        ]
-        return sorted(found, key=lambda one: one.journal)
+        return reread(self._listing.recordings)
 
     def game_ids(self) -> list[str]:
         """Return the ids of all games in the order of their start, as in `games`; those without a time are last."""
@@ -256,12 +175,8 @@ class Store:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
             raise GameNotFound(f"no game {game_id!r} in {self.place}{hint}")
-        read = lambda: reread(lambda: self._read_game(game_id))  # noqa: E731 two of them are handed over
+        read = lambda: reread(lambda: self._listing.read_game(game_id))  # noqa: E731 two of them are handed over
         return Game(game_id, read, marks=lambda: marks_of(self, None, game_id))
-
-    def _read_game(self, game_id: str) -> pa.Table:
-        holders = [segment for segment in self.segments() if game_id in segment.rows_of]
-        return in_order_received(pa.concat_tables([segment.read_game(game_id) for segment in holders]))
 
     def games(self, *, prices: Prices = "float64") -> pd.DataFrame:
         """Return one row a game, in order of their start.
@@ -280,7 +195,7 @@ class Store:
             numbers are nullable integers; see `replaylab.storage.game_summary` for the definitions. Segments that
             cannot be read are left out and named in ``attrs["left_out"]``; ``attrs["store"]`` is where the store is.
         """
-        frame = pandas_frame(self.games_table(), prices)
+        frame = interchange.pandas_frame(self.games_table(), prices)
         frame.attrs["store"] = self.place
         if self.damaged:
             frame.attrs["left_out"] = dict(self.damaged)
@@ -288,14 +203,11 @@ class Store:
 
     def games_table(self, *, damaged: Damaged = "skip") -> pa.Table:
         """Return the table of `games()` in Arrow; with ``damaged="raise"`` a segment that cannot be read raises."""
-        checked_damaged(damaged)
-        table = reread(lambda: self._summaries.table(self.segments(), self._leave_out))
+        interchange.checked_damaged(damaged)
+        table = reread(lambda: self._summaries.table(self.segments(), self._listing.leave_out_segment))
         if damaged == "raise":
-            self._refuse(self._rows_lost())
+            self._listing.refuse_lost()
         return table
-
-    def _leave_out(self, segment: Segment, error: SegmentDamaged) -> None:
-        self._name_damaged({segment.name: str(error)})
 
     def remarks(self, kind: str | None = None) -> pa.Table:
         """Return what is no clean tick: control lines, annotations, repairs, quarantined bytes, with their places.
@@ -311,7 +223,7 @@ class Store:
             `source`, `line` (from 1), `start`, `end` (bytes of the source), `kind`, `reason`, `raw`, `detail` (field
             and value at fault).
         """
-        table = reread(self._remarks)
+        table = reread(self._listing.remarks)
         return table if kind is None else table.filter(pc.equal(table.column("kind"), kind))
 
     def marks(self, *kinds: str) -> list[Mark]:
@@ -341,23 +253,6 @@ class Store:
         lacking = [game_id for game_id, missing in pairs if missing or game_id in marked]
         return gaps_frame([row for game_id in lacking for row in self.game(game_id).gap_rows()])
 
-    def _remarks(self) -> pa.Table:
-        parts = [REMARKS_SCHEMA.empty_table()]
-        for segment in self.segments():
-            if isinstance(segment, UnsealedJournal):
-                parts.append(segment.remarks_table())
-            elif segment.footer.remarks:
-                name = segment.footer.remarks
-                try:
-                    parts.append(read_remarks(name, self.files.remarks(name), self.files.keys))
-                except SegmentDamaged as error:
-                    self._leave_out(segment, error)
-                except OSError as error:
-                    if isinstance(error, FileNotFoundError) and segment.name not in self.files.segment_names():
-                        raise  # compacted away, both of them
-                    self._leave_out(segment, SegmentDamaged(f"{name}: remarks cannot be read ({error})"))
-        return pa.concat_tables(parts)
-
     def quarantine(self) -> pd.DataFrame:
         """Return the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`, `detail`."""
         frame: pd.DataFrame = self.remarks("quarantine").drop_columns(["kind"]).to_pandas()
@@ -381,26 +276,7 @@ class Store:
         SegmentDamaged
             With ``damaged="raise"``, when a segment cannot be opened.
         """
-        skip = checked_damaged(damaged) == "skip"
-        segments = self.segments()
-        left_out = self._rows_lost()
-        if not skip:
-            self._refuse(left_out)
-        return segments, left_out
-
-    def _refuse(self, lost: Mapping[str, str]) -> None:
-        """Raise `SegmentDamaged` when anything is lost, `Tampered` when its key did not write some of it."""
-        if lost:
-            kind = SegmentDamaged if self._tampered.isdisjoint(lost) else Tampered
-            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-            raise kind(
-                f"{next(iter(lost.values()))}{more}; restore it from a backup or convert its sources again, or read "
-                'the rest with damaged="skip"'
-            )
-
-    def _rows_lost(self) -> dict[str, str]:
-        """Return the damaged files that hold rows: segments and journals, but no foreign files."""
-        return {name: why for name, why in self.damaged.items() if is_segment_name(name) or name.endswith(".journal")}
+        return self._listing.readable(interchange.checked_damaged(damaged) == "skip")
 
     def dataset(self, *, damaged: Damaged = "raise") -> StoreDataset:
         """Return the rows as a pyarrow dataset, to be read in pieces, filtered, or handed to another engine.
@@ -482,14 +358,10 @@ class Store:
 
         def ask() -> pa.Table:
             segments, left_out = self.readable(damaged)
-            found = answered(
-                query,
-                params,
-                segments,
-                lambda: self.games_table(damaged=damaged),
-                left_out if damaged == "skip" else None,
-            )
-            return marked(priced(found, prices), self._noted(left_out))
+            lost = left_out if damaged == "skip" else None
+            games = lambda: self.games_table(damaged=damaged)  # noqa: E731 made when a query asks for it
+            found = interchange.answered(query, params, segments, games, lost)
+            return marked(priced(found, prices), self._listing.leave_out(left_out))
 
         return reread(ask)
 
@@ -520,20 +392,15 @@ class Store:
         SegmentDamaged
             When a segment is damaged, by its name.
         """
-        wanted = asked_columns("ticks", columns)
+        wanted = interchange.asked_columns("ticks", columns)
         ids = None if games is None else asked_ids(games)
 
         def ask() -> pa.Table:
             segments, left_out = self.readable(damaged)
-            found = read_rows(segments, wanted, ids, left_out if damaged == "skip" else None)
-            return marked(priced(found, prices), self._noted(left_out))
+            found = interchange.read_rows(segments, wanted, ids, left_out if damaged == "skip" else None)
+            return marked(priced(found, prices), self._listing.leave_out(left_out))
 
         return reread(ask)
-
-    def _noted(self, left_out: dict[str, str]) -> dict[str, str]:
-        """Add what a reading left out to `damaged`, and return it."""
-        self._name_damaged(left_out)
-        return left_out
 
     def to_pandas(
         self,
@@ -551,7 +418,7 @@ class Store:
         categories. For more than some million rows use `dataset` or `to_polars`. With
         ``damaged="skip"`` what cannot be read is left out and named in ``frame.attrs["left_out"]``.
         """
-        return pandas_frame(self._asked(what, columns, games, damaged), prices)
+        return interchange.pandas_frame(self._asked(what, columns, games, damaged), prices)
 
     def to_polars(
         self,
@@ -573,7 +440,7 @@ class Store:
         MissingExtra
             When Polars is not installed.
         """
-        return polars_frame(self._asked(what, columns, games, damaged), prices)
+        return interchange.polars_frame(self._asked(what, columns, games, damaged), prices)
 
     def _asked(
         self, what: What, columns: Sequence[str] | None, games: str | Iterable[str] | None, damaged: Damaged
@@ -583,7 +450,7 @@ class Store:
         if what != "games":
             raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
         table = self.games_table(damaged=damaged)
-        return marked(chosen_games(table, columns, games), self._rows_lost())
+        return marked(interchange.chosen_games(table, columns, games), self._listing.rows_lost())
 
     def verify(
         self, *, progress: bool = False, expect: Inventory | str | os.PathLike[str] | None = None
