@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 
 import replaylab as rl
 from replaylab.conversion.convert import convert
@@ -76,8 +77,12 @@ def leftovers(store: Path) -> list[str]:
 def rows(store: Path) -> Rows:
     """Give every row of a store but what depends on how its sources are called, read with pyarrow alone."""
     found: Rows = Counter()
-    for segment in rl.open_store(store).segments():
-        table = pq.read_table(segment.path).drop_columns(["source"])
+    opened = rl.open_store(store)
+    keys = opened.parquet_keys()
+    for segment in opened.segments():
+        key = keys.get(segment.name)
+        opening = None if key is None else pe.create_decryption_properties(footer_key=key)
+        table = pq.read_table(segment.path, decryption_properties=opening).drop_columns(["source"])
         found.update(tuple(row.values()) for row in table.to_pylist())
     return found
 

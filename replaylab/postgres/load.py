@@ -333,16 +333,26 @@ class _Loading:
 
     def _refuse_null_characters(self, segment: Segment, remarks: pa.Table) -> None:
         """Raise for a text that the server cannot store, before anything is sent."""
-        texts = segment.read([one.name for one in COLUMNS if one.type == NAME_TYPE])
-        columns = [(name, texts.column(name).cast(pa.string())) for name in texts.column_names]
+        names = segment.read([one.name for one in COLUMNS if one.type == NAME_TYPE])
+        columns = [(name, names.column(name)) for name in names.column_names]
         columns += [(f"remark {name}", remarks.column(name)) for name in ("source", "kind", "reason", "detail")]
         for name, column in columns:
-            found = pc.index(pc.match_substring(column, "\0"), value=True).as_py()
-            if found >= 0:
+            row = _null_character_in(column)
+            if row is not None:
                 raise DatabaseMismatch(
-                    f"{segment.name}: row {found}: {name} {column[found].as_py()!r} holds the character U+0000, which "
+                    f"{segment.name}: row {row}: {name} {column[row].as_py()!r} holds the character U+0000, which "
                     "PostgreSQL cannot store; nothing of this segment was written"
                 )
+
+
+def _null_character_in(column: pa.ChunkedArray) -> int | None:
+    """Return the first row of texts, or of dictionaries of texts, that holds U+0000."""
+    if column.type == NAME_TYPE:
+        if not any(pc.any(pc.match_substring(chunk.dictionary, "\0")).as_py() for chunk in column.chunks):
+            return None  # far fewer texts than rows
+        column = column.cast(pa.string())
+    found = pc.index(pc.match_substring(column, "\0"), value=True).as_py()
+    return None if found < 0 else found
 
 
 def _month(start_us: int) -> date:

@@ -43,6 +43,7 @@ from replaylab.segments.extent import Extent
 from replaylab.segments.order import sorted_by_game
 from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
+from replaylab.storage.compact import remove_leftovers
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
 from replaylab.table import SCHEMA
@@ -154,6 +155,9 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False, km
         with suppress(StoreError):  # a store that may only be read
             sweep(opened.path / SEGMENTS)
             sweep(opened.path / REMARKS)
+            if opened.encrypted and any(one.quarantined_bytes for one in found):
+                with sole_writer(opened.path):
+                    remove_leftovers(opened)  # remarks of a recovery that was killed: these ones have another salt
     report = RecoveryReport(str(opened.path), tuple(found))
     fields = {"event": "recovered", "store": report.store, "journals": len(found), "ticks": report.ticks}
     _log.info("%s recovered: %d ticks", report.store, report.ticks, extra=fields) if found else None

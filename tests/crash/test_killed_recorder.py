@@ -61,7 +61,10 @@ for turn in range(int(sys.argv[2])):
             if offered % 64 == 0:
                 time.sleep(0.001)
         os._exit(0)
-    time.sleep(random.Random(turn).uniform(0.005, 0.12))
+    give_up_at = time.monotonic() + 60
+    while turn % 5 and not said.get()[1] and time.monotonic() < give_up_at:  # in every fifth turn it may be starting
+        time.sleep(0.001)
+    time.sleep(random.Random(turn).uniform(0, 0.1))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     answers.append(said.get())
@@ -161,7 +164,7 @@ def test_a_recorder_killed_at_random(tmp_path: Path) -> None:
     child = run_child(RANDOM, tmp_path, 25 * SCALE, timeout=240 * SCALE)
     assert child.returncode == 0, child.stderr
     answers = json.loads(child.stdout)
-    assert sum(accepted for _, accepted, _ in answers) > 1_000
+    assert sum(accepted > 0 for _, accepted, _ in answers) >= 20 * SCALE
     for turn, (offered, accepted, durable) in enumerate(answers):
         assert durable <= accepted
         try:
