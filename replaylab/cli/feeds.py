@@ -6,19 +6,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from replaylab.cli.exit_codes import COULD_NOT_RUN, INTERRUPTED, complain, finish
 from replaylab.cli.options import StorePath
-from replaylab.errors import SourceNotFound, SourceUnreadable
+from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
+
+if TYPE_CHECKING:
+    from replaylab.watching.alert import Target
+    from replaylab.watching.webhook import Webhook
 
 _LOOK_SECONDS: Final = 1.0
 _TERMINATED: Final = 143
 SECRET_ENVIRONMENT: Final = "REPLAYLAB_TOKEN_SECRET"  # noqa: S105 the name of a variable
+ALERT_SECRET_ENVIRONMENT: Final = "REPLAYLAB_ALERT_SECRET"  # noqa: S105 the name of a variable
 
 
 def serve(
@@ -61,13 +66,34 @@ def secret_of(path: Path | None, *, ask: bool = True) -> str | None:
         raise SourceUnreadable(f"{path}: cannot be read as text") from None
 
 
-def record_feeds(store: str, urls: list[str], *, token: str | None, trades: bool, show: bool) -> None:
+def webhooks(urls: list[str]) -> list[Webhook]:
+    """Return webhooks to addresses, signed with the secret in REPLAYLAB_ALERT_SECRET.
+
+    Raises
+    ------
+    SettingsError
+        When an address is none, or the secret is missing or short; neither is shown.
+    """
+    from replaylab.watching.webhook import Webhook
+
+    secret = os.environ.get(ALERT_SECRET_ENVIRONMENT, "")
+    if urls and not secret:
+        raise SettingsError(
+            f"--alert: set {ALERT_SECRET_ENVIRONMENT} to the secret that signs alerts, 32 bytes or more; its receiver "
+            "checks them with the same"
+        )
+    return [Webhook(url, secret) for url in urls]
+
+
+def record_feeds(
+    store: str, urls: list[str], *, token: str | None, trades: bool, show: bool, alerts: Sequence[Target] = ()
+) -> None:
     """Record live feeds until they are over, or Ctrl-C; print what came of each."""
     from replaylab.cli.feeds_table import FeedsTable
     from replaylab.sessions.opening import open_sessions
     from replaylab.sessions.session import LiveSession
 
-    sessions = open_sessions(LiveSession, urls, store, token=token, trades=trades)
+    sessions = open_sessions(LiveSession, urls, store, token=token, trades=trades, alerts=alerts)
 
     terminal = FeedsTable(sys.stderr) if show and sys.stderr.isatty() else None
 

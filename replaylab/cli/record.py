@@ -60,6 +60,13 @@ def record(  # noqa: PLR0913 the options of the command
         str | None, typer.Option(metavar="ZONE", help="Zone of times that carry none; UTC unless set.")
     ] = None,
     ack: Annotated[bool, typer.Option("--ack", help="Print a receipt as a line of JSON for each batch read.")] = False,
+    alert: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Send each change of state there within a second, signed by REPLAYLAB_ALERT_SECRET; may be repeated.",
+        ),
+    ] = None,
     no_progress: NoProgress = False,
     json: AsJson = False,
 ) -> None:
@@ -68,11 +75,12 @@ def record(  # noqa: PLR0913 the options of the command
     One tick a line, in any form that convert reads. A line that is not one is refused: it is named, counted and kept,
     and the recording goes on. Ends with the input, or at Ctrl-C or SIGTERM, with all that was acknowledged on disk.
     """
-    if feed:
-        from replaylab.cli.feeds import record_feeds
+    from replaylab.cli.feeds import record_feeds, webhooks
 
+    alerts = webhooks(alert or [])
+    if feed:
         token = os.environ.get("REPLAYLAB_TOKEN") or None
-        record_feeds(store, feed, token=token, trades=trades, show=not no_progress)
+        record_feeds(store, feed, token=token, trades=trades, show=not no_progress, alerts=alerts)
         return
     from replaylab.cli.record_status import Monitor, count_of, show_recorded
     from replaylab.cli.tables import show_json
@@ -91,6 +99,7 @@ def record(  # noqa: PLR0913 the options of the command
             overflow=cast("Any", overflow),
             overflow_seconds=_PATIENCE_SECONDS,
             on_event=monitor.happened,
+            alerts=alerts,
             settings=settings,
         )
         made = _run(recorder, descriptor, stop, monitor, settings, waits=overflow == "block", ack=ack)

@@ -10,6 +10,7 @@ from replaylab.feeds.opening import open_feed
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.session import LiveSession
 from replaylab.storage.store import Store
+from replaylab.watching.alert import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,9 +102,11 @@ def open_sessions(
     kind: type[_Session],
     urls: Sequence[str],
     to: str | os.PathLike[str] | Store | Recorder | None = None,
+    *,
+    alerts: Sequence[Target] = (),
     **options: Any,
 ) -> LiveSessions:
-    """Return sessions of addresses, not yet started, that share one recorder."""
-    own = None if to is None or isinstance(to, Recorder) else Recorder(to, overflow="refuse")
+    """Return sessions of addresses, not yet started, that share one recorder; `alerts` are those of a new one."""
+    own = None if to is None or isinstance(to, Recorder) else Recorder(to, overflow="refuse", alerts=alerts)
     recorder = cast("Recorder | None", own or to)
     return LiveSessions([open_session(kind, url, recorder, **options) for url in urls], own)

@@ -12,12 +12,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import replaylab as rl
+from replaylab.cli.main import app
 from replaylab.errors import SettingsError
+from replaylab.recording import alerts, background
 from replaylab.recording.state import Environment
 from replaylab.watching import webhook as hooks
 from replaylab.watching.alert import QUEUED, Alert, Delivery
@@ -112,6 +116,61 @@ def test_a_callable_hears_of_each_change(tmp_path: Path) -> None:
     ]
     assert "disk_full" in heard[0].reasons[0]
     assert heard[0].run == recorder.run
+
+
+@pytest.mark.parametrize("first", [0.0, 0.1, 0.249, 0.25, 0.4])
+def test_each_change_is_heard_within_a_second(first: float) -> None:
+    """By a clock of its own: looks at the disk and at the state are so close that a change waits less than a second."""
+    now, heard = [0.0], list[tuple[float, Alert]]()
+    changes = [first + number * 0.7 for number in range(6)]
+
+    class Clocked(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0
+            return now[0] > 6
+
+    def status_now(*_: object) -> SimpleNamespace:
+        number = sum(at <= now[0] for at in changes)
+        return SimpleNamespace(state=f"state-{number}", verdict="degraded", reasons=())
+
+    environment = Environment(now=lambda: AT)
+    state: Any = SimpleNamespace(run="run", root="store", environment=environment, feed_states=list)
+    watched = alerts.Alerts(state, ())
+    target: Any = SimpleNamespace(add=lambda one: heard.append((now[0], one)))
+    watched.deliveries, watched._ending = [target], Clocked()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alerts, "status_of", status_now)
+        watched._run()
+    late = [at - changes[int(one.state.partition("-")[2]) - 1] for at, one in heard if one.state != "state-0"]
+    assert len(late) == len(changes)
+    assert max(late) <= alerts.LOOK_SECONDS + 1e-9
+    assert alerts.LOOK_SECONDS + background.LOOK_SECONDS < 1  # what the disk does is seen by the one, then the other
+
+
+def test_the_command_sends_alerts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`record --alert URL` sends what the recorder goes through, signed by the secret of the environment."""
+    monkeypatch.setenv("REPLAYLAB_ALERT_SECRET", SECRET)
+    (tmp_path / "ticks").write_bytes(rl.Tick("g", 1, AT, Decimal("1.02")).to_line() + b"\n")
+    words = ["record", str(tmp_path / "store"), "--from", str(tmp_path / "ticks"), "--alert"]
+    with Receiver().serving() as receiver:
+        done = CliRunner().invoke(app, [*words, receiver.url], prog_name="replaylab")
+        assert done.exit_code == 0, done.output
+        body, headers = receiver.got[-1]
+    assert is_signed(SECRET.encode(), body, headers)
+    assert json.loads(body)["state"] == "closed"
+
+
+@pytest.mark.parametrize("secret", ["", "short-w0rd"])
+def test_the_command_without_a_secret(secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with 2 before a store is made, and shows neither secret nor the path of the URL."""
+    monkeypatch.setenv("REPLAYLAB_ALERT_SECRET", secret)
+    words = ["record", str(tmp_path / "store"), "--alert", "https://host/t0ken"]
+    done = CliRunner().invoke(app, words, prog_name="replaylab", input="")
+    assert done.exit_code == 2
+    assert "secret" in done.output
+    assert "t0ken" not in done.output
+    assert "w0rd" not in done.output
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_webhook_gets_signed_json(tmp_path: Path) -> None:
