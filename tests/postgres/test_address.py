@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,34 @@ def test_arguments_that_a_database_has_not(tmp_path: Path) -> None:
         rl.convert(["postgresql:///t", str(tmp_path / "r")], tmp_path / "n", progress=False)
     with pytest.raises(rl.errors.SettingsError, match="mapping"):
         rl.convert("postgresql:///t", tmp_path / "n", time_unit="s", progress=False)
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql://me:{mark}@127.0.0.1:1/ticks", "postgresql://127.0.0.1:1/t?password={mark}"]
+)
+def test_no_library_logs_a_password(uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither a log of any library at its most talkative, nor a traceback with all its causes, holds the password."""
+    uri = uri.format(mark=MARK)
+    quiet(simulated(tmp_path / "r", games=1), tmp_path / "s")
+    with caplog.at_level(logging.DEBUG):
+        for do in (lambda: rl.export(tmp_path / "s", uri), lambda: rl.convert(uri, tmp_path / "n", progress=False)):
+            with pytest.raises(rl.errors.DatabaseUnreachable) as caught:
+                do()
+            shown = traceback.TracebackException.from_exception(caught.value)
+            assert MARK not in "".join(shown.format())
+            assert MARK not in repr(caught.value)
+    assert MARK not in caplog.text
+    assert not any(MARK in repr(vars(record)) for record in caplog.records)
+
+
+def test_no_status_holds_a_password(tmp_path: Path) -> None:
+    """A store that came from a database knows it without its password: no file under it holds one."""
+    uri = f"postgresql://me:{MARK}@127.0.0.1:1/ticks"
+    with pytest.raises(rl.errors.DatabaseUnreachable):
+        rl.convert(uri, tmp_path / "n", progress=False)
+    quiet(simulated(tmp_path / "r", games=1), tmp_path / "s")
+    with rl.Recorder(tmp_path / "s"):
+        with pytest.raises(rl.errors.DatabaseUnreachable):
+            rl.export(tmp_path / "s", uri)
+        assert MARK not in repr(rl.status(tmp_path / "s"))
+    assert not any(MARK.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -384,3 +384,57 @@ def test_an_encrypted_store(tmp_path: Path, database: str) -> None:
     assert after.verify().ok
     assert after.verify().rows_digest == before.verify().rows_digest
     assert after.remarks().num_rows == before.remarks().num_rows > 0
+
+
+def test_a_pruned_store_comes_back(tmp_path: Path, database: str) -> None:
+    """What retention removed from a store is in its account after the way there and back, and is no loss."""
+    store, back = tmp_path / "s", tmp_path / "b"
+    for seed in (1, 2):
+        quiet(simulated(tmp_path / f"r{seed}", games=4, seed=seed, damage="two_writers"), store)
+    held = rl.open_store(store).verify().inventory
+    assert held is not None
+    removed = rl.prune(store, keep_games=3, yes=True)
+    assert rl.export(store, database).rows == removed.rows_left > 0
+    rl.convert(database, back, progress=False)
+    assert state(back) == state(store)
+    before, after = (rl.open_store(one).verify(expect=held) for one in (store, back))
+    assert after.ok, str(after)
+    assert after.bytes == before.bytes
+    assert sum(one.row_count for one in rl.open_store(back).extents()) == removed.rows_left
+    assert sum(one.pruned.get("rows", 0) for one in rl.open_store(back).extents()) == removed.rows > 0
+
+
+def test_what_is_pruned_stays_in_the_database(tmp_path: Path, database: str, asked: Any) -> None:
+    """After a prune an export adds what is new and nothing else; what the store has no more can be brought back."""
+    store, back = tmp_path / "s", tmp_path / "b"
+    quiet(simulated(tmp_path / "r1", games=4, seed=1, damage="two_writers"), store)
+    whole = state(store)
+    first = rl.export(store, database)
+    rl.prune(store, keep_games=1, yes=True)
+    again = rl.export(store, database)
+    assert (again.rows, again.rows_known) == (0, rl.Store(store).rows)
+    rl.convert(database, back, progress=False)
+    assert state(back) == whole
+    quiet(simulated(tmp_path / "r2", games=2, seed=2), store)
+    added = rl.export(store, database)
+    assert 0 < added.rows == rl.Store(store).rows - again.rows_known
+    assert asked(f"select count(*) from {SCHEMA}.ticks") == [(first.rows + added.rows,)]
+
+
+def test_an_encrypted_and_pruned_store(tmp_path: Path, database: str) -> None:
+    """With its key a store is pruned, exported, added to and exported again; nothing comes back in plain unasked."""
+    key = rl.FileKey(tmp_path / "key", create=True)
+    store = tmp_path / "s"
+    quiet(simulated(tmp_path / "r1", games=4, seed=1, damage="two_writers"), store, kms=key)
+    with pytest.raises(rl.errors.KeyMissing):
+        rl.prune(store, keep_games=2, yes=True)
+    left = rl.prune(store, keep_games=2, yes=True, kms=key)
+    assert rl.export(store, database, kms=key).rows == left.rows_left
+    quiet(simulated(tmp_path / "r2", games=1, seed=2), store, kms=key)
+    added = rl.export(store, database, kms=key)
+    assert (added.rows_known, added.rows > 0) == (left.rows_left, True)
+    rl.convert(database, tmp_path / "b", progress=False, kms=key)
+    before, after = (rl.open_store(tmp_path / name, kms=key) for name in ("s", "b"))
+    assert after.encrypted
+    assert after.verify().ok
+    assert after.verify().rows_digest == before.verify().rows_digest

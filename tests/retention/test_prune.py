@@ -190,6 +190,42 @@ def test_a_recorder_prunes_on_a_schedule(tmp_path: Path) -> None:
     assert pruned.details == {"games": 3, "rows": 90}
 
 
+def test_a_recorder_with_a_key_prunes_on_a_schedule(tmp_path: Path) -> None:
+    """The schedule of an encrypted store needs no other key than the recorder's, and leaves nothing in plain."""
+    key = rl.FileKey(tmp_path / "key", create=True)
+    store = tmp_path / "vault"
+    recorded(store, kms=key)
+    settings = rl.Settings(prune_keep_games=2, prune_seconds=0.2)
+    events: list[Any] = []
+    with rl.Recorder(store, kms=key, settings=settings, on_event=events.append) as recorder:
+        wait_for(lambda: any(event.kind is RecorderEventKind.PRUNED for event in events))
+        assert recorder.record_many(ticks("game-9", 30, NOW)).accepted == 30
+    opened = rl.open_store(store, kms=key)
+    assert opened.game_ids() == ["game-3", "game-4", "game-9"]
+    assert opened.verify().ok, str(opened.verify())
+    assert set(opened.parquet_keys()) == {path.name for path in (store / "segments").iterdir()}
+
+
+def test_an_encrypted_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole games go from an encrypted store as from a plain one; the rewritten segments are ciphertext."""
+    key = rl.FileKey(tmp_path / "key", create=True)
+    left = []
+    for name, kms in (("plain", None), ("vault", key)):
+        for seed in (1, 2):
+            recordings = simulated(tmp_path / f"{name}{seed}", games=4, seed=seed, damage="two_writers")
+            quiet(recordings, tmp_path / name, kms=kms)
+        rl.prune(tmp_path / name, keep_games=3, yes=True, kms=kms)
+        opened = rl.open_store(tmp_path / name, kms=kms)
+        assert opened.verify().ok, str(opened.verify())
+        left.append(opened.to_arrow(list(set(opened.to_arrow().column_names) - {"source"})).to_pylist())
+    assert left[0] == left[1]
+    assert len(opened.parquet_keys()) == len(list((tmp_path / "vault" / "segments").iterdir()))
+    monkeypatch.setenv("REPLAYLAB_KEY_FILE", str(tmp_path / "key"))
+    done = CliRunner().invoke(app, ["prune", str(tmp_path / "vault"), "--keep-games", "1", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert len(rl.open_store(tmp_path / "vault")) == 1
+
+
 def test_a_schedule_that_fails_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is busy or full is pruned another time; the recording goes on."""
     tries: list[int] = []

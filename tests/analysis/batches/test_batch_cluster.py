@@ -71,6 +71,17 @@ def test_identical_summary(store: Path, cluster: LocalCluster) -> None:
     pd.testing.assert_frame_equal(summarise(store, executor=cluster, progress=False), rl.Store(store).games())
 
 
+def test_workers_open_an_encrypted_store_with_its_kms(client: Client, tmp_path: Path) -> None:
+    """Each worker asks the `Kms` that the store was opened with, and the table is that of the plain store."""
+    key = rl.FileKey(tmp_path / "key", create=True)
+    recordings = simulated(tmp_path / "r", games=4, seed=1, damage="two_writers")
+    quiet(recordings, tmp_path / "store")
+    quiet(recordings, tmp_path / "vault", kms=key)
+    vault = rl.open_store(tmp_path / "vault", kms=key)
+    there = summarise(vault, executor=client, progress=False)
+    pd.testing.assert_frame_equal(there, rl.Store(tmp_path / "store").games())
+
+
 def test_both_workers_do_their_part(store: Path, client: Client, tmp_path: Path) -> None:
     """The games are done by two processes, neither of them this one; each waits until it has seen the other."""
     seen = tmp_path / "seen"
