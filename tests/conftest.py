@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.crash.scale import SCALE
 from tests.postgres.server import Server, server
 
 # Read once by matplotlib and by the child processes that tests start.
@@ -29,6 +30,7 @@ settings.register_profile(
     "replaylab",
     deadline=None,
     derandomize=True,
+    max_examples=50 * SCALE,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.clock import FASTEST, Playhead, checked_speed
+from replaylab.clock import FASTEST, Playhead, checked_rate, checked_speed
 from replaylab.errors import ReplayLabError, SpeedError
 
 seconds = st.floats(0, 1e5)
@@ -111,3 +111,37 @@ def test_playhead_is_frozen() -> None:
     """It is a value: nobody changes it."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         Playhead().rate = 0.0  # type: ignore[misc]
+
+
+def test_every_act_sets_all_four_numbers() -> None:
+    """Each act returns the place, the time it was made, the rate and whether it moves: nothing is left as it was."""
+    still = Playhead(2.0, 1.0, 3.0, playing=False)
+    moving = Playhead(2.0, 1.0, 3.0, playing=True)
+    assert still.play(10.0) == Playhead(2.0, 10.0, 3.0, playing=True)
+    assert moving.play(10.0) is moving
+    assert moving.pause(2.0) == Playhead(5.0, 2.0, 3.0, playing=False)
+    assert still.pause(10.0) is still
+    assert moving.seek(7.0, 9.0) == Playhead(7.0, 9.0, 3.0, playing=True)
+    assert still.seek(7.0, 9.0) == Playhead(7.0, 9.0, 3.0, playing=False)
+    assert moving.faster(4.0, 2.0) == Playhead(5.0, 2.0, 4.0, playing=True)
+    assert still.faster(4.0, 2.0) == Playhead(2.0, 2.0, 4.0, playing=False)
+    assert all(type(one.playing) is bool for one in (moving.pause(2.0), still.seek(1.0, 1.0), still.faster(2.0, 1.0)))
+
+
+def test_the_fastest_playhead() -> None:
+    """As fast as possible it is beyond every tick at once, and reaches each at the moment it began."""
+    head = Playhead(2.0, 1.0, math.inf, playing=True)
+    assert (head.at(1.0), head.when(99.0), head.when(2.0)) == (math.inf, 1.0, 1.0)
+    assert head.pause(5.0) == Playhead(2.0, 5.0, math.inf, playing=False)
+    assert head.pause(5.0, limit=4.0) == Playhead(4.0, 5.0, math.inf, playing=False)
+    assert head.faster(2.0, 5.0) == Playhead(2.0, 5.0, 2.0, playing=True)
+    assert head.faster(2.0, 5.0, limit=4.0) == Playhead(4.0, 5.0, 2.0, playing=True)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan])
+def test_a_playhead_never_stands_still_or_runs_backwards(rate: float) -> None:
+    """A rate that is not above zero is refused with its value."""
+    with pytest.raises(SpeedError, match=rf"speed={rate!r}: must be above zero"):
+        Playhead().faster(rate, now=0.0)
+    assert checked_rate(1e-9) == 1e-9
+    assert checked_rate(math.inf) == math.inf

@@ -13,12 +13,13 @@ from replaylab.parsing.elements import HEADER_BYTES
 from replaylab.parsing.mapping import READY, Mapping
 from replaylab.parsing.scan import scan, scan_document
 from tests.conversion.test_unpack import PACKINGS
+from tests.crash.scale import SCALE
 from tests.kernel.mapped import FORMS, values
 from tests.kernel.roads import mutated
 from tests.parsing.test_price_arrays import FORMS as GAMES
 from tests.parsing.test_price_arrays import _line as game_line
 
-EXAMPLES: Final = 1500
+EXAMPLES: Final = 400 * SCALE
 
 
 def _text(chance: random.Random) -> tuple[bytes, Mapping | None]:
@@ -42,7 +43,7 @@ def _text(chance: random.Random) -> tuple[bytes, Mapping | None]:
 
 
 def test_every_account_is_exact(tmp_path: Path) -> None:
-    """Bytes in are kept, repaired, quarantined or blank, and ticks are the rows, in 1,500 examples of any dress."""
+    """Bytes in are kept, repaired, quarantined or blank, and ticks are the rows, in examples of any dress."""
     check(tmp_path, seed=1, examples=EXAMPLES)
 
 

@@ -28,6 +28,7 @@ from replaylab.conversion.source import (
 from replaylab.errors import SourceEmpty, SourceNotFound
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.scan import Account, scan, scan_block, too_long
+from tests.crash.scale import SCALE
 from tests.strategies import recordings
 
 FILES = st.lists(
@@ -71,7 +72,7 @@ def put_together(blocks: list[Block], count: int) -> list[bytes]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=60 * SCALE)
 @given(FILES, st.integers(1, 80), st.integers(0, 80))
 def test_every_byte_is_read_once(files: list[bytes], block: int, more: int) -> None:
     """Blocks of whole lines put together are the files, whatever their sizes and those of the blocks."""
@@ -79,7 +80,7 @@ def test_every_byte_is_read_once(files: list[bytes], block: int, more: int) -> N
         assert put_together(list(read_pieces(pieces)), len(files)) == files
 
 
-@settings(max_examples=150)
+@settings(max_examples=60 * SCALE)
 @given(FILES, st.integers(1, 60), st.integers(0, 60))
 def test_a_line_is_too_long_by_its_length_alone(files: list[bytes], block: int, more: int) -> None:
     """Where a line stands among blocks does not decide whether it is read; each long line ends once."""
@@ -110,7 +111,7 @@ def test_files_in_blocks_give_what_they_give_alone(files: list[bytes], block: in
     assert prices == [price for data in files for price in scan(data).batch.price.to_pylist()]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.binary(min_size=1, max_size=200), st.data())
 def test_pieces_are_cut_at_the_ends_of_lines(data: bytes, draw: st.DataObject) -> None:
     """The end of the line that holds a byte is behind the next newline, or the end of the file."""
@@ -275,7 +276,7 @@ def test_what_was_left_alone_is_named(tmp_path: Path) -> None:
         search_sources(tmp_path / "store")
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.binary(max_size=60).map(lambda data: data.replace(b"x", b"\n")), st.data())
 def test_the_start_of_a_last_line(data: bytes, draw: st.DataObject) -> None:
     """It stands behind the last newline, or at the beginning of what is looked at."""

@@ -1,4 +1,4 @@
-"""How hard the crash kit tries: the variable CRASH_SCALE multiplies the states, kills and ticks of every test here.
+"""How hard the tests try: the variable CRASH_SCALE multiplies states, kills and ticks here, and examples elsewhere.
 
 1, the default, suits every run of the suite; 20 takes the simulated power cuts of the recorder beyond 10,000 states and
 the kills beyond 1,000.

@@ -16,7 +16,9 @@ from tests.feeds.servers import Handler, serving
 
 async def dialled(port: int) -> Incoming:
     """An open connection."""
-    found = await connect(f"ws://127.0.0.1:{port}", create_connection=Incoming, compression=None, ping_interval=None)
+    found = await connect(
+        f"ws://127.0.0.1:{port}", create_connection=Incoming, compression=None, ping_interval=None, open_timeout=60
+    )
     assert isinstance(found, Incoming)
     return found
 

@@ -16,6 +16,7 @@ from replaylab.fair import commitment, prices
 from replaylab.feeds.rugs import RugsReader
 from replaylab.feeds.rugs_wire import captured_of
 from replaylab.tick import Tick
+from tests.crash.scale import SCALE
 from tests.feeds.frames import (
     AT,
     GAME,
@@ -318,7 +319,7 @@ def test_nobody_is_named() -> None:
     assert not [name for name in planted if name in text]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100 * SCALE)
 @given(st.data())
 def test_mutated_frames_never_raise(data: st.DataObject) -> None:
     """However a frame is mutated, nothing is raised, and a good tick after it comes."""

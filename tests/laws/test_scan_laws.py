@@ -19,6 +19,7 @@ from replaylab.parsing.kernel_layout import Known
 from replaylab.parsing.resync import resynchronise
 from replaylab.parsing.scan import BYTE_KINDS, Remark, Scan, scan, scan_block, seen_tick
 from replaylab.tick import Tick
+from tests.crash.scale import SCALE
 from tests.strategies import (
     CAPTURED,
     CONTROL,
@@ -416,7 +417,7 @@ def test_a_tick_written_and_scanned_is_the_same_tick(given_ticks: list[Tick], cr
     assert scan(data).account.bytes["kept"] == len(data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100 * SCALE)
 @given(recordings())
 @example(b"")
 @example(b"\n")
@@ -446,7 +447,7 @@ def test_every_odd_line_is_read_the_same_beside_plain_lines() -> None:
         check(b"\n".join([plain, line.encode(), plain, line.encode() + plain, plain + line.encode()]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80 * SCALE)
 @given(st.one_of(st.binary(max_size=200), recordings()))
 @example(b"\x00" * 50)
 @example(BOM + b"\x00\n\xff\xfe\n" + BOM + b" ")
@@ -455,7 +456,7 @@ def test_every_byte_and_line_is_accounted_for(data: bytes) -> None:
     check_account(data)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(recordings(), st.data())
 def test_a_file_may_be_cut_at_any_line(data: bytes, draw: st.DataObject) -> None:
     """Parts scanned one by one, or together as parts of one block, give what the whole file gives."""
@@ -480,7 +481,7 @@ def test_a_file_may_be_cut_at_any_line(data: bytes, draw: st.DataObject) -> None
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40 * SCALE)
 @given(st.lists(recordings(), min_size=1, max_size=4), st.lists(recordings(), max_size=2))
 def test_files_in_one_block_keep_their_own_accounts(files: list[bytes], before: list[bytes]) -> None:
     """Small files read as one block, with shapes known from earlier blocks, give each the account it has alone."""

@@ -27,7 +27,7 @@ def test_every_delay_is_anywhere_below_the_longest(chances: list[float]) -> None
     assert backoff.failures == 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(["ill", "well", "ask"]), st.floats(0, 40)), max_size=60))
 def test_the_breaker_is_its_model(history: list[tuple[str, float]]) -> None:
     """Closed to open after five ill answers in a row, one trial after 30 s, closed by data: whatever the history."""

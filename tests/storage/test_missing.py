@@ -24,13 +24,13 @@ from tests.stores import game_lines, line, quiet, run_child, simulated
 COMMAND = "from replaylab.cli.main import main; main()"
 
 
-def recorded(store: Path, games: int = 4) -> Path:
-    """Record games of 100 ticks one after the other, each in a journal and segment of its own."""
+def recorded(store: Path, games: int = 4, turns: int = 4) -> Path:
+    """Record games of 100 ticks one after the other, the first `turns` each in a journal and segment of its own."""
     with rl.Recorder(store, settings=small(seal_ticks=100)) as recorder:
         for game in range(games):
             journal, until = recorder.status().journal, time.monotonic() + 30
             recorder.record_many(ticks(100, first=100 * game))
-            while recorder.status().journal == journal and time.monotonic() < until:
+            while game < turns and recorder.status().journal == journal and time.monotonic() < until:
                 time.sleep(0.01)  # it is turned by a thread of the recorder
     return store
 
@@ -203,7 +203,7 @@ def test_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that was removed, or cut, is missed when a later one of its run is there."""
     monkeypatch.setattr("replaylab.recording.sealer.Sealer.wake", lambda *_: None)
     monkeypatch.setattr("replaylab.recording.sealer.Sealer.finish", lambda *_, **__: None)
-    store = recorded(tmp_path / "store")
+    store = recorded(tmp_path / "store", turns=2)  # of journals that are not sealed two wait, and no more
     journals = sorted((store / "journals").glob("*.journal"))
     assert len(journals) >= 3
     assert rl.Store(store).verify().ok

@@ -19,6 +19,7 @@ from replaylab.segments.footer import Footer
 from replaylab.storage.rezone import RezoneReport
 from replaylab.storage.zones import zone_fit
 from replaylab.table import skipped_times, to_utc, to_wall
+from tests.crash.scale import SCALE
 from tests.stores import RECORDINGS, leftovers, line, quiet, rows, simulated, start_child, state
 
 NEW_YORK = "America/New_York"
@@ -47,7 +48,7 @@ def night(tmp_path: Path) -> Path:
     st.sampled_from(ZONES),
     st.integers(0, HOUR_US - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 def test_what_the_clock_showed_comes_back(hours: list[int], zone: str, more: int) -> None:
     """To UTC and back is the same for every moment of every zone, also those that its clock showed twice or never."""
     walls = np.array(hours, np.int64) * HOUR_US + more

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from replaylab.playback.engine import ReplayEngine
 from replaylab.widgets.player import ReplayPlayer
+from tests.crash.scale import SCALE
 from tests.widgets.pages import FakePage, Make, game
 
 WRONG = {
@@ -166,7 +167,7 @@ contents = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100 * SCALE, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(sent=st.lists(contents, max_size=6))
 def test_whatever_a_page_sends_the_player_stays_usable(sent: list[Any]) -> None:
     """After any messages, well-formed or not, page and Python can do all that they could."""
@@ -178,7 +179,7 @@ def test_whatever_a_page_sends_the_player_stays_usable(sent: list[Any]) -> None:
     player.close()
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=50 * SCALE, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(sent=st.lists(contents, max_size=6))
 def test_whatever_a_page_sends_a_live_player_follows(sent: list[Any]) -> None:
     """After any messages a page can return to the newest tick of a live game, which went on being recorded."""

@@ -20,6 +20,7 @@ from replaylab.analysis.batches import parts
 from replaylab.analysis.batches.parts import parts_of
 from replaylab.analysis.batches.rows import alike, joined, rows_of
 from replaylab.segments.segment import Segment
+from tests.crash.scale import SCALE
 from tests.stores import game_lines, quiet
 
 GAMES = [f"game-{number}" for number in range(8)]
@@ -47,7 +48,7 @@ def segment(number: int, games: dict[str, int]) -> Segment:
     return cast("Segment", made)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(layout=LAYOUTS, least=st.integers(1, 60), wanted=st.none() | st.sets(st.sampled_from(GAMES)))
 def test_every_game_is_in_one_part(layout: list[dict[str, int]], least: int, wanted: set[str] | None) -> None:
     """Whatever segments hold: each game is in exactly one part, with every row that any of them has."""
@@ -70,7 +71,7 @@ def shown(table: pa.Table) -> str:
     return f"{table.schema}{table.to_pylist()}"
 
 
-@settings(max_examples=150)
+@settings(max_examples=60 * SCALE)
 @given(rows=st.lists(ROWS, min_size=1, max_size=8), shares=st.lists(st.integers(0, 3), min_size=8, max_size=8))
 def test_sharing_out_changes_nothing(rows: list[dict[str, Any]], shares: list[int]) -> None:
     """Rows of any kinds give the same table and the same misfits, however the games were shared out among workers."""
@@ -83,7 +84,7 @@ def test_sharing_out_changes_nothing(rows: list[dict[str, Any]], shares: list[in
     assert {*alone["game_id"].to_pylist(), *misfits} == set(GAMES[: len(rows)])
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(rows=st.lists(ROWS, min_size=1, max_size=8))
 def test_values_come_out_as_they_went_in(rows: list[dict[str, Any]]) -> None:
     """Every value of a game that fits is there, equal to what was given; Decimals to the last digit."""

@@ -20,6 +20,7 @@ from replaylab.analysis.simulated.watching import watched
 from replaylab.analysis.sweeps.per_game import of_orders
 from replaylab.errors import AnalysisError, LookAhead, StrategyError, WorkerFailed
 from tests.analysis.made import Made, drawn, made, some_game
+from tests.crash.scale import SCALE
 from tests.stores import quiet, simulated
 
 RULES = a.Rules(balance=10, min_bet="0.001", max_bet=1)
@@ -97,7 +98,7 @@ def _same(placed: dict[Any, Any], paths: a.Paths) -> dict[Any, Any]:
     return placed
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(orders(), st.booleans())
 def test_quick_results_are_those_of_the_exact_account(some: tuple[Any, Any, Any], mark: bool) -> None:  # noqa: FBT001
     """Whatever is ordered, doubles settle as `Account` does, also where a stake is all that is left."""
