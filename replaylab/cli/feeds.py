@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,7 +17,7 @@ from replaylab.cli.options import StorePath
 from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
 
 if TYPE_CHECKING:
-    from replaylab.watching.alert import Target
+    from replaylab.sessions.event import LiveStatus
     from replaylab.watching.webhook import Webhook
 
 _LOOK_SECONDS: Final = 1.0
@@ -85,37 +85,32 @@ def webhooks(urls: list[str]) -> list[Webhook]:
     return [Webhook(url, secret) for url in urls]
 
 
-def record_feeds(
-    store: str, urls: list[str], *, token: str | None, trades: bool, show: bool, alerts: Sequence[Target] = ()
-) -> None:
-    """Record live feeds until they are over, or Ctrl-C; print what came of each."""
-    from replaylab.cli.feeds_table import FeedsTable
+def record_feeds(store: str, urls: list[str], *, show: bool, **options: Any) -> None:
+    """Record live feeds until they are over, or Ctrl-C; print what came of each. The options are those of `open_sessions`."""
+    from replaylab.cli.feeds_table import FeedsLog, FeedsTable
     from replaylab.sessions.opening import open_sessions
     from replaylab.sessions.session import LiveSession
 
-    sessions = open_sessions(LiveSession, urls, store, token=token, trades=trades, alerts=alerts)
-
-    terminal = FeedsTable(sys.stderr) if show and sys.stderr.isatty() else None
+    sessions = open_sessions(LiveSession, urls, store, **options)
+    screen = FeedsTable(sys.stderr) if show and sys.stderr.isatty() else FeedsLog(sys.stderr) if show else None
 
     def look() -> bool:
         found = [session.status() for session in sessions]
-        if terminal is not None:
-            terminal.show(found)
-        elif show:
-            for one in found:
-                where = f"game {one.game_id} tick {one.tick}" if one.game_id else "nothing yet"
-                gaps = f"{one.gaps} gaps, {one.missing} missing"
-                print(f"{one.feed}: {one.state}, {one.ticks:,} ticks, {gaps}, {where}", file=sys.stderr)  # noqa: T201
+        if screen is not None:
+            screen.show(found)
         return all(str(one.state) in {"closed", "failed"} for one in found)
 
     sessions.start()
-    code = until_signal(look)
-    problems = [f"{one.feed}: {one.last_error}" for one in (s.status() for s in sessions) if str(one.state) == "failed"]
-    report = sessions.stop()
-    for one in (session.status() for session in sessions):
-        refused = sum(one.refused.values())
-        counts = f"{one.ticks:,} ticks, {one.gaps} gaps, {one.missing} missing, {refused} messages refused"
-        print(f"{one.feed}: {counts}")  # noqa: T201 the answer
+    try:
+        code = until_signal(look)
+    finally:
+        if screen is not None:
+            screen.close()
+        failed = [one.last_error for one in (session.status() for session in sessions) if str(one.state) == "failed"]
+        report = sessions.stop()
+    for session in sessions:
+        print(summary_of(session.status()))  # noqa: T201 the answer
+    problems = [problem for problem in failed if problem]
     if report is not None and report.problem:
         problems.append(report.problem)
     if code:
@@ -125,6 +120,23 @@ def record_feeds(
         complain(*problems)
         raise typer.Exit(COULD_NOT_RUN)
     finish(*problems)
+
+
+def summary_of(status: LiveStatus) -> str:
+    """Return what came of a feed, in a line.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from replaylab.sessions.event import LiveState, LiveStatus
+    >>> at = datetime(2031, 1, 2, tzinfo=UTC)
+    >>> summary_of(LiveStatus("ws://here/feed", LiveState.CLOSED, at, ticks=7, refused={"not_json": 2}))
+    'ws://here/feed: 7 ticks, 0 gaps, 0 missing, 2 messages refused (not_json 2)'
+    """
+    refused = sum(status.refused.values())
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(status.refused.items()))
+    counts = f"{status.ticks:,} ticks, {status.gaps:,} gaps, {status.missing:,} missing, {refused:,} messages refused"
+    return f"{status.feed}: {counts}{f' ({reasons})' if reasons else ''}"
 
 
 def until_signal(over: Callable[[], bool]) -> int:

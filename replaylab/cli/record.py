@@ -43,6 +43,9 @@ def record(  # noqa: PLR0913 the options of the command
         typer.Option(metavar="URL", help="Record this live feed; may be repeated."),
     ] = None,
     trades: Annotated[bool, typer.Option("--trades", help="With --feed: keep trades, without who made them.")] = False,
+    ca: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --feed: certificates (PEM) to trust beside the system's.")
+    ] = None,
     durability: Annotated[
         str, typer.Option(metavar="MODE", help="group, tick or none: when ticks are synced.")
     ] = "group",
@@ -80,7 +83,7 @@ def record(  # noqa: PLR0913 the options of the command
     alerts = webhooks(alert or [])
     if feed:
         token = os.environ.get("REPLAYLAB_TOKEN") or None
-        record_feeds(store, feed, token=token, trades=trades, show=not no_progress, alerts=alerts)
+        record_feeds(store, feed, show=not no_progress, token=token, trades=trades, ca=ca, alerts=alerts)
         return
     from replaylab.cli.record_status import Monitor, count_of, show_recorded
     from replaylab.cli.tables import show_json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ HANDSHAKE_SECONDS: Final = 10.0
 MAX_FRAME_BYTES: Final = 8 << 20
 MAX_REASONS: Final = 64  # names under which something is counted; the rest is counted together
 OTHER: Final = "other"
+EVENT: Final = "event:"  # begins the reason under which an event is counted that no feed wants
+_log = logging.getLogger(__name__)
 _RENEWS_SECONDS: Final = 60.0  # before a token ends
 
 
@@ -107,7 +110,11 @@ class Connection:
     def count(self, reason: str) -> None:
         """Count something that could not be read; of reasons that a server makes up, only so many are kept apart."""
         known = reason in self.refused or len(self.refused) < MAX_REASONS
-        self.refused[reason if known else OTHER] += 1
+        reason = reason if known else OTHER
+        self.refused[reason] += 1
+        if self.refused[reason] == 1:
+            level = logging.INFO if reason.startswith(EVENT) else logging.WARNING
+            _log.log(level, "%s: a message is left out (%s): it is counted, and the feed goes on", self.name, reason)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         while (frame := await self.receive()) is not None:

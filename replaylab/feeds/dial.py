@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ _UNKNOWN_ID: Final = 4410
 _SLOW: Final = 4409
 _TOO_BIG: Final = 1009
 _RESTARTS: Final = frozenset({1001, 1012})
+_WIRE: Final = logging.getLogger("replaylab.feeds.wire")
+_WIRE.setLevel(logging.INFO)  # at DEBUG the library writes every header and frame: tokens, and names of players
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -88,6 +91,7 @@ async def dial(
                 ping_interval=None,  # its answer would not be read while a recorder has no room: the session probes
                 close_timeout=1.0,
                 user_agent_header="replaylab",
+                logger=_WIRE,
                 process_exception=lambda error: error,  # redirects and retries are not for a feed to decide
                 **options,
             )

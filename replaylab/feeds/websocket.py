@@ -229,6 +229,8 @@ class WebSocketFeed(Connection):
         if socket is None:
             raise FeedLost("closed", f"{self.name}: not connected")
         lines = self._lines
+        if lines.over:  # the server need not close the connection
+            return None
         try:
             if self._rugs.holds_until is None:
                 data = await socket.take_all()

@@ -44,6 +44,8 @@ class FaultProxy:
         How often a message of a WebSocket passes twice, or after the one that follows it: from 0 to 1.
     cuts, doubled, swapped : int
         What it has done.
+    doubled_frames : list of bytes
+        The messages that passed twice.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class FaultProxy:
         self.cut_after: int | None = None
         self.double = self.swap = 0.0
         self.cuts = self.doubled = self.swapped = 0
+        self.doubled_frames: list[bytes] = []
         self._chance = random.Random(seed)  # noqa: S311 what happens is to be repeatable, not secret
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -168,6 +171,7 @@ class FaultProxy:
                 writer.write(frame)
                 if is_text and self._chance.random() < self.double:
                     self.doubled += 1
+                    self.doubled_frames.append(frame)
                     writer.write(frame)
                 if held:
                     self.swapped += is_text

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -83,3 +85,24 @@ def speaking_socketio(
         await connection.wait_closed()
 
     return handle
+
+
+@contextmanager
+def in_background(handler: Handler, **options: Any) -> Iterator[int]:
+    """Serve a handler from a thread of its own, for what is no coroutine; yield the port."""
+    ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        over = asyncio.Event()
+        async with serving(handler, **options) as port:
+            ready.set_result((port, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="test-server", daemon=True)
+    thread.start()
+    port, loop, over = ready.result(30)
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(30)

@@ -7,17 +7,12 @@ import json
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
@@ -28,6 +23,7 @@ from replaylab.feeds.opening import open_feed
 from replaylab.feeds.websocket import WebSocketFeed
 from replaylab.mark import Mark
 from replaylab.tick import Tick
+from tests.feeds.certificates import certificates_in
 from tests.feeds.frames import GAME, tick_frame
 from tests.feeds.servers import sending, serving
 
@@ -309,41 +305,10 @@ def test_addresses_that_are_none(url: str) -> None:
     assert (raised.value.cause, raised.value.retry) == ("address", False)
 
 
-def certificate(name: str, *, since: datetime, until: datetime) -> tuple[bytes, bytes]:
-    """A certificate that signs itself, and its key, both as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(who)
-        .issuer_name(who)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(since)
-        .not_valid_after(until)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    return made.public_bytes(serialization.Encoding.PEM), secret
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Certificates of this machine, of another name, and one that has expired, each with its key in one file."""
-    folder = tmp_path_factory.mktemp("certificates")
-    now, day = datetime.now(UTC), timedelta(days=1)
-    found = {}
-    for name, host, since, until in (
-        ("good", "localhost", now - day, now + day),
-        ("other", "elsewhere.example", now - day, now + day),
-        ("expired", "localhost", now - 2 * day, now - day),
-    ):
-        found[name] = folder / f"{name}.pem"
-        found[name].write_bytes(b"".join(certificate(host, since=since, until=until)))
-    return found
+    """A good certificate, one of another name, and one that has expired."""
+    return certificates_in(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.mark.parametrize("name", ["good", "other", "expired"])

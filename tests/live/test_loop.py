@@ -20,8 +20,10 @@ from replaylab.feeds.websocket import WebSocketFeed
 from replaylab.service.server import FeedServer
 from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
-from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of
+from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, whole_games
 from tests.playing import until
+
+KILLS = int(os.environ.get("REPLAYLAB_TEST_KILLS", "2"))  # by hand 200
 
 
 @pytest.fixture(scope="module")
@@ -112,26 +114,34 @@ def rows_in(copy: Path) -> int:
         return 0
 
 
-def test_a_recorder_that_is_killed(store: rl.Store, tmp_path: Path) -> None:
-    """`record --feed` killed at random moments and started again: the copy is the source, nothing doubled."""
-    chance = random.Random(5)
+def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
+    """`record --feed` killed at random moments and started again: the copy is the source, each time a healed gap."""
+    store = whole_games(tmp_path / "source", 6 * KILLS - 2)
+    chance = random.Random(KILLS)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    with rl.serve(store, speed=100) as server:
+    waited = 0
+    with rl.serve(store, speed=20) as server:
         command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy"), "--no-progress"]
         command += ["--feed", server.url + "?from=start"]
-        for _ in range(3):
+        for number in range(KILLS):
             before = rows_in(tmp_path / "copy")
             child = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
-            assert until(lambda: child.poll() is not None or rows_in(tmp_path / "copy") > before, 100)  # noqa: B023
-            time.sleep(chance.random())
+            if number % 2 == 0:  # the others are killed while they start
+                assert until(lambda: child.poll() is not None or rows_in(tmp_path / "copy") > before, 100)  # noqa: B023
+                waited += 1
+            time.sleep(chance.uniform(0.0, 1.0))
+            assert child.poll() is None, f"the feed was over after {number} kills"
             child.send_signal(signal.SIGKILL)
             child.wait()
-        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, check=False, timeout=100)
+        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     copy = rl.open_store(tmp_path / "copy")
     assert rows_of(copy) == rows_of(store)
-    downs = [row for row in copy.gaps().itertuples() if row.cause == "recorder_down"]
-    assert downs
+    assert copy.verify().ok
+    gaps = copy.gaps()
+    assert set(gaps["cause"]) == {"recorder_down"}
+    assert gaps["healed"].all()
+    assert waited <= len(gaps) <= KILLS
 
 
 def test_ctrl_c_ends_in_order(store: rl.Store, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import threading
 from collections import Counter
 from pathlib import Path
@@ -18,6 +20,10 @@ from replaylab.testing import FaultProxy
 from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, wait_for, whole_games
 from tests.resources import leaves_nothing_open
 
+CUTS = int(os.environ.get("REPLAYLAB_TEST_CUTS", "10"))  # by hand 50
+HARMS = int(os.environ.get("REPLAYLAB_TEST_HARMS", "15"))  # by hand 100
+SEED = int(os.environ.get("REPLAYLAB_TEST_SEED", "1"))
+STALE = float(os.environ.get("REPLAYLAB_TEST_STALE", "1"))  # by hand 10, as it is
 SECRET = "0123456789abcdef" * 2
 
 
@@ -81,20 +87,27 @@ def test_real_recordings_come_back(samples: rl.Store, tmp_path: Path, way: str) 
 
 
 def test_what_is_doubled_and_swapped_is_counted(store: rl.Store, tmp_path: Path) -> None:
-    """Messages that pass twice or late: nothing is missing, and what is too much is what the network made of it."""
+    """Messages that pass twice or late: nothing is missing, and what is too much is exactly what the network made."""
     with rl.serve(store, speed=100) as server, FaultProxy(server.port, seed=3) as proxy:
         proxy.double = proxy.swap = 0.05
-        session = rl.live(f"ws://127.0.0.1:{proxy.port}/feed?from=start&pacing=nominal&speed=100", to=tmp_path / "copy")
+        session = rl.live(f"ws://127.0.0.1:{proxy.port}/feed?from=start&pacing=nominal&speed=60", to=tmp_path / "copy")
         copy = recorded(session, tmp_path / "copy")
         assert proxy.doubled
         assert proxy.swapped
-    for game, rows in rows_of(store).items():
-        found = Counter(rows_of(copy)[game])
-        assert set(found) == set(rows)
-    extra = copy.rows - store.rows
-    assert extra > 0
+        lines = ticks_doubled(proxy.doubled_frames)
     assert session.status().missing == 0
     assert copy.games()["missing_ticks"].sum() == 0
+    source, found = rows_of(store), rows_of(copy)
+    again = {game: Counter(rows) - Counter(source[game]) for game, rows in found.items()}
+    assert {game: Counter(rows) - again[game] for game, rows in found.items()} == {
+        game: Counter(rows) for game, rows in source.items()
+    }
+    assert sum(count.total() for count in again.values()) == lines
+
+
+def ticks_doubled(frames: list[bytes]) -> int:
+    """How many ticks stand in frames."""
+    return sum(frame.count(b'"type": "tick"') for frame in frames)
 
 
 def test_what_is_late_comes_all_the_same(store: rl.Store, tmp_path: Path) -> None:
@@ -108,11 +121,11 @@ def test_what_is_late_comes_all_the_same(store: rl.Store, tmp_path: Path) -> Non
 
 
 def test_every_cut_is_one_gap(store: rl.Store, tmp_path: Path) -> None:
-    """Twenty cuts at any moment: nothing missing, nothing doubled, and each outage one gap that is healed."""
+    """Cuts at any moment: nothing missing, nothing doubled, and each outage one gap that is healed."""
     with rl.serve(store, speed=20) as server, FaultProxy(server.port) as proxy:
-        feed = WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?from=start&speed=20")
+        feed = WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?from=start&speed={max(1, 400 // CUTS)}")
         session = LiveSession(feed, to=tmp_path / "copy", clock=QUICK).start()
-        for number in range(20):
+        for number in range(CUTS):
             wait_for(lambda: str(session.status().state) in {"live", "closed"})
             wait_for_more(session, "ticks", session.status().ticks)
             connections = session.status().connections
@@ -125,6 +138,56 @@ def test_every_cut_is_one_gap(store: rl.Store, tmp_path: Path) -> None:
     assert set(gaps["cause"]) == {"disconnect"}
     assert gaps["healed"].all()
     assert len(gaps) == session.status().connections - 1
+
+
+def test_a_stall_is_one_gap(store: rl.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that swallows everything: noticed without an end of the connection, one gap `stall`, all of it back."""
+    monkeypatch.setattr("replaylab.sessions.supervisor.STALE_SECONDS", STALE)
+    with rl.serve(store, speed=60) as server, FaultProxy(server.port) as proxy:
+        feed = WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?from=start", ping_seconds=0.5)
+        session = LiveSession(feed, to=tmp_path / "copy", clock=QUICK)
+        seen: list[str] = []
+        session.on("state", lambda event: seen.append(str(event.state)))
+        session.start()
+        wait_for(lambda: session.status().ticks > 50)
+        proxy.stalled = True
+        wait_for(lambda: "lost" in seen)
+        proxy.stalled = False
+        copy = recorded(session, tmp_path / "copy")
+    assert seen[seen.index("stale") :][:2] == ["stale", "lost"]
+    assert rows_of(copy) == rows_of(store)
+    gaps = copy.gaps()
+    assert gaps["cause"].tolist()[0] == "stall"
+    assert gaps["healed"].all()
+
+
+def test_all_that_can_happen(store: rl.Store, tmp_path: Path) -> None:
+    """Resets, cuts in the middle of a frame, delays and refused connections, from one seed: the copy is the source."""
+    chance = random.Random(SEED)
+    with rl.serve(store, speed=60) as server, FaultProxy(server.port, seed=SEED) as proxy:
+        feed = WebSocketFeed(f"ws://127.0.0.1:{proxy.port}/feed?from=start&speed=60")
+        session = LiveSession(feed, to=tmp_path / "copy", clock=QUICK).start()
+        harms = 0
+        while str(session.status().state) != "closed" and harms < HARMS:
+            kind = chance.choice(("reset", "half", "delay", "down"))
+            proxy.delay_seconds = chance.uniform(0.0, 0.02) if kind == "delay" else 0.0
+            proxy.cut_after = chance.randrange(2_000, 20_000) if kind == "half" else None
+            proxy.down = kind == "down"
+            if kind in {"reset", "down", "half"}:
+                proxy.cut()
+            attempts, ticks = session.status().attempts, session.status().ticks
+            wait_for_more(session, "attempts", attempts) if kind == "down" else wait_for_more(session, "ticks", ticks)
+            proxy.down = False
+            wait_for_more(session, "ticks", session.status().ticks)
+            harms += 1
+        proxy.delay_seconds, proxy.cut_after = 0.0, None
+        copy = recorded(session, tmp_path / "copy")
+    assert harms >= 10
+    assert rows_of(copy) == rows_of(store)
+    gaps = copy.gaps()
+    assert len(gaps)
+    assert set(gaps["cause"]) <= {"disconnect", "refused"}
+    assert gaps["healed"].all()
 
 
 def test_a_token_is_renewed_before_it_ends(store: rl.Store, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +33,19 @@ def test_every_delay_is_anywhere_below_the_longest(chances: list[float]) -> None
 @given(st.lists(st.tuples(st.sampled_from(["ill", "well", "ask"]), st.floats(0, 40)), max_size=60))
 def test_the_breaker_is_its_model(history: list[tuple[str, float]]) -> None:
     """Closed to open after five ill answers in a row, one trial after 30 s, closed by data: whatever the history."""
+    compare(history)
+
+
+def test_ten_thousand_histories() -> None:
+    """The same over ten thousand histories by chance: no connection while the circuit is open."""
+    chance = random.Random(17)
+    for _ in range(10_000):
+        length = chance.randrange(40)
+        compare([(chance.choice(("ill", "ill", "well", "ask")), chance.uniform(0, 20)) for _ in range(length)])
+
+
+def compare(history: list[tuple[str, float]]) -> None:
+    """Assert that a breaker does what a plain model of it does."""
     breaker = Breaker()
     now, row, opened, trial = 0.0, 0, None, False
     for what, pause in history:

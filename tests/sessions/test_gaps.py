@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,22 @@ def told(ledger: GapLedger, ticks: list[Tick], **options: Any) -> list[Mark]:
         if not ledger.follows(one):
             marks += ledger.take(one, START, **options)
     return marks
+
+
+def test_ten_thousand_histories() -> None:
+    """By chance: cuts, late, doubled and lost ticks, resumed or not; missing is the set difference, always."""
+    chance = random.Random(23)
+    ticks = [tick(number) for number in range(80)]
+    for _ in range(10_000):
+        ledger, seen = GapLedger(), set[int]()
+        number = chance.randrange(5)
+        for _ in range(chance.randrange(1, 8)):
+            if seen and chance.random() < 0.2:
+                ledger.lost("disconnect", START)
+            number = max(0, number + chance.choice((1, 1, 1, 1, 2, 5, 0, -1, -3)))
+            told(ledger, [ticks[number]], resumed=chance.random() < 0.3)
+            seen.add(number)
+            assert ledger.missing == len(set(range(min(seen), max(seen) + 1)) - seen)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=80))
