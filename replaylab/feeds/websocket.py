@@ -228,9 +228,9 @@ class WebSocketFeed(Connection):
         socket = self._socket
         if socket is None:
             raise FeedLost("closed", f"{self.name}: not connected")
-        lines = self._lines
-        if lines.over:  # the server need not close the connection
+        if self._lines.over:  # the server need not close the connection
             return None
+        lines = self._lines
         try:
             if self._rugs.holds_until is None:
                 data = await socket.take_all()

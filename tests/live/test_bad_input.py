@@ -69,7 +69,7 @@ def clear(records: list[logging.LogRecord], word: str) -> list[str]:
     return [record.getMessage() for record in records if word in record.getMessage()]
 
 
-BAD = {
+BAD: dict[str, str | bytes] = {
     "not_json": "no json",
     "not_object": "[1, 2]",
     "not_utf8": b"\x00\x01binary\xff",
@@ -206,7 +206,7 @@ def test_certificates(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 def unsigned(claims: dict[str, Any]) -> str:
     """A token that nobody has signed."""
-    return jwt.encode(claims, None, algorithm="none")
+    return jwt.encode(claims, "", algorithm="none")
 
 
 CLAIMS = {"exp": 4_000_000_000, "aud": "replaylab"}
@@ -265,8 +265,7 @@ def test_a_token_function_that_raises(tmp_path: Path, caplog: pytest.LogCaptureF
             with pytest.raises(rl.errors.FeedRefused) as refused:
                 async with open_feed(f"ws://127.0.0.1:{port}/feed", token=token):
                     pass
-            error: BaseException | None = refused.value
-            return repr(error) + repr(error.__cause__)
+            return repr(refused.value) + repr(refused.value.__cause__)
 
         shown += asyncio.run(bare())
     assert "planted" not in shown + caplog.text
