@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -15,8 +16,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from replaylab.service.asking import Refusal
-from replaylab.service.delivery import PROTOCOL, Batch, deliver
+from replaylab.service.asking import Asked, Refusal
+from replaylab.service.delivery import PROTOCOL, Batch, Follow, deliver
 from replaylab.service.door import Door, token_of
 from replaylab.service.metrics import exposition
 from replaylab.service.readers import Reader, SlowReader
@@ -98,17 +99,33 @@ class FeedApp:
         reader = Reader(asked)
         self.door.readers.add(reader)
         try:
-            async for batch in deliver(reader, asyncio.sleep):
+            async for batch in deliver(reader, asyncio.sleep, self._follow(socket, asked, ends, listening)):
                 over = self.door.why_over(ends)
                 if over is not None:
                     return over
                 if listening.done():
                     raise WebSocketDisconnect
-                await reader.take(socket.send_text(b"\n".join(batch.lines).decode()))
-                self._count("feed", batch)
+                if batch.lines:
+                    await reader.take(socket.send_text(b"\n".join(batch.lines).decode()))
+                    self._count("feed", batch)
         finally:
             self.door.readers.remove(reader)
         return 1000, "finished"
+
+    def _follow(
+        self, socket: WebSocket, asked: Asked, ends: float | None, listening: asyncio.Task[None]
+    ) -> Follow | None:
+        """Return how a client is served together with others that share its clock; None when it is not."""
+        write = self.door.line_to(socket.scope.get("client"))
+
+        async def follow(reader: Reader) -> bool:
+            broadcast = self.door.broadcast_of(asked)
+            left = None if ends is None else max(ends - time.time(), 0.0)
+            return (
+                broadcast is not None and write is not None and await broadcast.follow(reader, write, listening, left)
+            )
+
+        return follow if asked.shared and write is not None else None
 
     async def _json_lines(self, request: Request) -> Response:
         def encode(batch: Batch) -> bytes:

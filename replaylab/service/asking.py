@@ -41,6 +41,8 @@ class Asked(NamedTuple):
         Its clock.
     position : str
         The id before the first item.
+    shared : bool
+        Whether others may have the same clock.
     """
 
     programme: Programme
@@ -48,6 +50,7 @@ class Asked(NamedTuple):
     until: Place | None
     pace: Pace
     position: str
+    shared: bool = False
 
 
 class Questions:
@@ -90,7 +93,8 @@ class Questions:
             pace = Pace(pace.speed, programme.due_us(place) or 0)
         else:
             pace.begin_at(programme.due_us(place) or 0)
-        return Asked(programme, place, until, pace, after or programme.id_of(place))
+        shared = any(pace is one for one in self._paces.values())
+        return Asked(programme, place, until, pace, after or programme.id_of(place), shared)
 
     def _programme(self, pacing: Pacing, games: tuple[str, ...] | None, *, loop: bool) -> Programme:
         key = (pacing, loop, games)

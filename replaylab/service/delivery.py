@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from replaylab.feeds.programme import Item, Place
 from replaylab.service.readers import Reader
 
 PROTOCOL: Final = "replaylab.v1"
 HEARTBEAT_SECONDS: Final = 5.0
+LEAST_WAIT_SECONDS: Final = 0.002
 _BATCH_BYTES: Final = 1 << 16
 _BATCH_ITEMS: Final = 1_000
-_LEAST_WAIT_SECONDS: Final = 0.002
+Follow: TypeAlias = Callable[[Reader], Awaitable[bool]]
 
 
 class Batch(NamedTuple):
@@ -24,9 +25,15 @@ class Batch(NamedTuple):
     ids: list[str]
 
 
-async def deliver(reader: Reader, sleep: Callable[[float], Awaitable[object]]) -> AsyncIterator[Batch]:
-    """Yield what a client gets: a greeting, the items as they are due, heartbeats in silence, and the end."""
-    programme, place, until, pace, position = reader.asked
+async def deliver(
+    reader: Reader, sleep: Callable[[float], Awaitable[object]], follow: Follow | None = None
+) -> AsyncIterator[Batch]:
+    """Yield what a client gets: a greeting, the items as they are due, heartbeats in silence, and the end.
+
+    `follow` serves a client that has all that is due together with others, and returns False when it cannot; after it a
+    batch of no lines is yielded, so that the caller looks whether the client is to be closed.
+    """
+    programme, _, until, pace, position, _ = reader.asked
     speed = pace.speed if math.isfinite(pace.speed) else None
     hello: dict[str, object] = {
         "type": "hello",
@@ -36,26 +43,30 @@ async def deliver(reader: Reader, sleep: Callable[[float], Awaitable[object]]) -
     }
     hello |= {"next": position, "heartbeat_seconds": HEARTBEAT_SECONDS, "speed": speed}
     yield Batch([json.dumps(hello).encode()], [position])
-    quiet = 0.0
+    quiet, moved = 0.0, False
     while True:
-        items, place = programme.next_items(place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES, until)
+        items, place = programme.next_items(reader.place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES, until)
         if items:
-            quiet = 0.0
-            reader.place = place
-            position = items[-1].id
+            quiet, moved = 0.0, True
+            reader.place, reader.position = place, items[-1].id
             yield _batch(items)
             continue
         due = programme.due_us(place)
         if due is None or (until is not None and place >= until):
-            yield Batch([b'{"type": "end", "reason": "finished"}'], [position])
+            yield Batch([b'{"type": "end", "reason": "finished"}'], [reader.position])
             return
         reader.joined = True
-        wait = max(min(pace.seconds_until(due), HEARTBEAT_SECONDS - quiet), _LEAST_WAIT_SECONDS)
+        reader.place = place
+        if moved and follow is not None and await follow(reader):
+            quiet = 0.0
+            yield Batch([], [])
+            continue
+        wait = max(min(pace.seconds_until(due), HEARTBEAT_SECONDS - quiet), LEAST_WAIT_SECONDS)
         await sleep(wait)
         quiet += wait
-        if quiet >= HEARTBEAT_SECONDS - _LEAST_WAIT_SECONDS:
+        if quiet >= HEARTBEAT_SECONDS - LEAST_WAIT_SECONDS:
             quiet = 0.0
-            yield Batch([json.dumps({"type": "heartbeat", "id": position}).encode()], [position])
+            yield Batch([json.dumps({"type": "heartbeat", "id": reader.position}).encode()], [reader.position])
 
 
 def _batch(items: list[Item]) -> Batch:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
 from replaylab.errors import TokenRefused
-from replaylab.service.asking import Questions, Refusal
+from replaylab.service.asking import Asked, Questions, Refusal
+from replaylab.service.broadcast import Broadcast, Write
 from replaylab.service.readers import Readers
 from replaylab.service.tokens import Tokens
 
@@ -43,6 +45,8 @@ class Door:
         The clients, watched for those that read too slowly.
     hang_up : callable
         Breaks off the connection of a client, by its address: what it has not taken is dropped.
+    line_to : callable
+        Returns what writes frames to a client, by its address; None where that is not known.
     """
 
     def __init__(self, questions: Questions, tokens: Tokens | None = None, origins: Iterable[str] = ()) -> None:
@@ -53,6 +57,8 @@ class Door:
         self.closing = False
         self.readers = Readers()
         self.hang_up: Callable[[object], None] = lambda _client: None
+        self.line_to: Callable[[object], Write | None] = lambda _client: None
+        self._broadcasts: dict[tuple[int, int], Broadcast] = {}
         self._tokens = tokens
         self._origins = frozenset(origins)
 
@@ -83,6 +89,18 @@ class Door:
         if ends is not None and time.time() >= ends:
             return 4401, "the token has expired"
         return None
+
+    def broadcast_of(self, asked: Asked) -> Broadcast | None:
+        """Return the broadcast of a clock that is shared; None for a client that has its own, or an end of its own."""
+        if not asked.shared or asked.until is not None:
+            return None
+        self._broadcasts = {key: one for key, one in self._broadcasts.items() if len(one)}
+        key = id(asked.programme), id(asked.pace)
+        found = self._broadcasts.get(key)
+        if found is None:
+            found = Broadcast(asked.programme, asked.pace, partial(self.count, "feed"), lambda: self.closing)
+            self._broadcasts[key] = found
+        return found
 
     def count(self, way: str, lines: int, size: int) -> None:
         """Count what was sent."""

@@ -36,6 +36,7 @@ class Reader:
     def __init__(self, asked: Asked, now: Callable[[], float] = time.monotonic) -> None:
         self.asked = asked
         self.place = asked.place
+        self.position = asked.position  # the id of the last item it was sent
         self.joined = False  # has been where its clock is: until then it catches up, as fast as it can
         self.slow = False
         self.now = now

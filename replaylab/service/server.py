@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from replaylab.clock import checked_speed
@@ -38,6 +40,7 @@ class FeedServer(WebServer):
         self.port: int = listener.getsockname()[1]
         self.host = host
         self.door.hang_up = self._hang_up
+        self.door.line_to = self._line_to
         super().__init__(app, app.door, listener, NAME)
 
     @property
@@ -55,12 +58,28 @@ class FeedServer(WebServer):
         state = "serving" if self.is_serving else "stopped"
         return f"FeedServer({self.url!r}, {state}, {self.door.clients} clients)"
 
+    def _line_to(self, client: object) -> Callable[[bytes], bool] | None:
+        """Return what writes a frame to a client if it can be written at once; None for a client that is not known."""
+        for connection in list(self._server.server_state.connections):
+            if client is not None and getattr(connection, "client", None) == client:
+                transport, writable = connection.transport, getattr(connection, "writable", None)
+                return None if writable is None else partial(_written, transport, writable)
+        return None
+
     def _hang_up(self, client: object) -> None:
         """Break off a connection; closing it would wait until the client has taken all that was sent."""
         for connection in list(self._server.server_state.connections):
             transport = getattr(connection, "transport", None)
             if transport is not None and client is not None and getattr(connection, "client", None) == client:
                 transport.abort()
+
+
+def _written(transport: asyncio.Transport, writable: asyncio.Event, frame: bytes) -> bool:
+    """Write a frame, and return True, unless what was written before still waits."""
+    if not writable.is_set() or transport.is_closing():
+        return False
+    transport.write(frame)
+    return True
 
 
 def serve(  # noqa: PLR0913 each is a word of its own, and only the first is needed

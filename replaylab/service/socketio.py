@@ -121,7 +121,7 @@ class Players:
 
     async def _play(self, sid: str, reader: Reader, ends: float | None) -> None:
         """Send what is due until the token has ended, or the server stops; at the end of the programme be silent."""
-        programme, _, until, pace, _ = reader.asked
+        programme, _, until, pace, _, _ = reader.asked
         frames = self._of(programme)
         await self._greet(sid, reader, frames)
         while True:

@@ -32,6 +32,9 @@ class LiveState(StrEnum):
 
 OVER: Final = frozenset({LiveState.FAILED, LiveState.CLOSED})
 ALIVE: Final = frozenset({LiveState.LIVE, LiveState.CATCHING_UP})
+UNWELL: Final = frozenset(
+    {LiveState.STALE, LiveState.LOST, LiveState.BACKING_OFF, LiveState.CIRCUIT_OPEN, LiveState.FAILED}
+)
 EVENT_KINDS: Final = ("state", "gap", "heal", "phase", "history", "trade", "feed", "tick", "error")
 
 

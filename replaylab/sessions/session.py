@@ -20,7 +20,16 @@ from replaylab.recording.lane import Lane
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.breaker import Breaker
 from replaylab.sessions.clock import Clock
-from replaylab.sessions.event import ALIVE, EVENT_KINDS, OVER, LiveEvent, LiveState, LiveStatus, feed_state, verdict_of
+from replaylab.sessions.event import (
+    EVENT_KINDS,
+    OVER,
+    UNWELL,
+    LiveEvent,
+    LiveState,
+    LiveStatus,
+    feed_state,
+    verdict_of,
+)
 from replaylab.sessions.gaps import GapLedger
 from replaylab.sessions.loop import FEEDS
 from replaylab.sessions.subscribers import Subscribers, Unsubscribe
@@ -366,7 +375,7 @@ class LiveSession:
         self._since = self._clock.wall()
         if state in {LiveState.LOST, LiveState.FAILED}:
             self._last_error = reason
-        (_log.info if state in ALIVE or before is LiveState.IDLE else _log.warning)(
+        (_log.warning if state in UNWELL else _log.info)(
             "%s: %s%s", self.feed.name, state, f" ({reason})" if reason else ""
         )
         self._subscribers.tell("state", self._event("state", reason))

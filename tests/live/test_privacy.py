@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +11,11 @@ import pytest
 import replaylab as rl
 from replaylab.feeds.socketio import SocketIOFeed
 from replaylab.sessions.session import LiveSession
-from tests.feeds.frames import GAME, encoded, price, real_frames, tick_frame
+from tests.feeds.frames import GAME, encoded, price, tick_frame
 from tests.feeds.servers import in_background, speaking_socketio
 from tests.live.copies import QUICK, wait_for
 
 PLANTED = ["anna-planted-51", "did:planted:5552", "message-planted-53", "wallet-planted-54"]
-PERSONAL = frozenset({"username", "name", "displayName", "playerId", "id", "text", "message", "wallet", "clientIp"})
-
-
-def personal(value: Any) -> Iterator[str]:
-    """Every text of six characters or more under a name that may be a person's."""
-    if isinstance(value, dict):
-        for name, one in value.items():
-            if name in PERSONAL and isinstance(one, str) and len(one) >= 6:
-                yield one
-            yield from personal(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from personal(one)
 
 
 def left_of(
@@ -78,18 +63,3 @@ def test_planted_people(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert [name for name in PLANTED if name.encode() in left] == []
     trades = rl.open_store(tmp_path).game(GAME).trades()
     assert trades[["tick", "side"]].values.tolist() == [[1, "buy"]]
-
-
-def test_people_of_the_real_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody of the real frames is found, and there are many to find."""
-    told = [json.loads(line)["data"] for line in real_frames()[:60]]
-    games = {one.get("gameId") for one in told} | {
-        entry.get("id") for one in told for entry in one.get("gameHistory") or ()
-    }
-    names = {name for one in told for name in personal(one)} - games
-    priced = [one for one in told if one.get("price") is not None and not one.get("cooldownTimer")]
-    events = [("gameStateUpdate", json.dumps(one)) for one in told]
-    last = priced[-1]["gameId"], priced[-1]["tickCount"]
-    left = left_of(events, last, tmp_path, caplog)
-    assert len(names) > 20
-    assert [name for name in sorted(names) if name.encode() in left] == []
