@@ -86,7 +86,7 @@ def webhooks(urls: list[str]) -> list[Webhook]:
 
 
 def record_feeds(store: str, urls: list[str], *, show: bool, **options: Any) -> None:
-    """Record live feeds until they are over, or Ctrl-C; print what came of each. The options are those of `open_sessions`."""
+    """Record live feeds until they are over, or Ctrl-C; print what came of each; options as in `open_sessions`."""
     from replaylab.cli.feeds_table import FeedsLog, FeedsTable
     from replaylab.sessions.opening import open_sessions
     from replaylab.sessions.session import LiveSession
