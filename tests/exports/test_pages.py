@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import replaylab as rl
 from replaylab.errors import GameNotFound, SegmentDamaged, SettingsError, StoreNotFound, StoreUnwritable
 from replaylab.exports.export import export
 from replaylab.exports.pages import export_pages, page_name
 from replaylab.playback.timeline import Timeline
 from replaylab.storage.store import Store
 from replaylab.widgets.payload import StoredPayload
-from tests.stores import line, names, quiet, simulated
+from tests.stores import RECORDINGS, line, names, quiet, simulated
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
@@ -137,3 +138,18 @@ def test_export_points_to_pages(store: Store, tmp_path: Path) -> None:
     """Who asks the other export for a page is told where pages are made."""
     with pytest.raises(SettingsError, match="export_pages"):
         export(store, tmp_path / "game.html")
+
+
+def test_895_games_stay_below_8_mb(tmp_path: Path) -> None:
+    """Pages and index of real games, one recording in twelve, are small enough for 895 of them, script included."""
+    if not RECORDINGS.is_dir():
+        assert not list(RECORDINGS.parent.glob("recordings/*")), "no real recordings here; nothing to hold"
+        return
+    rl.convert(sorted(RECORDINGS.glob("*.jsonl"))[::12], tmp_path / "store", progress=False)
+    report = export_pages(tmp_path / "store", tmp_path / "pages")
+    assert report.games > 40
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "pages").iterdir()}
+    assert report.bytes == sum(sizes.values())
+    script, index = sizes.pop("player.js"), sizes.pop("index.html")
+    assert script + 895 * (index / len(sizes) + sum(sizes.values()) / len(sizes)) < 8_000_000
+    assert script + index < 300_000  # what the first page needs before it is seen

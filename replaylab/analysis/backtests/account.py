@@ -352,7 +352,7 @@ class Account:
         if self._tick < free:
             raise OrderRefused(f"the next side bet may be placed at tick {free}")
         amount = self._stake(order.amount)
-        self.ledger.move(self._game_id, self._tick, "bet", -amount)
+        self.ledger.move(self._game_id, self._tick, "bet", MONEY.minus(amount))
         self._free.remove(free)
         self._bets.append(OpenBet(self._tick, amount))
         self.bet = self._bets[0]
@@ -391,7 +391,7 @@ class Account:
 
     def _pay(self, kind: EntryKind, amount: Decimal) -> None:
         self._paid = MONEY.add(self._paid, amount)
-        self.ledger.move(self._game_id, self._tick, kind, -amount)
+        self.ledger.move(self._game_id, self._tick, kind, MONEY.minus(amount))
 
     def _receive(self, kind: EntryKind, amount: Decimal) -> None:
         self._returned = MONEY.add(self._returned, amount)

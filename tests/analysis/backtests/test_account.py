@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replaylab.analysis.backtests.account import Account, Rules
@@ -352,6 +352,7 @@ def test_rules_of_too_many_digits_are_refused(name: str) -> None:
     st.decimals("1E-10", 9, allow_nan=False, places=24),
     st.decimals("0.01", 9, allow_nan=False, places=20),
 )
+@example([Decimal("1.0000000000000000000000000001E-12")], Decimal("1E-10"), Decimal("0.01"))  # a minus rounds to 28
 def test_sums_are_exact_whatever_the_digits(stakes: list[Decimal], price: Decimal, pays: Decimal) -> None:
     """Of all amounts that are taken: trades, movements and balance agree as fractions, with no digit lost."""
     house = Account(Rules(balance="9E14", min_bet="1E-40", max_bet=1, pays=pays, window=2))
