@@ -211,16 +211,16 @@ def scan(data: bytes, run: str = "", *, start: int = 0, first_line: int = 0, fin
     found = Lines(seed=seed_of(run))
     raws = data.split(b"\n")
     tail = raws.pop()
-    found.end = _read_lines(found, raws, start, first_line)
+    found.end = read_lines(found, raws, start, first_line)
     found.line_count = len(raws)
     if final and tail:
-        _resynchronise(found, tail, first_line + len(raws), found.end, newline=b"")
+        resynchronise(found, tail, first_line + len(raws), found.end, newline=b"")
         found.line_count += 1
         found.end += len(tail)
     return found
 
 
-def _read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
+def read_lines(found: Lines, raws: list[bytes], at: int, number: int) -> int:
     """Read lines without their newlines from byte `at`, line `number` on; return where they end."""
     seed, ticks, seqs, lines = found.seed, found.ticks, found.seqs, found.lines
     starts, sizes = found.starts, found.sizes
@@ -260,7 +260,7 @@ def _read_other(found: Lines, raw: bytes, number: int, at: int) -> None:
     elif raw.startswith(_OPENING) and is_whole(raw, found.seed):
         _take_control(found, raw, number, at, len(raw) + 1)
     else:
-        _resynchronise(found, raw, number, at, newline=b"\n")
+        resynchronise(found, raw, number, at, newline=b"\n")
 
 
 def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> None:
@@ -302,7 +302,7 @@ def _is_of_another_format(version: object) -> bool:
     return version not in {FORMAT, SEALED_FORMAT} or isinstance(version, bool)
 
 
-def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:
+def resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: bytes) -> None:
     """Take good lines from inside a damaged one; neither of their ends can occur inside a JSON string."""
     done, searched, opening = 0, 0, -1
     for closing in _CLOSING.finditer(raw):
@@ -312,7 +312,7 @@ def _resynchronise(found: Lines, raw: bytes, number: int, at: int, *, newline: b
             _add_stretch(found, raw[done:opening], number, at + done)
             ends = bool(newline) and closing.end() == len(raw)
             inner = Lines(seed=found.seed)
-            _read_lines(inner, [raw[opening : closing.end()]], at + opening, number)
+            read_lines(inner, [raw[opening : closing.end()]], at + opening, number)
             _add_inner(found, inner, ends=ends)
             done = closing.end() + ends
     if done < len(raw) + len(newline):

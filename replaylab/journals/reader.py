@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
 import xxhash
-from numpy.typing import NDArray
 
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.lines import SealedLines
 from replaylab.errors import KeyMissing, StoreTooNew
 from replaylab.journals.cursor import Cursor, cursors_in
 from replaylab.journals.format import FORMAT, Control, Damage, Header, Lines, place_of, scan
+from replaylab.journals.good_ticks import GoodTicks, scan_good
 from replaylab.journals.sealed import opened_header, refuse_unopened, scan_sealed
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
@@ -85,16 +85,6 @@ class Recording:
         )
 
 
-class _Waiting(NamedTuple):
-    """Good lines that are not read as columns yet."""
-
-    ticks: list[bytes]
-    seqs: Whole
-    lines: Whole
-    starts: Whole
-    sizes: Whole
-
-
 class JournalReader:
     """Read a journal from its start, block by block; return its ticks as a table with their account.
 
@@ -143,7 +133,7 @@ class JournalReader:
         self._account = Account()
         self._cursors: dict[str, Cursor] = {}
         self._tables: list[pa.Table] = []
-        self.waiting: list[_Waiting] = []
+        self.waiting: list[GoodTicks] = []  # not read as columns yet
         self._waiting_bytes = 0
         self._shapes: list[Known] = [] if layouts is None else layouts
 
@@ -202,16 +192,16 @@ class JournalReader:
     def _take(self, block: bytes, *, final: bool) -> None:
         place: dict[str, Any] = {"start": self.end, "first_line": self._line, "final": final}
         if self._plain:
-            found = scan(block, self.run, **place)
+            good, found = scan_good(block, self.run, **place)
         else:
             found = scan_sealed(block, self._sealed, after=self._counter, **place)
-            self._counter = found.counter
+            good, self._counter = GoodTicks.of(found), found.counter
         used = block[: found.end - self.end]
         self._digest.update(used)
         self._head += used[: HEAD_BYTES - len(self._head)]
         self.closed = found.closed if found.line_count else self.closed
-        self._keep(found)
-        self._count(found)
+        self._keep(found, good)
+        self._count(found, good)
         self.end, self._line = found.end, self._line + found.line_count
 
     def _leave_rest(self, rest: bytes) -> None:
@@ -227,33 +217,31 @@ class JournalReader:
         self._account.reasons[damage.reason] += 1
         self._account.bytes["quarantined"] += damage.end - damage.start
 
-    def _count(self, found: Lines) -> None:
+    def _count(self, found: Lines, good: GoodTicks) -> None:
         account = self._account
         self.others += found.others
         account.bytes["kept"] += found.control_bytes
         account.bytes["blank"] += found.blank_bytes
         account.lines["control"] += found.control_lines
         account.lines["blank"] += found.blank_lines
-        damaged = {one.line for one in found.damage} - set(found.lines)
-        account.lines["damaged"] += len(damaged)
+        if found.damage:
+            account.lines["damaged"] += len({one.line for one in found.damage} - set(good.lines.tolist()))
         for one in found.damage:
             self._quarantine(one)
 
-    def _keep(self, found: Lines) -> None:
+    def _keep(self, found: Lines, good: GoodTicks) -> None:
         """Keep the ticks of a block, each sequence number of the run once."""
-        if not found.ticks:
+        if not len(good):
             return
-        seqs = np.array(found.seqs, np.int64)
-        lines = np.array(found.lines, np.int64)
-        starts, sizes = np.array(found.starts, np.int64), np.array(found.sizes, np.int64)
+        seqs = good.seqs
+        following, last_line = int(seqs[-1]) + 1, int(good.lines[-1])
         steps = np.diff(seqs, prepend=seqs[0] - 1 if self._next is None else self._next - 1)
         if (steps != 1).any() or self._held.holds(seqs).any():
-            self._name_gaps(found, seqs, lines, steps)
-            fresh = self._once(found, seqs, sizes)
-            seqs, lines, starts, sizes = (values[fresh] for values in (seqs, lines, starts, sizes))
-        self._seqs |= SeqRanges.of(seqs)
-        self._next, self._last_line = found.seqs[-1] + 1, found.lines[-1]
-        self._tabulate(_Waiting(found.ticks, seqs, lines, starts, sizes))
+            self._name_gaps(found, seqs, good.lines, steps)
+            good = self._once(good)
+        self._seqs |= SeqRanges.of(good.seqs)
+        self._next, self._last_line = following, last_line
+        self._tabulate(good)
 
     def _name_gaps(self, found: Lines, seqs: Whole, lines: Whole, steps: Whole) -> None:
         """Report sequence numbers that are missing before a line, unless damaged lines there account for them."""
@@ -266,19 +254,18 @@ class JournalReader:
             where = starts.get(int(lines[at]) - 1, self.end)
             found.damage.append(Damage("sequence_gap", int(lines[at]), where, where))
 
-    def _once(self, found: Lines, seqs: Whole, sizes: Whole) -> NDArray[np.bool_]:
-        """Leave out lines whose tick has been read already; return which are left."""
-        _, firsts = np.unique(seqs, return_index=True)
-        fresh = np.zeros(len(seqs), np.bool_)
+    def _once(self, good: GoodTicks) -> GoodTicks:
+        """Leave out lines whose tick has been read already."""
+        _, firsts = np.unique(good.seqs, return_index=True)
+        fresh = np.zeros(len(good), np.bool_)
         fresh[firsts] = True
-        fresh &= ~(self._held | self._seqs).holds(seqs)
+        fresh &= ~(self._held | self._seqs).holds(good.seqs)
         self._account.ticks["duplicate"] += int((~fresh).sum())
         self._account.lines["duplicate"] += int((~fresh).sum())
-        self._account.bytes["kept"] += int(sizes[~fresh].sum())
-        found.ticks = [found.ticks[at] for at in np.flatnonzero(fresh).tolist()]
-        return fresh
+        self._account.bytes["kept"] += int(good.sizes[~fresh].sum())
+        return good.chosen(np.flatnonzero(fresh))
 
-    def _tabulate(self, good: _Waiting) -> None:
+    def _tabulate(self, good: GoodTicks) -> None:
         """Hold good lines until there are many, or what they hold is asked for."""
         self.waiting.append(good)
         self._waiting_bytes += int(good.sizes.sum())
@@ -288,17 +275,17 @@ class JournalReader:
     def _settle(self) -> None:
         """Read the lines held as columns, and account for them."""
         waiting, self.waiting, self._waiting_bytes = self.waiting, [], 0
-        for ticks, seqs, lines, starts, sizes in waiting:
-            content = b"".join(ticks)
-            self._cursors |= cursors_in(content)
-            batch = _batch_of(content, self._shapes)
-            good = _good_lines(batch, len(ticks))
+        for ticks in waiting:
+            self._cursors |= cursors_in(ticks.content)
+            batch = _batch_of(ticks.content, self._shapes)
+            whole = _good_lines(batch, len(ticks))
+            good = ticks.chosen(whole)
             if len(good) < len(ticks):  # a valid checksum, but not a tick: not written by this release
-                self._leave_out(ticks, good, lines, starts, sizes)
-                batch = _batch_of(b"".join(ticks[one] for one in good.tolist()), self._shapes)
+                self._leave_out(ticks, whole)
+                batch = _batch_of(good.content, self._shapes)
             names = Names(np.zeros(len(batch), np.int32), (self.name,))
-            table = to_table(batch, source=names, seq=seqs[good], line=lines[good] + 1, zone="UTC")
-            self._add(table, int(sizes[good].sum()))
+            table = to_table(batch, source=names, seq=good.seqs, line=good.lines + 1, zone="UTC")
+            self._add(table, int(good.sizes.sum()))
 
     def _add(self, table: pa.Table, size: int) -> None:
         """Take clean ticks, whose lines have so many bytes."""
@@ -307,19 +294,21 @@ class JournalReader:
         self._account.ticks["clean"] += table.num_rows
         self._tables.append(table)
 
-    def _leave_out(self, ticks: list[bytes], good: Whole, lines: Whole, starts: Whole, sizes: Whole) -> None:
+    def _leave_out(self, ticks: GoodTicks, whole: Whole) -> None:
         """Set aside lines that hold no tick that can be stored."""
-        for at in sorted(set(range(len(ticks))) - set(good.tolist())):
-            start = int(starts[at])
-            self._quarantine(Damage("not_a_tick", int(lines[at]), start, start + int(sizes[at]), ticks[at]))
+        texts = ticks.texts()
+        for at in sorted(set(range(len(ticks))) - set(whole.tolist())):
+            start = int(ticks.starts[at])
+            damage = Damage("not_a_tick", int(ticks.lines[at]), start, start + int(ticks.sizes[at]), texts[at])
+            self._quarantine(damage)
             self._account.lines["damaged"] += 1
 
     def take_waiting(self, table: pa.Table) -> None:
         """Take the rows of all lines that wait, read elsewhere."""
         waiting, self.waiting, self._waiting_bytes = self.waiting, [], 0
-        for ticks, *_ in waiting:
-            self._cursors |= cursors_in(b"".join(ticks))
-        self._add(table, sum(int(one.sizes.sum()) for one in waiting))
+        for ticks in waiting:
+            self._cursors |= cursors_in(ticks.content)
+        self._add(table, sum(int(ticks.sizes.sum()) for ticks in waiting))
 
     @property
     def seqs(self) -> SeqRanges:
@@ -412,8 +401,8 @@ def read_waiting(readers: Iterable[JournalReader], layouts: list[Known]) -> None
     """Read as columns what waits in several readers, at once: for few lines each that takes a fraction of the time."""
     some = [reader for reader in readers if reader.waiting]
     waiting = [one for reader in some for one in reader.waiting]
-    counts = [sum(len(one.ticks) for one in reader.waiting) for reader in some]
-    content = b"".join(line for one in waiting for line in one.ticks)
+    counts = [sum(map(len, reader.waiting)) for reader in some]
+    content = b"".join(one.content for one in waiting)
     if len(some) < 2:
         return
     batch = _batch_of(content, layouts)

@@ -1,13 +1,15 @@
-"""Lines of a journal written by the kernel are those that Python writes, to the byte."""
+"""Lines of a journal: the kernel writes those that Python writes, to the byte, and finds in them what Python finds."""
 
 from __future__ import annotations
 
 import ctypes
+import io
 import random
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import google_crc32c
 import pytest
@@ -15,13 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
+from replaylab.journals.encoder import Encoder, closed, origin_text, seed_of
+from replaylab.journals.format import Header, end_line, scan
+from replaylab.journals.good_ticks import GoodTicks, scan_good
+from replaylab.journals.reader import JournalReader
+from replaylab.mark import Mark, MarkKind
 from replaylab.parsing.line_reader import LineReader
 from replaylab.recording.pipe import Pipe
 from replaylab.recording.refusals import Refusals
 from replaylab.recording.tick_block import TickBlocks
 from replaylab.tick import Tick
-from tests.kernel.pipes import assert_same_pipe
-from tests.kernel.roads import COMPACT, JOURNAL, LAYOUTS, TYPED, blocks, line
+from tests.kernel.pipes import RUN, assert_same_pipe
+from tests.kernel.roads import COMPACT, JOURNAL, LAYOUTS, TYPED, blocks, line, mutated
 from tests.strategies import recordings
 
 LINES = 20_000
@@ -117,3 +124,122 @@ def test_a_piece_is_refused_whole(library: ctypes.CDLL, tmp_path: Path) -> None:
     assert pipe.over
     assert pipe.counts.refused == {"closed": 150}
     assert reports == [(1, 100, 0, "closed", ""), (101, 150, 100 * size, "closed", "")]
+
+
+def journal(chance: random.Random, ticks: int) -> bytes:
+    """Return a journal of one run with marks, ticks of lanes, blank lines and an end, as a recorder may leave it."""
+    encoder = Encoder(RUN)
+    raws = [Header(RUN, 0, 0).to_line()]
+    price, at = Decimal("1.5"), datetime(2031, 1, 2, tzinfo=UTC)
+    for seq in range(ticks):
+        origin = origin_text("lane", f"id-{seq}") if chance.random() < 0.1 else ""
+        raws.append(encoder.line(Tick(f"g{seq // 50}", seq, at, price + seq, "X"), seq, origin))
+        if chance.random() < 0.02:
+            raws.append(encoder.mark_line(Mark(MarkKind.PHASE, at, f"g{seq // 50}", "lane", {"to": "X"}), seq + 1))
+        if chance.random() < 0.02:
+            raws.append(b"\n")
+    return b"".join([*raws, end_line(RUN, ticks)] if chance.random() < 0.5 else raws)
+
+
+def damaged(chance: random.Random, data: bytes) -> bytes:
+    """Return a journal of which a few lines were mutated, moved, repeated, joined, zeroed or cut off."""
+    raws = data.splitlines(keepends=True)
+    for _ in range(chance.randint(0, 4)):
+        at = chance.randrange(len(raws))
+        match chance.randrange(6):
+            case 0 | 1:
+                raws[at] = mutated(chance, raws[at][:-1]) + b"\n"
+            case 2:
+                raws[at] = raws[at][:-1]
+            case 3:
+                raws.insert(at, raws[chance.randrange(len(raws))])
+            case 4:
+                raws[at] = bytes(len(raws[at]))
+            case _:
+                raws[at] = raws[at][: chance.randrange(len(raws[at]))] + raws[chance.randrange(len(raws))]
+    joined = b"".join(raws)
+    return joined[: len(joined) - chance.randrange(300)] if chance.random() < 0.3 else joined
+
+
+def what_is_read(data: bytes, library: ctypes.CDLL | None, pieces: list[int]) -> dict[str, Any]:
+    """Return all that a reader of a journal finds, read in so many pieces."""
+    with (
+        mock.patch("replaylab.journals.good_ticks.load", return_value=library),
+        mock.patch("replaylab.journals.good_ticks.LEAST_BYTES", 0),
+    ):
+        reader = JournalReader(f"{RUN}-000000.journal")
+        file = io.BytesIO(data)
+        for size in [*pieces, len(data)]:
+            reader.read(file, size, final=size == len(data))
+        return {
+            "rows": reader.table().to_pylist(),
+            "digest": reader.rows_digest(),
+            "state": reader.state,
+            "extent": reader.extent(),
+            "remarks": reader.remarks(),
+            "damage": reader.damage,
+            "seqs": reader.seqs.runs,
+            "closed": reader.closed,
+        }
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_journals(seed: int, library: ctypes.CDLL) -> None:
+    """Of a journal with any damage, read at once or bit by bit, both roads find the same rows, remarks and account."""
+    chance = random.Random(seed)
+    for _ in range(15):
+        data = damaged(chance, journal(chance, chance.randint(1, 120)))
+        pieces = sorted(chance.randrange(len(data)) for _ in range(chance.randint(0, 3))) if data else []
+        ours, theirs = (what_is_read(data, road, pieces) for road in (library, None))
+        for name, found in theirs.items():
+            assert ours[name] == found, (name, data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_blocks_of_damaged_journals(seed: int, library: ctypes.CDLL) -> None:
+    """Of a block of a journal, wherever it begins, both roads find the same ticks and all else that is in it."""
+    chance = random.Random(seed)
+    by_kernel = 0
+    for _ in range(60):
+        data = damaged(chance, journal(chance, chance.randint(1, 80)))
+        place: dict[str, Any] = {"start": chance.randrange(100), "first_line": 7, "final": chance.random() < 0.5}
+        theirs = scan(data, RUN, **place)
+        with (
+            mock.patch("replaylab.journals.good_ticks.load", return_value=library),
+            mock.patch("replaylab.journals.good_ticks.LEAST_BYTES", 0),
+        ):
+            good, ours = scan_good(data, RUN, **place)
+        by_kernel += not ours.ticks
+        expected = GoodTicks.of(theirs)
+        assert good.content == expected.content, data
+        for name in ("seqs", "lines", "starts", "sizes"):
+            assert getattr(good, name).tolist() == getattr(expected, name).tolist(), (name, data)
+            setattr(ours, name, getattr(theirs, name))
+        ours.ticks = theirs.ticks
+        assert ours == theirs, data
+    assert by_kernel > 20
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b', "seq": 123456789012345678',
+        b', "seq": 1234567890123456789',
+        b', "seq": ',
+        b', "seq": -1',
+        b', "seq":  1',
+        b', "seq": 007',
+        b', "seq": 1 ',
+        b"1",
+        b"",
+    ],
+)
+def test_numbers_of_ticks_at_their_bounds(end: bytes, library: ctypes.CDLL) -> None:
+    """A line with a right checksum and an odd number is what Python takes it for, also where it is short."""
+    for body in (
+        b'{"type": "tick", "timestamp": "2031-01-02T03:04:05", "game_id": "g", "tick": 1',
+        b'{"type": "tick", ',
+    ):
+        data = closed(body + end, seed_of(RUN)) * 2
+        ours, theirs = (what_is_read(data, road, []) for road in (library, None))
+        assert ours == theirs
