@@ -79,10 +79,10 @@ def _scan_by_kernel(
 
     What else a line is does not depend on the good ticks around it.
     """
-    count = data.count(b"\n")
+    content = np.frombuffer(data, np.uint8)
+    count = int(library.replaylab_count_newlines(content.ctypes.data, len(data)))
     ends, seqs, texts = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(len(data), np.uint8)
     lines = JournalLinesStruct(count, ends.ctypes.data, seqs.ctypes.data, texts.ctypes.data)
-    content = np.frombuffer(data, np.uint8)
     library.replaylab_read_journal(content.ctypes.data, len(data), seed, ctypes.addressof(lines))
     begins = np.concatenate([np.zeros(1, np.int64), ends + 1])
     found = Lines(seed=seed)

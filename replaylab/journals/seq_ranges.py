@@ -25,9 +25,11 @@ class SeqRanges:
     runs: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, numbers: Iterable[int]) -> SeqRanges:
+    def of(cls, numbers: Iterable[int] | Whole) -> SeqRanges:
         """Return the set of some numbers, in any order, duplicates allowed."""
-        values = np.unique(np.fromiter(numbers, np.int64))
+        values = numbers if isinstance(numbers, np.ndarray) else np.fromiter(numbers, np.int64)
+        if (np.diff(values) <= 0).any():
+            values = np.unique(values)
         if not len(values):
             return cls()
         breaks = np.flatnonzero(np.diff(values) > 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,9 @@ from unittest import mock
 
 from replaylab.kernel import library as loader
 from replaylab.kernel.build import build, compiler
+from tests.kernel.journals import damaged, journal, what_is_read
 from tests.kernel.mapped import FORMS, mapped_blocks
+from tests.kernel.pipes import assert_same_pipe
 from tests.kernel.roads import assert_same, blocks
 
 FLAGS: Final = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -45,16 +48,25 @@ def main() -> None:
 
 
 def compare(made: Path, lines: int) -> None:
-    """Read `lines` mutated lines, half of them of other recorders, by the sanitized kernel and by numpy."""
+    """Read `lines` mutated lines, half of them of other recorders, by the sanitized kernel and by numpy.
+
+    Some are piped as well, and so many journals read, by the kernel and by Python.
+    """
     with mock.patch.object(loader, "__file__", str(made)):
         library: ctypes.CDLL | None = loader.load.__wrapped__()
     if library is None:
         sys.exit(f"{made} does not load")
-    read = rows = 0
+    read, rows, folder = 0, 0, made.parent
     for seed in range(1000, 1000 + -(-lines // EACH)):
         size = min(EACH, lines - read)
-        for block in blocks(seed, size // 2):
+        for number, block in enumerate(blocks(seed, size // 2)):
             rows += len(assert_same(block, library).batch)
+            if number % 4 == 0:
+                assert_same_pipe(block, library, folder)
+        chance = random.Random(seed)
+        for _ in range(20):
+            data = damaged(chance, journal(chance, chance.randint(1, 120)))
+            assert what_is_read(data, library, []) == what_is_read(data, None, []), data
         for name, form in FORMS.items():
             for block in mapped_blocks(name, seed, size // 2 // len(FORMS)):
                 rows += len(assert_same(block, library, form.mapping).batch)

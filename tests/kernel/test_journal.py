@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import io
 import random
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,18 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
-from replaylab.journals.encoder import Encoder, closed, origin_text, seed_of
-from replaylab.journals.format import Header, end_line, scan
+from replaylab.journals.encoder import closed, seed_of
+from replaylab.journals.format import scan
 from replaylab.journals.good_ticks import GoodTicks, scan_good
-from replaylab.journals.reader import JournalReader
-from replaylab.mark import Mark, MarkKind
 from replaylab.parsing.line_reader import LineReader
 from replaylab.recording.pipe import Pipe
 from replaylab.recording.refusals import Refusals
 from replaylab.recording.tick_block import TickBlocks
 from replaylab.tick import Tick
+from tests.kernel.journals import damaged, journal, what_is_read
 from tests.kernel.pipes import RUN, assert_same_pipe
-from tests.kernel.roads import COMPACT, JOURNAL, LAYOUTS, TYPED, blocks, line, mutated
+from tests.kernel.roads import COMPACT, JOURNAL, LAYOUTS, TYPED, blocks, line
 from tests.strategies import recordings
 
 LINES = 20_000
@@ -124,63 +122,6 @@ def test_a_piece_is_refused_whole(library: ctypes.CDLL, tmp_path: Path) -> None:
     assert pipe.over
     assert pipe.counts.refused == {"closed": 150}
     assert reports == [(1, 100, 0, "closed", ""), (101, 150, 100 * size, "closed", "")]
-
-
-def journal(chance: random.Random, ticks: int) -> bytes:
-    """Return a journal of one run with marks, ticks of lanes, blank lines and an end, as a recorder may leave it."""
-    encoder = Encoder(RUN)
-    raws = [Header(RUN, 0, 0).to_line()]
-    price, at = Decimal("1.5"), datetime(2031, 1, 2, tzinfo=UTC)
-    for seq in range(ticks):
-        origin = origin_text("lane", f"id-{seq}") if chance.random() < 0.1 else ""
-        raws.append(encoder.line(Tick(f"g{seq // 50}", seq, at, price + seq, "X"), seq, origin))
-        if chance.random() < 0.02:
-            raws.append(encoder.mark_line(Mark(MarkKind.PHASE, at, f"g{seq // 50}", "lane", {"to": "X"}), seq + 1))
-        if chance.random() < 0.02:
-            raws.append(b"\n")
-    return b"".join([*raws, end_line(RUN, ticks)] if chance.random() < 0.5 else raws)
-
-
-def damaged(chance: random.Random, data: bytes) -> bytes:
-    """Return a journal of which a few lines were mutated, moved, repeated, joined, zeroed or cut off."""
-    raws = data.splitlines(keepends=True)
-    for _ in range(chance.randint(0, 4)):
-        at = chance.randrange(len(raws))
-        match chance.randrange(6):
-            case 0 | 1:
-                raws[at] = mutated(chance, raws[at][:-1]) + b"\n"
-            case 2:
-                raws[at] = raws[at][:-1]
-            case 3:
-                raws.insert(at, raws[chance.randrange(len(raws))])
-            case 4:
-                raws[at] = bytes(len(raws[at]))
-            case _:
-                raws[at] = raws[at][: chance.randrange(len(raws[at]))] + raws[chance.randrange(len(raws))]
-    joined = b"".join(raws)
-    return joined[: len(joined) - chance.randrange(300)] if chance.random() < 0.3 else joined
-
-
-def what_is_read(data: bytes, library: ctypes.CDLL | None, pieces: list[int]) -> dict[str, Any]:
-    """Return all that a reader of a journal finds, read in so many pieces."""
-    with (
-        mock.patch("replaylab.journals.good_ticks.load", return_value=library),
-        mock.patch("replaylab.journals.good_ticks.LEAST_BYTES", 0),
-    ):
-        reader = JournalReader(f"{RUN}-000000.journal")
-        file = io.BytesIO(data)
-        for size in [*pieces, len(data)]:
-            reader.read(file, size, final=size == len(data))
-        return {
-            "rows": reader.table().to_pylist(),
-            "digest": reader.rows_digest(),
-            "state": reader.state,
-            "extent": reader.extent(),
-            "remarks": reader.remarks(),
-            "damage": reader.damage,
-            "seqs": reader.seqs.runs,
-            "closed": reader.closed,
-        }
 
 
 @pytest.mark.parametrize("seed", range(8))
