@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 PATIENCE: Final = 30.0
+_SHARED: Final = {"tqdm_monitor"}  # one a process, from its first progress bar on
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Held:
         for path in Path("/proc/self/fd").iterdir():
             with suppress(OSError):  # the descriptor of the listing itself is closed by now
                 files.add((path.name, str(path.readlink())))
-        return cls(frozenset(threading.enumerate()), frozenset(files))
+        return cls(frozenset(one for one in threading.enumerate() if one.name not in _SHARED), frozenset(files))
 
     def new(self) -> list[str]:
         """Return what is held now and was not then; what others have given back since does not count."""
