@@ -14,6 +14,7 @@ from replaylab.mark import Mark
 from replaylab.tick import Tick, checked_price, price_text
 
 _TWO: Final = tuple(f"{number:02d}" for number in range(60))
+_THREE: Final = tuple(f"{number:03d}" for number in range(1000))
 _FLAGS: Final = {
     (active, rugged): f'"active": {json.dumps(active)}, "rugged": {json.dumps(rugged)}, "cooldown_timer": '
     for active in (False, True)
@@ -78,8 +79,10 @@ class Encoder:
         texts = self._texts
         game = texts.get(tick.game_id) or self._text(tick.game_id)
         phase = texts.get(tick.phase) or self._text(tick.phase)
+        us = at.microsecond
         body = (
-            f'{self._minute}{_TWO[at.second]}.{at.microsecond:06d}+00:00", "game_id": {game}, "tick": {tick.tick}, '
+            f'{self._minute}{_TWO[at.second]}.{_THREE[us // 1000]}{_THREE[us % 1000]}+00:00", "game_id": {game}, '
+            f'"tick": {tick.tick}, '
             f'"price": {price}, "phase": {phase}, {_FLAGS[tick.active, tick.rugged]}{tick.cooldown_timer}, '
             f'"trade_count": {tick.trade_count}{origin}, "seq": {seq}'
         ).encode()

@@ -77,16 +77,30 @@ class RecorderStatus:
     last_error: str | None = None
 
 
+def state_and_verdict(state: State) -> tuple[str, str]:
+    """Return the two words of a status that say most; looked at after each sync, so without all the rest."""
+    return state.health.phase.value, _verdict(state, _reasons(state))
+
+
+def _reasons(state: State) -> list[str]:
+    reasons, waiting = state.health.reasons(), len(state.positions.unsynced)
+    if waiting >= state.settings.max_unsynced_ticks:
+        reasons.append(f"{waiting} ticks wait for a sync")
+    return reasons
+
+
+def _verdict(state: State, reasons: list[str]) -> str:
+    failed = state.health.problem or state.health.phase is Phase.FORKED
+    return "failed" if failed else "degraded" if reasons else "healthy"
+
+
 def status_of(state: State, game_id: str | None) -> RecorderStatus:
     """Return the state of a recorder now; waits for no lock."""
     positions, journals, health, counters = state.positions, state.journals, state.health, state.counters
-    reasons = health.reasons()
-    if len(positions.unsynced) >= state.settings.max_unsynced_ticks:
-        reasons.append(f"{len(positions.unsynced)} ticks wait for a sync")
-    failed = health.problem or health.phase is Phase.FORKED
+    reasons = _reasons(state)
     return RecorderStatus(
         state=health.phase.value,
-        verdict="failed" if failed else "degraded" if reasons else "healthy",
+        verdict=_verdict(state, reasons),
         reasons=tuple(reasons),
         run=state.run,
         path=state.root,

@@ -16,7 +16,7 @@ from replaylab.errors import ReplayLabError
 from replaylab.journals.format import place_of
 from replaylab.journals.unsealed import journal_names
 from replaylab.recording.state import State
-from replaylab.recording.status import RecorderStatus, status_of
+from replaylab.recording.status import RecorderStatus, state_and_verdict, status_of
 from replaylab.watching.snapshot import STATUS, Snapshot, publish_snapshot, sweep_snapshots
 
 WRITE_SECONDS: Final = 1.0  # between two snapshots
@@ -49,11 +49,10 @@ class StatusFile:
 
     def tend(self) -> bool:
         """Write a snapshot when a second is over, or the state has changed; return whether that was so."""
-        status = status_of(self.state, self.game_id())
         due = time.monotonic() - self._written_at >= WRITE_SECONDS
-        if not due and (status.state, status.verdict) == self._said:
+        if not due and state_and_verdict(self.state) == self._said:
             return False
-        self._write(status)
+        self._write(status_of(self.state, self.game_id()))
         return True
 
     def end(self) -> None:
