@@ -149,3 +149,19 @@ def test_architecture_names_files_of_the_roads() -> None:
     }
     assert len(named) > 20
     assert [name for name in sorted(named) if not any(f"/{one}".endswith(f"/{name}") for one in there)] == []
+
+
+def test_tests_that_a_page_names_exist() -> None:
+    """A row on a threat names the test that holds it: the file is there and has a test of that name."""
+    named = re.compile(r"`([a-z_]+/test_[a-z_]+\.py)?(?:::(test_[a-z_0-9]+))?`")
+    count = 0
+    for page in PAGES:
+        file = ""
+        for found in named.finditer(page.read_text(encoding="utf-8")):
+            file = found[1] or file
+            if not (found[1] or found[2]):
+                continue
+            content = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert found[2] is None or f"def {found[2]}(" in content, f"{page.name}: {found[0]}"
+            count += found[2] is not None
+    assert count > 20

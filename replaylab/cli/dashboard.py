@@ -27,7 +27,10 @@ def dashboard(  # noqa: PLR0913 each is an option
     port: Annotated[int, typer.Option(help="Port; 0 is any that is free.")] = 8766,
     socket: Annotated[Path | None, typer.Option(help="A Unix socket in place of a port.")] = None,
     secret_file: SecretFile = None,
-    jwks: Annotated[str | None, typer.Option(help="Address of the public keys that tokens are signed for.")] = None,
+    jwks: Annotated[
+        str | None,
+        typer.Option(help="Address of the public keys that tokens are signed for, or of an OpenID configuration."),
+    ] = None,
     audience: Annotated[str, typer.Option(help="What tokens must be made for.")] = "replaylab",
     role_claim: Annotated[str, typer.Option(help="The claim of a token that holds its role.")] = "role",
     allow_host: Annotated[

@@ -122,6 +122,12 @@ class Access:
         self.check_place(request)
         session = await self._session(request)
         if session.role < least:
+            _log.warning(
+                "dashboard: %s was denied what needs the role %s",
+                session.subject,
+                least.name.lower(),
+                extra={"event": "denied", "subject": session.subject, "role": session.role.name.lower()},
+            )
             raise Denied(403, f"this needs the role {least.name.lower()}")
         return session
 

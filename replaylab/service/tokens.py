@@ -25,7 +25,8 @@ class Tokens:
     audience : str
         What a token must be made for.
     keys : PublicKeys, optional
-        In place of a secret: tokens are signed with a private key, each by the algorithm of its key and no other.
+        In place of a secret: tokens are signed with a private key, each by the algorithm of its key and no other, and
+        name the issuer where the keys do.
     now : callable
         Seconds since 1970, for tests.
 
@@ -110,6 +111,7 @@ class Tokens:
         try:
             key: Any = self._secret
             algorithm = _ALGORITHM
+            issuer = None if self._keys is None else self._keys.issuer
             if self._keys is not None:
                 found = self._keys.of(self._key_id(token or ""))
                 if found is None:
@@ -120,7 +122,8 @@ class Tokens:
                 key,
                 algorithms=[algorithm],
                 audience=self._audience,
-                options={"require": ["exp", "aud"], "verify_exp": False},
+                issuer=issuer,
+                options={"require": ["exp", "aud"] + ["iss"] * (issuer is not None), "verify_exp": False},
             )
             return claims | {"exp": float(claims["exp"])}
         except (self._jwt.PyJWTError, ValueError, TypeError):
