@@ -87,7 +87,7 @@ def main() -> None:
         converting: dict[str, Callable[[], object]] = {
             name: lambda store=store, one=one: converted(files, store, one) for name, (store, one) in stores.items()
         }
-        seconds = alternate(converting, options.rounds, clock=time.process_time)
+        seconds = alternate(converting, options.rounds * 3, clock=time.process_time)
         opened = {name: rl.open_store(store, kms=one) for name, (store, one) in stores.items()}
         reading: dict[str, Callable[[], object]] = {
             name: lambda store=store: [segment.read() for segment in store.segments()] for name, store in opened.items()

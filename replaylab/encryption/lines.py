@@ -58,9 +58,12 @@ class SealedLines:
         """Return lines, each with its newline, encrypted; each call takes new counters, whatever became of the last."""
         if not self._writes:
             raise RuntimeError("a salt that was read is never written with again: its counters are not known")
-        if not data:
-            return b""
         encrypt, salt, take, pack = self._encrypt, self.salt, self._next, _NONCE.pack
+        if data.find(b"\n") == len(data) - 1:  # one line, as a recorder writes them
+            if not data:
+                return b""
+            nonce = pack(take())
+            return MARK + b2a_base64(nonce[4:] + encrypt(nonce, data[:-1], salt))
         sealed = []
         for line in data[:-1].split(b"\n"):
             nonce = pack(take())
