@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -10,6 +11,14 @@ import pytest
 from tests.crash.scale import SCALE
 
 _SECONDS = 120  # for one test, as for every other one
+_KEYED = {  # of each kind of fault some that take little time; tests/crash/test_encrypted.py has the kills
+    "test_a_passing_failure",
+    "test_a_lasting_failure",
+    "test_short_writes",
+    "test_a_refused_tick_that_cannot_be_taken_back",
+    "test_journals_sealed_together_that_cannot_be_removed",
+    "test_two_faults",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,9 +35,16 @@ def no_real_sync(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, name, lambda _: None)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run some tests on an encrypted store as well."""
+    if metafunc.function.__name__ in _KEYED:
+        kinds = {"plain": None, "encrypted": base64.b64encode(bytes(range(32))).decode()}
+        metafunc.parametrize("encrypted_stores", list(kinds.values()), ids=list(kinds), indirect=True)
+
+
 @pytest.fixture(autouse=True)
-def encrypted_stores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encrypt every store of the kit when CRASH_KEY holds a key: `CRASH_KEY=$(openssl rand -base64 32) pytest ...`."""
-    key = os.environ.get("CRASH_KEY")
+def encrypted_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encrypt the stores of a test of `_KEYED`; of all with `CRASH_KEY=$(openssl rand -base64 32) pytest ...`."""
+    key = getattr(request, "param", None) or os.environ.get("CRASH_KEY")
     if key:
         monkeypatch.setenv("REPLAYLAB_KEY", key)
