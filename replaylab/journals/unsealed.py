@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
@@ -66,8 +66,8 @@ class UnsealedJournal(Segment):
         """Return `rows` rows from row `first` on."""
         return self._read(None, columns).slice(first, rows)
 
-    def _read(self, groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
-        del groups  # there is one, in memory
+    def _read(self, groups: list[int] | None, columns: Sequence[str] | None, metadata: Any = None) -> pa.Table:
+        del groups, metadata  # there is one, in memory
         return self._table if columns is None else self._table.select(list(columns))
 
     def problem(self) -> str | None:

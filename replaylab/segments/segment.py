@@ -36,7 +36,7 @@ ROW_GROUP_ROWS: Final = 1 << 17
 _LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little smaller, as compacted segments stay
 _LASTING_EFFORT: Final = 6  # of xz
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
-_READ_WHEN_ASKED: Final = {"metadata", "footer", "rows_of", "_column_names"}
+_READ_WHEN_ASKED: Final = {"footer", "rows_of"}
 _NAMES: Final = frozenset(one.name for one in COLUMNS if one.type == NAME_TYPE)
 _ENCODINGS: Final = {one.name: "DELTA_BINARY_PACKED" for one in COLUMNS if one.encoding == "delta"}
 _WRITING: Final[dict[str, Any]] = {
@@ -100,9 +100,9 @@ class Segment:
         """Where Parquet finds the rows: a path or a file."""
         return self.path
 
-    @cached_property
+    @property
     def metadata(self) -> pq.FileMetaData:
-        """The Parquet metadata."""
+        """The Parquet metadata, read anew each time: of thousands of segments it would take 30 KB each."""
         try:
             decryption = self.decryption
             end = self._footer_bytes()
@@ -127,7 +127,8 @@ class Segment:
     @cached_property
     def footer(self) -> Footer:
         """What the segment says of itself. Raises `SegmentDamaged` or `StoreTooNew`."""
-        found = self.metadata.metadata or {}
+        metadata = self.metadata
+        found = metadata.metadata or {}
         if FOOTER_KEY not in found:
             raise SegmentDamaged(f"{self.name}: no replaylab footer; this file is not a segment")
         try:
@@ -136,15 +137,10 @@ class Segment:
             raise StoreTooNew(f"{self.name}: {error}") from None
         except (ValueError, KeyError, TypeError, lzma.LZMAError) as error:
             raise SegmentDamaged(f"{self.name}: the footer cannot be understood ({error})") from error
-        wrong = _wrong_columns(self.metadata, footer.schema_version)
+        wrong = _wrong_columns(metadata, footer.schema_version)
         if wrong:
             raise SegmentDamaged(f"{self.name}: its columns are not those of a segment ({', '.join(wrong)})")
         return footer
-
-    @cached_property
-    def _column_names(self) -> frozenset[str]:
-        """The columns that are in the file; those that a later schema added may not be."""
-        return frozenset(self.metadata.schema.to_arrow_schema().names)
 
     @property
     def row_count(self) -> int:
@@ -167,21 +163,26 @@ class Segment:
     def read_rows(self, first: int, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Read `rows` rows from row `first` on, touching only the row groups that hold them."""
         groups, skipped, seen = [], 0, 0
-        for number in range(self.metadata.num_row_groups):
-            size = self.metadata.row_group(number).num_rows
+        metadata = self.metadata
+        for number in range(metadata.num_row_groups):
+            size = metadata.row_group(number).num_rows
             if seen + size <= first:
                 skipped = seen + size
             elif seen < first + rows:
                 groups.append(number)
             seen += size
-        return self._read(groups, columns).slice(first - skipped, rows)
+        return self._read(groups, columns, metadata).slice(first - skipped, rows)
 
-    def _read(self, groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
+    def _read(
+        self, groups: list[int] | None, columns: Sequence[str] | None, metadata: pq.FileMetaData | None = None
+    ) -> pa.Table:
+        metadata = self.metadata if metadata is None else metadata
         try:
             source = self._rows_source()
-            with pq.ParquetFile(source, metadata=self.metadata, page_checksum_verification=True) as file:
+            with pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True) as file:
                 wanted = SCHEMA.names if columns is None else list(columns)
-                there = [name for name in wanted if name in self._column_names]
+                names = set(file.schema_arrow.names)  # those that a later schema added may not be in the file
+                there = [name for name in wanted if name in names]
                 alone = not isinstance(source, Path)  # a file of Python, which no thread of Arrow may hold at the exit
                 table = (
                     file.read(there, use_threads=not alone)

@@ -230,9 +230,9 @@ class ObjectSegment(Segment):
         with reaching(self.place):
             return self.filesystem.open_input_file(self.place)
 
-    def _read(self, groups: list[int] | None, columns: Any) -> pa.Table:
+    def _read(self, groups: list[int] | None, columns: Any, metadata: Any = None) -> pa.Table:
         try:
-            return super()._read(groups, columns)
+            return super()._read(groups, columns, metadata)
         except SegmentDamaged:
             with reaching(self.place):
                 self.filesystem.get_file_info(
