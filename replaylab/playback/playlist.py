@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 from replaylab.errors import ReplayLabError, Unplayable
@@ -21,6 +21,8 @@ class Playlist:
     ----------
     games : Store, or iterable of games
         The games of a store are in the order of their start. A game is whatever `Timeline.of` takes.
+    ids : list of str, optional
+        Only these games of the store, in this order.
     shuffle : bool
         Play in random order.
     seed : int, optional
@@ -48,11 +50,18 @@ class Playlist:
     (('game 1', 'game 2', 'game 3'), Timeline('g', 1 rows))
     """
 
-    def __init__(self, games: Store | Iterable[Any], *, shuffle: bool = False, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        games: Store | Iterable[Any],
+        *,
+        ids: Sequence[str] | None = None,
+        shuffle: bool = False,
+        seed: int | None = None,
+    ) -> None:
         self._openers: list[Callable[[], Any]]
         if isinstance(games, Store):
             store = games
-            self.names = tuple(store.game_ids())
+            self.names = tuple(store.game_ids() if ids is None else ids)
             self._openers = [lambda game_id=game_id: store.game(game_id) for game_id in self.names]  # type: ignore[misc]
         else:
             given = list(games)
@@ -75,6 +84,8 @@ class Playlist:
         >>> len(Playlist.of([Tick(game_id="g", tick=0, timestamp="2031-01-02T03:04:05", price=1)]))
         1
         """
+        if isinstance(source, cls):
+            return source
         if isinstance(source, Store):
             return cls(source)
         if isinstance(source, (list, tuple)) and source and not all(isinstance(one, Tick) for one in source):

@@ -7,14 +7,12 @@ import hashlib
 import html
 import io
 import itertools
-import os
 from collections.abc import Iterable
 from itertools import cycle
 from typing import Any, Final, Literal, cast
 
 import anywidget
 import numpy as np
-import pandas as pd
 import traitlets
 from numpy.typing import NDArray
 
@@ -27,7 +25,7 @@ from replaylab.widgets.bundle import module
 from replaylab.widgets.cell_output import embedded, in_kernel, keep_what_is_in_boxes, plain, show
 from replaylab.widgets.fallback import INLINE_ROWS, turned
 from replaylab.widgets.payload import as_bytes
-from replaylab.widgets.sources import playable
+from replaylab.widgets.sources import chosen
 
 Align = Literal["tick", "start", "peak"]
 MOST: Final = 8  # more lines cannot be told apart
@@ -161,11 +159,13 @@ class _Track:
 
 def _several(given: object, ids: object) -> list[Game]:
     """Return the games to compare."""
-    if ids is not None or isinstance(given, (str, os.PathLike, pd.DataFrame)):
-        given = playable(given, ids)
-    games = [given] if isinstance(given, Game) else given
-    if isinstance(games, Store) and len(games) > MOST:
-        raise Unplayable(f"{len(games):,} games: at most {MOST} can be told apart; {_HELP}")
+    given, asked = chosen(given, ids)
+    games: Any = [given] if isinstance(given, Game) else given
+    if isinstance(given, Store):
+        names = given.game_ids() if asked is None else asked
+        if len(names) > MOST:
+            raise Unplayable(f"{len(names):,} games: at most {MOST} can be told apart; {_HELP}")
+        games = [given.game(name) for name in names]
     if not isinstance(games, Iterable):
         raise Unplayable(f"a {type(games).__name__} holds no games to compare; {_HELP}")
     found = list(games)

@@ -7,15 +7,14 @@ import html
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import anywidget
 import traitlets
 
-from replaylab.clock import checked_speed
-from replaylab.errors import TickError, Unplayable
+from replaylab.errors import Unplayable
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
@@ -30,74 +29,15 @@ from replaylab.widgets.fallback import cell
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
-from replaylab.widgets.ranges import Loop, Rows, checked_rows
+from replaylab.widgets.player_traits import MarksTrait, PanelsTrait, RangeTrait, SpeedTrait, TradesTrait
+from replaylab.widgets.ranges import Loop, Rows
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
-from replaylab.widgets.trades import Trades
 
 _OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on", "candles")
 _RANGES: Final = ("loop", "selection")
 _log: Final = logging.getLogger("replaylab.player")
 _numbers: Final = itertools.count(1)
-
-
-class _Speed(traitlets.Float[float, float]):
-    """A speed of the game; anything else raises `SpeedError`, as everywhere in the package."""
-
-    def validate(self, obj: Any, value: Any) -> float:
-        """Return the speed as a float within the bounds of the player's engine."""
-        return checked_speed(value, *obj.engine.speed_bounds)
-
-
-class _Trades(traitlets.TraitType[Any, Any]):
-    """Trades of a strategy, made of whatever tells of them; None for none."""
-
-    info_text = "trades"
-
-    def validate(self, _obj: Any, value: Any) -> Trades | None:
-        """Return the trades; raise `Unplayable` when these are none."""
-        return value if value is None or isinstance(value, Trades) else Trades(value)
-
-
-class _Panels(traitlets.TraitType[Any, Any]):
-    """Panels below the price, made of whatever tells of them."""
-
-    info_text = "panels"
-
-    def validate(self, _obj: Any, value: Any) -> Panels:
-        """Return the panels; raise `Unplayable` when these are none."""
-        return value if isinstance(value, Panels) else Panels(() if value is None else value)
-
-
-class _Range(traitlets.TraitType[Any, Any]):
-    """Rows from one to another of the game that a player shows; None is none."""
-
-    info_text = "(first, last), two rows of the game, or None"
-
-    def __init__(self, kind: type[Rows], **options: Any) -> None:
-        self.kind = kind
-        super().__init__(**options)
-
-    def make_dynamic_default(self, obj: Any) -> Rows:
-        """Return no rows."""
-        return self.kind(player=obj)
-
-    def validate(self, obj: Any, value: Any) -> Rows:
-        """Return the rows, or raise `TickError`."""
-        first, last = checked_rows(str(self.name), value, obj.engine.total)
-        return self.kind(first, last, obj)
-
-
-class _Marks(traitlets.TraitType[Any, Any]):
-    """Marks of the game that a player shows, as a tuple."""
-
-    info_text = "marks, mappings of their fields, or numbers of ticks"
-
-    def validate(self, obj: Any, value: Any) -> tuple[ChartMark, ...]:
-        """Return the marks, or raise `TickError`."""
-        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-            raise TickError("marks", value, "wrong_type", f"pass a list of {self.info_text}")
-        return tuple(ChartMark.of(one, obj.engine.timeline) for one in value)
 
 
 class ReplayPlayer(anywidget.AnyWidget):
@@ -180,7 +120,7 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
-    speed = _Speed(1.0, help="seconds of the game a second; infinity is as fast as possible")
+    speed = SpeedTrait(1.0, help="seconds of the game a second; infinity is as fast as possible")
     pacing = traitlets.Enum(["recorded", "nominal"], "recorded", help="when ticks are due")
     height = traitlets.Int(300, min=60, max=10_000, help="of the chart, in pixels")
     log = traitlets.Bool(default_value=False, help="logarithmic price axis")
@@ -188,11 +128,11 @@ class ReplayPlayer(anywidget.AnyWidget):
     blind = traitlets.Bool(default_value=False, help="hide what lies ahead from the page wholly")
     play_on = traitlets.Bool(default_value=False, help="at the end of a game play the next one")
     candles = traitlets.Int(0, min=0, max=10_000, help="rows of a candle; 0 draws a line")
-    panels = _Panels(Panels(), help="what is drawn below the price")
-    loop = _Range(Loop, help="rows that are repeated, both included; None for none")
-    selection = _Range(Rows, help="rows that were chosen: dragged over in the chart, or from A to B")
-    marks = _Marks((), help="what is written on the chart of the game that is shown")
-    trades = _Trades(None, allow_none=True, help="what a strategy did")
+    panels = PanelsTrait(Panels(), help="what is drawn below the price")
+    loop = RangeTrait(Loop, help="rows that are repeated, both included; None for none")
+    selection = RangeTrait(Rows, help="rows that were chosen: dragged over in the chart, or from A to B")
+    marks = MarksTrait((), help="what is written on the chart of the game that is shown")
+    trades = TradesTrait(None, allow_none=True, help="what a strategy did")
     lockstep = traitlets.Bool(default_value=False, help="let the page wait for the callbacks")
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
     player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)

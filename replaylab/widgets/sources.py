@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from replaylab.errors import GameNotFound, Unplayable
+from replaylab.playback.playlist import Playlist
 from replaylab.storage.game import Game
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
@@ -43,15 +44,21 @@ def playable(source: object, games: object = None) -> Any:
     ...
     replaylab.errors.Unplayable: games='20310102-a': ids need a store before them, not a list; type rl.play(store), ...
     """
+    source, ids = chosen(source, games)
+    return source if ids is None or not isinstance(source, Store) else Playlist(source, ids=ids)
+
+
+def chosen(source: object, games: object) -> tuple[object, Sequence[str] | None]:
+    """Return what was named, a store where that is a path or a table, and the ids of its games that were asked for."""
     if isinstance(source, (str, os.PathLike)):
         source = _opened(source)
     if isinstance(source, pd.DataFrame):
         source, games = _store_of(source), source if games is None else games
     if games is None:
-        return source
+        return source, None
     if not isinstance(source, Store):
         raise Unplayable(f"games={_short(games)}: ids need a store before them, not a {type(source).__name__}; {_HELP}")
-    return [source.game(game_id) for game_id in _known(source, _ids(games))]
+    return source, _known(source, _ids(games))
 
 
 def _opened(path: str | os.PathLike[str]) -> Store:

@@ -14,7 +14,7 @@ import replaylab as rl
 from replaylab.errors import GameNotFound, StoreNotFound, Unplayable
 from replaylab.storage.store import Store
 from replaylab.widgets.player import ReplayPlayer
-from tests.stores import quiet, simulated
+from tests.stores import line, quiet, simulated
 from tests.widgets.pages import Make, game
 
 
@@ -128,3 +128,31 @@ def test_a_name_that_a_player_does_not_have_is_refused(make: Make) -> None:
     for name, value in {"height": "500", "log": "yes", "pacing": "fast", "blind": None}.items():
         with pytest.raises(Exception, match=name):
             setattr(player, name, value)
+
+
+def test_thousands_of_ids(tmp_path: Path) -> None:
+    """2,000 ids are a playlist of which each game is opened when its turn comes, a table, and too many to compare."""
+    starts = (f"2031-01-02T{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}" for at in range(2_000))
+    lines = [line(f"g{at:05}", 1, "1.5", timestamp=start) for at, start in enumerate(starts)]
+    (tmp_path / "x.jsonl").write_bytes(b"".join(lines))
+    quiet(tmp_path / "x.jsonl", tmp_path / "store")
+    store = rl.open_store(tmp_path / "store")
+    ids = store.game_ids()[::-1]
+    opened: list[str] = []
+    found = store.game
+
+    def watched(game_id: str) -> rl.Game:
+        opened.append(game_id)
+        return found(game_id)
+
+    store.game = watched  # type: ignore[method-assign]
+    player = rl.play(store, ids)
+    assert opened == ids[:1]
+    assert player.pick(1_999)
+    assert player.game_id == ids[-1]
+    player.close()
+    assert len(rl.browse(store, ids).ids) == 2_000
+    with pytest.raises(Unplayable, match="2,000 games: at most 8 can be told apart"):
+        rl.compare(store, ids)
+    with pytest.raises(GameNotFound, match=r"no game 'nope'.* \(and 1 more of 2,002\)"):
+        rl.play(store, [*ids, "nope", "neither"])
