@@ -20,7 +20,9 @@ def load(path: Path) -> dict[str, Any]:
 
 def test_notebooks_are_found() -> None:
     """The walk sees the notebooks: a wrong path would make every other test here pass on nothing."""
-    named = {"01_convert", "02_explore", "06_survival", "07_sidebets", "08_backtest", "09_cluster", "10_live"}
+    named = {"01_convert", "02_explore", "06_survival", "07_sidebets", "08_backtest", "09_cluster", "10_live"} | {
+        "11_research"
+    }
     assert named <= {path.stem for path in NOTEBOOKS}
 
 

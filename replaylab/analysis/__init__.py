@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from replaylab.analysis.comparisons.lives import Drift, LogRank, drift, log_rank
     from replaylab.analysis.comparisons.paired import adjusted, compare
     from replaylab.analysis.comparisons.power import games_needed, smallest_edge
+    from replaylab.analysis.models.folds import GameFolds, GamesInTime
+    from replaylab.analysis.models.similar import similar_games
+    from replaylab.analysis.models.training import TrainingSet, training_set
     from replaylab.analysis.price_paths.games import bootstrap, games, games_of, split
     from replaylab.analysis.price_paths.paths import Paths, paths
     from replaylab.analysis.price_paths.selection import Selection
@@ -57,6 +60,8 @@ __all__ = [
     "Drift",
     "EntryPlan",
     "EntryStudy",
+    "GameFolds",
+    "GamesInTime",
     "Interrupted",
     "LogRank",
     "Luck",
@@ -70,6 +75,7 @@ __all__ = [
     "Sweep",
     "Tape",
     "Trader",
+    "TrainingSet",
     "Vectorised",
     "When",
     "adjusted",
@@ -103,6 +109,7 @@ __all__ = [
     "sidebet_heatmap",
     "sidebet_pooled",
     "sidebet_table",
+    "similar_games",
     "smallest_edge",
     "spike_table",
     "split",
@@ -112,6 +119,7 @@ __all__ = [
     "sweep",
     "touch_table",
     "trailing",
+    "training_set",
     "volatility_by_price",
 ]
 
@@ -124,6 +132,8 @@ _HOME = {
     "Drift": "comparisons.lives",
     "EntryPlan": "questions.trades",
     "EntryStudy": "questions.entries",
+    "GameFolds": "models.folds",
+    "GamesInTime": "models.folds",
     "Interrupted": "batches.results",
     "LogRank": "comparisons.lives",
     "Luck": "sweeps.luck",
@@ -137,6 +147,7 @@ _HOME = {
     "Sweep": "sweeps.sweep",
     "Tape": "backtests.tape",
     "Trader": "backtests.trader",
+    "TrainingSet": "models.training",
     "Vectorised": "backtests.vectorised",
     "When": "backtests.orders",
     "adjusted": "comparisons.paired",
@@ -170,6 +181,7 @@ _HOME = {
     "sidebet_heatmap": "questions.sidebets",
     "sidebet_pooled": "questions.sidebets",
     "sidebet_table": "questions.sidebets",
+    "similar_games": "models.similar",
     "smallest_edge": "comparisons.power",
     "spike_table": "questions.volatility",
     "split": "price_paths.games",
@@ -179,6 +191,7 @@ _HOME = {
     "sweep": "sweeps.sweep",
     "touch_table": "questions.entries",
     "trailing": "backtests.orders",
+    "training_set": "models.training",
     "volatility_by_price": "questions.volatility",
 }
 

@@ -99,3 +99,17 @@ def recorded(folder: Path, test: str) -> Paths | None:
     if not (folder / "real").exists():
         quiet(RECORDINGS, folder / "real")
     return paths(folder / "real")
+
+
+@cache
+def with_gaps(games: int = 6_000, ticks: int = 40, share: float = 1) -> Paths:
+    """Return simulated games, a share of them with a gap somewhere before tick 200, in which the rug may hide."""
+    source = drawn(games)
+    rng = np.random.default_rng(8)
+    begin = np.where(rng.random(games) < share, rng.integers(1, 200, games), 1_000_000)
+    kept = (source.tick < begin[source.game_of_tick]) | (source.tick >= (begin + ticks)[source.game_of_tick])
+    hidden = (source.rug_tick >= begin) & (source.rug_tick < begin + ticks)
+    start = np.concatenate([[0], np.cumsum(np.bincount(source.game_of_tick[kept], minlength=games))]).astype(np.int64)
+    rug = np.where(hidden, -1, source.rug_tick)
+    price = np.where(hidden, np.nan, source.rug_price)
+    return Paths(source.games, start, source.tick[kept], source.price[kept], rug, price)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.backtests.ledger import Trade
-from replaylab.analysis.price_paths.follow_up import FollowUp
+from replaylab.analysis.price_paths.follow_up import FollowUp, watched_to
 from replaylab.analysis.price_paths.paths import Paths
 
 Floats = NDArray[np.float64]
@@ -24,8 +24,10 @@ class Watched:
     Parameters
     ----------
     follow_up : FollowUp
-    first_tick, rug_tick : int64 arrays, one a game
-        First live tick of the record; R, or -1 where the record ends before.
+    known : Paths
+        The games; each has a live tick.
+    until : int64 array, one a live tick
+        See `watched_to`.
 
     Examples
     --------
@@ -35,23 +37,30 @@ class Watched:
     """
 
     follow_up: FollowUp
-    first_tick: Ints
-    rug_tick: Ints
+    known: Paths
+    until: Ints
 
     @classmethod
     def of(cls, known: Paths) -> Self:
         """Return how the games of some paths were watched; each has a live tick."""
-        return cls(FollowUp.of_records(known), known.tick[known.start[:-1]].astype(np.int64), known.rug_tick)
+        until = watched_to(known)
+        return cls(FollowUp.of_ends(known, until), known, until)
 
     def of_games(self) -> Floats:
-        """Return the weight of each game: 0 where its rug was not seen."""
-        seen = self.rug_tick >= 0
-        weights = self.follow_up.weight(self.first_tick, np.where(seen, self.rug_tick, self.first_tick))
-        return np.where(seen, weights, 0.0)
+        """Return the weight of each game: 0 where its rug was not seen, or a gap may have hidden one."""
+        rows = self.known.start[:-1]
+        first, rug = self.known.tick[rows].astype(np.int64), self.known.rug_tick
+        seen = (rug >= 0) & (self.until[rows] == rug)
+        return np.where(seen, self.follow_up.weight(first, np.where(seen, rug, first)), 0.0)
 
     def of_trades(self, trades: Sequence[Trade]) -> Floats:
-        """Return the weight of each trade: 0 where the record ended before it did."""
+        """Return the weight of each trade: 0 where the record, or a gap in it, ended before it did."""
         opened, closed = (np.array(ticks, np.int64) for ticks in (
             [trade.opened for trade in trades], [trade.closed for trade in trades]))  # fmt: skip
         ended = np.array([trade.ending != "void" for trade in trades], np.bool_)
+        number = {game_id: place for place, game_id in enumerate(self.known.game_ids)}
+        game = np.array([number[trade.game_id] for trade in trades], np.int64)
+        step = int(self.known.tick.max(initial=0)) + 1
+        rows = np.searchsorted(self.known.game_of_tick * step + self.known.tick, game * step + opened)
+        ended &= closed <= self.until[rows]
         return np.where(ended, self.follow_up.weight(opened, closed), 0.0)

@@ -54,12 +54,10 @@ class FollowUp:
         return cls(known.n_games, known.game_of_tick[priced], known.tick[priced].astype(np.int64), cut)
 
     @classmethod
-    def of_records(cls, known: Paths) -> FollowUp:
-        """Return the follow-up where only the end of a record without a rug ends it: the game goes on over gaps."""
-        cut = np.zeros(known.n_ticks, np.bool_)
-        ends = known.start[1:] - 1
-        cut[ends[(known.rug_tick < 0) & (known.lengths > 0)]] = True
-        return cls(known.n_games, known.game_of_tick, known.tick.astype(np.int64), cut)
+    def of_ends(cls, known: Paths, ends: Ints) -> FollowUp:
+        """Return the follow-up to the ticks of `watched_to`, with or without prices."""
+        tick = known.tick.astype(np.int64)
+        return cls(known.n_games, known.game_of_tick, tick, ends == tick)
 
     def __post_init__(self) -> None:
         size = int(self.tick.max(initial=0)) + 1
@@ -112,6 +110,26 @@ class FollowUp:
         pull = np.divide(through, at_risk, out=np.zeros(size), where=(at_risk > 0) & (hazard < 1))
         above += np.bincount(self.game, pull[self.tick] * (self.cut - hazard[self.tick]), self.games)
         return above, below
+
+
+def watched_to(known: Paths) -> Ints:
+    """Return, for each live tick, the tick to which its game was watched from there: the rug, or the last before a gap.
+
+    A gap that hides a rug ends the record, and one that hides none does not: had a game that goes on behind its gap
+    counted as watched, only games that live on would have been, and rugs would be too few. So a gap ends what is known
+    of every game. Only where the rugs of all games were seen no gap has hidden one, and games go on over gaps.
+
+    Examples
+    --------
+    >>> from replaylab.simulation.bulk import price_arrays
+    >>> known = Paths.of_arrays(*price_arrays(3, seed=1))
+    >>> bool((watched_to(known) == known.rug_tick[known.game_of_tick]).all())
+    True
+    """
+    if (known.rug_tick >= 0).all():
+        return known.rug_tick[known.game_of_tick].astype(np.int64)
+    runs = Runs.of(known, priced=False)
+    return known.tick[runs.last].astype(np.int64) + runs.rugged
 
 
 def weighted_mean(values: Floats, weights: Floats) -> float:

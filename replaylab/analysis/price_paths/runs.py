@@ -42,11 +42,11 @@ class Runs:
     rug_price: Floats
 
     @classmethod
-    def of(cls, known: Paths) -> Runs:
-        """Return the runs of paths."""
+    def of(cls, known: Paths, *, priced: bool = True) -> Runs:
+        """Return the runs of paths; with `priced=False` a tick without a price breaks none."""
         rows = np.arange(known.n_ticks)
         broken = np.ones(known.n_ticks, np.bool_)
-        unpriced = np.isnan(known.price)
+        unpriced = np.isnan(known.price) if priced else np.zeros(known.n_ticks, np.bool_)
         broken[1:] = (np.diff(known.tick) != 1) | unpriced[1:] | unpriced[:-1]
         broken[known.start[:-1][known.lengths > 0]] = True
         begins = np.flatnonzero(broken)

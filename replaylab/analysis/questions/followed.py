@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from replaylab.analysis.price_paths.follow_up import watched_to
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.analysis.price_paths.spells import product_limit
 from replaylab.analysis.questions.interval import wilson
@@ -16,6 +17,8 @@ Ints = NDArray[np.int64]
 
 class Followed:
     """Games seen live at each of some ticks, with their rugs and cuts 1, 2, ... ticks later.
+
+    Counts are of all that is known, also over a gap; the rate follows each game as far as `watched_to`.
 
     Parameters
     ----------
@@ -36,22 +39,24 @@ class Followed:
     def __init__(self, known: Paths, at: Ints, longest: int) -> None:
         self.at = at
         left, rugged = ticks_left(known)
+        until = watched_to(known) - known.tick
         longest = min(longest, int(left.max(initial=0)) + 1)  # further on no game is followed: one step says so
         place = np.minimum(np.searchsorted(at, known.tick), len(at) - 1)
         rows = np.flatnonzero(at[place] == known.tick)
-        cell = place[rows] * (longest + 2) + np.minimum(left[rows], longest + 1)
         shape = (len(at), longest + 2)
 
-        def counted(which: NDArray[np.bool_]) -> Ints:
-            return np.bincount(cell[which], minlength=shape[0] * shape[1]).reshape(shape)
+        def counted(after: Ints, which: NDArray[np.bool_]) -> Ints:
+            cell = place[rows] * (longest + 2) + np.minimum(after[rows], longest + 1)
+            return np.bincount(cell[which[rows]], minlength=shape[0] * shape[1]).reshape(shape)
 
-        rugs, ends = counted(rugged[rows]), counted(~rugged[rows])
+        rugs, ends = counted(left, rugged), counted(left, ~rugged)
         self.games = rugs.sum(axis=1) + ends.sum(axis=1)
         self.wins = rugs.cumsum(axis=1)[:, :-1]
         self.cut = ends.cumsum(axis=1)[:, :-1]  # ends after exactly d ticks: alive then, so not cut for a window of d
-        at_risk = self.games[:, None] - self.wins[:, :-1] - self.cut[:, :-1]
-        rugs = rugs[:, 1:-1]
-        self.alive, self.greenwood = product_limit(at_risk, rugs)
+        seen = rugged & (until == left)
+        rugs, ends = counted(until, seen), counted(until, ~seen)
+        at_risk = self.games[:, None] - (rugs + ends).cumsum(axis=1)[:, :-2]
+        self.alive, self.greenwood = product_limit(at_risk, rugs[:, 1:-1])
         self.followed = at_risk > 0
 
     def columns(self, windows: Ints, confidence: float) -> dict[str, Any]:

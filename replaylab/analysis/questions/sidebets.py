@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import one_of, some_games, whole, wholes
-from replaylab.analysis.price_paths.follow_up import FollowUp
+from replaylab.analysis.price_paths.follow_up import FollowUp, watched_to
 from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.followed import Followed, ticks_left
@@ -210,11 +210,11 @@ def sidebet_pooled(
     begin = known.tick.astype(np.int64)
     group = np.searchsorted(begins, begin, side="right") - 1
     won, lost = rugged & (left <= within), np.where(rugged, left > within, left >= within)
-    settled, end = won | lost, begin + np.minimum(left, within)
-    follow_up, game = FollowUp.of_records(known), known.game_of_tick
+    settled, end, until = won | lost, begin + np.minimum(left, within), watched_to(known)
+    follow_up, game, followed = FollowUp.of_ends(known, until), known.game_of_tick, settled & (end <= until)
 
     def grouped(place: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        here = settled & (group == place)
+        here = followed & (group == place)
         return follow_up.sums(game[here], begin[here], end[here], won[here].astype(np.float64))
 
     above, below = (np.stack(one, axis=1) for one in zip(*map(grouped, range(len(begins))), strict=True))

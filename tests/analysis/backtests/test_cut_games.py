@@ -17,7 +17,7 @@ from replaylab.analysis.backtests.vectorised import Vectorised
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.analysis.simulated.watching import watched
 from replaylab.errors import AnalysisError, LookAhead
-from tests.analysis.made import Made, drawn, made, whole
+from tests.analysis.made import Made, drawn, made, whole, with_gaps
 
 GAMES = 4_000
 RULES = Rules(balance=10_000, min_bet="0.001", max_bet=1)
@@ -68,6 +68,15 @@ def test_the_default_is_not_biased_by_cut_games(strategy: Vectorised, *, too_hig
     assert abs(skipped["return_on_stake"] - truth["return_on_stake"]) > 1.5 * error
     assert (skipped["return_on_stake"] > truth["return_on_stake"]) is too_high
     assert figures(run(cut(), strategy)) == pytest.approx(weighted, nan_ok=True)
+
+
+def test_gaps_that_hide_rugs_bias_nothing() -> None:
+    """Where half of the games have a gap in which the rug may hide, trades have the results of whole games."""
+    for strategy, error in ((doubling, 0.08), (betting, 0.06)):
+        truth, found = (figures(run(source, strategy)) for source in (drawn(6_000), with_gaps(share=0.5)))
+        assert found["return_on_stake"] == pytest.approx(truth["return_on_stake"], abs=error)
+        assert found["win_rate"] == pytest.approx(truth["win_rate"], abs=0.02)
+    assert figures(run(with_gaps(), betting, unfinished="void"))["win_rate"] < truth["win_rate"] - 0.01
 
 
 def test_whole_games_are_not_changed_by_the_choice() -> None:

@@ -21,10 +21,11 @@ from replaylab.analysis.questions.interval import mean_by_game, rate_interval, s
 from replaylab.analysis.questions.odds import theory_rate
 from replaylab.analysis.questions.peaks import peak_quantiles
 from replaylab.analysis.questions.sequences import bet_sequence, martingale
-from replaylab.analysis.questions.sidebets import sidebet_pooled
+from replaylab.analysis.questions.sidebets import sidebet_pooled, sidebet_table
+from replaylab.analysis.questions.survival import survival
 from replaylab.analysis.questions.trades import EntryPlan
 from replaylab.analysis.simulated.watching import watched
-from tests.analysis.made import Made, drawn, made, whole
+from tests.analysis.made import Made, drawn, made, whole, with_gaps
 
 GAMES = 6_000
 RATE = theory_rate(40)
@@ -76,6 +77,37 @@ def test_pooled_rate_of_cut_games() -> None:
     assert table["settled_rate"][0] > table["high"][0]
     held = horizon_table(cut(), holds=[40], confidence=0.99, resamples=0).iloc[0]
     assert held["survived_low"] < 1 - RATE < held["survived_high"]
+
+
+def test_gaps_that_hide_rugs_bias_nothing() -> None:
+    """Where each game has a gap in which its rug may hide, rates and means are those of the whole games.
+
+    A game that goes on behind its gap has not rugged in it: had only such games counted there, rugs would be too few.
+    """
+    table = sidebet_table(with_gaps(), ticks=[0, 100], confidence=0.99)
+    truth = sidebet_table(drawn(GAMES), ticks=[0, 100])
+    assert (table["settled_rate"] < truth["win_rate"] - 0.006).all()  # what it was before
+    for found in (table, sidebet_pooled(with_gaps(), edges=[0, 100], confidence=0.99)):
+        assert ((found["low"] < RATE) & (found["high"] > RATE)).all()
+        assert found["win_rate"].to_numpy() == pytest.approx(RATE, abs=0.012)
+    (row,) = bet_sequence(with_gaps(), stakes=martingale("0.01", bets=4), resamples=0).summary.to_dict("records")
+    assert row["win_rate"] == pytest.approx(1 - 0.995**160, abs=0.02)
+    assert survival(with_gaps()).rugged_by([40])["rugged"][0] == pytest.approx(RATE, abs=0.012)
+    held, whole_held = (
+        horizon_table(source, holds=[40], resamples=0).iloc[0] for source in (with_gaps(), drawn(GAMES))
+    )
+    assert held["survived"] == pytest.approx(1 - RATE, abs=0.012)
+    assert held["mean_result"] == pytest.approx(whole_held["mean_result"], abs=0.02)
+
+
+def test_gaps_that_hide_nothing_cost_nothing() -> None:
+    """Where every rug was seen a bet over a gap is settled, and the rate is that of the counts."""
+    games = [Made([0, 1, 5, 6], 7), whole(30), Made([0, 9, 12], 13)]
+    for found in (sidebet_table(made(games), ticks=[0], window=10), sidebet_pooled(made(games), edges=[0], window=10)):
+        assert found["cut"][0] == 0
+        assert found["win_rate"][0] == pytest.approx(found["settled_rate"][0])
+    seen = sidebet_table(made([*games, Made(range(3))]), ticks=[0], window=10)
+    assert seen[["wins", "losses", "cut"]].to_numpy().tolist() == [[1, 2, 1]]
 
 
 def test_entries_of_cut_games() -> None:
