@@ -21,6 +21,29 @@ def once(tape: Any, account: Any) -> a.Buy | None:
     return a.Buy("0.1") if tape.now == 0 else None
 
 
+def hold(ticks: int) -> a.Vectorised:
+    """Buy at tick 0 and sell after so many ticks."""
+    return a.Vectorised(
+        lambda paths: {
+            a.Buy("0.1"): np.flatnonzero(paths.tick == 0),
+            a.Sell(): np.flatnonzero(paths.tick == ticks),
+        }
+    )
+
+
+def compared(source: a.Paths) -> pd.DataFrame:
+    """Compare two strategies on the same games."""
+    runs = {str(ticks): a.backtest(source, hold(ticks), check=False, progress=False) for ticks in (1, 2)}
+    return a.compare(runs)
+
+
+def scored(source: a.Paths) -> pd.DataFrame:
+    """Return the rows of each side of folds in time."""
+    found = a.training_set(source, within=2)
+    sides = list(a.GamesInTime(2).split(found.X, groups=found.groups))
+    return pd.DataFrame([{"train": len(train), "test": len(test)} for train, test in sides])
+
+
 PLAN = a.EntryPlan(at_tick=0, hold=2)
 ASK: dict[str, Callable[[a.Paths], Any]] = {
     "survival": a.survival,
@@ -46,8 +69,23 @@ ASK: dict[str, Callable[[a.Paths], Any]] = {
     "split": a.split,
     "games": a.games,
     "backtest": lambda source: a.backtest(source, once, progress=False),
+    "backtest of arrays": lambda source: a.backtest(source, hold(1), progress=False).metrics(),
+    "ruin": lambda source: a.backtest(source, once, progress=False).ruin(resamples=20),
+    "report": lambda source: a.backtest(source, once, progress=False).report(),
+    "sweep": lambda source: a.sweep(source, hold, {"ticks": [1, 2]}, progress=False).table,
+    "walk_forward": lambda source: a.sweep(source, hold, {"ticks": [1, 2]}, progress=False).walk_forward(2),
+    "compare": compared,
+    "log_rank": lambda source: a.log_rank(source, by=lambda games: games["ticks"] % 2),
+    "drift": lambda source: a.drift(source, "h", permutations=9),
+    "bands": lambda source: a.survival(source).bands(0.95),
+    "games_needed": lambda source: a.games_needed(a.backtest(source, once, progress=False), edge=0.1),
+    "training_set": a.training_set,
+    "training_set of results": lambda source: a.training_set(source, target="result", within=2).y.to_frame(),
+    "folds": scored,
+    "similar_games": lambda source: a.similar_games(source, next(iter(source.game_ids), "g0")),
 }
 SOURCES = {
+    "no game": made([]),
     "one game": made([whole(5)]),
     "one game of one tick": made([whole(1)]),
     "all censored": made([Made(range(9))] * 8),

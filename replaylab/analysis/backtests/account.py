@@ -179,8 +179,8 @@ class Account:
     """
 
     __slots__ = (
-        "_bets", "_fee", "_free", "_game_id", "_least", "_lots", "_most", "_opened", "_paid", "_pays", "_returned",
-        "_slip", "_strict", "_tick", "bet", "cost", "entry_price", "ledger", "quantity", "rules",
+        "_bets", "_fee", "_free", "_game_id", "_least", "_lots", "_most", "_name", "_opened", "_paid", "_pays",
+        "_returned", "_slip", "_strict", "_tick", "bet", "cost", "entry_price", "ledger", "quantity", "rules",
     )  # fmt: skip
 
     def __init__(self, rules: Rules, *, strict: bool = False) -> None:
@@ -205,6 +205,7 @@ class Account:
         self._free = [0] * self.rules.bets  # ticks from which each bet that is not open may be placed
         self.bet: OpenBet | None = None
         self._lots: dict[str, _Lot] = {}
+        self._name = ""  # of the position that the fields hold
         self._flat()
 
     def _flat(self) -> None:
@@ -284,6 +285,7 @@ class Account:
         """Buy or sell of a named position, which stands in for the one without a name meanwhile."""
         own, lot = self._lot(), self._lots.get(order.position, _Lot())
         self._take(lot)
+        self._name = order.position
         try:
             if isinstance(order, Buy):
                 self._buy(order, price)
@@ -292,6 +294,7 @@ class Account:
         finally:
             lot = self._lot()
             self._take(own)
+            self._name = ""
             self._lots[order.position] = lot
             if not lot.quantity:
                 del self._lots[order.position]
@@ -362,12 +365,14 @@ class Account:
         while self.bet is not None and tick - self.bet.tick > self.rules.window:  # its end came first
             self._close_bet("lost", self.bet.tick + self.rules.window)
         self._tick = tick
-        for lot in (self._lot(), *self._lots.values()):
+        for name, lot in {"": self._lot(), **self._lots}.items():
             if lot.quantity:
                 self._take(lot)
+                self._name = name
                 self._receive("rug", money(MONEY.multiply(self.quantity, _ZERO if price is None else price)))
                 self._close("rug", tick)
         self._lots.clear()
+        self._name = ""
         while self.bet is not None:
             self._close_bet("won", tick)
 
@@ -379,13 +384,15 @@ class Account:
         price : Decimal, optional
             At which the position is marked; without one it comes back at cost.
         """
-        for lot in (self._lot(), *self._lots.values()):
+        for name, lot in {"": self._lot(), **self._lots}.items():
             if lot.quantity:
                 self._take(lot)
+                self._name = name
                 ending: Literal["mark", "void"] = "void" if price is None else "mark"
                 self._receive(ending, self.cost if price is None else money(MONEY.multiply(self.quantity, price)))
                 self._close(ending, self._tick)
         self._lots.clear()
+        self._name = ""
         while self.bet is not None:
             self._close_bet("void", self._tick)
 
@@ -398,7 +405,8 @@ class Account:
         self.ledger.move(self._game_id, self._tick, kind, amount)
 
     def _close(self, ending: Ending, tick: int) -> None:
-        self.ledger.close(self._game_id, "position", self._opened, tick, self._paid, self._returned, ending)
+        paid, returned = self._paid, self._returned
+        self.ledger.close(self._game_id, "position", self._opened, tick, paid, returned, ending, self._name)
         self._flat()
 
     def _close_bet(self, ending: Ending, tick: int) -> None:

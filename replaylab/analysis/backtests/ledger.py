@@ -33,7 +33,7 @@ class Trade(NamedTuple):
     """One position from its first buy until nothing is left of it, or one side bet.
 
     `paid` is all that was paid for it and `returned` all that came back, commission included in both; the profit is
-    their difference. `closed` is the last tick that it took part in.
+    their difference. `closed` is the last tick that it took part in, `position` the name of a position that has one.
     """
 
     game_id: str
@@ -43,6 +43,7 @@ class Trade(NamedTuple):
     paid: Decimal
     returned: Decimal
     ending: Ending
+    position: str = ""
 
     @property
     def profit(self) -> Decimal:
@@ -83,7 +84,7 @@ class Ledger:
         self.balance = balance
         self.refused: list[Refusal] = []
         self._entries: list[tuple[str, int, EntryKind, Decimal, Decimal]] = []  # plain tuples: quicker to make
-        self._trades: list[tuple[str, TradeKind, int, int, Decimal, Decimal, Ending]] = []
+        self._trades: list[tuple[str, TradeKind, int, int, Decimal, Decimal, Ending, str]] = []
 
     @property
     def entries(self) -> list[Entry]:
@@ -101,10 +102,18 @@ class Ledger:
         self._entries.append((game_id, tick, kind, amount, balance))
 
     def close(
-        self, game_id: str, kind: TradeKind, opened: int, closed: int, paid: Decimal, returned: Decimal, ending: Ending
+        self,
+        game_id: str,
+        kind: TradeKind,
+        opened: int,
+        closed: int,
+        paid: Decimal,
+        returned: Decimal,
+        ending: Ending,
+        position: str = "",
     ) -> None:
         """Note a position or side bet that has ended; no money moves."""
-        self._trades.append((game_id, kind, opened, closed, paid, returned, ending))
+        self._trades.append((game_id, kind, opened, closed, paid, returned, ending, position))
 
     def __len__(self) -> int:
         return len(self._trades)

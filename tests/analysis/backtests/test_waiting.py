@@ -284,8 +284,23 @@ def test_positions_and_bets_by_name_and_number() -> None:
         return a.Sell(position="late")
 
     rules = a.Rules(min_bet="0.01", max_bet=1, bets=2)
-    a.backtest(made([Made(range(3), 3, ["1"] * 3)]), two, rules=rules, progress=False)
+    found = a.backtest(made([Made(range(3), 3, ["1"] * 3)]), two, rules=rules, progress=False)
     assert seen == [({"": "0.1", "late": "0.2"}, ["0.01", "0.02"]), ({"": "0.1"}, ["0.01", "0.02"])]
+    held = found.trade_table[found.trade_table["kind"] == "position"]
+    assert held[["position", "ending"]].to_numpy().tolist() == [["late", "sold"], ["", "rug"]]
+
+
+@pytest.mark.parametrize("unfinished", ["void", "mark"])
+def test_a_trade_says_which_position_it_was(unfinished: str) -> None:
+    """Every trade has the name of its position, also those that the rug or the end of a record closes."""
+    games = made([Made(range(2), 2, ["1"] * 2), Made(range(2), None, ["1"] * 2), Made(range(2), 2, ["1"] * 2)])
+    orders = [a.Buy("0.1", position="one"), a.Buy("0.1"), a.Buy("0.1", position="two"), a.Bet("0.1")]
+    rules = a.Rules(balance=10, min_bet="0.01", max_bet=1)
+    options: dict[str, Any] = {"rules": rules, "unfinished": unfinished, "progress": False}
+    found = a.backtest(games, lambda tape, _: orders if tape.now == 0 else None, **options)
+    names = [(trade.game_id, trade.position) for trade in found.trades if trade.kind == "position"]
+    assert names == [(game, name) for game in ("g0", "g1", "g2") for name in ("", "one", "two")]
+    assert {trade.position for trade in found.trades if trade.kind == "bet"} == {""}
 
 
 BAD_RULES = [{"bets": 0}, {"slippage": 1}, {"slippage": "-0.1"}, {"latency_ms": -1}, {"latency_ticks": 0.5}]
