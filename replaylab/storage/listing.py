@@ -24,15 +24,14 @@ _log: Final = logging.getLogger("replaylab.store")
 class Listing:
     """The segments of a store as they are now; what was opened at the last call is not opened again.
 
-    `damaged` names the files that could not be read at the last call, with the reason, and `waiting` holds the segments
-    that stand in for others which still count. A method raises `FileNotFoundError` when a compaction removed a file
-    meanwhile: call it through `reread`.
+    `damaged` names the files that could not be read at the last call, with the reason. A method raises
+    `FileNotFoundError` when a compaction removed a file meanwhile: call it through `reread`.
     """
 
     def __init__(self, files: StoreFiles) -> None:
         self.files = files
         self.damaged: dict[str, str] = {}
-        self.waiting: list[Segment] = []
+        self._waiting: list[Segment] = []
         self._logged: set[str] = set()  # of what is damaged
         self._tampered: set[str] = set()  # of what is damaged, what its key did not write
         self._opened: dict[str, Segment] = {}
@@ -83,10 +82,10 @@ class Listing:
         replaced = {identity(name) for segment in opened.values() for name in segment.footer.replaces}
         there = {name: segment for name, segment in opened.items() if identity(name) not in replaced}
         known = {identity(name) for name in there}
-        self.waiting = [
+        self._waiting = [
             segment for segment in there.values() if not known.isdisjoint(map(identity, segment.footer.stands_in_for))
         ]
-        return [segment for segment in there.values() if segment not in self.waiting]
+        return [segment for segment in there.values() if segment not in self._waiting]
 
     def read_game(self, game_id: str) -> pa.Table:
         """Return the rows of one game from all segments, in the order received."""
@@ -99,6 +98,11 @@ class Listing:
         if not skip:
             self.refuse_lost()
         return segments, self.rows_lost()
+
+    def waiting(self) -> list[Segment]:
+        """Return the segments that stand in for others which still count."""
+        self.sealed()
+        return list(self._waiting)
 
     def leave_out(self, problems: Mapping[str, str]) -> Mapping[str, str]:
         """Add files that cannot be read to `damaged`, log those that are new, and return all of `problems`."""

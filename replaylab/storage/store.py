@@ -105,8 +105,8 @@ class Store:
     def parquet_keys(self) -> dict[str, bytes]:
         """Return by the name of each encrypted segment its key, 32 bytes, with which other programs can read it."""
         keys = self.files.keys
-        found = {one.name: file_key(keys, one.name, "segment") for one in self.sealed()} if keys else {}
-        return {name: key for name, key in found.items() if key is not None}
+        found = ((one.name, file_key(keys, one.name, "segment")) for one in self.sealed()) if keys else ()
+        return {name: key for name, key in found if key is not None}
 
     @property
     def size_bytes(self) -> int:
@@ -139,8 +139,7 @@ class Store:
 
     def waiting(self) -> list[Segment]:
         """Return the segments that stand in for others which still count: an exchange begun, or broken off."""
-        self.sealed()
-        return list(self._listing.waiting)
+        return reread(self._listing.waiting)
 
     def extents(self) -> list[Extent]:
         """Return the parts of sources that were converted, each with the account of its bytes."""
@@ -494,7 +493,7 @@ class Store:
         return reread(look)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw when games end and how high they go; give a figure that a cell shows, or `axes` when they are given."""
+        """Draw when games end and how high they go; return a figure that a cell shows, or `axes` when passed."""
         from replaylab.charts.store_chart import draw_store  # matplotlib is only loaded when a chart is asked for
 
         drawn = draw_store(self.games_table(), axes=axes)
