@@ -180,7 +180,7 @@ def make_keys(root: Path, kms: Kms, state: str = ENCRYPTED) -> StoreKeys:
     entry |= {"wrapped": _wrap(kms, key), "check": _check(key)}
     make_folders(root)
     make_private(root)
-    with written_aside(root, KEYS_FILE) as aside:
+    with written_aside(root, f"{KEYS_FILE}-{os.urandom(8).hex()}") as aside:  # of this call: threads may do it at once
         aside.write_bytes(_document([entry], state, key))
         publish_new(aside, root / KEYS_FILE)
     found = keys_of(root, kms)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from replaylab.durable import publish_new
+from replaylab.encryption import keys
 from replaylab.encryption.keys import (
     ENCRYPTING,
     StoreKeys,
@@ -59,6 +61,33 @@ def test_second_maker_takes_the_keys_of_the_first(root: Path, key: FileKey) -> N
     """Two recorders that make a store at once write with one key."""
     salt = new_salt()
     assert make_keys(root, key).derive(salt, "journal") == make_keys(root, key).derive(salt, "journal")
+
+
+def test_recorders_that_make_a_store_at_once_in_one_process(
+    root: Path, key: FileKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one writes aside is never the file that another has made already, whose key is in use."""
+    salt, found = new_salt(), list[bytes]()
+
+    def published(aside: Path, final: Path) -> bool:
+        made = publish_new(aside, final)
+        if not found:
+            found.append(found_keys(root, key).derive(salt, "journal"))  # another one records by now
+            found.append(make_keys(root, key).derive(salt, "journal"))
+        return made
+
+    monkeypatch.setattr(keys, "publish_new", published)
+    found.append(make_keys(root, key).derive(salt, "journal"))
+    found.append(found_keys(root, key).derive(salt, "journal"))
+    assert len(set(found)) == 1
+    assert [path.name for path in root.iterdir()] == ["keys.json"]
+
+
+def found_keys(root: Path, key: FileKey) -> keys.StoreKeys:
+    """Return the keys of a store that is there."""
+    there = keys.keys_of(root, key)
+    assert there is not None
+    return there
 
 
 def test_missing_and_wrong_keys(root: Path, key: FileKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
