@@ -29,9 +29,9 @@ STEPS = {
     "open": "store = rl.open_store(path); store.rows",
     "games()": "store = rl.open_store(path); len(store.games())",
     "games() again, opened anew": "store = rl.open_store(path); len(store.games())",
-    "one game": "store = rl.open_store(path); store.game('game-4').to_arrow()",
+    "one game": "store = rl.open_store(path); store.game('game-4').to_pandas()",
     "verify": "assert rl.open_store(path).verify().ok",
-    "compact": "rl.open_store(path).compact()",
+    "compact": "rl.compact(path, progress=False)",
     "games() when compacted": "store = rl.open_store(path); len(store.games())",
 }
 _CHILD = """
