@@ -40,6 +40,7 @@ NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)  # a pipe in the place of a fil
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 ASIDE: Final = ".aside"  # ending of a file that is still being written
+LOCK_FILE: Final = ".lock"  # of the one that converts into a folder or compacts it
 PATIENCE_SECONDS: Final = 2.0
 _ASK_AGAIN_SECONDS: Final = 0.05
 _ENDING: Final = 4  # PF_EXITING, among the flags of a process
@@ -236,7 +237,7 @@ def sole_writer(folder: Path, patience_seconds: float = PATIENCE_SECONDS) -> Ite
     """
     with storing(folder):
         mode = _PRIVATE_FILE if is_private(folder) else 0o666
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _CLOEXEC, mode)
+        lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | _CLOEXEC, mode)
     try:
         deadline = time.monotonic() + patience_seconds
         while not try_lock(lock):
@@ -260,7 +261,7 @@ def _lock_now(descriptor: int) -> None:
 
 def is_being_written(folder: Path) -> bool:
     """Return whether a conversion or compaction holds the lock of a folder now; False where that cannot be asked."""
-    return is_locked(folder / ".lock")
+    return is_locked(folder / LOCK_FILE)
 
 
 def is_locked(path: Path) -> bool:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +20,18 @@ from replaylab.conversion.mending import carried_on, mending
 from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import Paths, Piece, Search, Source, reading, search_sources
-from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, unpack
-from replaylab.durable import make_folders, sole_writer, usable_cores
-from replaylab.encryption.keys import keys_for_writing
+from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, too_long_document, unpack
+from replaylab.durable import LOCK_FILE, make_folders, remove, sole_writer, usable_cores
+from replaylab.encryption.keys import KEYS_FILE, keys_for_writing
 from replaylab.encryption.kms import Kms
-from replaylab.errors import NotARecording, SettingsError, SourceNotFound, SourceUnreadable, StoreError
+from replaylab.errors import (
+    NotARecording,
+    SettingsError,
+    SourceDamaged,
+    SourceNotFound,
+    SourceUnreadable,
+    StoreError,
+)
 from replaylab.kernel.library import load
 from replaylab.parsing.elements import HEADER_BYTES
 from replaylab.parsing.mapping import Mapping
@@ -124,7 +131,7 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     root = Path(store)
     made = Plan()
     extents: list[Extent] = []
-    with TemporaryDirectory(prefix="replaylab-") as place:
+    with TemporaryDirectory(prefix="replaylab-") as place, _made_for_something(root):
         paths, piped = _without_input(sources, Path(place))
         search = (
             Search([], {}) if piped and not paths else search_sources(paths, store=root, documents=how_read is not None)
@@ -139,9 +146,9 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
             run = _Run(held, folders, how, lock, settings, Path(place), made, extents)
             run.convert(found)
             doubt = _zone_doubt(held, extents, root)
-        if found and len(made.unreadable) == len(found):
-            problem = "; ".join(made.unreadable.values())
-            raise NotARecording(problem) if made.refused else SourceUnreadable(problem)
+            if found and len(made.unreadable) == len(found):
+                problem = "; ".join(made.unreadable.values())
+                raise NotARecording(problem) if made.refused else SourceUnreadable(problem)
     from replaylab.conversion.report import report  # brings pydantic, so it loads while nothing waits for it
 
     done = report(str(root), how.zone, made, extents, search.left_alone, doubt)
@@ -152,6 +159,24 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     }
     _log.log(logging.INFO if done.ok else logging.WARNING, "converted into %s: %s", root, _in_short(done), extra=fields)
     return done
+
+
+@contextmanager
+def _made_for_something(root: Path) -> Iterator[None]:
+    """Remove the folders of a new store again when its sources were refused and nothing is in it."""
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        yield
+    except (NotARecording, SourceUnreadable, SourceDamaged):
+        with suppress(OSError, StoreError):
+            if missing:
+                with sole_writer(root, 0):
+                    for folder in (root / SEGMENTS, root / REMARKS):
+                        folder.rmdir()  # refused when something is in it
+                    remove([root / KEYS_FILE, root / LOCK_FILE])
+                for folder in missing:
+                    folder.rmdir()
+        raise
 
 
 def _zone_doubt(held: Store, extents: Sequence[Extent], root: Path) -> str:
@@ -234,12 +259,15 @@ class _Run:
             try:
                 with reading(source.path) as file:
                     size = HEADER_BYTES if self.how.mapping is not None and self.how.mapping.elements else HEAD_BYTES
-                    dress = dress_of(file.read(size), document=source.is_document, mapping=self.how.mapping)
+                    head = file.read(size)
+                    dress = dress_of(head, document=source.is_document, mapping=self.how.mapping)
             except SourceUnreadable:
                 plain.append(source)  # the plan says why
                 continue
             if dress.other:
                 self._refuse(source, f"{source.name}: {dress.other}, not a recording; nothing of it was stored")
+            elif dress.plain and (problem := too_long_document(source, head, self.how.mapping)):
+                self._refuse(source, f"{source.name}: {problem}; nothing of it was stored")
             elif dress.plain:
                 plain.append(source)
             else:

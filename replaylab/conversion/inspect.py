@@ -6,13 +6,14 @@ import io
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 
+from replaylab.conversion.packing import members
 from replaylab.conversion.proposal import proposal
 from replaylab.conversion.source import Source, reading
-from replaylab.conversion.unpack import HEAD_BYTES, Dress, Text, dress_of, pieces
+from replaylab.conversion.unpack import HEAD_BYTES, Dress, Text, dress_of
 from replaylab.errors import NotARecording, SourceNotFound
 from replaylab.parsing.json_line import PLAIN, Kind, Reading, parse_line
 from replaylab.parsing.mapping import READY, UNITS, Mapping
@@ -173,18 +174,30 @@ def _beginning(source: Source, mapping: Mapping | None) -> tuple[bytes, Dress]:
         if dress.other:
             return b"", dress
         file.seek(0)
-        text = Text(source.name, document=source.is_document, mapping=mapping)
-        out = io.BytesIO()
-        for piece in pieces(file, dress.packing, source.name):
-            text.feed(piece, out)
-            if out.tell() >= LOOKED_AT_BYTES:
-                break
-        else:
-            text.finish(out)
+        text, out = _first_text(source, dress.packing, file, mapping)
     data = out.getvalue()
     if len(data) >= LOOKED_AT_BYTES and b"\n" in data[:LOOKED_AT_BYTES]:
         data = data[: data.rindex(b"\n", 0, LOOKED_AT_BYTES) + 1]
     return data, text.dress._replace(packing=dress.packing)
+
+
+def _first_text(source: Source, packing: str, file: BinaryIO, mapping: Mapping | None) -> tuple[Text, io.BytesIO]:
+    """Return the beginning of a file, or of the first recording in an archive."""
+    refused: NotARecording | None = None
+    for _, stream in members(file, packing, source.name):
+        text, out = Text(source.name, document=source.is_document, mapping=mapping), io.BytesIO()
+        try:
+            for piece in stream:
+                text.feed(piece, out)
+                if out.tell() >= LOOKED_AT_BYTES:
+                    break
+            else:
+                text.finish(out)
+        except NotARecording as error:
+            refused = refused or error
+        else:
+            return text, out
+    raise refused or NotARecording(f"{source.name}: nothing is in it")
 
 
 def _first_ticks(looked: _Looked) -> list[str]:

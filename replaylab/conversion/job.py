@@ -174,7 +174,7 @@ class Job:
 
     def _scan(self, block: Block) -> Scan:
         if block.too_long:
-            return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line)
+            return too_long(bytes(block.data[: block.size]), ends_line=block.ends_line, mapping=self.how.mapping)
         if block.document:
             return scan_document(bytes(block.data[: block.size]), self.how.by_line)
         parts = [(part.end, part.unended) for part in block.parts]

@@ -6,47 +6,38 @@ temporary file, piece by piece, and removed once it is converted; its identity a
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from os import SEEK_END
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, NamedTuple, Protocol, cast
-from zipfile import BadZipFile, ZipFile
+from typing import IO, BinaryIO, Final, NamedTuple
+from zipfile import BadZipFile
 
-import pyarrow as pa
-
+from replaylab.conversion import source as sources
+from replaylab.conversion.packing import PACKED, Counted, members
 from replaylab.conversion.source import PACKED_ENDINGS, Source, reading
 from replaylab.errors import NotARecording, ReplayLabError, SourceUnreadable
 from replaylab.parsing.elements import HEADER_BYTES, Elements, elements_begin, is_lines, split
 from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.one_per_line import OnePerLine, is_laid_out_otherwise
+from replaylab.parsing.scan import TOO_LONG, advice_of_length
 
 HEAD_BYTES: Final = 1 << 12
-PIECE_BYTES: Final = 1 << 20
-FED_BYTES: Final = 1 << 16  # packed bytes that a decompressor is fed at once
-ZSTD_BYTES: Final = 1 << 14  # unpacked at once
 MAX_EXPANSION: Final = 200  # unpacked bytes for one packed: real recordings have 8 to 40
 FREE_BYTES: Final = 64 << 20  # unpacked bytes of a file that are never refused
 _BOM: Final = b"\xef\xbb\xbf"
-_PACKED: Final = {
-    "gzip": b"\x1f\x8b\x08",
-    "zstd": b"\x28\xb5\x2f\xfd",
-    "bzip2": b"BZh",
-    "xz": b"\xfd7zXZ\x00",
-    "zip": b"PK\x03\x04",
-}
-_ENCODINGS: Final = (
-    ("utf-32-le", b"\xff\xfe\x00\x00"),
-    ("utf-32-be", b"\x00\x00\xfe\xff"),
-    ("utf-16-le", b"\xff\xfe"),
-    ("utf-16-be", b"\xfe\xff"),
-    ("utf-16-le", b"{\x00"),
-    ("utf-16-le", b"[\x00"),
-    ("utf-16-be", b"\x00{"),
-    ("utf-16-be", b"\x00["),
+_ENCODINGS: Final = (  # by their mark; without one by the zeros beside the first bracket, behind blanks
+    ("utf-32-le", rb"\xff\xfe\x00\x00"),
+    ("utf-32-be", rb"\x00\x00\xfe\xff"),
+    ("utf-16-le", rb"\xff\xfe"),
+    ("utf-16-be", rb"\xfe\xff"),
+    ("utf-32-le", rb"(?:[ \t\r\n]\x00{3})*[{\[]\x00{3}"),
+    ("utf-32-be", rb"(?:\x00{3}[ \t\r\n])*\x00{3}[{\[]"),
+    ("utf-16-le", rb"(?:[ \t\r\n]\x00)*[{\[]\x00"),
+    ("utf-16-be", rb"(?:\x00[ \t\r\n])*\x00[{\[]"),
 )
 _OTHERS: Final = (  # first bytes of what is no recording, and what it is
     (rb"PAR1", "a Parquet file; this release reads JSON recordings only"),
@@ -59,6 +50,8 @@ _OTHERS: Final = (  # first bytes of what is no recording, and what it is
     (rb"(?s).{257}ustar", "a tar archive: unpack it first"),
     (rb"\x04\x22\x4d\x18", "an LZ4 file: unpack it first"),
     (rb"\xff\x06\x00\x00sNaPpY", "a Snappy file: unpack it first"),
+    (rb"\x1f\x9d", "a file of compress (.Z): unpack it first"),
+    (rb"PK\x05\x06", "a zip archive without a file in it"),
     (rb"SQLite format 3\x00", "an SQLite database"),
     (rb"%PDF-", "a PDF document"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture"),
@@ -98,7 +91,7 @@ class Dress(NamedTuple):
 
 def dress_of(head: bytes, *, document: bool = False, mapping: Mapping | None = None) -> Dress:
     """Return what the first bytes of a file say that it is; those of a packed one say no more than that."""
-    for packing, magic in _PACKED.items():
+    for packing, magic in PACKED.items():
         if head.startswith(magic):
             return Dress(packing)
     return text_dress(head, document=document, mapping=mapping)
@@ -112,7 +105,7 @@ def text_dress(head: bytes, *, document: bool = False, mapping: Mapping | None =
     for pattern, what in _OTHERS:
         if re.match(pattern, head):
             return Dress(other=what)
-    encoding = next((name for name, mark in _ENCODINGS if head.startswith(mark)), "")
+    encoding = next((name for name, mark in _ENCODINGS if re.match(mark, head)), "")
     text = head.decode(encoding, "ignore").encode() if encoding else head
     if (elements := _elements(text, mapping)) is not None:
         return Dress("", encoding, "document", elements=elements[0])
@@ -131,6 +124,13 @@ def _elements(text: bytes, mapping: Mapping | None) -> tuple[str, Elements] | No
         if begin is not None and not is_lines(text) and not (kind == "[]" and not names):
             return where, Elements(*begin, keyed=kind == "{}")
     return None
+
+
+def too_long_document(source: Source, head: bytes, mapping: Mapping | None) -> str:
+    """Return why a document that is one indented object cannot be read, and what to do; empty when it can."""
+    if source.is_document and source.size > sources.MAX_LINE_BYTES and is_laid_out_otherwise(head):
+        return TOO_LONG + advice_of_length(mapping)
+    return ""
 
 
 class Unpacked(NamedTuple):
@@ -157,39 +157,91 @@ def unpack(
     SourceUnreadable
         When it cannot be read at all.
     """
-    text = Text(source.name, document=_is_document(source.name), mapping=mapping)
-    problem = ""
-    with reading(source.path) as file, target.open("wb") as out:
-        counted = _Counted(file, done)
-        try:
-            for piece in pieces(counted, dress.packing, source.name):
-                text.feed(piece, out)
-                if text.taken > max(FREE_BYTES, MAX_EXPANSION * counted.read_bytes):
-                    expansion = f"{text.taken:,} bytes out of {counted.read_bytes:,}"
-                    raise NotARecording(
-                        f"{source.name}: unpacks to more than {MAX_EXPANSION} times its size, as a bomb does "
-                        f"({expansion}); nothing of it was stored"
-                    )
-        except (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, RuntimeError) as error:
-            if isinstance(error, ReplayLabError):
-                raise
-            what = dress.packing or text.dress.encoding
-            problem = f"{what} data is damaged or cut off after {counted.read_bytes:,} packed bytes ({error})"
-            if not text.taken:
-                raise SourceUnreadable(5, f"{source.path}: {problem}; nothing could be unpacked") from error
-            problem += "; what comes before was read"
-        torn = text.finish(out)
-        if torn and not problem:
-            left = f"its last {torn} byte{'s' if torn > 1 else ''} cannot be read"
-            problem = f"{text.dress.encoding} text ends within a character, {left}; what comes before was read"
-    problem = problem or text.problem
-    if _is_document(source.name) and not text.dress.layout:
+    with reading(source.path) as file, target.open("w+b") as out:
+        unpacking = _Unpacking(source, dress.packing, mapping, Counted(file, done), out)
+        unpacking.run()
+    if _is_document(source.name) and not unpacking.dress.layout:
         target = target.rename(target.with_suffix(".json"))
     return Unpacked(
         Source(target, source.name, target.stat().st_size),
-        text.dress._replace(packing=dress.packing),
-        problem,
+        unpacking.dress._replace(packing=dress.packing),
+        "; ".join(unpacking.problems),
     )
+
+
+class _Unpacking:
+    """Unpacks one source; `problems` are what ended it too early, and members of an archive that are no recordings."""
+
+    def __init__(self, source: Source, packing: str, mapping: Mapping | None, counted: Counted, out: BinaryIO) -> None:
+        self.dress = Dress()
+        self.problems: list[str] = []
+        self._source, self._packing, self._mapping, self._counted, self._out = source, packing, mapping, counted, out
+        self._taken = 0
+        self._read = 0  # members that hold something
+        self._text: Text | None = None
+
+    def run(self) -> None:
+        """Write the text of every member; whatever the packing says against it, as far as it goes."""
+        name, counted = self._source.name, self._counted
+        try:
+            for member, stream in members(counted, self._packing, name):
+                self._take(member, stream)
+        except (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, RuntimeError) as error:
+            if isinstance(error, ReplayLabError):
+                raise
+            what = self._packing or (self._text.dress.encoding if self._text is not None else "")
+            problem = f"{what} data is damaged or cut off after {counted.read_bytes:,} packed bytes ({error})"
+            if not self._taken:
+                raise SourceUnreadable(5, f"{self._source.path}: {problem}; nothing could be unpacked") from error
+            self.problems.append(problem + "; what comes before was read")
+            self._finish(damaged=True)
+        if self.problems and not self._read:
+            raise NotARecording("; ".join(self.problems))
+
+    def _take(self, member: str, stream: Iterator[bytes]) -> None:
+        """Write the text of a member of an archive, or of a file that is none."""
+        name = f"{self._source.name}: {member}" if member else self._source.name
+        document = _is_document(member or self._source.name)
+        self._text = Text(
+            name, document=document, mapping=self._mapping, elements=self.dress.elements if self._read else None
+        )
+        if self._out.seek(0, SEEK_END) and self._out.seek(-1, SEEK_END) and self._out.read(1) != b"\n":
+            self._out.write(b"\n")  # a line never goes on in the next member
+        try:
+            for piece in stream:
+                self._taken += len(piece)
+                self._text.feed(piece, self._out)
+                self._refuse_bomb()
+            self._finish()
+        except NotARecording as error:
+            if not (member and self._text.dress.other):
+                raise
+            self.problems.append(str(error))  # the others of the archive may be recordings
+
+    def _finish(self, *, damaged: bool = False) -> None:
+        """Write the rest of a member."""
+        text = self._text
+        if text is None:
+            return
+        torn = text.finish(self._out)
+        if torn and not damaged:
+            left = f"its last {torn} byte{'s' if torn > 1 else ''} cannot be read"
+            self.problems.append(
+                f"{text.dress.encoding} text ends within a character, {left}; what comes before was read"
+            )
+        self.problems += [text.problem] if text.problem and not damaged else []
+        if text.taken and not self._read:
+            self.dress = text.dress
+        self._read += bool(text.taken)
+
+    def _refuse_bomb(self) -> None:
+        counted = self._counted
+        if self._taken > max(FREE_BYTES, MAX_EXPANSION * counted.read_bytes):
+            expansion = f"{self._taken:,} bytes out of {counted.read_bytes:,}"
+            raise NotARecording(
+                f"{self._source.name}: unpacks to more than {MAX_EXPANSION} times its size, as a bomb does "
+                f"({expansion}); nothing of it was stored"
+            )
 
 
 def _is_document(name: str) -> bool:
@@ -202,16 +254,22 @@ def _is_document(name: str) -> bool:
 class Text:
     """Text as it is unpacked: decoded to UTF-8, and laid out as one object a line where it is not."""
 
-    def __init__(self, name: str, *, document: bool, mapping: Mapping | None = None) -> None:
+    def __init__(
+        self, name: str, *, document: bool, mapping: Mapping | None = None, elements: str | None = None
+    ) -> None:
         self.taken = 0
         self.dress = Dress()
         self.problem = ""
+        self._given = mapping
         self._mapping = mapping if mapping is not None and mapping.elements else None
         self._name = name
         self._document = document
         self._head: bytes | None = b""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._layout: OnePerLine | Elements | None = None
+        self._elements = elements  # the path of those of the members before it
+        self._indented = False  # one indented object, which is read as a whole
+        self._marked = False  # whether the mark of its encoding is behind
 
     def feed(self, data: bytes, out: IO[bytes]) -> None:
         """Write what can be written of the text by now."""
@@ -236,6 +294,9 @@ class Text:
             self._write(self._look(), out)
         if self._layout is not None:
             out.write(self._layout.finish())
+        too_long = isinstance(self._layout, OnePerLine) and self._layout.too_long
+        if too_long or (self._indented and self.taken > sources.MAX_LINE_BYTES):
+            self.problem = TOO_LONG + advice_of_length(self._given)
         if isinstance(self._layout, Elements) and not self._layout.whole:
             self.problem = (
                 f"the document ends within its {self.dress.elements}, as one that is cut off; what is there was read"
@@ -246,6 +307,12 @@ class Text:
         """Decide from the first bytes what the text is; return them."""
         head, self._head = self._head or b"", None
         self.dress = text_dress(head, document=self._document, mapping=self._mapping)
+        self._indented = self._document and not self.dress.layout and is_laid_out_otherwise(head)
+        inner = next((packing for packing, magic in PACKED.items() if head.startswith(magic)), "")
+        if inner:
+            self.dress = Dress(other=f"packed twice, with {inner} within: unpack it once")
+        elif head and self._elements not in {None, self.dress.elements}:
+            self.dress = Dress(other="laid out otherwise than what stands before it in the archive: unpack it")
         if self.dress.other:
             raise NotARecording(f"{self._name}: {self.dress.other}, not a recording; nothing of it was stored")
         if self.dress.encoding:
@@ -261,185 +328,10 @@ class Text:
 
     def _write(self, data: bytes, out: IO[bytes]) -> None:
         if self._decoder is not None:
-            data = self._decoder.decode(data).removeprefix("\ufeff").encode("utf-8", "surrogatepass")
+            text = self._decoder.decode(data)
+            text, self._marked = text if self._marked else text.removeprefix("\ufeff"), self._marked or bool(text)
+            data = text.encode("utf-8", "surrogatepass")
         self._lay_out(data, out)
 
     def _lay_out(self, data: bytes, out: IO[bytes]) -> None:
         out.write(self._layout.feed(data) if self._layout is not None else data)
-
-
-class Readable(Protocol):
-    """What is read from."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read at most so many bytes."""
-
-
-class _Counted:
-    """A file whose reads are counted, so that progress and limits go by packed bytes."""
-
-    def __init__(self, file: BinaryIO, done: Callable[[int], object] | None) -> None:
-        self.file = file
-        self.read_bytes = 0
-        self._done = done
-
-    closed = False
-
-    def close(self) -> None:
-        """Leave the file open: the caller that opened it closes it."""
-
-    def read(self, size: int = -1) -> bytes:
-        """Read, and count."""
-        data = self.file.read(size)
-        self.read_bytes += len(data)
-        if self._done is not None and data:
-            self._done(len(data))
-        return data
-
-
-def pieces(file: Readable, packing: str, name: str) -> Iterator[bytes]:
-    """Yield the unpacked bytes in pieces of at most `PIECE_BYTES`, one member behind the other."""
-    if not packing:
-        while data := file.read(PIECE_BYTES):
-            yield data
-    elif packing == "zip":
-        yield from _zip_pieces(file, name)
-    elif packing == "zstd":
-        yield from _zstd_pieces(file)
-    else:
-        yield from _members_as_far(file, _DECOMPRESSORS[packing], packing)
-
-
-def _zstd_pieces(file: Readable) -> Iterator[bytes]:
-    """Yield the bytes of all frames; of one that is cut off or damaged, all that its whole blocks say."""
-    given = 0
-    try:
-        with pa.CompressedInputStream(
-            pa.PythonFile(_Counted(cast("BinaryIO", file), None), mode="r"), "zstd"
-        ) as stream:
-            while data := stream.read(ZSTD_BYTES):
-                given += len(data)
-                yield data
-    except OSError:
-        yield _zstd_rest(file.file if isinstance(file, _Counted) else file, given)
-        raise
-
-
-def _zstd_rest(file: Any, given: int) -> bytes:
-    """Return what can be unpacked behind the first `given` bytes; the stream drops it when it meets the damage."""
-    file.seek(0)
-    rest = bytearray()
-    try:
-        with pa.CompressedInputStream(pa.PythonFile(_Counted(file, None), mode="r"), "zstd") as stream:
-            while given:
-                given -= len(stream.read(min(given, PIECE_BYTES)))
-            while byte := stream.read(1):
-                rest += byte
-    except OSError:  # the one that stopped the first reading
-        return bytes(rest)
-    return bytes(rest)
-
-
-class _Gzip:
-    """zlib's decompressor, with the interface of those of bz2 and lzma."""
-
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(31)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-
-
-_DECOMPRESSORS: Final[dict[str, Callable[[], Any]]] = {
-    "gzip": _Gzip,
-    "bzip2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(memlimit=256 << 20),
-}
-
-
-def _members_as_far(file: Readable, make: Callable[[], Any], packing: str) -> Iterator[bytes]:
-    """Yield the bytes of all members; before damage, all that a decompressor says when it is fed byte by byte."""
-    given = 0
-    counted = _Counted(cast("BinaryIO", file), None)
-    try:
-        for piece in _members(counted, make, packing):
-            given += len(piece)
-            yield piece
-    except (OSError, zlib.error, lzma.LZMAError):
-        inner = file.file if isinstance(file, _Counted) else cast("BinaryIO", file)
-        inner.seek(0)
-        try:
-            for piece in _members(_Slowly(inner, counted.read_bytes - FED_BYTES), make, packing):
-                yield piece[given:]
-                given = max(0, given - len(piece))
-        except (EOFError, OSError, zlib.error, lzma.LZMAError):
-            pass  # raised again below, as it was met at first
-        raise
-
-
-class _Slowly:
-    """A file that is read byte by byte from a place on."""
-
-    def __init__(self, file: BinaryIO, place: int) -> None:
-        self._file, self._left = file, max(0, place)
-
-    def read(self, size: int = -1) -> bytes:
-        """Read, before the place up to it."""
-        data = self._file.read(min(size, self._left) if self._left else 1)
-        self._left -= min(len(data), self._left)
-        return data
-
-
-def _members(file: Readable, make: Callable[[], Any], packing: str) -> Iterator[bytes]:
-    """Yield the bytes of all members that stand one behind the other; zeros behind the last one are padding."""
-    member: Any = None
-    data = b""
-    while True:
-        if member is None:
-            while not data and (read := file.read(FED_BYTES)):
-                data = read.lstrip(b"\0")
-            if not data:
-                return
-            member = make()
-        elif member.needs_input and not (data := file.read(FED_BYTES)):
-            raise EOFError(f"{packing} data ends in the middle")
-        piece = member.decompress(data, PIECE_BYTES)
-        data = b""
-        if piece:
-            yield piece
-        if member.eof:
-            data = member.unused_data.lstrip(b"\0")
-            member = None
-
-
-def _zip_pieces(file: Any, name: str) -> Iterator[bytes]:
-    """Yield the bytes of the recordings of a zip archive, in its order; a line never goes on in the next one."""
-    inner = file.file if isinstance(file, _Counted) else file  # an archive is read from its end
-    with ZipFile(inner) as archive:
-        members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
-        if not members:
-            raise NotARecording(f"{name}: a zip archive without a file in it, not a recording")
-        if any(one.flag_bits & 1 for one in members):
-            raise NotARecording(f"{name}: an encrypted zip archive: unpack it first")
-        for one in members:
-            last = b"\n"
-            with archive.open(one) as member:
-                while data := member.read(PIECE_BYTES):
-                    if isinstance(file, _Counted):
-                        file.read_bytes = max(inner.tell(), one.compress_size)
-                    last = data[-1:]
-                    yield data
-            if last != b"\n" and one is not members[-1]:
-                yield b"\n"

@@ -16,6 +16,7 @@ HEADER_BYTES: Final = 1 << 20  # within which the elements have to begin
 MAX_ELEMENT_BYTES: Final = 16 << 20  # a longer one is no element any more: its lines stay as they are
 _TOKEN: Final = re.compile(rb'("(?:[^"\\]|\\.)*")([ \t\r\n]*:)?|[{}\[\]"]', re.DOTALL)
 _BLANKS: Final = b" \t\r\n"
+_BLANK_REST: Final = re.compile(rb"[ \t\r\n]*\Z")
 _OPENING: Final = frozenset({b"{", b"["})
 
 
@@ -120,7 +121,7 @@ class Elements:
         settled = self._at if self._opened < 0 else self._opened
         while self._phase != "after" and (token := _TOKEN.search(self._held, self._at)):
             text = token[0][:1]
-            if text == b'"' and token[2] is None and not self._held[token.end() :].strip(_BLANKS):
+            if text == b'"' and token[2] is None and _BLANK_REST.match(self._held, token.end()):
                 break  # the end of a text, or what says that it is a name, is to come
             if text == b'"' and token[1] is None:
                 break

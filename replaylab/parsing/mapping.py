@@ -208,12 +208,17 @@ class Mapping:
         return str(self.path).startswith(_KEYED)
 
     @property
+    def looks_around(self) -> bool:
+        """Whether it reads values of the line's object that stand beside the ticks."""
+        return bool(self.where) or any(where.startswith("/") for one in self.fields.values() for where in choices(one))
+
+    @property
     def elements(self) -> list[tuple[str, Mapping]]:
         """The paths that lead to many elements of a document, and the mapping of each element by itself.
 
         None for a mapping that looks at the document around them too.
         """
-        if self.where or any(where.startswith("/") for one in self.fields.values() for where in choices(one)):
+        if self.looks_around:
             return []
         parts = [(where, split(where)) for where in choices(self.path)]
         within = [(where, part[2] if part[1] == "[]" else f"{_KEYED}.{part[2]}") for where, part in parts if part]

@@ -42,6 +42,7 @@ class OnePerLine:
 
     def __init__(self) -> None:
         self._held = b""
+        self.too_long = False  # whether an object went on for too long
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be laid out by now; the beginning of an object is kept until its end is there."""
@@ -86,6 +87,7 @@ class OnePerLine:
             return bytes(out)
         if len(data) - settled > _LONGEST_OBJECT:
             settled = len(data)
+            self.too_long = True
         self._held = data[settled:]
         return bytes(out[:settled])
 

@@ -27,7 +27,13 @@ BOM: Final = b"\xef\xbb\xbf"
 MAX_LABELS: Final = 100  # of unknown types that are counted by name
 _LABEL_LENGTH: Final = 60
 _DETAIL_LENGTH: Final = 200
-_TOO_LONG: Final = "more than 16 MiB in one line: no tick is that long; a document of many games or ticks needs --map"
+TOO_LONG: Final = "more than 16 MiB in one line or object: no tick is that long; "
+_NOT_LONG: Final = "a document of many games or ticks needs --map"
+_WHOLE: Final = (
+    "a mapping with `where`, or with a path that begins with /, reads a document as a whole: leave those out, "
+    "give constants instead, or cut the document into a line a game (jq -c '.games[]')"
+)
+_ONE: Final = "`path` of the mapping has to lead to many elements (games[]) for a document to be read one by one"
 _SEEN_TICK: Final = re.compile(rb'"(?:tick|tickCount)"[ \t\r\n]*:|"type"[ \t\r\n]*:[ \t\r\n]*"tick"')
 
 
@@ -201,13 +207,22 @@ def scan_document(data: bytes, mapping: Mapping | None = None) -> Scan:
     return Scan(Batch.of(reader.rows, reader.row_lines), reader.remarks, [account], np.zeros(1, np.int64))
 
 
-def too_long(data: bytes, *, ends_line: bool) -> Scan:
-    """Return the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end."""
+def advice_of_length(mapping: Mapping | None) -> str:
+    """Return what to do about an object that is too long to be read as one, given the mapping that was asked for."""
+    return _NOT_LONG if mapping is None else _WHOLE if mapping.looks_around else _ONE
+
+
+def too_long(data: bytes, *, ends_line: bool, mapping: Mapping | None = None) -> Scan:
+    """Return the scan of a piece of a line that is too long: all of it quarantined, the line counted at its end.
+
+    What is said depends on the mapping that was given.
+    """
+    problem = TOO_LONG + advice_of_length(mapping)
     lines = Counter({"damaged": int(ends_line)})
     account = Account(bytes=Counter(quarantined=len(data)), lines=lines, reasons=Counter(line_too_long=1))
     account.ticks["lost"] = int(seen_tick(data))
-    account.examples["line_too_long"] = _TOO_LONG
-    remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data, _TOO_LONG)
+    account.examples["line_too_long"] = problem
+    remark = Remark("quarantine", "line_too_long", 0, 0, len(data), data, problem)
     return Scan(Batch.of((), ()), [remark], [account], np.zeros(1, np.int64))
 
 

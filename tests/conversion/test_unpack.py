@@ -21,14 +21,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replaylab.conversion import packing as packings
 from replaylab.conversion import unpack as module
 from replaylab.conversion.convert import convert
+from replaylab.conversion.inspect import inspect
+from replaylab.conversion.packing import pieces
 from replaylab.conversion.source import Source
 from replaylab.conversion.unpack import dress_of, unpack
+from replaylab.encryption.kms import FileKey
 from replaylab.errors import NotARecording, SourceUnreadable
+from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.scan import scan
 from replaylab.storage.open import open_store
-from tests.stores import game_lines, line, quiet, rows, run_child, state
+from tests.stores import game_lines, line, names, quiet, rows, run_child, state
 from tests.strategies import recordings
 
 
@@ -52,6 +57,7 @@ PACKINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "zstd": zstd,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
     "zip": zipped,
 }
 
@@ -118,7 +124,7 @@ def _all_of(packing: str, packed: bytes) -> tuple[bytes, bool]:
     """Return what is read of packed bytes, and whether their end was met as it should be."""
     found = b""
     try:
-        for piece in module.pieces(io.BytesIO(packed), packing, "x"):
+        for piece in pieces(io.BytesIO(packed), packing):
             found += piece
     except (EOFError, OSError, zlib.error, lzma.LZMAError):
         return found, False
@@ -254,6 +260,8 @@ OTHERS: Final = {
     "a 7-Zip archive": b"7z\xbc\xaf\x27\x1c\x00",
     "a tar archive": b"a.jsonl".ljust(257, b"\0") + b"ustar\x0000",
     "an XML document": b'<?xml version="1.0"?>\n',
+    "a file of compress": b"\x1f\x9d\x90ab",
+    "an LZ4 file": b"\x04\x22\x4d\x18ab",
     "zeros only": b"\0" * 4096,
 }
 
@@ -261,15 +269,116 @@ OTHERS: Final = {
 @pytest.mark.parametrize("what", OTHERS)
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_is_no_recording_is_named(tmp_path: Path, what: str, packed: bool) -> None:  # noqa: FBT001
-    """A file of another kind is said to be one, alone and among others, and makes no segment."""
+    """A file of another kind is said to be one, alone and among others; alone it leaves no store behind."""
     (tmp_path / "x.jsonl").write_bytes(gzip.compress(OTHERS[what]) if packed else OTHERS[what])
     with pytest.raises(NotARecording, match=f"{what}.*not a recording"):
         quiet(tmp_path / "x.jsonl", tmp_path / "store")
-    assert list((tmp_path / "store" / "segments").iterdir()) == []
+    assert not (tmp_path / "store").exists()
     (tmp_path / "y.jsonl").write_bytes(line("g", 0))
     report = quiet([tmp_path / "x.jsonl", tmp_path / "y.jsonl"], tmp_path / "store")
     assert (report.ticks_stored, report.ok) == (1, False)
     assert what in report.unreadable[0]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_refused_recording_leaves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, strict: bool) -> None:
+    """A bomb, damage and half a file: neither folders nor keys are left, but a store that was there stays."""
+    monkeypatch.setattr(module, "FREE_BYTES", 1000)
+    (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(bytes(1_000_000)))
+    (tmp_path / "half.jsonl.gz").write_bytes(gzip.compress(b"x" * 99)[:10])
+    store, key = tmp_path / "new" / "store", FileKey(tmp_path / "key", create=True)
+    for name in ("bomb.jsonl.gz", "half.jsonl.gz"):
+        with pytest.raises((NotARecording, SourceUnreadable)):
+            convert(tmp_path / name, store, strict=strict, progress=False, kms=key)
+        assert names(tmp_path) == ["bomb.jsonl.gz", "half.jsonl.gz", "key"]
+    store.mkdir(parents=True)
+    with pytest.raises(NotARecording):
+        convert(tmp_path / "bomb.jsonl.gz", store, progress=False)
+    assert store.is_dir()
+
+
+def test_the_files_of_an_archive_are_each_read_for_what_they_are(tmp_path: Path) -> None:
+    """Encodings may differ; what is no recording is named, and the others are read; an end without newline is one."""
+    text = "".join(one.decode() for one in game_lines("g", 3))
+    files = {
+        "a.jsonl": text.encode("utf-16"),
+        "b.jsonl.gz": gzip.compress(text.encode()),
+        "c.jsonl": text.rstrip().encode(),
+        "page.html": b"<html></html>",
+        "d.json": json.dumps([json.loads(one) for one in text.splitlines()]).encode(),
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    (tmp_path / "x.zip").write_bytes(out.getvalue())
+    report = quiet(tmp_path / "x.zip", tmp_path / "store")
+    assert (report.ticks_stored, report.balanced, report.ok, report.reasons) == (12, True, False, {})
+    assert "x.zip: b.jsonl.gz: packed twice, with gzip within: unpack it once, not a recording" in report.cut_off[0]
+    assert "x.zip: page.html: an HTML page" in report.cut_off[0]
+    assert inspect(tmp_path / "x.zip").ticks == 4
+
+
+def test_packed_twice_is_named(tmp_path: Path) -> None:
+    """A gzip within a zstd within nothing that is read: what it is, and what to do."""
+    (tmp_path / "x.jsonl").write_bytes(zstd(gzip.compress(line("g", 0))))
+    with pytest.raises(NotARecording, match="packed twice, with gzip within: unpack it once"):
+        quiet(tmp_path / "x.jsonl", tmp_path / "store")
+    assert "packed twice" in inspect(tmp_path / "x.jsonl").form
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("begin", ["", "\r\n ", "["])
+def test_an_encoding_without_its_mark_is_read(tmp_path: Path, encoding: str, begin: str) -> None:
+    """The zeros beside the first bracket say what it is, behind blanks too."""
+    text = begin + b"".join(game_lines("g", 5)).decode()
+    (tmp_path / "x.jsonl").write_bytes(text.encode(encoding))
+    report = quiet(tmp_path / "x.jsonl", tmp_path / "store")
+    assert (report.ticks_stored, report.reasons) == (6, {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_mark_within_a_text_is_of_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """U+FEFF is taken away at the beginning alone, wherever pieces begin."""
+    text = line("g", 0, phase="a\ufeff\ufeff\ufeff\ufeffb", padding="\ufeff" * 50).decode()
+    text = json.dumps(json.loads(text), ensure_ascii=False) + "\n"
+    (tmp_path / "x.jsonl").write_bytes(gzip.compress(text.encode(encoding)))
+    for size in (2, 4, 6, 8, 12):
+        monkeypatch.setattr(packings, "PIECE_BYTES", size)
+        assert unpacked(tmp_path / "x.jsonl").removeprefix(b"\xef\xbb\xbf") == text.encode()
+
+
+def problems(path: Path, store: Path, mapping: Mapping | None) -> str:
+    """Return what a conversion says against a file that it does not read."""
+    try:
+        report = convert(path, store, mapping=mapping, progress=False)
+    except NotARecording as error:
+        assert not store.exists()
+        return str(error)
+    assert not report.ticks_stored
+    return str(report.problems)
+
+
+def test_an_object_that_is_too_long_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one line or indented: without a mapping, by one that looks around the games, and by one without elements."""
+    monkeypatch.setattr("replaylab.conversion.source.MAX_LINE_BYTES", 40_000)
+    monkeypatch.setattr("replaylab.conversion.source.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("replaylab.parsing.one_per_line._LONGEST_OBJECT", 40_000)
+    found = {"kind": "games", "games": [{"gameId": f"g{n}", "startTime": 1, "prices": ["1.0"] * 900} for n in range(9)]}
+    around = Mapping(path="games[]", where={"kind": "games"}, prices="prices", fields={"game_id": "gameId"})
+    said = {
+        "needs --map": None,
+        "a mapping with `where`, or with a path that begins with /, reads a document as a whole": around,
+        "has to lead to many elements": Mapping(path="games", prices="prices"),
+    }
+    for indent in (None, 1):
+        whole = json.dumps(found, indent=indent).encode()
+        for number, (text, mapping) in enumerate(said.items()):
+            for name, data in (("x.json", whole), ("x.json.gz", gzip.compress(whole)), ("x.jsonl", whole)):
+                (tmp_path / name).write_bytes(data)
+                assert text in problems(tmp_path / name, tmp_path / f"{name}{indent}{number}", mapping), (indent, name)
+        good = convert(tmp_path / "x.json", tmp_path / f"{indent}", mapping="games", progress=False)
+        assert (good.ticks_stored, good.ok) == (8100, True)
 
 
 def test_a_recording_that_begins_with_damage_is_one() -> None:
