@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from replaylab.analysis.questions.durations import duration_hist
     from replaylab.analysis.questions.entries import EntryStudy, entry_study, entry_trades, touch_table
     from replaylab.analysis.questions.features import features, features_at
+    from replaylab.analysis.questions.gap_mask import gap_mask
     from replaylab.analysis.questions.hazard import hazard, p_rug_within
     from replaylab.analysis.questions.horizons import excursion_table, horizon_table
     from replaylab.analysis.questions.neighbours import SequenceStudy, sequence_study
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from replaylab.analysis.questions.sequences import BetSequence, bet_sequence, martingale
     from replaylab.analysis.questions.sidebets import sidebet_heatmap, sidebet_pooled, sidebet_table
     from replaylab.analysis.questions.survival import Survival, survival
+    from replaylab.analysis.questions.trade_flow import trade_flow
     from replaylab.analysis.questions.trades import EntryPlan
     from replaylab.analysis.questions.volatility import spike_table, volatility_by_price
     from replaylab.analysis.sweeps.luck import Luck, best_of_many
@@ -94,6 +96,7 @@ __all__ = [
     "games",
     "games_needed",
     "games_of",
+    "gap_mask",
     "hazard",
     "horizon_table",
     "limit",
@@ -118,6 +121,7 @@ __all__ = [
     "survival",
     "sweep",
     "touch_table",
+    "trade_flow",
     "trailing",
     "training_set",
     "volatility_by_price",
@@ -166,6 +170,7 @@ _HOME = {
     "games": "price_paths.games",
     "games_needed": "comparisons.power",
     "games_of": "price_paths.games",
+    "gap_mask": "questions.gap_mask",
     "hazard": "questions.hazard",
     "horizon_table": "questions.horizons",
     "limit": "backtests.orders",
@@ -190,6 +195,7 @@ _HOME = {
     "survival": "questions.survival",
     "sweep": "sweeps.sweep",
     "touch_table": "questions.entries",
+    "trade_flow": "questions.trade_flow",
     "trailing": "backtests.orders",
     "training_set": "models.training",
     "volatility_by_price": "questions.volatility",

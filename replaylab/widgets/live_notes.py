@@ -12,6 +12,7 @@ from replaylab.tick import parse_time
 
 _GAMES: Final = 2  # the one that is shown, and the one before it
 _GAPS: Final = 2_000  # of one game; the oldest go
+_TRADES: Final = 20_000  # ticks of one game that were traded at
 _WORDS: Final = {
     LiveState.IDLE: "connecting",
     LiveState.CONNECTING: "connecting",
@@ -28,7 +29,7 @@ _WORDS: Final = {
 
 
 class LiveNotes:
-    """Gaps of the newest live games by the row that follows them, in words.
+    """Of the newest live games: gaps by the row that follows them, in words, and what was traded, by tick.
 
     Examples
     --------
@@ -36,10 +37,15 @@ class LiveNotes:
     >>> notes.gap("g", 7, {"cause": "disconnect", "missing": 3})
     >>> notes.gaps("g")
     {7: 'disconnect: 3 missing'}
+    >>> notes.trade("g", 7, 1.5)
+    >>> notes.trade("g", 7, -1.0)
+    >>> notes.trades("g")
+    {7: 0.5}
     """
 
     def __init__(self) -> None:
         self._gaps: OrderedDict[str, dict[int, str]] = OrderedDict()
+        self._trades: OrderedDict[str, dict[int, float]] = OrderedDict()
 
     def gap(self, game_id: str, row: int, detail: Mapping[str, Any]) -> None:
         """Note a gap before a row."""
@@ -53,6 +59,19 @@ class LiveNotes:
     def gaps(self, game_id: str) -> dict[int, str]:
         """Return the gaps of a game, by row."""
         return self._gaps.get(game_id, {})
+
+    def trade(self, game_id: str, tick: int, amount: float) -> None:
+        """Note what was bought at a tick, or sold, which is below zero."""
+        known = self._trades.setdefault(game_id, {})
+        known[tick] = known.get(tick, 0.0) + amount
+        if len(known) > _TRADES:
+            del known[next(iter(known))]
+        if len(self._trades) > _GAMES:
+            self._trades.popitem(last=False)
+
+    def trades(self, game_id: str) -> dict[int, float]:
+        """Return what was bought less what was sold in a game, by tick."""
+        return self._trades.get(game_id, {})
 
 
 def cause_text(detail: Mapping[str, Any]) -> str:

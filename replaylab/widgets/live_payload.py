@@ -18,6 +18,7 @@ from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import CHUNK, Columns, gap_text, one
 
 EVERY_SECONDS: Final = 0.05
+_LATE: Final = 256  # rows back at which a trade is still drawn; it comes a row or two behind its tick
 
 
 class LivePayload:
@@ -42,6 +43,7 @@ class LivePayload:
         self._notes = notes or LiveNotes()
         self._panels = panels or Panels()
         self._said: set[tuple[int, str]] = set()  # gaps that the pages know
+        self._shown_trades: dict[int, float] = {}  # by tick, as the pages know them
         self.id = f"live-{stream.game_id}"
         self._channel = channel
         self._sent = -1  # next row to send; below 0 while no page is open
@@ -51,6 +53,7 @@ class LivePayload:
     def opening(self) -> tuple[dict[str, Any], list[memoryview]]:
         """Return the facts and the rows that open the game in a page."""
         self._latest_us = 0
+        self._shown_trades = {}
         first, columns = self._rows(self.track.ring.first)
         facts = {
             "id": self.id,
@@ -89,10 +92,23 @@ class LivePayload:
             self._channel.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns), gaps=gaps)
 
     def flush_notes(self) -> None:
-        """Send gaps that no row has followed yet."""
-        gaps = self._gap_words(self.track.ring.first) if self._sent >= self.track.stop else []
-        if gaps:
-            self._channel.post("append", id=self.id, at=self._sent, n=0, gaps=gaps)
+        """Send gaps that no row has followed yet, and trades of rows that the pages have."""
+        if self._sent < self.track.stop:
+            return
+        gaps, values = self._gap_words(self.track.ring.first), self._new_trades()
+        if gaps or values:
+            self._channel.post("append", id=self.id, at=self._sent, n=0, gaps=gaps, values=values)
+
+    def _new_trades(self) -> list[list[float]]:
+        """Return row, panel and value of what was traded at rows that were sent before."""
+        places, trades = self._panels.trades, self._notes.trades(self.track.game_id)
+        new = {tick for tick, amount in trades.items() if self._shown_trades.get(tick) != amount} if places else set()
+        if not new:
+            return []
+        self._shown_trades = dict(trades)
+        first, ticks = self._sent, one(self.track.ring.to_table(_LATE, stop=self._sent), "tick").to_pylist()
+        rows = {tick: first - len(ticks) + row for row, tick in reversed(list(enumerate(ticks))) if tick in new}
+        return [[row, place, trades[tick]] for tick, row in sorted(rows.items()) for place in places]
 
     def _gap_words(self, start: int, *, new: bool = True) -> list[dict[str, Any]]:
         """Return the gaps before the rows from `start` on, in words; only those that no page knows, when `new`."""
@@ -108,12 +124,13 @@ class LivePayload:
         stop = ring.stop
         table = ring.to_table(stop - max(start, ring.first), stop=stop)
         at_us = one(table, "timestamp").cast(pa.int64()).to_numpy()
+        trades = self._notes.trades(self.track.game_id)
         latest = np.maximum.accumulate(np.maximum(at_us, self._latest_us)) if len(at_us) else at_us
         columns = Columns.of(
             table,
             latest / 1e3,
             self._gaps(stop - len(latest), stop),
-            tuple(panel.values for panel in self._panels.of_rows(table)),
+            tuple(panel.values for panel in self._panels.of_rows(table, trades)),
         )
         self._sent = stop
         if len(latest):

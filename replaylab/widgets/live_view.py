@@ -14,6 +14,7 @@ from replaylab.sessions.session import LiveSession
 from replaylab.tick import Tick
 from replaylab.widgets.inbox import Inbox
 from replaylab.widgets.live_notes import status_words
+from replaylab.widgets.panels import TRADES, signed
 from replaylab.widgets.player import ReplayPlayer
 
 STATUS_SECONDS: Final = 1.0  # between two looks at the recorder
@@ -46,6 +47,7 @@ class LiveView:
         self._inbox = Inbox(self._take, max(session.capacity, 1_000))
         self._loop = _running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._has_traded = False
         self._follow()
         self.look()
 
@@ -85,23 +87,40 @@ class LiveView:
 
     def _take(self, messages: list[Any]) -> None:
         state = any(message is None for message in messages)
+        traded = False
         for message in messages:
             if isinstance(message, Tick):
                 self.engine.push(message)
             elif isinstance(message, Mark):
-                self._note(str(message.kind), message.game_id, message.detail)
+                traded |= self._note(str(message.kind), message.game_id, message.detail)
             elif isinstance(message, LiveEvent):
-                self._note(message.kind, message.game_id, message.detail)
+                traded |= self._note(message.kind, message.game_id, message.detail)
                 state = state or message.kind == "state"
+        if traded:
+            self._show_trades()
         if state:
             self.look()
 
-    def _note(self, kind: str, game_id: str | None, detail: Mapping[str, Any]) -> None:
-        if kind != MarkKind.GAP:
-            return
-        stream = self.engine.stream
-        game = detail.get("next_game_id") or game_id or ""
-        self._notes.gap(game, stream.stop if stream is not None and stream.game_id == game else 0, detail)
+    def _show_trades(self) -> None:
+        """Open the panel of trades at the first of them, unless there are panels; then bring it up to date."""
+        if not self._has_traded:
+            self._has_traded = True
+            if not self.player.panels:
+                self.player.panels = [TRADES]
+        self.player.show_notes()
+
+    def _note(self, kind: str, game_id: str | None, detail: Mapping[str, Any]) -> bool:
+        """Note a gap, or a trade; return whether it was a trade that can be drawn."""
+        if kind == MarkKind.TRADE:
+            tick, amount = detail.get("tick"), signed(detail.get("side"), detail.get("quantity"))
+            if isinstance(tick, int) and amount is not None and game_id:
+                self._notes.trade(game_id, tick, amount)
+                return True
+        if kind == MarkKind.GAP:
+            stream = self.engine.stream
+            game = detail.get("next_game_id") or game_id or ""
+            self._notes.gap(game, stream.stop if stream is not None and stream.game_id == game else 0, detail)
+        return False
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

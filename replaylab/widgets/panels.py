@@ -72,13 +72,53 @@ class Panels:
         """Return the panels of a game, one value for each of its rows."""
         return tuple(_panel(name, what, line) for name, what in self._of.items())
 
-    def of_rows(self, table: pa.Table) -> tuple[Panel, ...]:
-        """Return the panels of rows of a live game: columns alone, as a series can have no value for what comes."""
-        return tuple(Panel(name, "line", _column(name, what, table)) for name, what in self._of.items())
+    def of_rows(self, table: pa.Table, trades: Mapping[int, float] | None = None) -> tuple[Panel, ...]:
+        """Return the panels of rows of a live game: columns and trades, as a series can have no value for what comes.
+
+        `trades` is how much was bought less what was sold, by tick, as far as that is known.
+        """
+        return tuple(
+            Panel(name, "bars", _traded(table, trades or {})) if _is_trades(what)
+            else Panel(name, "line", _column(name, what, table))
+            for name, what in self._of.items()
+        )  # fmt: skip
+
+    @property
+    def trades(self) -> tuple[int, ...]:
+        """The places of panels that draw trades."""
+        return tuple(number for number, what in enumerate(self._of.values()) if _is_trades(what))
+
+
+def _is_trades(what: object) -> bool:
+    return isinstance(what, str) and what == TRADES
+
+
+def signed(side: object, quantity: object) -> float | None:
+    """Return a quantity above zero where it was bought, below where it was sold; None where it is no number.
+
+    Examples
+    --------
+    >>> signed("short_open", 2)
+    -2.0
+    """
+    try:
+        amount = float(quantity)  # type: ignore[arg-type] # what is no number has none
+    except (TypeError, ValueError):
+        return None
+    return amount if side in _BOUGHT else -amount
+
+
+def _traded(table: pa.Table, trades: Mapping[int, float]) -> NDArray[np.float64]:
+    ticks = table.column("tick").to_pylist()
+    last = {tick: row for row, tick in reversed(list(enumerate(ticks))) if tick in trades}
+    values = np.full(len(ticks), np.nan)
+    for tick, row in last.items():
+        values[row] = trades[tick]
+    return values
 
 
 def _panel(name: str, what: object, line: Timeline) -> Panel:
-    if isinstance(what, str) and what == TRADES:
+    if _is_trades(what):
         return Panel(name, "bars", _recorded(line))
     if isinstance(what, str):
         return Panel(name, "line", _column(name, what, line.table))
@@ -123,8 +163,8 @@ def _recorded(line: Timeline) -> NDArray[np.float64]:
     frame = line.game.trades()
     for tick, side, quantity in zip(frame["tick"], frame["side"], frame["quantity"], strict=True):
         row = None if tick is None or tick != tick else line.index_of_tick(int(tick))  # noqa: PLR0124  NaN, or NA
-        if row is None or quantity is None:
+        amount = signed(side, quantity)
+        if row is None or amount is None:
             continue
-        amount = float(quantity) if side in _BOUGHT else -float(quantity)
         values[row] = amount + (0.0 if np.isnan(values[row]) else values[row])
     return values

@@ -277,13 +277,18 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     @property
     def notes(self) -> LiveNotes:
-        """What is known of live games beside their ticks, and is drawn: gaps with their causes."""
+        """What is known of live games beside their ticks, and is drawn: gaps with their causes, and trades."""
         return self._active.notes
 
     def show_feed(self, words: dict[str, Any]) -> None:
         """Show how the feed of a live game is, as `live_notes.status_words` says it; nothing once it is closed."""
         if self._sync is not None:
             self._sync.show_feed(words)
+
+    def show_notes(self) -> None:
+        """Show what is new in `notes`: gaps that no row has followed, trades at rows that are there."""
+        if self._sync is not None:
+            self._sync.show_notes()
 
     def on_tick(self, callback: Callable[[Step], object]) -> Subscription:
         """Call with every tick that is shown; cancel with the subscription that is returned."""

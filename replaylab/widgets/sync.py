@@ -178,6 +178,10 @@ class PlayerSync:
         if words != self.feed:
             self.feed = words
             self.channel.post("feed", feed=words)
+        self.show_notes()
+
+    def show_notes(self) -> None:
+        """Show what is known beside the rows of a live game, and is new."""
         if isinstance(self.payload, LivePayload):
             self.payload.flush_notes()
 

@@ -194,6 +194,7 @@ export class Session extends Transport {
     if (content.n) this.track.append(content.at, content.n, buffers);
     this.track.facts.events.push(...(content.events || []));
     this.track.addGaps(content.gaps || []);
+    this.track.setPanels(content.values || []);
     if (this.row < this.track.base) {
       this.row = this.track.base;
       this.head.moveTo(this.row, now);

@@ -222,6 +222,12 @@ export class Track {
     return this.here(row) ? this.panels[number][row - this.base] : NaN;
   }
 
+  // Values of panels that came after their rows.
+  /** @param {number[][]} values */
+  setPanels(values) {
+    for (const [row, number, value] of values) if (this.here(row)) this.panels[number][row - this.base] = value;
+  }
+
   /** @param {number} row */
   flags(row) {
     if (this.here(row)) return this.bits[row - this.base];

@@ -58,6 +58,7 @@ export type Content = {
   at?: number;
   events?: Mark[];
   gaps?: Mark[];
+  values?: number[][]; // row, number of the panel, value
   n?: number;
   row?: number;
   gen?: number;

@@ -1,0 +1,79 @@
+"""Trades of a live game: a panel that opens with the first, and bars at the row of their tick, though they come late."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from replaylab.feeds.base import Frame
+from replaylab.mark import Mark
+from replaylab.widgets.live import Live
+from tests.sessions.virtual import ScriptedFeed, tick
+from tests.widgets.pages import FakePage
+from tests.widgets.test_inbox import until
+
+
+def trade(number: int, side: str, quantity: str, game: str = "g") -> Mark:
+    """A trade at a tick."""
+    at = datetime(2031, 1, 2, tzinfo=UTC)
+    return Mark("trade", at, game, detail={"tick": number, "side": side, "quantity": Decimal(quantity)})  # type: ignore[arg-type] # its name will do
+
+
+def drawn(page: FakePage) -> dict[int, float]:
+    """What a page draws in its panel of trades, by row."""
+    values: list[float] = []
+    for content, buffers in page.heard:
+        if content["kind"] == "open":
+            shown = content["facts"].get("panels") == [{"name": "trades", "kind": "bars"}]
+            values = np.frombuffer(buffers[6], np.float64).tolist() if shown else []
+        elif content["kind"] == "append" and len(buffers) > 6:
+            values += np.frombuffer(buffers[6], np.float64).tolist()
+        for row, number, value in content.get("values") or ():
+            assert number == 0
+            values[row] = value
+    return {row: value for row, value in enumerate(values) if not np.isnan(value)}
+
+
+def test_trades_are_drawn_at_their_ticks() -> None:
+    """Bought above zero and sold below, added up; also those that come after the rows, and in a page opened later."""
+    script: list[Any] = [
+        Frame([tick(0), tick(1)]), 0.2, Frame([trade(1, "buy", "2")]), 0.2, Frame([tick(2), trade(1, "sell", "0.5")]),
+        0.2, Frame([tick(3), trade(3, "short_open", "4"), trade(9, "buy", "1")]),
+    ]  # fmt: skip
+    left = list(script)
+
+    async def scene() -> tuple[dict[int, float], dict[int, float]]:
+        live = Live(ScriptedFeed(lambda _now: None, lambda _since: left.pop(0) if left else 1000.0))
+        page = FakePage(live.player)
+        live.start()
+        await until(lambda: drawn(page) == {1: 1.5, 3: -4.0})
+        other = FakePage(live.player, "b")
+        await until(lambda: "open" in other.kinds())
+        found = drawn(page), drawn(other)
+        await live.close()
+        live.player.close()
+        return found
+
+    first, later = asyncio.run(scene())
+    assert first == later == {1: 1.5, 3: -4.0}
+
+
+def test_panels_of_ones_own_stay() -> None:
+    """Where panels were chosen, the first trade changes none; the chosen name `trades` draws them."""
+    left: list[Any] = [Frame([tick(0)]), 0.2, Frame([trade(0, "buy", "1")]), 0.1, Frame([tick(1)])]
+
+    async def scene() -> object:
+        live = Live(ScriptedFeed(lambda _now: None, lambda _since: left.pop(0) if left else 1000.0))
+        live.player.panels = ["trade_count"]
+        live.start()
+        await until(lambda: live.engine.total == 2)
+        found = live.player.panels
+        await live.close()
+        live.player.close()
+        return found
+
+    assert repr(asyncio.run(scene())) == "Panels(trade_count)"
