@@ -1,4 +1,4 @@
-"""Trades of a live game: a panel that opens with the first, and bars at the row of their tick, though they come late."""
+"""Trades of a live game: a panel that opens with the first, and bars at the rows of their ticks, though they are late."""
 
 from __future__ import annotations
 
