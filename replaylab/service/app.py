@@ -108,6 +108,7 @@ class FeedApp:
                 if batch.lines:
                     await reader.take(socket.send_text(b"\n".join(batch.lines).decode()))
                     self._count("feed", batch)
+                await asyncio.sleep(0)  # a connection that takes all at once, or is gone, must not keep the loop
         finally:
             self.door.readers.remove(reader)
         return 1000, "finished"
@@ -163,6 +164,7 @@ class FeedApp:
             try:
                 async for part in body(reader):
                     await reader.take(send({"type": "http.response.body", "body": part, "more_body": True}))
+                    await asyncio.sleep(0)
             except SlowReader:
                 self.door.refused["slow_reader"] += 1
                 self.door.hang_up(request.scope.get("client"))

@@ -109,13 +109,14 @@ class GapLedger:
             marks.append(Mark(MarkKind.HEAL, at, tick.game_id, detail=detail))
         return marks
 
-    def close(self, at: datetime) -> list[Mark]:
-        """Return the gap of an outage that did not end."""
+    def close(self, at: datetime, *, resumed: bool = False) -> list[Mark]:
+        """Return the gap of an outage that did not end; `resumed` says that the feed went on exactly, and was over."""
         if self.outage is None or self._game_id is None:
             return []
         outage, self.outage = self.outage, None
-        missing = 0 if self._over else None
-        found: dict[str, Any] = {"after": self._tick, "before": None, "missing": missing, "healed": self._over}
+        healed = self._over or resumed
+        missing = 0 if healed else None
+        found: dict[str, Any] = {"after": self._tick, "before": None, "missing": missing, "healed": healed}
         return [self._gap(self._game_id, at, outage, **found)]
 
     def _enter(self, game_id: str) -> None:

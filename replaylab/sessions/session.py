@@ -322,7 +322,8 @@ class LiveSession:
             _log.exception("%s: the session ended", self.feed.name)
             self.changed(LiveState.FAILED, f"{type(error).__name__}: {error}")
         if self._state is LiveState.CLOSED:
-            await self._write(self._ledger.close(self._clock.wall()))
+            resumed = self._resumed and self.feed.resumes
+            await self._write(self._ledger.close(self._clock.wall(), resumed=resumed))
 
     async def _stopped(self) -> None:
         task, self._task = self._task, None

@@ -132,6 +132,16 @@ def test_an_outage_that_never_ends_is_told_at_the_end() -> None:
     assert ledger.close(START) == []
 
 
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_feed_that_was_over_when_it_came_back(*, resumed: bool) -> None:
+    """A recorder that was down at the end of a feed: one that resumes says that nothing followed, another does not."""
+    ledger = GapLedger()
+    ledger.resumes_after("g", 7, START, "recorder_down")
+    (gap,) = ledger.close(START, resumed=resumed)
+    assert (gap.detail["after"], gap.detail["healed"]) == (7, resumed)
+    assert gap.detail["missing"] == (0 if resumed else None)
+
+
 def test_a_restart_goes_on_from_what_is_stored() -> None:
     """What an earlier process had received last stands before the gap of its absence."""
     ledger = GapLedger()

@@ -106,6 +106,20 @@ def test_a_session_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     assert [(row.cause, row.missing, row.healed) for row in store.gaps().itertuples()] == [("recorder_down", 0, True)]
 
 
+def test_a_recorder_that_was_down_at_the_end(tmp_path: Path) -> None:
+    """Everything was recorded before the recorder died: the store has a healed gap, and nothing is missing."""
+    for script in (in_turn(frames(0, 1, 2), 1000.0), in_turn(None)):
+        feed = ScriptedFeed(lambda _now: None, script)
+        feed.resumes = True
+        session = LiveSession(feed, to=tmp_path)
+        with session:
+            session.wait(["live", "closed"], timeout=30)
+    gaps = rl.open_store(tmp_path).gaps()
+    assert gaps["cause"].tolist() == ["recorder_down"]
+    assert gaps["healed"].tolist() == [True]
+    assert gaps["missing"].tolist() == [0]
+
+
 def test_many_sessions_share_recorder_and_thread(tmp_path: Path) -> None:
     """Twelve feeds on one recorder: one thread, each game whole and by itself, and the recorder goes on."""
     with rl.Recorder(tmp_path) as recorder:

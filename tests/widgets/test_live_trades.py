@@ -1,4 +1,4 @@
-"""Trades of a live game: a panel that opens with the first, and bars at the rows of their ticks, though they are late."""
+"""Trades of a live game: a panel opens with the first, and bars stand at the rows of their ticks."""
 
 from __future__ import annotations
 
