@@ -1,0 +1,58 @@
+"""`serve` and `record --feed` where something is wrong: one clear line, exit code 2, and never a traceback."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import replaylab as rl
+from replaylab.cli.main import app
+from tests.feeds.certificates import certificates_in
+from tests.feeds.servers import in_background
+from tests.live.copies import whole_games
+from tests.live.test_bad_input import END, LINE, in_turn
+
+
+def run(*words: object) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="replaylab")
+
+
+def test_what_cannot_be_served(tmp_path: Path) -> None:
+    """A taken port, and a host that lets others in without a secret, are one line and 2."""
+    whole_games(tmp_path / "store", 1, 3)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = run("serve", tmp_path / "store", "--port", port)
+        assert (found.exit_code, found.stderr.count("\n")) == (2, 1), found.output
+        assert f"port {port} of 127.0.0.1 is taken" in found.stderr
+        with pytest.raises(rl.errors.PortTaken):
+            rl.serve(tmp_path / "store", port=port)
+    found = run("serve", tmp_path / "store", "--host", "0.0.0.0", "--port", 0)
+    assert (found.exit_code, found.stderr.count("\n")) == (2, 1), found.output
+    assert "give a secret" in found.stderr
+
+
+@pytest.mark.parametrize("name", ["other", "expired", "good"])
+def test_certificates_from_the_command_line(name: str, tmp_path: Path) -> None:
+    """One that is not trusted is one line and 2; with `--ca` the good one is recorded."""
+    made = certificates_in(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made[name])
+    with in_background(in_turn([LINE % 0, "no json", END]), ssl=context) as port:
+        url = f"wss://localhost:{port}/feed"
+        words = ["record", tmp_path / "copy", "--feed", url, "--no-progress"]
+        found = run(*words)
+        assert found.exit_code == 2, found.output
+        assert found.stderr.count("\n") == 1
+        assert found.stderr.count(url) == 1
+        assert "certificate is not trusted" in found.stderr
+        if name == "good":
+            found = run(*words, "--ca", made[name])
+            assert found.exit_code == 0, found.output
+            assert f"{url}: 1 ticks, 0 gaps, 0 missing, 1 messages refused (not_json 1)" in found.stdout
+            assert rl.open_store(tmp_path / "copy").rows == 1
