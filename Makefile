@@ -246,17 +246,34 @@ INPUTS := 10000000
 fuzz: $(VENV)/.test ## feed INPUTS inputs to the readers of bytes from outside (make test: 200,000); what is new is kept in build/fuzz
 	@FUZZ_INPUTS=$(INPUTS) FUZZ_CORPUS=$(CURDIR)/build/fuzz $(BIN)/python -m pytest -n 2 tests/fuzz
 
+$(VENV)/.quality: $(VENV)/.test
+	@$(PIP_INSTALL) -e '.[lab,sql,test,quality]'
+	touch $@
+
+.PHONY: coverage
+coverage: $(VENV)/.quality ## branches that the tests without a browser take, child processes included; below 95 % it fails
+	@rm -rf build/coverage
+	mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q -n 2 --ignore tests/browser --ignore tests/fuzz
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+.PHONY: mutation
+mutation: $(VENV)/.quality ## change journals, lines, clock and continuity by mutmut, and name the changes that no test notices; hours
+	@$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
+
 .PHONY: constraints
 constraints: ## renew constraints.txt from a clean install of the newest versions
 	@rm -rf build/constraints
 	$(FIND_PYTHON)
 	find_python
 	"$$python" -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,polars,cluster,test,bench,docs,release]'
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[lab,sql,polars,cluster,test,bench,docs,release,quality]'
 	{ head -n 1 constraints.txt; build/constraints/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
 .PHONY: clean
 clean: ## remove what make made: .venv, build and the caches
-	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -145,3 +145,14 @@ def test_a_playhead_never_stands_still_or_runs_backwards(rate: float) -> None:
         Playhead().faster(rate, now=0.0)
     assert checked_rate(1e-9) == 1e-9
     assert checked_rate(math.inf) == math.inf
+
+
+def test_a_number_that_cannot_be_one_is_refused() -> None:
+    """What says that it is a number and then fails to be one is refused as a speed, not raised as it is."""
+
+    class Odd:
+        def __float__(self) -> float:
+            raise OverflowError
+
+    with pytest.raises(SpeedError):
+        checked_speed(Odd())
