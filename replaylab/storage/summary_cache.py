@@ -27,7 +27,7 @@ class Summaries:
     """
 
     def __init__(self) -> None:
-        self._rows = SCHEMA.empty_table()
+        self._rows = pa.Table.from_batches([], SCHEMA)  # `empty_table` loads pandas
         self._place: dict[_Key, tuple[int, int]] = {}  # first row and number of rows
 
     def table(self, segments: Sequence[Segment], leave_out: LeaveOut) -> pa.Table:
