@@ -209,10 +209,16 @@ class RingBuffer:
         return sum(view.nbytes for view in columns) + lists + sum(texts.values())
 
     def _newest(self, n: int | None, stop: int | None = None) -> _Rows:
-        count = self._count
-        end = count if stop is None else min(stop, count)
-        first = min(max(self._cleared, count - self.size), end)
-        return self._copy(first if n is None else max(first, end - max(n, 0)), end)
+        """Copy the newest rows; a reader that the writer overtook looks for the newest again."""
+        for _ in range(_ATTEMPTS):
+            count = self._count
+            end = count if stop is None else min(stop, count)
+            first = min(max(self._cleared, count - self.size), end)
+            start = first if n is None else max(first, end - max(n, 0))
+            rows = self._copy(start, end)
+            if rows.first == start or stop is not None:
+                break
+        return rows
 
     def _copy(self, start: int, stop: int) -> _Rows:
         """Copy rows; those that the writer reached meanwhile are copied again, and left out when it is faster."""
