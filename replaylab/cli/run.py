@@ -47,7 +47,7 @@ def run(  # noqa: PLR0913 the options of the command
     from replaylab.storage.objectstore import is_uri
 
     if to is not None:
-        check_target(Path(to))
+        check_target(to)
     for place in (to, cache):
         if place is not None and not is_uri(store):
             refuse_inside(Path(store), Path(place))

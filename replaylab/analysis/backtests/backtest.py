@@ -18,7 +18,7 @@ from replaylab.analysis.backtests.exact import ExactPrices
 from replaylab.analysis.backtests.ledger import MONEY, Entry, Ledger, Refusal, Trade
 from replaylab.analysis.backtests.metrics import metrics_table
 from replaylab.analysis.backtests.patience import within
-from replaylab.analysis.backtests.report import Origin, Report, page
+from replaylab.analysis.backtests.report import Origin, Report, page, report_target
 from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
 from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, last_price, placed_orders, play
@@ -284,12 +284,15 @@ class Backtest:
 
         Raises
         ------
+        AnalysisError
+            When the path is a URL of an object store.
         StoreFull, StoreUnwritable
             When the file cannot be written.
         """
+        target = None if path is None else report_target(path)  # before the work
         found = Report(page(self))
-        if path is not None:
-            found.save(path)
+        if target is not None:
+            found.save(target)
         return found
 
     def _repr_html_(self) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from replaylab.analysis.backtests.account import Rules
 from replaylab.analysis.backtests.ledger import Entry, Trade
+from replaylab.analysis.batches.local_path import local_path
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.durable import publish, written_aside
 
@@ -124,11 +125,16 @@ class Report:
         return f'<iframe title="report" style="{style}" srcdoc="{html.escape(self.html)}"></iframe>'
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, which appears under its name when it is whole."""
-        target = Path(path)
+        """Write the page to a file, which appears under its name when it is whole; a URL raises `AnalysisError`."""
+        target = report_target(path)
         with written_aside(target.parent, target.name) as aside:
             aside.write_text(self.html, encoding="utf-8")
             publish(aside, target)
+
+
+def report_target(path: str | os.PathLike[str]) -> Path:
+    """Return where a report is written; raise `AnalysisError` for the URL of an object store."""
+    return local_path(path, "path", "write the report to a path and copy the file, as with pyarrow.fs.copy_files")
 
 
 class Result(Protocol):

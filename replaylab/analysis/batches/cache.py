@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from replaylab.analysis.batches.local_path import local_path
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.rows import GAME, alike
 from replaylab.analysis.batches.task import Outcome
@@ -105,18 +106,14 @@ def cache_folder(folder: str | os.PathLike[str]) -> Path:
     >>> cache_folder("file:///var/cache/games").as_posix()
     '/var/cache/games'
     """
-    text = os.fspath(folder)
-    scheme, mark, rest = text.partition("://")
-    if mark and scheme == "file":
-        text = rest
-    elif mark:
-        raise AnalysisError(
-            f"cache={text!r}: a cache is a folder of this machine, no object store; pass a path (one that all workers "
-            "share, or none at all: results are the same without a cache)"
-        )
-    if os.path.exists(text) and not os.path.isdir(text):  # noqa: PTH110, PTH112  no path yet
-        raise AnalysisError(f"cache={text!r} is a file; name a folder")
-    return Path(text)
+    path = local_path(
+        folder,
+        "cache",
+        "pass a path, one that all workers share, or no cache at all: the results are the same without one",
+    )
+    if path.exists() and not path.is_dir():
+        raise AnalysisError(f"cache={str(path)!r} is a file; name a folder")
+    return path
 
 
 def _loaded(path: Path, keys: StoreKeys | None) -> tuple[frozenset[str], tuple[pa.Table, ...]]:

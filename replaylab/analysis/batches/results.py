@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from replaylab.analysis.batches.local_path import local_path
 from replaylab.analysis.batches.rows import REASON
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import AnalysisError
@@ -170,12 +171,11 @@ class Results:
         Raises
         ------
         AnalysisError
-            When the name does not end in ``.parquet``.
+            When the name does not end in ``.parquet``, or is a URL of an object store.
         StoreFull, StoreUnwritable
             When it cannot be written; what stood under the name is still there.
         """
-        target = Path(path)
-        check_target(target)
+        target = check_target(path)
         make_folders(target.parent)
         text = self.manifest.to_json()
         table = self.table.replace_schema_metadata({MANIFEST_KEY: text.encode()})
@@ -205,10 +205,12 @@ class Results:
         return cls(table.replace_schema_metadata(None), Manifest.from_json(text))
 
 
-def check_target(path: Path) -> None:
-    """Raise unless results can be saved under a path: checked before the work, not after it."""
-    if path.suffix.lower() != ".parquet":
-        raise AnalysisError(f"{str(path)!r}: results are written as Parquet; pass a name that ends in .parquet")
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Return where results are saved; raise `AnalysisError` when they cannot be: before the work, not after it."""
+    target = local_path(path, "path", "save the results to a path and copy the file, as with pyarrow.fs.copy_files")
+    if target.suffix.lower() != ".parquet":
+        raise AnalysisError(f"{str(target)!r}: results are written as Parquet; pass a name that ends in .parquet")
+    return target
 
 
 class Interrupted(KeyboardInterrupt):
