@@ -29,14 +29,25 @@ def in_kernel() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
 
-def show(bundle: Any, kept: Mapping[str, str], text: str) -> None:
-    """Show a widget, and in the same cell what stands in for it where the saved notebook is read later."""
+def show(bundle: Any, kept: Mapping[str, str], text: str, name: str = "") -> None:
+    """Show a widget, and in the same cell what stands in for it where the saved notebook is read later.
+
+    What stands in can be renewed by its `name`.
+    """
     from IPython.display import publish_display_data
 
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
     publish: Any = publish_display_data
     publish({kind: value for kind, value in data.items() if kind != "text/plain"}, metadata)
-    publish({"text/plain": text, **kept})
+    publish({"text/plain": text, **kept}, transient={"display_id": name} if name else {})
+
+
+def renew(kept: Mapping[str, str], text: str, name: str) -> None:
+    """Put something else in the place of what stands in for a widget, wherever it was shown by that name."""
+    from IPython.display import publish_display_data
+
+    publish: Any = publish_display_data
+    publish({"text/plain": text, **kept}, transient={"display_id": name}, update=True)
 
 
 def keep_what_is_in_boxes() -> None:

@@ -79,6 +79,7 @@ class LiveView:
         """Show how the feed and the recorder are now, and again in a while for as long as it goes on."""
         status = self._session.status()
         self.player.show_feed(status_words(status, self._session.capacity))
+        self.player.renew_still(over=status.state in OVER)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import html
 import itertools
 import logging
 import os
@@ -23,10 +22,11 @@ from replaylab.playback.timeline import Pacing
 from replaylab.tick import short_id
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import loader
-from replaylab.widgets.cell_output import in_kernel, keep_what_is_in_boxes, plain, show
+from replaylab.widgets.cell_output import in_kernel, keep_what_is_in_boxes, show
 from replaylab.widgets.chart_marks import ChartMark, MarksFile
 from replaylab.widgets.fallback import cell
 from replaylab.widgets.live_notes import LiveNotes
+from replaylab.widgets.live_still import LiveStill, still
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.player_traits import MarksTrait, PanelsTrait, RangeTrait, SpeedTrait, TradesTrait
@@ -117,6 +117,7 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     _esm = loader()
     _sync: PlayerSync | None = None  # until the player is complete, and after it was closed
+    _still: LiveStill | None = None  # of a live game, once a cell has shown it
 
     index = traitlets.Int(-1, read_only=True, help="row at the playhead, from 0; -1 when there is none")
     playing = traitlets.Bool(default_value=False, read_only=True, help="whether ticks come by themselves")
@@ -378,7 +379,17 @@ class ReplayPlayer(anywidget.AnyWidget):
         """Show the player, and in the same cell what stands in for it where the saved notebook is read later."""
         if self._sync is None or not in_kernel():
             raise NotImplementedError  # IPython then asks for the bundle, of which a terminal shows the text
-        show(super()._repr_mimebundle_(), self._stand_in(self.player_id), repr(self))
+        bundle = super()._repr_mimebundle_()
+        if isinstance(self._sync.payload, StoredPayload | BlindPayload):
+            show(bundle, self.stand_in(), repr(self))
+            return
+        self._still = self._still or LiveStill(self.engine, repr(self), self.stand_in)
+        self._still.show(bundle)
+
+    def renew_still(self, *, over: bool = False) -> None:
+        """Bring what a notebook keeps of a live game up to date: now and then, and at once when the feed is `over`."""
+        if self._still is not None and self._sync is not None:
+            self._still.renew(over=over)
 
     def stand_in(self) -> dict[str, str]:
         """Return what a saved notebook keeps of the player, by media type: it is hidden as long as the player shows."""
@@ -402,8 +413,10 @@ class ReplayPlayer(anywidget.AnyWidget):
             row, log = self.engine.index, sync.options.log
             candles, trades = sync.options.candles, sync.visible_trades()
             return cell(sync.payload, player=player, row=row, log=log, candles=candles, marks=marks, trades=trades)
-        words = html.escape(f"{self!r}: run the cell again to play it")
-        return {"text/html": plain(words, player)} if player else {}
+        if not player:
+            return {}
+        stream = None if isinstance(sync.payload, BlindPayload) else self.engine.stream
+        return {"text/html": still(stream, f"{self!r}: run the cell again to play it", player, log=sync.options.log)}
 
 
 def play(  # noqa: PLR0913  as above
