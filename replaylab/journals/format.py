@@ -115,7 +115,9 @@ class Damage:
     flipped bit), `foreign_bytes`, `sequence_gap` (no bytes: lines before it are missing), `never_acknowledged` (after
     the limit that a later journal sets), `not_a_tick` (a valid checksum, but not a tick), `truncated` (no
     bytes: a later journal says that more were permanent); of an encrypted journal `not_authentic` (its key did not
-    write the line) and `sequence_conflict` (no bytes: an authentic line that stood elsewhere before).
+    write the line), `sequence_conflict` (no bytes: an authentic line that stood elsewhere before), `header_lost`
+    (a line that cannot be opened, as a power cut left no header) and `overwritten` (no bytes: a later journal says
+    that bytes were permanent where zeros are).
     """
 
     reason: str

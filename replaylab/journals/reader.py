@@ -17,7 +17,7 @@ from replaylab.errors import KeyMissing, StoreTooNew
 from replaylab.journals.cursor import Cursor, cursors_in
 from replaylab.journals.format import FORMAT, Control, Damage, Header, Lines, place_of, scan
 from replaylab.journals.good_ticks import GoodTicks, scan_good
-from replaylab.journals.sealed import opened_header, refuse_unopened, scan_sealed
+from replaylab.journals.sealed import HOLES, LEAST_SEALED_BYTES, opened_header, refuse_unopened, scan_sealed
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.parsing.fields import PADDING
 from replaylab.parsing.kernel_layout import Known
@@ -164,11 +164,22 @@ class JournalReader:
         if final and limit < size:
             self._leave_rest(file.read(size - limit))
 
-    def report_truncated(self, size: int) -> None:
-        """Report that `size` bytes of the journal were permanent, as a later one says, and fewer are there."""
+    def lacks(self, size: int) -> bool:
+        """Whether bytes are gone of the first `size`, which were permanent, as a later journal says."""
+        return self.end < size or self._overwritten(size) is not None
+
+    def report_lacking(self, size: int) -> None:
+        """Report that `size` bytes were permanent, and fewer are there, or zeros in place of encrypted ones."""
+        text = f"{size} bytes were permanent".encode()
         if self.end < size:
-            text = f"{size} bytes were permanent".encode()
             self._quarantine(Damage("truncated", self._line, self.end, self.end, text))
+        if (damage := self._overwritten(size)) is not None:
+            self._quarantine(Damage("overwritten", damage.line, damage.start, damage.start, text))
+
+    def _overwritten(self, size: int) -> Damage | None:
+        """Return the first hole in permanent bytes of an encrypted journal: no power cut leaves one there."""
+        holes = () if self._plain else self.damage
+        return next((one for one in holes if one.reason in HOLES and one.start < size), None)
 
     def _name_run(self, first: list[bytes]) -> None:
         """Take the run from the first line; from the file name where that line is damaged."""
@@ -247,8 +258,13 @@ class JournalReader:
         """Report sequence numbers that are missing before a line, unless damaged lines there account for them."""
         between = np.maximum(np.diff(lines, prepend=self._last_line) - 1, 0)  # two ticks may stand on one line
         starts = {one.line: one.end for one in found.damage}
+        holes = [] if self._plain else [one for one in found.damage if one.reason == "zero_filled"]
+        before = np.concatenate([[self._last_line], lines[:-1]])
         for at in np.flatnonzero(steps - 1 > between).tolist():
             missing = range(int(seqs[at] - steps[at]) + 1, int(seqs[at]))
+            torn = [one.end - one.start for one in holes if before[at] <= one.line <= lines[at]]
+            if torn and len(missing) <= int(between[at]) + 2 * len(torn) + sum(torn) // LEAST_SEALED_BYTES:
+                continue  # a hole that a power cut left swallowed them
             if all(self._held.holds(np.array([missing[0], missing[-1]]))):
                 continue  # another journal of the run holds them
             where = starts.get(int(lines[at]) - 1, self.end)

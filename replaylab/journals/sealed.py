@@ -15,13 +15,20 @@ from replaylab.encryption.lines import MARK, OpenedLine, SealedLines
 from replaylab.errors import KeyMissing, Tampered
 from replaylab.journals.format import SEQ, START, Control, Damage, Header, Lines, scan
 
-SUSPICIOUS: Final = frozenset({"not_authentic", "sequence_conflict", "sequence_gap", "foreign_bytes"})
+SUSPICIOUS: Final = frozenset({"not_authentic", "sequence_conflict", "sequence_gap", "foreign_bytes", "overwritten"})
 """Damage of a sealed journal that no crash leaves: `Store.verify` calls it a problem, also when it is set aside."""
+HOLES: Final = frozenset({"zero_filled", "torn_line", "header_lost"})
+"""Damage of a sealed journal that a power cut leaves where nothing was permanent yet, and what it tore beside it."""
+LEAST_SEALED_BYTES: Final = 286  # of a tick's line
 _SEALED: Final = re.compile(rb"~[A-Za-z0-9+/]+={0,2}")
 _TAG: Final = b', "seal": "'
 _TICK: Final = b'{"type": "tick", '
 _CLOSING_BYTES: Final = 20  # of the checksum that every line ends in
 _CUTS_FROM: Final = 9  # bytes of `, "seq": `
+_ZEROS: Final = re.compile(rb"\0+")
+_SECTOR_BYTES: Final = 512  # where data had not arrived, a disk has zeros up to a multiple of it or to the end
+_REST: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}\n?")
+_REST_OF_HEADER: Final = re.compile(rb"[^~\0]*\"\}\n?")
 
 
 def header_lines(header: Header, lines: SealedLines) -> bytes:
@@ -65,8 +72,11 @@ def opened_header(raws: list[bytes], keys: StoreKeys | None) -> tuple[Header, Se
 
 
 def refuse_unopened(name: str, raws: list[bytes]) -> None:
-    """Raise `Tampered` for a journal of an encrypted store without a header, unless only a torn one is there."""
-    if raws[1]:
+    """Raise `Tampered` for a journal of an encrypted store without a header, unless a power cut left none.
+
+    The header is the first that arrives to be permanent: only a torn one is there, or zeros in its place.
+    """
+    if raws[1] and not _holes(raws[0], 0, to_the_end=not raws[0].endswith(b"\n")):
         raise Tampered(
             f"{name}: neither of its first two lines is a header that the key of this store has written, so its lines "
             "cannot be opened; restore it from a backup. The file is left as it is"
@@ -83,7 +93,7 @@ def scan_sealed(
     data, start, first_line, final
         As for `scan`.
     lines : SealedLines, optional
-        What opens them; without it none is good.
+        What opens them; without it, as the header has not arrived, none is good.
     after : int
         Counter of the last line before them; counters grow, so a line that was moved or repeated is noticed.
     """
@@ -99,7 +109,7 @@ def scan_sealed(
         elif not raw:
             found.blank_bytes += 1
             found.blank_lines += 1
-        elif raw.startswith(START):
+        elif raw.startswith(START) and not _holes(raw, at, to_the_end=False):
             _take_header(found, raw, number, at)
         else:
             _take_apart(found, lines, raw, number, at, newline=b"\n")
@@ -160,19 +170,38 @@ def _take_apart(found: Lines, lines: SealedLines | None, raw: bytes, number: int
         _add_stretch(found, raw[done : match.start()], number, at + done, last=False)
         _take(found, opened, number, at + match.start(), len(match[0]) + ends)
         done = match.end() + ends
-    if done < len(raw) + len(newline):
+    if lines is None and newline and _SEALED.fullmatch(raw):
+        found.damage.append(Damage("header_lost", number, at, at + len(raw) + 1, raw + newline))
+    elif done < len(raw) + len(newline):
         _add_stretch(found, raw[done:] + newline, number, at + done, last=not newline)
 
 
+def _holes(raw: bytes, at: int, *, to_the_end: bool) -> list[tuple[int, int]]:
+    """Return where zeros stand that a power cut may have left; others were written over what had been there."""
+    spans = [match.span() for match in _ZEROS.finditer(raw)]
+    return [(start, end) for start, end in spans if (at + end) % _SECTOR_BYTES == 0 or (to_the_end and end == len(raw))]
+
+
 def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool) -> None:
-    """Classify damaged bytes: zeros apart from the rest."""
-    rest = raw.lstrip(b"\0")
-    zeros = len(raw) - (len(rest) if rest.strip() else 0)
-    if zeros:
-        found.damage.append(Damage("zero_filled", number, at, at + zeros, raw[:zeros]))
-        raw, at = raw[zeros:], at + zeros
+    """Classify damaged bytes: holes of zeros, the parts of lines that they have torn, and the rest."""
+    done = 0
+    for start, end in _holes(raw, at, to_the_end=last):
+        _add_piece(found, raw[done:start], number, at + done, after=done > 0, before=True, last=False)
+        found.damage.append(Damage("zero_filled", number, at + start, at + end, raw[start:end]))
+        done = end
+    _add_piece(found, raw[done:], number, at + done, after=done > 0, before=False, last=last)
+
+
+def _add_piece(found: Lines, raw: bytes, number: int, at: int, *, after: bool, before: bool, last: bool) -> None:
+    """Classify damaged bytes that stand after or before a hole, or last in the file."""
     if not raw:
         return
-    torn = last and raw.startswith((MARK, b"{"))
-    reason = "torn_tail" if torn else "not_authentic" if raw.startswith(MARK) else "foreign_bytes"
+    begins = raw.startswith((MARK, b"{"))
+    rest = after and (_REST.fullmatch(raw) or (number < 2 and _REST_OF_HEADER.fullmatch(raw)))
+    if last and begins:
+        reason = "torn_tail"
+    elif (before and begins and b"\0" not in raw) or rest:
+        reason = "torn_line"
+    else:
+        reason = "not_authentic" if raw.startswith(MARK) else "foreign_bytes"
     found.damage.append(Damage(reason, number, at, at + len(raw), raw))

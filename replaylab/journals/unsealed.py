@@ -207,8 +207,8 @@ class UnsealedJournals:
                 try:
                     number = place_of(name)[1]
                     known = self._read(one, held, cuts.get(number), headers.get(name), earlier.get(name))
-                    if one.size < sizes.get(number, 0):
-                        known = _truncated(known, sizes[number])
+                    if known.contents.lacks(sizes.get(number, 0)):
+                        known = _lacking(known, sizes[number])
                 except (FileNotFoundError, KeyMissing):
                     raise
                 except (OSError, Tampered) as error:
@@ -290,9 +290,9 @@ def durable_sizes(headers: Iterable[Header | None]) -> dict[int, int]:
     return most
 
 
-def _truncated(known: _Known, size: int) -> _Known:
-    """Return a journal with the remark that it is shorter than it was; what was read of it is used no further."""
-    known.contents.report_truncated(size)
+def _lacking(known: _Known, size: int) -> _Known:
+    """Return a journal with the remark that permanent bytes of it are gone; what was read of it is used no further."""
+    known.contents.report_lacking(size)
     return _Known(
         (-1, SeqRanges(), None), known.contents, known.size, UnsealedJournal(known.journal.path, known.contents)
     )

@@ -17,8 +17,7 @@ from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.segments.extent import Extent
 
 LEAST_LINE_BYTES: Final = 190  # of a journal's line: so many damaged bytes can stand for one tick
-LEAST_SEALED_BYTES: Final = 286  # the same encrypted, as base64
-_NO_BYTES: Final = "sequence_gap"  # damage that stands for lines without leaving a byte of them
+_NO_BYTES: Final = frozenset({"sequence_gap", "overwritten"})  # damage that leaves no byte of the lines it stands for
 
 
 def missing_in_runs(extents: Iterable[Extent]) -> list[str]:
@@ -64,7 +63,7 @@ def _damaged_lines(parts: Sequence[Extent], first: int, last: int) -> int:
     near = parts[max(before, default=0) : min(after, default=len(parts) - 1) + 1]
     lines = 0
     for one in near:
-        pieces = sum(count for reason, count in one.reasons.items() if reason not in {*EXPECTED, _NO_BYTES})
+        pieces = sum(count for reason, count in one.reasons.items() if reason not in {*EXPECTED, *_NO_BYTES})
         if pieces:
             lines += pieces + one.bytes.get("quarantined", 0) // (
                 LEAST_LINE_BYTES * (1 + bool(one.recording.get("sealed")))

@@ -307,7 +307,7 @@ def seal_together(
         contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts, keys)
         with path.open("rb") as file:
             contents.read(file, os.fstat(file.fileno()).st_size, final=True)
-        contents.report_truncated(sizes.get(place_of(path.name)[1], 0))
+        contents.report_lacking(sizes.get(place_of(path.name)[1], 0))
         held |= contents.seqs
     read_waiting(read.values(), layouts)
     full = {path: one for path, one in read.items() if one.seqs or one.remarks()}

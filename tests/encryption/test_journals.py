@@ -27,6 +27,7 @@ from replaylab.journals.sealed import scan_sealed
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import parse_time
 from tests.crash.scale import SCALE
+from tests.recordings import crash, journals, small
 
 TICKS = 60
 MARKER = "20310102-feedfacecafebeef"
@@ -428,3 +429,82 @@ def test_plain_store_keeps_its_format(tmp_path: Path) -> None:
         header = scan(journal(tmp_path / "plain").read_bytes(), recorder.run).headers[0]
         assert header.salt == ""
         assert b'"format": 1' in journal(tmp_path / "plain").read_bytes()
+
+
+def _hole(content: bytes, line: int) -> bytes:
+    """Return a journal with zeros from inside a line up to the end of a sector, a few lines on."""
+    starts = [at for at, byte in enumerate(content) if byte == ord("\n")]
+    start = starts[line] + 40
+    end = (start // 512 + 3) * 512
+    return content[:start] + bytes(end - start) + content[end:]
+
+
+def _zeros_for_the_end(content: bytes) -> bytes:
+    return content[:-700] + bytes(700)
+
+
+def _zeros_behind_it(content: bytes) -> bytes:
+    return content[:-300] + bytes(5_000)
+
+
+def _torn(content: bytes) -> bytes:
+    return content[:-100]
+
+
+def _hole_in_the_middle(content: bytes) -> bytes:
+    return _hole(content, 20)
+
+
+def _no_header(content: bytes) -> bytes:
+    return bytes(4_096) + content[4_096:]
+
+
+def _half_a_header(content: bytes) -> bytes:
+    return content[:100] + bytes(924) + content[1_024:]
+
+
+@pytest.mark.parametrize(
+    "cut", [_torn, _zeros_for_the_end, _zeros_behind_it, _hole_in_the_middle, _no_header, _half_a_header]
+)
+def test_what_a_power_cut_leaves_is_no_tampering(left: Path, key: FileKey, cut: Callable[[bytes], bytes]) -> None:
+    """Zeros and torn lines where nothing was permanent are set aside as in plain; the other ticks are read."""
+    path = journal(left)
+    path.write_bytes(cut(path.read_bytes()))
+    store = rl.open_store(left, kms=key)
+    found = store.verify()
+    assert found.problems == []
+    assert set(store.to_arrow(["price"])["price"].to_pylist()) <= {ticks(1)[0].price}
+    assert cut in {_no_header, _half_a_header} or store.rows >= TICKS - 10
+    assert len(store.quarantine())
+
+
+@pytest.mark.parametrize("bytes_zeroed", [1, 40])
+def test_zeros_inside_a_sector_are_tampering(left: Path, key: FileKey, bytes_zeroed: int) -> None:
+    """A power cut takes whole sectors; zeros that end inside one were written over a line."""
+    path = journal(left)
+    content = path.read_bytes()
+    start = content.index(b"\n~", 512 * 12) + 9
+    start += 64 if start % 512 + bytes_zeroed >= 512 else 0
+    path.write_bytes(content[:start] + bytes(bytes_zeroed) + content[start + bytes_zeroed :])
+    assert any("encrypted lines were altered" in one for one in rl.open_store(left, kms=key).verify().problems)
+
+
+@pytest.mark.parametrize("cut", [_hole_in_the_middle, _no_header])
+def test_holes_in_what_was_permanent_are_tampering(tmp_path: Path, key: FileKey, cut: Callable[[bytes], bytes]) -> None:
+    """The journal behind says how much was permanent: `verify` names it, before and after it is sealed."""
+    store, settings = tmp_path / "vault", small()
+    recorder = rl.Recorder(store, kms=key, settings=settings)
+    recorder._lifecycle.sealer.wake = lambda: None  # type: ignore[method-assign]
+    recorder.record_many(ticks(30))
+    recorder.flush()
+    with recorder._state.lock:
+        recorder._state.turn()
+    recorder.record_many(ticks(5, first=30))
+    recorder.flush()
+    crash(recorder)
+    first = journals(store)[0]
+    first.write_bytes(cut(first.read_bytes()))
+    unsealed = rl.Store(store, kms=key).verify()
+    assert any(first.name in one and "overwritten" in one for one in unsealed.problems)
+    sealed = rl.open_store(store, kms=key).verify()
+    assert any(first.name in one and "overwritten" in one for one in sealed.problems)
