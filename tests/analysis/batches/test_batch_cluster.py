@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -111,7 +112,8 @@ def test_failures_there_are_rows_here(store: Path, client: Client, tmp_path: Pat
 
     found = map_games(store, fails, executor=client, cache=tmp_path / "cache", progress=False)
     assert found.failed["game_id"].to_pylist() == [bad]
-    assert found.failed["error"][0].as_py().startswith("ValueError: not this one (test_batch_cluster.py:")
+    place = r"(test_batch_cluster\.py|<dynamic-code>):\d+ in fails"  # cloudpickle 3.1.3 keeps the name of the file back
+    assert re.match(rf"ValueError: not this one \({place}", found.failed["error"][0].as_py())
     again = map_games(store, fails, executor=client, cache=tmp_path / "cache", progress=False)
     assert (again.manifest.cached, again.manifest.failed) == (7, 1)
 
