@@ -46,7 +46,8 @@ def main() -> None:
         by_chance(chosen.target, chosen.inputs, chosen.seed, chosen.corpus)
         return
     flags = [f"-runs={chosen.inputs}", f"-seed={chosen.seed}", f"-max_len={LONGEST}", "-timeout=600", "-verbosity=0"]
-    flags += [f"-artifact_prefix={chosen.corpus.parent}/", "-print_final_stats=1", "-reload=0", str(chosen.corpus)]
+    flags += [f"-artifact_prefix={chosen.corpus.parent}/", "-print_final_stats=1", "-reload=0"]
+    flags += ["-rss_limit_mb=0", str(chosen.corpus)]  # what it reads is the peak of the process that started this one
     atheris.Setup([sys.argv[0], *flags], TARGETS[chosen.target].check, internal_libfuzzer=True)
     atheris.Fuzz()
 

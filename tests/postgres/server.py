@@ -122,7 +122,8 @@ class Server:
 @contextmanager
 def server() -> Iterator[Server]:
     """Yield a server that runs; nothing of it is left afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: that of a socket has at most 107 bytes
+    # a short path, as that of a socket has at most 107 bytes, and one that a user other than root can reach
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
         if os.getuid() == 0:
             os.chown(folder, 65534, 65534)
