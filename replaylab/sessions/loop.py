@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 _Result = TypeVar("_Result")
 NAME: Final = "replaylab-feeds"
+_END_SECONDS: Final = 2.0  # for what is still running when the last session goes
 
 
 class FeedLoop:
@@ -76,9 +77,10 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        if tasks := asyncio.all_tasks(loop):
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(tasks, timeout=_END_SECONDS))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 

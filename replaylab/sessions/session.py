@@ -331,7 +331,8 @@ class LiveSession:
         if not over:
             self.changed(LiveState.CLOSING, None)
         if task is not None and not task.done() and task is not asyncio.current_task():
-            task.cancel()
+            if not over:  # else it is closing its connection
+                task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await self._write(self._ledger.close(self._clock.wall()))
         if self._state is not LiveState.CLOSED:

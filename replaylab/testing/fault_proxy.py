@@ -121,6 +121,9 @@ class FaultProxy:
         except OSError:
             writer.transport.abort()
             return
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         self._open.add(writer)
         try:
             up = asyncio.ensure_future(self._copy(reader, onward))

@@ -286,3 +286,21 @@ def test_the_place_to_resume_is_the_newest_whatever_the_times_of_ticks(tmp_path:
             cursor = recorder.lane("feed").cursor
             assert (None if cursor is None else cursor.id) == (f"e-{number - 1}" if number else None)
             assert recorder.lane("feed").record(Tick(f"g{number}", 1, at, Decimal(1)), f"e-{number}")
+
+
+def test_a_feed_that_is_over_has_closed_its_connection_when_stop_returns() -> None:
+    """A connection whose closing takes a while, as that of a socket does, is not left open by an early stop."""
+
+    class Leisurely(ScriptedFeed):
+        """A feed whose closing takes a while."""
+
+        async def close(self) -> None:
+            """Take a while."""
+            await asyncio.sleep(0.2)
+            await super().close()
+
+    feed = Leisurely(lambda _now: None, in_turn(frames(0), None))
+    session = LiveSession(feed).start()
+    session.wait("closed", timeout=30)
+    session.stop()
+    assert feed.closed == 1
