@@ -33,7 +33,7 @@ class Summaries:
     def table(self, segments: Sequence[Segment], leave_out: LeaveOut) -> pa.Table:
         """Return one row a game in order of their start; `leave_out` is called with each segment that fails."""
         wanted = _wanted(segments)
-        kept = [key for key in wanted if key in self._place]
+        kept = [key for key in self._place if key in wanted]  # in the order of their rows
         found = _Found()
         for key in kept:
             found.place[key] = found.rows, self._place[key][1]

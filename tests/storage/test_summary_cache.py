@@ -70,11 +70,17 @@ def test_many_segments_at_once(rows_at_once: int, segments: list[Segment]) -> No
         assert Summaries().table(segments, fail).to_pylist() == plainly(segments).to_pylist()
 
 
-def test_what_is_kept(segments: list[Segment]) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_kept(seed: int, segments: list[Segment]) -> None:
     """As segments come and go the table is that of a fresh one, and what stays the same is not read again."""
-    chance, kept = random.Random(4), Summaries()
-    for _ in range(12):
-        some = chance.sample(segments, chance.randint(0, SEGMENTS))
+    chance, kept = random.Random(seed), Summaries()
+    some: list[Segment] = []
+    for _ in range(24):
+        if chance.random() < 0.5:  # one more or one less, as recordings and compactions do
+            one = chance.choice(segments)
+            some = [each for each in segments if (each in some) != (each is one)]
+        elif chance.random() < 0.5:
+            some = chance.sample(segments, chance.randint(0, SEGMENTS))
         assert kept.table(some, fail).to_pylist() == (plainly(some).to_pylist() if some else [])
     before = kept.table(segments, fail)
     with mock.patch.object(Segment, "_read", side_effect=AssertionError):
