@@ -93,3 +93,17 @@ def crash(recorder: rl.Recorder) -> None:
     lifecycle.sealer.join()
     for file in recorder._state.journals.files:
         file.close()
+
+
+def left_behind(store: Path, kms: rl.Kms | None = None) -> list[Path]:
+    """Return the journals of a recorder that has died after a turn from one to the next."""
+    recorder = rl.Recorder(store, kms=kms, settings=small())
+    recorder._lifecycle.sealer.wake = lambda: None  # type: ignore[method-assign]
+    recorder.record_many(ticks(30))
+    recorder.flush()
+    with recorder._state.lock:
+        recorder._state.turn()
+    recorder.record_many(ticks(5, first=30))
+    recorder.flush()
+    crash(recorder)
+    return journals(store)

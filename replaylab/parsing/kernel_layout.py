@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from replaylab.kernel.library import LONGEST_FRAME, MOST_PIECES
+from replaylab.parsing.field_path import steps
 from replaylab.parsing.json_line import CAPTURED_TICK, DECODER, FURTHER_FIELDS, SHIFTS, Kind, Reading, parse_line
 from replaylab.parsing.line_layout import ZONES, Shape
-from replaylab.parsing.mapping import Mapping, steps
+from replaylab.parsing.mapping import Mapping
 
 KINDS: Final = (  # in the order of `enum piece_kind` in kernel.h
     "type",

@@ -18,7 +18,21 @@ import xxhash
 
 from replaylab.errors import SettingsError, TickError
 from replaylab.parsing.elements import split
-from replaylab.parsing.json_line import DECODER, Kind, Line, Times, optional_int, read_price, read_time
+from replaylab.parsing.field_path import (
+    KEYED,
+    MISSING,
+    Paths,
+    alternatives,
+    choices,
+    chosen_path,
+    first_value,
+    is_path,
+    leads_to_elements,
+    objects_at,
+    steps,
+    value_at,
+)
+from replaylab.parsing.json_line import Kind, Line, Times, optional_int, read_price, read_time
 from replaylab.tick import INT32_MAX, Row, checked_bool, checked_int, checked_price, checked_text
 
 UNITS: Final = ("", "s", "ms", "us", "ns")
@@ -35,15 +49,11 @@ FIELDS: Final = (
 )
 NUMBERED: Final = -1  # stands for a tick number that is its place in the game
 _GAME: Final = re.compile(r"|day|file|gap:[1-9][0-9]{0,8}")
-_STEP: Final = re.compile(r"([^.\[\]{}]+)|\[([0-9]+)\]|(\[\])|(\{\})")
-_KEYED: Final = "{}"  # each member of an object; its name is what `{}` as a field means
 DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 _LONGEST_NUMBER: Final = 11  # characters of a tick's number in a text
-Path_ = str | Sequence[str]
-"""A path, or several of which the first that leads somewhere is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +103,20 @@ class Mapping:
     ('2031-01-02', Decimal('64000.1'))
     """
 
-    path: Path_ = ""
-    fields: Names[str, Path_] = field(default_factory=dict)
+    path: Paths = ""
+    fields: Names[str, Paths] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     where: dict[str, Any] = field(default_factory=dict)
     time_unit: str = ""
     truncate_times: bool = False
     optional: Sequence[str] = ()
     game: str = ""
-    prices: Path_ = ""
-    price_at: Path_ = ""
-    tick_at: Path_ = ""
-    time_at: Path_ = ""
-    first_tick: Path_ = ""
-    rug: Path_ = ""
+    prices: Paths = ""
+    price_at: Paths = ""
+    tick_at: Paths = ""
+    time_at: Paths = ""
+    first_tick: Paths = ""
+    rug: Paths = ""
     step_ms: int = 250
 
     def __post_init__(self) -> None:
@@ -126,9 +136,7 @@ class Mapping:
         both = set(self.fields) & set(self.constants)
         problems += [f"{name} is both a field and a constant" for name in sorted(both)]
         problems += [
-            f"{where!r} is no path: names with dots between, [1] or []"
-            for where in self._paths()
-            if not _is_path(where)
+            f"{where!r} is no path: names with dots between, [1] or []" for where in self._paths() if not is_path(where)
         ]
         if problems:
             raise SettingsError("\n- ".join(["a mapping that cannot be used", *problems]))
@@ -200,12 +208,12 @@ class Mapping:
     def several(self) -> bool:
         """Whether one object may hold more than one tick, or its fields one of several names."""
         lists = [where for where in [self.path, *self.fields.values()] if not isinstance(where, str)]
-        return bool(self.prices or lists) or not {None, _KEYED}.isdisjoint(steps(str(self.path)))
+        return bool(self.prices or lists) or not {None, KEYED}.isdisjoint(steps(str(self.path)))
 
     @property
     def members(self) -> bool:
         """Whether a line may be a member of an object, its name before it."""
-        return str(self.path).startswith(_KEYED)
+        return str(self.path).startswith(KEYED)
 
     @property
     def looks_around(self) -> bool:
@@ -221,7 +229,7 @@ class Mapping:
         if self.looks_around:
             return []
         parts = [(where, split(where)) for where in choices(self.path)]
-        within = [(where, part[2] if part[1] == "[]" else f"{_KEYED}.{part[2]}") for where, part in parts if part]
+        within = [(where, part[2] if part[1] == "[]" else f"{KEYED}.{part[2]}") for where, part in parts if part]
         return [(where, replace(self, path=inner.rstrip("."))) for where, inner in within]
 
     def read(self, found: Any, times: Times | None = None, name: str = "") -> Line:
@@ -232,7 +240,7 @@ class Mapping:
         times = times or self.times()
         try:
             for where, wanted in self.where.items():
-                value = _at(found, where)
+                value = value_at(found, where)
                 if value != wanted:
                     return Line(Kind.CONTROL, label=f"{where}:{value}"[:60], private=True)
             rows = [row for key, item in self.items(found, name) for row in self._rows(item, found, times, key)]
@@ -243,8 +251,8 @@ class Mapping:
     def items(self, found: Any, name: str = "") -> list[tuple[str, Any]]:
         """Return the objects at `path` with their names; of several paths, the first at which something is there."""
         paths = choices(self.path)
-        chosen = next((where for where in paths[:-1] if _is_there(found, where)), paths[-1])
-        return list(_each(found, chosen, name))
+        chosen = next((where for where in paths[:-1] if leads_to_elements(found, where)), paths[-1])
+        return list(objects_at(found, chosen, name))
 
     def _rows(self, item: Any, root: Any, times: Times, key: str) -> Iterator[Row]:
         if self.prices:
@@ -280,33 +288,38 @@ class Mapping:
 
     def rug_tick(self, item: Any, end: int | None) -> int | None:
         """Return the number of the tick at which a game ended, `end` where a flag says so; None when it did not."""
-        rug = _at_first(item, self.rug) if self.rug else None
+        rug = first_value(item, self.rug) if self.rug else None
         if type(rug) is bool:
             return end if rug else None
-        return None if rug is None or rug is _MISSING else checked_int(_chosen(item, self.rug), rug, 0)
+        return None if rug is None or rug is MISSING else checked_int(chosen_path(item, self.rug), rug, 0)
 
     def head(self, item: Any, root: Any, times: Times, key: str = "") -> tuple[str, int, int | None, bool]:
         """Return the game of an array of prices, the number of its first tick, its start and whether that is zoned."""
         start, zoned = self._time(item, root, times)
-        given = _at_first(item, self.first_tick) if self.first_tick else 0
-        if given is _MISSING:
+        given = first_value(item, self.first_tick) if self.first_tick else 0
+        if given is MISSING:
             if isinstance(self.first_tick, str):
                 raise TickError(self.first_tick, None, "missing_field", "not there")
             given = 0  # none of several names is there
-        return self._game(item, root, start, key), checked_int(_chosen(item, self.first_tick), given, 0), start, zoned
+        return (
+            self._game(item, root, start, key),
+            checked_int(chosen_path(item, self.first_tick), given, 0),
+            start,
+            zoned,
+        )
 
     def _priced(
         self, item: Any, times: Times, first: int
     ) -> Iterator[tuple[int, Decimal, tuple[int | None, bool] | None]]:
         """Yield number, price and time of every price of an item; the time is None where it follows from the number."""
-        where, prices = _chosen(item, self.prices), _at_first(item, self.prices)
-        keyed = isinstance(prices, dict) and where.endswith(_KEYED)
-        if prices is _MISSING:
+        where, prices = chosen_path(item, self.prices), first_value(item, self.prices)
+        keyed = isinstance(prices, dict) and where.endswith(KEYED)
+        if prices is MISSING:
             raise TickError(where, None, "missing_field", "not there")
         if not keyed and not isinstance(prices, list):
             raise TickError(where, prices, "wrong_type", "must be an array of prices")
         for place, (name, one) in enumerate(prices.items() if keyed else (("", one) for one in prices)):
-            shown = f"{where.removesuffix(_KEYED)}[{name if keyed else place}]"
+            shown = f"{where.removesuffix(KEYED)}[{name if keyed else place}]"
             price = self._within(one, self.price_at, name, shown)
             if price is None:
                 continue
@@ -320,38 +333,38 @@ class Mapping:
             yield checked_int(shown, number, 0), checked_price(price, shown), own
 
     @staticmethod
-    def _has(one: Any, where: Path_) -> bool:
+    def _has(one: Any, where: Paths) -> bool:
         """Whether a price states a value of its own: a plain number or text does not, but for its name."""
-        return bool(where) and (isinstance(one, (dict, list)) or where == _KEYED)
+        return bool(where) and (isinstance(one, (dict, list)) or where == KEYED)
 
     @staticmethod
-    def _within(one: Any, where: Path_, name: str, shown: str) -> Any:
+    def _within(one: Any, where: Paths, name: str, shown: str) -> Any:
         """Return a value within a price; the price itself where it is a plain number or text."""
-        if where == _KEYED:
+        if where == KEYED:
             return name
         if not isinstance(one, (dict, list)):
             return one
-        found = _at_first(one, where) if where else _MISSING
-        if found is _MISSING:
+        found = first_value(one, where) if where else MISSING
+        if found is MISSING:
             problem = "is no plain price: say where in it the price is (price_at)" if not where else "not there"
-            raise TickError(f"{shown}{'.' * bool(where)}{_shown(where)}", one, "missing_field", problem)
+            raise TickError(f"{shown}{'.' * bool(where)}{alternatives(where)}", one, "missing_field", problem)
         return found
 
     def _time(self, item: Any, root: Any, times: Times) -> tuple[int | None, bool]:
         """Return the time of an item, and whether it is zoned."""
-        shown = _chosen(item, self.fields.get("timestamp", "timestamp"))
+        shown = chosen_path(item, self.fields.get("timestamp", "timestamp"))
         return read_time(self._value(item, root, "timestamp"), times, shown)
 
     def _value(self, item: Any, root: Any, name: str, *default: Any) -> Any:
         if name in self.constants:
             return self.constants[name]
         for where in choices(self.fields.get(name, name)):
-            found = _at(root if where.startswith("/") else item, where.removeprefix("/"), _MISSING)
-            if found is not _MISSING:
+            found = value_at(root if where.startswith("/") else item, where.removeprefix("/"), MISSING)
+            if found is not MISSING:
                 return found
         if default or name in self.optional:
             return default[0] if default else None
-        raise TickError(name, None, "missing_field", f"nothing at {_shown(self.fields.get(name, name))!r}")
+        raise TickError(name, None, "missing_field", f"nothing at {alternatives(self.fields.get(name, name))!r}")
 
     def _game(self, item: Any, root: Any, wall_us: int | None, key: str) -> str:
         if self.game == "day":
@@ -362,129 +375,18 @@ class Mapping:
             return self.game  # replaced when the source and the ticks before this one are known
         if "game_id" not in self.constants:
             for where in choices(self.fields.get("game_id", ())):
-                if where == _KEYED and key:
+                if where == KEYED and key:
                     return checked_text("game_id", key)
-                if where != _KEYED and _at(item, where.removeprefix("/"), _MISSING) is not _MISSING:
+                if where != KEYED and value_at(item, where.removeprefix("/"), MISSING) is not MISSING:
                     break
         found = self._value(item, root, "game_id")
         return checked_text("game_id", str(found) if type(found) is int else found)
-
-
-_MISSING: Final = object()
-
-
-def choices(where: Path_) -> list[str]:
-    """Return the paths of one or several."""
-    return [where] if isinstance(where, str) else list(where)
-
-
-def _shown(where: Path_) -> str:
-    return " or ".join(choices(where))
-
-
-def _chosen(value: Any, where: Path_) -> str:
-    """Return the first of several paths that leads somewhere; all of them when none does."""
-    return next((one for one in choices(where) if _at_first(value, one) is not _MISSING), _shown(where))
-
-
-def _at_first(value: Any, where: Path_) -> Any:
-    """Return what is at the first of several paths that leads somewhere, an object of prices included."""
-    for one in choices(where):
-        found = _at(value, one.removesuffix(_KEYED), _MISSING)
-        if found is not _MISSING:
-            return found
-    return _MISSING
-
-
-def _is_there(found: Any, where: str) -> bool:
-    """Whether a path leads to an array or an object whose elements are meant, or to anything where it means one."""
-    whole = where.removesuffix("[]").removesuffix(_KEYED)
-    value = _at(found, whole, _MISSING)
-    return isinstance(value, list if where.endswith("[]") else dict if where.endswith(_KEYED) else object) and (
-        value is not _MISSING
-    )
-
-
-def _is_path(where: object) -> bool:
-    if not isinstance(where, str):
-        return False
-    inner = where.removeprefix("/")
-    return not inner or "".join(match[0] for match in _STEP.finditer(inner)) == inner.replace(".", "")
-
-
-@lru_cache(maxsize=1024)
-def steps(where: str) -> tuple[str | int | None, ...]:
-    """Return the steps of a path: names, numbers in arrays, None for each element of one."""
-    return tuple(int(match[2]) if match[2] else match[1] or match[4] for match in _STEP.finditer(where))
 
 
 @lru_cache(maxsize=1024)
 def day(number: int) -> str:
     """Return the date of a day, counted from 1970-01-01."""
     return (_EPOCH + timedelta(days=number)).date().isoformat()
-
-
-def _step(value: Any, step: str | int | None) -> Any:
-    if isinstance(value, str) and value[:1] in {"{", "["}:  # JSON in a text, as log collectors write it
-        try:
-            value = DECODER.decode(value.strip())
-        except (ValueError, ArithmeticError, RecursionError):
-            return _MISSING
-    if isinstance(step, str) and isinstance(value, dict):
-        return value.get(step, _MISSING)
-    if isinstance(step, int) and isinstance(value, list) and step < len(value):
-        return value[step]
-    return _MISSING
-
-
-def _at(value: Any, where: str, default: Any = None) -> Any:
-    if type(value) is dict and where in value and where.isidentifier():  # the usual case, and the fast one
-        return value[where]
-    for step in steps(where):
-        value = _step(value, step)
-        if value is _MISSING:
-            return default
-    return value
-
-
-def _required(value: Any, where: str) -> Any:
-    found = _at(value, where, _MISSING)
-    if found is _MISSING:
-        raise TickError(where, None, "missing_field", "not there")
-    return found
-
-
-def _each(value: Any, where: str, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the objects at a path and their names: one, or each element of an array or object on the way."""
-    found = [(name, value)]
-    for step in steps(where):
-        if step is None:
-            if not all(isinstance(one, list) for _, one in found):
-                raise TickError(where, None, "wrong_type", "must be an array")
-            found = [(key, inner) for key, one in found for inner in one]
-        elif step == _KEYED:
-            if not all(isinstance(one, dict) for _, one in found):
-                raise TickError(where, None, "wrong_type", "must be an object of objects")
-            found = [member for _, one in found for member in one.items()]
-        else:
-            found = [(key, _step(one, step)) for key, one in found]
-        if any(one is _MISSING for _, one in found):
-            raise TickError(where, None, "missing_field", "not there")
-    for key, one in found:
-        yield key, _as_object(one, where)
-
-
-def _as_object(one: Any, where: str) -> dict[str, Any]:
-    """Return an object, or the one that a text holds as JSON."""
-    found = one
-    if isinstance(one, str) and one[:1] == "{":
-        try:
-            found = DECODER.decode(one.strip())
-        except (ValueError, ArithmeticError, RecursionError):
-            found = None
-    if not isinstance(found, dict):
-        raise TickError(where, one, "wrong_type", "must be an object")
-    return found
 
 
 READY: Final[Names[str, Mapping]] = {

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from replaylab.parsing.field_path import choices
 from replaylab.parsing.json_line import DECODER, JSON_BLANKS, Reading
-from replaylab.parsing.mapping import Mapping, choices
+from replaylab.parsing.mapping import Mapping
 from replaylab.table import MISSING, PRICE_TYPE, Batch, Names, Whole
 from replaylab.tick import INT32_MAX
 

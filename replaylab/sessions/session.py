@@ -32,6 +32,7 @@ from replaylab.sessions.event import (
 )
 from replaylab.sessions.gaps import GapLedger
 from replaylab.sessions.loop import FEEDS
+from replaylab.sessions.recent import AGAIN_SECONDS, PASSING, Recent, span_of, write_all
 from replaylab.sessions.subscribers import Subscribers, Unsubscribe
 from replaylab.sessions.supervisor import Supervisor
 from replaylab.tick import Tick
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PIECE: Final = 100  # ticks handed to the recorder at a time: all of them, or none
-_AGAIN_SECONDS: Final = 0.005
-_PASSING: Final = frozenset({"overflow", "disk_full", "write_failed", "reentrant"})
 _STEP_SECONDS: Final = 1.0  # a jump of the wall clock against the monotonic one that is marked
 _GAPS: Final = 10_000  # kept for `gaps()`; the store keeps all
 _BREAKERS: Final[WeakValueDictionary[str, Breaker]] = WeakValueDictionary()
@@ -99,7 +98,7 @@ class LiveSession:
         self._recorder: Recorder | None = None
         self._lane: Lane | None = None
         self._ledger = GapLedger()
-        self._kept: deque[tuple[datetime, Message]] = deque(maxlen=chosen.ring_ticks)
+        self._recent = Recent(chosen.ring_ticks)
         self._gaps: deque[Mark] = deque(maxlen=_GAPS)
         self._subscribers = Subscribers(feed.name)
         breaker = _BREAKERS.setdefault(urlsplit(feed.name).netloc or feed.name, Breaker())
@@ -259,12 +258,12 @@ class LiveSession:
     @property
     def kept(self) -> list[Message]:
         """The newest ticks and marks, `ring_ticks` of them, oldest first."""
-        return [message for _, message in self._kept.copy()]
+        return self._recent.messages()
 
     @property
     def capacity(self) -> int:
         """Messages that `kept` holds at most."""
-        return self._kept.maxlen or 0
+        return self._recent.capacity
 
     @property
     def recorder(self) -> Recorder | None:
@@ -281,11 +280,9 @@ class LiveSession:
         last : str or timedelta, optional
             Only that much: ``"5min"``, ``"90s"``, ``"1h"``; all that is kept unless given.
         """
-        span = _span(last)
-        since = self._clock.wall() - span if span is not None else None
-        kept = [message for at, message in self._kept.copy() if since is None or at >= since]
+        kept = self._recent.messages(span_of(last), self._clock.wall())
         with Recorder(store) as recorder:
-            _put(recorder.lane(self.feed.name), kept)
+            write_all(recorder.lane(self.feed.name), kept)
         return recorder.stop()
 
     def record(self, store: str | os.PathLike[str] | Store) -> None:
@@ -354,7 +351,7 @@ class LiveSession:
         self._own = True
         self._attach(recorder)
         if self._lane is not None:
-            _put(self._lane, self.kept)
+            write_all(self._lane, self.kept)
 
     def _attach(self, recorder: Recorder) -> None:
         """Record from now on; go on where an earlier process ended, when the feed was recorded there before."""
@@ -438,13 +435,13 @@ class LiveSession:
                 self._recorded += receipt.accepted
                 if done == len(piece):
                     break
-                if receipt.reason not in _PASSING:
+                if receipt.reason not in PASSING:
                     self.refused_ticks += len(piece) - done
                     raise RecordingFailed(f"the recorder takes no more ticks ({receipt.reason})")
-                await self._clock.sleep(_AGAIN_SECONDS)
+                await self._clock.sleep(AGAIN_SECONDS)
         self._ticks += len(piece)
         self._newest = piece[-1]
-        self._kept.extend((at, tick) for tick in piece)
+        self._recent.add(at, piece)
         if self._subscribers.wants("tick"):
             for tick in piece:
                 self._subscribers.tell("tick", tick)
@@ -452,9 +449,9 @@ class LiveSession:
     async def _write(self, marks: Iterable[Mark]) -> None:
         for mark in marks:
             if self._lane is not None:
-                while self._lane.mark(mark) in _PASSING:
-                    await self._clock.sleep(_AGAIN_SECONDS)
-            self._kept.append((mark.timestamp, mark))
+                while self._lane.mark(mark) in PASSING:
+                    await self._clock.sleep(AGAIN_SECONDS)
+            self._recent.add(mark.timestamp, [mark])
             if mark.kind is MarkKind.GAP:
                 self._gaps.append(mark)
                 _log.warning("%s: gap in %s: %s", self.feed.name, mark.game_id, dict(mark.detail))
@@ -500,36 +497,3 @@ def _states(state: str | Iterable[str]) -> frozenset[LiveState]:
         return frozenset(LiveState(name) for name in names)
     except ValueError:
         raise ValueError(f"state={state!r}: must be of {', '.join(LiveState)}") from None
-
-
-def _span(last: str | timedelta | None) -> timedelta | None:
-    if last is None or isinstance(last, timedelta):
-        return last
-    import numpy as np
-    import pandas as pd
-
-    try:
-        nanoseconds = int(pd.to_timedelta([last]).as_unit("ns").to_numpy().astype(np.int64)[0])
-    except ValueError:
-        nanoseconds = 0
-    if nanoseconds <= 0:  # no time at all is the least number there is
-        raise ValueError(f"last={last!r}: must be a duration such as '5min', '90s' or '1h'")
-    return timedelta(microseconds=nanoseconds // 1000)
-
-
-def _put(lane: Lane, kept: Iterable[Message]) -> None:
-    """Write what was kept, waiting for room; raises `RecordingFailed`."""
-    import time
-
-    for message in kept:
-        while True:
-            if isinstance(message, Tick):
-                receipt = lane.record_many([message])
-                reason = None if receipt.accepted else receipt.reason
-            else:
-                reason = lane.mark(message)
-            if reason is None:
-                break
-            if reason not in _PASSING:
-                raise RecordingFailed(f"what was kept cannot be written ({reason})")
-            time.sleep(_AGAIN_SECONDS)

@@ -27,7 +27,7 @@ from replaylab.journals.sealed import scan_sealed
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import parse_time
 from tests.crash.scale import SCALE
-from tests.recordings import crash, journals, small
+from tests.recordings import left_behind
 
 TICKS = 60
 MARKER = "20310102-feedfacecafebeef"
@@ -492,17 +492,8 @@ def test_zeros_inside_a_sector_are_tampering(left: Path, key: FileKey, bytes_zer
 @pytest.mark.parametrize("cut", [_hole_in_the_middle, _no_header])
 def test_holes_in_what_was_permanent_are_tampering(tmp_path: Path, key: FileKey, cut: Callable[[bytes], bytes]) -> None:
     """The journal behind says how much was permanent: `verify` names it, before and after it is sealed."""
-    store, settings = tmp_path / "vault", small()
-    recorder = rl.Recorder(store, kms=key, settings=settings)
-    recorder._lifecycle.sealer.wake = lambda: None  # type: ignore[method-assign]
-    recorder.record_many(ticks(30))
-    recorder.flush()
-    with recorder._state.lock:
-        recorder._state.turn()
-    recorder.record_many(ticks(5, first=30))
-    recorder.flush()
-    crash(recorder)
-    first = journals(store)[0]
+    store = tmp_path / "vault"
+    first = left_behind(store, key)[0]
     first.write_bytes(cut(first.read_bytes()))
     unsealed = rl.Store(store, kms=key).verify()
     assert any(first.name in one and "overwritten" in one for one in unsealed.problems)

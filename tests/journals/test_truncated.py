@@ -8,21 +8,7 @@ from pathlib import Path
 import pytest
 
 import replaylab as rl
-from tests.recordings import crash, journals, small, stored, ticks
-
-
-def left_behind(store: Path) -> list[Path]:
-    """Return the journals of a recorder that has died after a turn from one to the next."""
-    recorder = rl.Recorder(store, settings=small())
-    recorder._lifecycle.sealer.wake = lambda: None  # type: ignore[method-assign]
-    recorder.record_many(ticks(30))
-    recorder.flush()
-    with recorder._state.lock:
-        recorder._state.turn()
-    recorder.record_many(ticks(5, first=30))
-    recorder.flush()
-    crash(recorder)
-    return journals(store)
+from tests.recordings import left_behind, stored, ticks
 
 
 @pytest.mark.parametrize("line", [False, True])
