@@ -10,10 +10,11 @@ import bisect
 import hashlib
 import json
 import re
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.feeds.base import Message
@@ -24,7 +25,7 @@ Pacing: TypeAlias = Literal["recorded", "nominal", "none"]
 PACINGS: Final = ("recorded", "nominal", "none")
 _NOMINAL_US: Final = int(NOMINAL_SECONDS * 1_000_000)
 _BREAK_US: Final = 5_000_000  # longest pause between two games
-_PARTS: Final = 16  # games kept encoded
+_PARTS: Final = 16  # games kept encoded, beside those that a reader holds
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID: Final = re.compile(r"([0-9a-f]{12})-(\d{1,9})\.(\d{1,9})\Z", re.ASCII)
 
@@ -56,6 +57,10 @@ class Item(NamedTuple):
     line: bytes
     id: str
     due_us: int
+
+
+class Part(list[Item]):
+    """The items of one game; it is kept while a reader holds it."""
 
 
 class Place(NamedTuple):
@@ -92,7 +97,8 @@ class Programme:
         self._starts = [0]
         games = source.games
         self._recorded_us = games[-1].end_us - games[0].start_us + _BREAK_US if games else 0
-        self._parts: OrderedDict[int, list[Item]] = OrderedDict()
+        self._parts: WeakValueDictionary[int, Part] = WeakValueDictionary()
+        self._newest: deque[Part] = deque(maxlen=_PARTS)
 
     def _break_before(self, number: int) -> int:
         games = self.source.games
@@ -106,20 +112,21 @@ class Programme:
         """Number of games of one round."""
         return len(self.source.games)
 
-    def items(self, number: int) -> list[Item]:
-        """Return the items of a game, encoded once while it is asked for; empty behind the end."""
+    def items(self, number: int) -> Part:
+        """Return the items of a game, encoded once while it is held, or asked for; empty behind the end.
+
+        A caller that goes on in it holds it: then it is made once, however many others are elsewhere.
+        """
         known = self._parts.get(number)
         if known is not None:
-            self._parts.move_to_end(number)
             return known
         if not len(self) or number < 0 or (not self.loop and number >= len(self)):
-            return []
+            return Part()
         made = self._parts[number] = self._made(number)
-        while len(self._parts) > _PARTS:
-            self._parts.popitem(last=False)
+        self._newest.append(made)
         return made
 
-    def _made(self, number: int) -> list[Item]:
+    def _made(self, number: int) -> Part:
         lap, place = divmod(number, len(self))
         listed = self.source.games[place]
         begins = self.begins_us(number)
@@ -130,7 +137,7 @@ class Programme:
         opening = {"type": "game_start", "timestamp": first.isoformat(timespec="microseconds"), "game_id": game_id}
         lines = [json.dumps(opening, ensure_ascii=False).encode(), *(one.to_line() for one in messages)]
         dues = self._dues(messages, listed, begins, shift)
-        found: list[Item] = []
+        found = Part()
         for item, (message, line, due) in enumerate(zip([None, *messages], lines, dues, strict=True)):
             name = self.id_of(Place(number, item))
             found.append(Item(message, line[:-1] + b', "id": "' + name.encode() + b'"}', name, due))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from websockets.frames import Frame, Opcode
 
-from replaylab.feeds.programme import Place, Programme
+from replaylab.feeds.programme import Item, Place, Programme
 from replaylab.service.delivery import HEARTBEAT_SECONDS, LEAST_WAIT_SECONDS
 from replaylab.service.pace import Pace
 from replaylab.service.readers import Reader
@@ -51,6 +51,7 @@ class Broadcast:
         self._members: dict[Reader, _Member] = {}
         self._place = Place(0, 0)
         self._position = ""
+        self._holds: Sequence[Item] = ()  # the game it is in
         self._spoke_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -70,6 +71,7 @@ class Broadcast:
         elif reader.place != self._place:
             return False
         loop = asyncio.get_running_loop()
+        reader.holds = ()  # where it is now, the broadcast holds
         member = self._members[reader] = _Member(reader, write, loop.create_future())
         if self._task is None or self._task.done():
             self._spoke_at = loop.time()
@@ -101,7 +103,7 @@ class Broadcast:
             items, place = self._programme.next_items(self._place, self._pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES)
             if not items:
                 return
-            self._place, self._position = place, items[-1].id
+            self._place, self._position, self._holds = place, items[-1].id, self._programme.items(place.game)
             self._write([item.line for item in items])
 
     def _write(self, lines: list[bytes]) -> None:

@@ -46,13 +46,15 @@ async def deliver(
     quiet, moved = 0.0, False
     while True:
         items, place = programme.next_items(reader.place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES, until)
+        over = until is not None and place >= until
+        reader.holds = () if over else programme.items(place.game)
         if items:
             quiet, moved = 0.0, True
             reader.place, reader.position = place, items[-1].id
             yield _batch(items)
             continue
-        due = programme.due_us(place)
-        if due is None or (until is not None and place >= until):
+        due = None if over else programme.due_us(place)
+        if due is None:
             yield Batch([b'{"type": "end", "reason": "finished"}'], [reader.position])
             return
         reader.joined = True

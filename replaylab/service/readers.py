@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
+from replaylab.feeds.programme import Item
 from replaylab.service.asking import Asked
 
 MAX_BEHIND_BYTES: Final = 4 << 20
@@ -37,6 +38,7 @@ class Reader:
         self.asked = asked
         self.place = asked.place
         self.position = asked.position  # the id of the last item it was sent
+        self.holds: Sequence[Item] = ()  # the game it is in, so that it is made once however many others are elsewhere
         self.joined = False  # has been where its clock is: until then it catches up, as fast as it can
         self.slow = False
         self.now = now

@@ -130,6 +130,7 @@ class Players:
                 return
             position = pace.position_us()
             items, place = programme.next_items(reader.place, position, _AT_ONCE, _BYTES_AT_ONCE, until)
+            reader.holds = programme.items(place.game)
             if items:
                 at = reader.place
                 for _ in items:
