@@ -152,6 +152,8 @@ def followed(folder: Path, port: int, names: list[str], feeds: int, cuts: int) -
                 time.sleep(0.02)
             if all(str(one.status().state) == "live" for one in sessions):
                 seen.append(held())
+                ticks = sum(one.status().ticks for one in sessions)
+                print(f"cut {cut}, {ticks:,} ticks:", *(f"{one:.1f}" for one in seen[-1]), file=sys.stderr, flush=True)
         for one in sessions:
             one.wait("closed", timeout=600)
         for one in sessions:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from replaylab.feeds.opening import open_feed
 from replaylab.recording.recorder import Recorder
+from replaylab.sessions.lanes import numbered
 from replaylab.sessions.session import LiveSession
 from replaylab.storage.store import Store
 from replaylab.watching.alert import Target
@@ -109,4 +111,8 @@ def open_sessions(
     """Return sessions of addresses, not yet started, that share one recorder; `alerts` are those of a new one."""
     own = None if to is None or isinstance(to, Recorder) else Recorder(to, overflow="refuse", alerts=alerts)
     recorder = cast("Recorder | None", own or to)
-    return LiveSessions([open_session(kind, url, recorder, **options) for url in urls], own)
+    feeds, named = [open_feed(url, **options) for url in urls], Counter[str]()
+    for feed in feeds:
+        named[feed.name] += 1
+        feed.name = numbered(feed.name, named[feed.name])
+    return LiveSessions([kind(feed, recorder) for feed in feeds], own)

@@ -31,6 +31,7 @@ from replaylab.sessions.event import (
     verdict_of,
 )
 from replaylab.sessions.gaps import GapLedger
+from replaylab.sessions.lanes import lane_for
 from replaylab.sessions.loop import FEEDS
 from replaylab.sessions.recent import AGAIN_SECONDS, PASSING, Recent, span_of, write_all
 from replaylab.sessions.subscribers import Subscribers, Unsubscribe
@@ -358,8 +359,8 @@ class LiveSession:
         self._recorder = recorder
         session = weakref.ref(self)
         recorder.show_feed(lambda: None if (one := session()) is None else feed_state(one.status()))
-        lane = self._lane = recorder.lane(self.feed.name)
-        cursor = lane.cursor
+        self._lane = lane_for(recorder, self.feed.name, self)
+        self.feed.name, cursor = self._lane.name, self._lane.cursor
         if cursor is not None and self._newest is None:
             self.position = cursor.id
             self._ledger.resumes_after(cursor.game_id, cursor.tick, cursor.at, "recorder_down")

@@ -21,6 +21,7 @@ from replaylab.mark import Mark
 from replaylab.sessions.clock import Clock
 from replaylab.sessions.event import LiveEvent, LiveState
 from replaylab.sessions.loop import NAME
+from replaylab.sessions.opening import open_sessions
 from replaylab.sessions.session import LiveSession
 from replaylab.tick import Tick
 from tests.sessions.virtual import ScriptedFeed, raising, refused, tick
@@ -49,6 +50,7 @@ def cut() -> FeedLost:
     return FeedLost("disconnect", "cut")
 
 
+Scripts = dict[str, list[Frame | float | FeedLost | None]]
 QUICK = Clock(uniform=lambda low, _high: low)
 
 
@@ -304,3 +306,54 @@ def test_a_feed_that_is_over_has_closed_its_connection_when_stop_returns() -> No
     session.wait("closed", timeout=30)
     session.stop()
     assert feed.closed == 1
+
+
+def test_feeds_of_one_address_are_kept_apart(tmp_path: Path) -> None:
+    """Two feeds whose addresses differ in their query alone have a game open each, and go on each at its own place."""
+
+    def both(script: Scripts) -> list[ScriptedFeed]:
+        feeds = []
+        for game in sorted(script):
+            feed = ScriptedFeed(lambda _now: None, in_turn(*script[game]))
+            feed.resumes = True
+            feeds.append(feed)
+        return feeds
+
+    def followed(script: Scripts) -> tuple[list[list[str | None]], int]:
+        feeds = both(script)
+        with rl.Recorder(tmp_path) as recorder:
+            sessions = [LiveSession(feed, to=recorder).start() for feed in feeds]
+            assert len({session.status().feed for session in sessions}) == 2
+            for session in sessions:
+                session.wait("closed", timeout=30)
+                session.stop()
+            return [feed.asked for feed in feeds], recorder.status().games
+
+    first: Scripts = {
+        game: [frame for n in range(5) for frame in (frames(n, game_id=game), 0.01)] + [None] for game in "ab"
+    }
+    assert followed(first) == ([[None], [None]], 2)
+    again: Scripts = {game: [frames(5, game_id=game), None] for game in "ab"}
+    assert followed(again)[0] == [["a-4"], ["b-4"]]
+    store = rl.open_store(tmp_path)
+    assert {game.id: game.ticks()["tick"].to_pylist() for game in store} == {"a": [*range(6)], "b": [*range(6)]}
+    assert set(store.gaps()["cause"]) == {"recorder_down"}
+    assert store.gaps()["healed"].all()
+
+
+def test_a_feed_that_is_followed_again_has_its_lane_again(tmp_path: Path) -> None:
+    """A second session of the same address and recorder, after the first has stopped, goes on in its lane."""
+    with rl.Recorder(tmp_path) as recorder:
+        asked = []
+        for script in (in_turn(frames(0, 1), None), in_turn(frames(2), None)):
+            feed = ScriptedFeed(lambda _now: None, script)
+            with LiveSession(feed, to=recorder) as session:
+                session.wait("closed", timeout=30)
+            asked += feed.asked
+    assert asked == [None, "g-1"]
+
+
+def test_addresses_that_are_given_twice_have_names_of_their_own() -> None:
+    """In one table no two feeds have the same name."""
+    many = open_sessions(LiveSession, ["simulated:1", "simulated:2", "simulated:1"])
+    assert many.table()["feed"].tolist() == ["simulated:1", "simulated:2", "simulated:1#2"]
