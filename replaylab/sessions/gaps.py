@@ -55,9 +55,11 @@ class GapLedger:
         return self._forgotten + sum(series.missing for series in self._games.values())
 
     def lost(self, cause: str, at: datetime) -> None:
-        """Note that nothing can come any more; an outage that goes on stays what it was."""
+        """Note that nothing can come any more; an outage that goes on stays what it was, unless the server was new."""
         if self.outage is None and self._game_id is not None:
             self.outage = Outage(cause, at)
+        elif self.outage is not None and cause == "server_restart":  # learnt when it was back, and the reason of it all
+            self.outage = self.outage._replace(cause=cause)
 
     def resumes_after(self, game_id: str, tick: int, at: datetime, cause: str) -> None:
         """Note what an earlier process had received last, and that nothing came since."""

@@ -20,6 +20,7 @@ _MISSED_BEATS: Final = 2.0
 _TWICE: Final = 2
 _MOMENT_SECONDS: Final = 0.01
 _RENEWAL: Final = FeedLost("renewal", "a fresh token is due")  # no loss: the session connects again at once
+_ANEW: Final = FeedLost("server_restart", "the place is not known any more")  # without it, it connects at once
 _FATAL_TWICE: Final = frozenset({"too_big", "protocol"})
 
 
@@ -83,7 +84,7 @@ class Supervisor:
                 if problem is None:
                     self._change(LiveState.CLOSED, "the feed is over")
                     return
-                if problem is _RENEWAL:
+                if problem is _RENEWAL or problem is _ANEW:
                     continue
                 if self._hopeless(problem):
                     self._change(LiveState.FAILED, str(problem))
@@ -130,9 +131,12 @@ class Supervisor:
         cause = problem.cause if isinstance(problem, FeedLost) else "refused"
         self._owner.lost(cause)
         self._change(LiveState.LOST, str(problem))
-        if isinstance(problem, FeedLost) and cause == "server_restart" and problem.answered:
+        unknown = cause == "server_restart" and isinstance(problem, FeedLost) and problem.answered
+        if unknown and after is not None and self._data_since is None:
             self._owner.position = None  # the server knows the place no more: begin again where it begins
-        self._count(problem, cause)
+            problem = _ANEW
+        else:
+            self._count(problem, cause)
         with suppress(Exception):
             await self._feed.close()
         return problem

@@ -223,7 +223,7 @@ def test_delays_begin_again_after_ten_seconds_of_data() -> None:
 
 
 def test_an_unknown_place_is_begun_again() -> None:
-    """A server that does not know the place to resume from is asked from its beginning, next time."""
+    """A server that does not know the place to resume from is asked from its beginning, at once and once."""
 
     def connects(_now: float) -> None:
         if feed.asked[-1] is not None:
@@ -241,6 +241,14 @@ def test_an_unknown_place_is_begun_again() -> None:
     watcher = supervised(feed, 60)
     assert feed.asked[:3] == [None, "e-1", None]
     assert len(watcher.times_of(LiveState.LIVE)) == 2
+    assert feed.attempts[2] - feed.attempts[1] < 0.1
+
+
+def test_a_server_that_knows_no_place_at_all_is_left_in_peace() -> None:
+    """One that answers so although nothing was to be resumed is ill like any other: at most eight times a minute."""
+    feed = ScriptedFeed(raising(FeedLost("server_restart", "4410", answered=True)), closed_at_once)
+    supervised(feed, 60)
+    assert 5 <= len(feed.attempts) <= 8
 
 
 def test_a_feed_that_is_over_is_closed() -> None:
