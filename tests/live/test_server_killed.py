@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import replaylab as rl
@@ -65,7 +66,8 @@ def test_other_content_is_one_gap_and_goes_on(tmp_path: Path) -> None:
     source = whole_games(tmp_path / "source", 6)
     with rl.Recorder(tmp_path / "other") as recorder:
         for n in range(40):
-            recorder.record(rl.Tick("other", n, datetime(2031, 2, 1, 0, 0, n, tzinfo=UTC), "1.5", active=True))
+            at = datetime(2031, 2, 1, 0, 0, n, tzinfo=UTC)
+            recorder.record(rl.Tick("other", n, at, Decimal("1.5"), active=True))
     through_a_kill(tmp_path / "source", tmp_path / "other", tmp_path / "copy")
     copy = rl.open_store(tmp_path / "copy")
     gaps = copy.gaps()
