@@ -12,6 +12,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from replaylab.doors import DOORS
+
 if TYPE_CHECKING:
     from replaylab import analysis, errors, fair
     from replaylab.charts.theme import style
@@ -147,6 +149,16 @@ def _show_store(store: Any) -> None:
     from replaylab.widgets.browser import show_store
 
     show_store(store)
+
+
+def _report(found: Any, **options: Any) -> Any:
+    """Return the report of a backtest, which holds the player."""
+    from replaylab.exports.backtest_report import report
+
+    return report(found, **options)
+
+
+DOORS.backtest_report = _report
 
 
 def _meet_notebook() -> None:

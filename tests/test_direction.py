@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 
 # A module imports only from rows above its own, or from its own folder. A folder is one entry.
 LAYERS: list[list[str]] = [
-    ["errors", "progress"],
+    ["doors", "errors", "progress"],
     ["clock", "columns", "compute", "continuity", "durable", "kernel", "tick"],
     ["mark"],
     ["worker"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from replaylab.playback.timeline import Timeline
 from replaylab.widgets.bundle import packed
 from replaylab.widgets.cell_output import embedded, plain, script_json
 from replaylab.widgets.payload import GAP, StoredPayload
+from replaylab.widgets.trades import Trades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +26,7 @@ _DPI: Final = 80
 _POINTS: Final = 1_500  # drawn at most: more would not be seen
 _COLOURS: Final = 32
 _OVERVIEW: Final = (8, 8, 8, 4, 1)  # bytes of a value, column by column
+_END: Final = 2**31  # a row beyond any: the last
 _ROWS: Final = (16, 8, 8, 4, 1, 4)  # and 8 for each panel
 _STATE: Final = {
     "row": 0,
@@ -119,18 +122,7 @@ def _player(
     whole: bool = False,
     **state: Any,
 ) -> str:
-    facts, first = payload.opening()
-    pieces = [first]
-    widths = [*_ROWS, *[8] * len(payload.panels)]
-    if payload.pieces > 1:
-        pieces += [payload.chunk(number) for number in range(payload.pieces)]
-        data = [[turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
-    else:
-        pieces[0][2] = memoryview(b"")  # when rows are due follows from their times
-        data = []
-    data += [
-        [turned(column, width) for column, width in zip(rows, widths, strict=True)] for rows in pieces[len(data) :]
-    ]
+    facts, data = _pieces(payload)
     marks, trades = state.pop("marks", ()), state.pop("trades", None)
     opening = {
         "kind": "open",
@@ -151,6 +143,54 @@ def _player(
         f'<div data-rlab="{name}"><div class="rlab-still">{inside}</div></div>\n'
         f'<script src="{html.escape(script)}"></script>\n<script>(async () => {{\n{call}\n}})()</script>\n'
     )
+
+
+def players(games: Sequence[tuple[str, StoredPayload, Trades | None]], *, name: str, height: int) -> str:
+    """Return HTML for a page: one player of several games, which it lists and picks from, with no kernel.
+
+    Parameters
+    ----------
+    games : sequence of (words of the list, game, trades)
+        Each is shown at its end, so that all trades are seen; the first is shown first.
+    name : str
+        Of the element; an event ``rlab-pick`` on it, with the number of a game, shows that game.
+    height : int
+        Of the chart, in pixels.
+    """
+    found = []
+    for number, (_, payload, trades) in enumerate(games):
+        facts, data = _pieces(payload)
+        dealt = None if trades is None else trades.of_game(payload.timeline)
+        found.append(({"facts": {**facts, "height": height, "game": number}, "trades": dealt}, data))
+    (first, rows), *others = found
+    opening = {
+        "kind": "open",
+        **first,
+        "state": {**_STATE, "row": _END},
+        "games": [words for words, _, _ in games],
+        "marks": [],
+        "offline": True,
+        "page": False,
+    }
+    still = f"<p>{html.escape(games[0][1].summary)}: a browser with scripts plays it.</p>"
+    return embedded("player", name, still, opening, rows, others)
+
+
+def _pieces(payload: StoredPayload) -> tuple[dict[str, Any], list[list[tuple[int, str]]]]:
+    """Return what is known of a game, and its rows packed: an overview and chunks, or all of them."""
+    facts, first = payload.opening()
+    pieces = [first]
+    widths = [*_ROWS, *[8] * len(payload.panels)]
+    if payload.pieces > 1:
+        pieces += [payload.chunk(number) for number in range(payload.pieces)]
+        data = [[turned(column, width) for column, width in zip(pieces[0], _OVERVIEW, strict=True)]]
+    else:
+        pieces[0][2] = memoryview(b"")  # when rows are due follows from their times
+        data = []
+    data += [
+        [turned(column, width) for column, width in zip(rows, widths, strict=True)] for rows in pieces[len(data) :]
+    ]
+    return facts, data
 
 
 def turned(column: memoryview, width: int) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from replaylab.analysis.backtests.exact import ExactPrices
 from replaylab.analysis.backtests.ledger import MONEY, Entry, Ledger, Refusal, Trade
 from replaylab.analysis.backtests.metrics import metrics_table
 from replaylab.analysis.backtests.patience import within
-from replaylab.analysis.backtests.report import Origin, Report, page, report_target
+from replaylab.analysis.backtests.report import Origin, Report, report_target
 from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
 from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, last_price, placed_orders, play
@@ -26,8 +26,11 @@ from replaylab.analysis.backtests.watched import Watched
 from replaylab.analysis.price_paths.arguments import number, one_of
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
+from replaylab.doors import DOORS
 from replaylab.errors import AnalysisError, StrategyError
 from replaylab.progress import bar
+from replaylab.storage.open import open_store
+from replaylab.storage.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -274,23 +277,47 @@ class Backtest:
         options.setdefault("games", self.n_games)
         return ruin(self.profits[kept], start=float(self.start), level=level, needs=needs, weights=weights, **options)
 
-    def report(self, path: str | os.PathLike[str] | None = None) -> Report:
-        """Return the report: a page with the equity, results by trade, trades on prices, figures, and what it rests on.
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        games: Sequence[str] | None = None,
+        store: Store | str | os.PathLike[str] | None = None,
+    ) -> Report:
+        """Return the report: a page with the equity, results by trade, trades in the player, figures, and its origin.
 
         Parameters
         ----------
         path : path, optional
-            Where to write it as well; the page needs nothing beside it. In a cell, the report shows itself.
+            Where to write it as well; the page needs nothing beside it. In a cell the report shows itself, with fewer
+            games in its player.
+        games : list of str, optional
+            Ids of games that the player must hold, beside the best, the worst, the median and as many more as the page
+            has room for. The page says which were left out.
+        store : Store or path, optional
+            Where all rows of the games are; that which was tested unless given. Without one, as of `Paths`, the player
+            shows the live ticks that were tested, and the page says what is not there.
 
         Raises
         ------
         AnalysisError
-            When the path is a URL of an object store.
+            When the path is a URL of an object store, or a game was not part of this backtest.
+        StoreNotFound
+            When there is no store at the path.
         StoreFull, StoreUnwritable
             When the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from replaylab.fair import simulate
+        >>> nothing = backtest(Paths.of_arrays(*simulate(5, seed=1)), lambda tape, account: None, progress=False)
+        >>> folder = tempfile.mkdtemp()
+        >>> nothing.report(folder + "/report.html")
+        Report(... bytes)
         """
         target = None if path is None else report_target(path)  # before the work
-        found = Report(page(self))
+        found: Report = DOORS.backtest_report(self, games=games, store=store)
         if target is not None:
             found.save(target)
         return found
@@ -371,6 +398,8 @@ def backtest(  # noqa: PLR0913 each is a choice of the caller
     (200, True)
     """
     one_of("unfinished", unfinished, ("weight", "mark", "void", "skip"))
+    if isinstance(source, str | os.PathLike):
+        source = open_store(source)
     found = paths(source, where=where)
     asked = len(found)
     if unfinished == "skip":
@@ -379,7 +408,7 @@ def backtest(  # noqa: PLR0913 each is a choice of the caller
     rules = Rules() if rules is None else rules
     watched = Watched.of(found) if unfinished == "weight" and (found.rug_tick < 0).any() else None
     mark = unfinished == "mark"
-    origin = Origin.of(found, strategy, unfinished)
+    origin = Origin.of(found, strategy, unfinished, source if isinstance(source, Store) else None)
     limit = None if max_seconds is None else number("max_seconds", max_seconds, above=0)
     if isinstance(strategy, Vectorised):
         orders = placed_orders(strategy, found)

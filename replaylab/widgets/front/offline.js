@@ -34,16 +34,21 @@ export async function taken(name) {
 }
 
 /**
- * Show a player in the element that carries its name, when that is to be seen.
+ * Show a player in the element that carries its name, when that is to be seen. An event "rlab-pick" on the element, with
+ * the number of a game, shows that game.
  * @param {() => any} create makes a player, as anywidget asks for it
  * @param {string} name
  * @param {import("./types.js").Content} opening the message that a kernel would send
  * @param {Packed[][]} pieces its rows: an overview and chunks, or all of them
+ * @param {[import("./types.js").Content, Packed[][]][]} others games that can be picked: what differs, and their rows
  */
-export async function showOffline(create, name, opening, pieces) {
+export async function showOffline(create, name, opening, pieces, others = []) {
   const host = await taken(name);
   if (!host) return;
-  const chunks = pieces.map((columns) => columns.map(unpack));
+  const games = [{ opening, pieces }, ...others.map(([own, rows]) => ({ opening: { ...opening, ...own }, pieces: rows }))];
+  /** @type {Promise<DataView>[][]} */
+  let chunks = [];
+  let shown = -1;
   /** @type {Set<(content: import("./types.js").Content, buffers: import("./types.js").Buffers) => void>} */
   const listeners = new Set();
   /**
@@ -51,8 +56,25 @@ export async function showOffline(create, name, opening, pieces) {
    * @param {Promise<DataView>[]} columns
    */
   const answer = async (content, columns) => {
+    const game = shown;
     const buffers = await Promise.all(columns || []);
+    if (game !== shown) return; // another one was picked meanwhile
     for (const callback of listeners) callback(content, buffers);
+  };
+  /**
+   * @param {number} number
+   * @param {import("./types.js").Content} [asked] with the state to keep
+   */
+  const open = (number, asked) => {
+    const game = games[number];
+    if (!game) return;
+    shown = number;
+    chunks = game.pieces.map((columns) => columns.map(unpack));
+    const row = asked?.play ? 0 : opening.state.row;
+    /** @type {import("./types.js").Loop} */
+    const none = [null, null];
+    const kept = asked && { ...asked.state, row, playing: Boolean(asked.play), loop: none, selection: none };
+    answer({ ...game.opening, state: { ...opening.state, ...kept } }, chunks[0]);
   };
   /** @type {import("./types.js").Model} */
   const model = {
@@ -60,14 +82,16 @@ export async function showOffline(create, name, opening, pieces) {
     off: (_name, callback) => listeners.delete(callback),
     get: () => "",
     send: (content) => {
-      const { kind, id, number } = /** @type {import("./types.js").Content} */ (content);
-      if (kind === "ready") answer(opening, chunks[0]);
-      if (kind === "want") answer({ kind: "chunk", id, number }, chunks[number + 1]);
+      const asked = /** @type {import("./types.js").Content} */ (content);
+      if (asked.kind === "ready") open(0);
+      if (asked.kind === "pick") open(asked.number, asked);
+      if (asked.kind === "want") answer({ kind: "chunk", id: asked.id, number: asked.number }, chunks[asked.number + 1]);
       return undefined;
     },
   };
   const player = create();
   player.initialize({ model });
+  host.addEventListener("rlab-pick", (event) => player.pick(/** @type {CustomEvent} */ (event).detail));
   const still = host.querySelector(".rlab-still");
   player.render({ model, el: host });
   if (still) still.remove();

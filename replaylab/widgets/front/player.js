@@ -13,6 +13,10 @@ const create = () => {
       session = new Session(model);
       return () => session.close();
     },
+    /** @param {number} number */
+    pick(number) {
+      session.pick(number);
+    },
     /** @param {{ el: HTMLElement }} given */
     render({ el }) {
       const view = new View(session, el);
@@ -25,7 +29,8 @@ const create = () => {
  * @param {string} name
  * @param {import("./types.js").Content} opening
  * @param {import("./offline.js").Packed[][]} pieces
+ * @param {[import("./types.js").Content, import("./offline.js").Packed[][]][]} [others]
  */
-create.offline = (name, opening, pieces) => showOffline(create, name, opening, pieces);
+create.offline = (name, opening, pieces, others) => showOffline(create, name, opening, pieces, others);
 
 export default create;

@@ -254,8 +254,8 @@ export class Session extends Transport {
 
   // Ask for the game that follows, once the kernel has taken every row of this one.
   askForNext() {
-    if (this.nextGame === null || this.report.flying || this.report.waiting.length) return;
-    if (!this.playing && this.row === this.track.last) this.post({ kind: "pick", number: this.nextGame, play: true });
+    if (this.nextGame === null || (!this.offline && (this.report.flying || this.report.waiting.length))) return;
+    if (!this.playing && this.row === this.track.last) this.pick(this.nextGame, true);
     this.nextGame = null;
   }
 
@@ -263,9 +263,13 @@ export class Session extends Transport {
     this.post({ kind: "blind", on: !this.track.blind });
   }
 
-  /** @param {number} number */
-  pick(number) {
-    this.post({ kind: "pick", number });
+  // Show another game; the page of several games, which has no kernel to remember, is told how this one is shown.
+  /**
+   * @param {number} number
+   * @param {boolean} [play]
+   */
+  pick(number, play) {
+    this.post({ kind: "pick", number, ...(play && { play }), ...(this.offline && { state: this.state() }) });
   }
 
   /** @param {number} now */

@@ -74,6 +74,7 @@ export type Content = {
   page?: boolean; // a whole page plays the game: its address says where
   lockstep?: boolean;
   play_on?: boolean;
+  play?: boolean; // a game that is picked begins at once
   feed?: Feed | null;
   trades?: Trades | null;
 };
