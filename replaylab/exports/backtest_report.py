@@ -105,7 +105,7 @@ def _games(chosen: ReportGames) -> str:
         parts.append(chosen.player())
     if chosen.thumbnails:
         items = "".join(f"<li>{one}</li>" for one in chosen.thumbnails)
-        parts.append(f'<h3>Games</h3><ul class="games" {_SCROLLS} aria-label="Games">{items}</ul>')
+        parts.append(f'<h3>Games</h3><ul class="games" {_SCROLLS} aria-label="Games; a button plays one">{items}</ul>')
         parts.append(f"<script>{_PICK}</script>")
     return "\n".join(parts)
 

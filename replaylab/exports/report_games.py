@@ -208,10 +208,9 @@ class ReportGames:
         found = []
         for name in [*(one for one in self.played if one in self._number), *self._pictured]:
             result, written = html.escape(self.result(name)), html.escape(short_id(name))
-            inside = f"<b>{result}</b><span>{written}</span>{self._thumbnail(name)}"
-            words = f"{result} {written}: play it"
+            inside = f"<b>{result}</b> <span>{written}</span>{self._thumbnail(name)}"
             found.append(
-                f'<button type="button" class="game" data-game="{place[name]}" aria-label="{words}">{inside}</button>'
+                f'<button type="button" class="game" data-game="{place[name]}">{inside}</button>'
                 if name in place
                 else f'<div class="game">{inside}</div>'
             )

@@ -34,7 +34,7 @@ def test_keys(start: Start) -> None:
     press("Shift+ArrowRight")
     press("]")
     press("l")
-    assert player.button("Logarithmic price").get_attribute("aria-pressed") == "true"
+    assert player.button("Log price").get_attribute("aria-pressed") == "true"
     press(" ")
     player.wait(lambda: player.playing)
     playing.page.wait_for_timeout(700)
@@ -50,7 +50,7 @@ def test_the_other_keys(start: Start) -> None:
     player = playing.players[0]
     player.stage.focus()
     press = playing.page.keyboard.press
-    for key, name in (("h", "Show what lies ahead"), ("H", "Show what lies ahead"), ("L", "Logarithmic price")):
+    for key, name in (("h", "Show what lies ahead"), ("H", "Show what lies ahead"), ("L", "Log price")):
         before = player.button(name).get_attribute("aria-pressed")
         press(key)
         player.wait(lambda name=name, before=before: player.button(name).get_attribute("aria-pressed") != before)  # type: ignore[misc]
@@ -90,7 +90,7 @@ def test_the_focus_goes_round_and_is_seen(start: Start, screenshots: Path) -> No
         playing.page.keyboard.press("Tab")
     names = [name for name, _, _ in reached]
     wanted = ["Position in the game", "Play", "Stop", "Step back", "Step forward", "Speed", "Pacing", "Loop from here"]
-    wanted += ["Loop to here", "Logarithmic price", "Show what lies ahead", "Previous game", "Game", "Next game"]
+    wanted += ["Loop to here", "Log price", "Show what lies ahead", "Previous game", "Game", "Next game"]
     assert set(wanted) <= set(names)
     assert len(names) == len(set(names))
     assert all(style == "solid" and width >= 2 for _, style, width in reached)

@@ -49,12 +49,12 @@ def test_games_are_played_with_their_trades(page: Page, written: Path, screensho
     games = player.root.get_by_role("combobox", name="Game")
     assert games.locator("option").first.inner_text().startswith("best")
     expect(player.root.locator(".rlab-profit")).to_contain_text("profit")
-    player.button("Logarithmic price").click()
+    player.button("Log price").click()
     worst = page.get_by_role("button", name="worst").first
     worst.focus()
     page.keyboard.press("Enter")
     expect(title).not_to_have_text(first)
-    expect(player.button("Logarithmic price")).to_have_attribute("aria-pressed", "true")
+    expect(player.button("Log price")).to_have_attribute("aria-pressed", "true")
     expect(games).to_have_value("1")
     page.keyboard.press("n")  # the chart has the keys
     expect(games).to_have_value("2")

@@ -89,7 +89,7 @@ export class Panel {
     this.list = this.button("Table of ticks", "I", () => view.table.toggle(), "", "Table");
     this.write = this.button("Mark here", "A", () => view.form.toggle(), "", "Mark here");
     this.skip = this.button("Skip to the next tick", "S", () => view.skip(), "", "Skip gap");
-    this.log = this.button("Logarithmic price", "L", () => view.flip("log"), "", "Log");
+    this.log = this.button("Log price", "L", () => view.flip("log"), "", "Log");
     this.candles = this.button("Candles", "C", () => view.candles(), "", "Candles");
     this.ahead = this.button("Show what lies ahead", "H", () => view.flip("ahead"), "", "Ahead");
     this.blind = this.button("Hide the future", "B", () => view.hide(), "", "Blind");
