@@ -21,6 +21,7 @@ from replaylab.recording.syncer import Syncer
 from replaylab.watching.request import take_request
 
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
+_TEND_SECONDS: Final = 0.01  # between two rounds of all else: the writer waits while this thread runs Python
 _ENDING_SECONDS: Final = 3.0  # for which syncs that fail are tried again at the end of a recording
 _LONGEST_WAIT_SECONDS: Final = 0.25  # between two of them
 _log = logging.getLogger("replaylab.recorder")
@@ -62,7 +63,8 @@ class Background:
         self.pruning = Pruning(state)
         self._stop = stop
         self._synced_at = time.monotonic()
-        self._looked_at = 0.0
+        self._looked_at = self._tended_at = 0.0
+        self._is_tended = True
         self._ending = False
         self._finished = False
         self.thread = threading.Thread(target=self._run, name=f"replaylab-recorder-{state.run[-12:]}", daemon=True)
@@ -95,7 +97,7 @@ class Background:
             try:
                 if event is not None:
                     self._deliver(event)
-                    self.deliver_all()
+                self.deliver_all()
                 if not self._ending:
                     self._tend()
             except Exception as error:  # noqa: BLE001 whatever it is, it is reported, and the next tick is kept
@@ -110,14 +112,17 @@ class Background:
             return min(self.state.health.retry_seconds, LOOK_SECONDS)
         if self.state.health.phase is not Phase.RECORDING:
             return LOOK_SECONDS
-        due = self._synced_at + self.state.settings.sync_seconds - time.monotonic()
-        return max(0.0, min(due, LOOK_SECONDS))
+        now = time.monotonic()
+        due = self._synced_at + self.state.settings.sync_seconds - now
+        tend = self._tended_at + (LOOK_SECONDS if self._is_tended else _TEND_SECONDS) - now
+        return max(0.0, min(due, tend))
 
     def deliver_all(self) -> None:
         """Deliver the events that wait."""
-        with suppress(Empty):
-            while True:
-                self._deliver(self.state.events.get_nowait())
+        events = self.state.events
+        with suppress(Empty):  # `stop` on another thread may take the last ones
+            while not events.is_empty():  # an exception for each sync would cost more
+                self._deliver(events.get_nowait())
 
     def catch_up(self, seconds: float) -> None:
         """Wait until every event so far has been delivered."""
@@ -142,12 +147,17 @@ class Background:
             if not self.sync():
                 break  # until it is time to try again
             self._look()
+        if state.journals.sealing:
+            self.sealer.wake()
+        now = time.monotonic()
+        self._is_tended = now - self._tended_at >= _TEND_SECONDS or health.phase is not Phase.RECORDING
+        if not self._is_tended:
+            return
+        self._tended_at = now
         self._look()
         if health.phase is Phase.RECORDING:
             self._prepare()
             self._roll()
-        if state.journals.sealing:
-            self.sealer.wake()
         if not self._ending:
             self.pruning.tend()
         if not self._ending and self.status_file.tend():

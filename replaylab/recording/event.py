@@ -74,6 +74,7 @@ class EventQueue:
         self._queue: SimpleQueue[RecorderEvent | threading.Event | None] = SimpleQueue()
         self.get = self._queue.get  # raises queue.Empty
         self.get_nowait = self._queue.get_nowait
+        self.is_empty = self._queue.empty
 
     def emit(self, kind: RecorderEventKind, **details: Any) -> None:
         """Log an event and queue it for the listener."""

@@ -164,11 +164,11 @@ class JournalFile:
         except OSError:
             self.remove_rest()
 
-    def make_permanent(self, size: int) -> None:
+    def make_permanent(self, size: int, *, looks: bool = True) -> None:
         """Sync the first `size` bytes and the name; raises OSError, and then the journal is given up.
 
-        A journal whose path no longer leads to it raises as well, and is not given up: what was synced cannot be found
-        there, and is restored from the open file.
+        A journal whose path no longer leads to it raises as well, if `looks`, and is not given up: what was synced
+        cannot be found there, and is restored from the open file.
         """
         try:
             sync(self.descriptor)
@@ -177,7 +177,7 @@ class JournalFile:
         except OSError:
             self.given_up = True
             raise
-        if not self.is_reachable:
+        if looks and not self.is_reachable:
             raise OSError(errno.ENOENT, f"{self.path} is gone")
         self.synced = size
 

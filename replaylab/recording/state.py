@@ -134,10 +134,13 @@ class State:
         finally:
             self._waiting -= 1
 
-    def sync(self, file: JournalFile, size: int) -> None:
-        """Make the first `size` bytes of a journal permanent, and measure how long that takes; raises OSError."""
+    def sync(self, file: JournalFile, size: int, *, looks: bool = True) -> None:
+        """Make the first `size` bytes of a journal permanent, and measure how long that takes; raises OSError.
+
+        `looks` says whether it is made sure that its path still leads to it.
+        """
         started = time.monotonic()
-        file.make_permanent(size)
+        file.make_permanent(size, looks=looks)
         self.counters.sync.add(time.monotonic() - started)
 
     def make_durable(self, seq: int) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from replaylab.recording.state import DISK_FULL, FULL, State
 
+_LOOK_SECONDS: Final = 0.01  # between two looks whether the path of a journal still leads to it: each stops the writer
 _TICK: Final = b'{"type": "tick"'
 
 
@@ -28,6 +29,7 @@ class Syncer:
     def __init__(self, state: State) -> None:
         self.state = state
         self.ending = False
+        self._looked_at = 0.0
 
     def end(self) -> None:
         """Count a full disk as a failure from now on."""
@@ -60,11 +62,15 @@ class Syncer:
         alone = not (journals.retired or journals.abandoned) and journals.current is file and not file.given_up
         if not alone or state.mode != "group" or state.health.sync_fails:
             return None
+        now = time.monotonic()
+        looks = now - self._looked_at >= _LOOK_SECONDS
         try:
-            state.sync(file, size)
+            state.sync(file, size, looks=looks)
         except OSError as error:
             self._failed(error)
             return False
+        if looks:
+            self._looked_at = now
         state.make_durable(seq)
         return True
 
