@@ -13,6 +13,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DEMO := build/demo
 KERNEL := $(wildcard replaylab/kernel/*.[ch] replaylab/kernel/build.py) hatch_build.py
 
+# Compiled modules are kept, whatever the shell says: tests start a thousand processes, and each would compile the package again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Where a recipe needs a Debian package it calls `packages NAME...`; elsewhere the message says what to install by hand.
 define PACKAGES
 packages() {
@@ -164,8 +167,8 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 
 .PHONY: test
 test: browser postgresql monitoring build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
-	@$(BIN)/python -m pytest -n 2 --ignore tests/browser
-	$(BIN)/python -m pytest tests/browser
+	@$(BIN)/python -m pytest -n 2 -p no:nbval --ignore tests/browser
+	$(BIN)/python -m pytest -p no:nbval tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 # Rooms whose tests start no browser and no crash; 140 s of processor time, so at most 90 s on two quiet cores.

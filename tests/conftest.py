@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.crash.scale import SCALE
 from tests.postgres.server import Server, server
+from tests.unit import starts_something
 
 # Read once by matplotlib and by the child processes that tests start.
 os.environ["MPLBACKEND"] = "Agg"
@@ -35,6 +36,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("replaylab")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out."""
+    for item in items:
+        if starts_something(item):
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

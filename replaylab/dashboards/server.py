@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from replaylab.errors import MissingExtra, StoreNotFound, TokenRefused
-from replaylab.service.web_server import WebServer, is_here, listening, listening_on
+from replaylab.errors import StoreNotFound, TokenRefused
+from replaylab.service.web_server import WebServer, is_here, listening, listening_on, needed
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -97,11 +97,10 @@ def serve_dashboard(
     opened = store if isinstance(store, Store) else open_store(store)
     if not opened.is_local:
         raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")
-    try:
-        from replaylab.dashboards.access import HERE, Access
-        from replaylab.dashboards.app import DashboardApp
-    except ImportError as error:
-        raise MissingExtra(f"a dashboard needs {error.name}: pip install 'replaylab[serve]'") from None
+    needed("a dashboard", "starlette", "uvicorn", "prometheus_client")
+    from replaylab.dashboards.access import HERE, Access
+    from replaylab.dashboards.app import DashboardApp
+
     hosts = None if path is not None or ANY in allow_hosts else {*HERE, host, *(one.lower() for one in allow_hosts)}
     app = DashboardApp(opened, Access(tokens, hosts, role_claim))
     listener = listening(host, port) if path is None else listening_on(Path(path))

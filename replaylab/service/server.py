@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, Final
 
 from replaylab.clock import checked_speed
-from replaylab.errors import MissingExtra, ServiceError, StoreNotFound, TokenRefused
+from replaylab.errors import ServiceError, StoreNotFound, TokenRefused
 from replaylab.feeds.programme import PACINGS, Pacing
 from replaylab.feeds.stored import StoredGames
 from replaylab.service.public_keys import PublicKeys
 from replaylab.service.tokens import Tokens
-from replaylab.service.web_server import WebServer, is_here, listening
+from replaylab.service.web_server import WebServer, is_here, listening, needed
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -156,12 +156,11 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     source = StoredGames(opened, games)
     if not source.games:
         raise StoreNotFound(f"{opened.path}: no game that could be served")
-    try:
-        from replaylab.service.app import FeedApp
-        from replaylab.service.asking import Questions
-        from replaylab.service.door import Door
-    except ImportError as error:
-        raise MissingExtra(f"serving needs {error.name}: pip install 'replaylab[serve]'") from None
+    needed("serving", "starlette", "uvicorn", "websockets", "socketio", "prometheus_client")
+    from replaylab.service.app import FeedApp
+    from replaylab.service.asking import Questions
+    from replaylab.service.door import Door
+
     door = Door(Questions(source, speed, pacing, loop=loop), tokens, origins)
     return FeedServer(FeedApp(door), listening(host, port), host)
 

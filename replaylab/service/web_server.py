@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import ipaddress
 import os
 import socket
@@ -11,13 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from replaylab.errors import PortTaken, ServiceError
+from replaylab.errors import MissingExtra, PortTaken, ServiceError
 
 if TYPE_CHECKING:
     import uvicorn
 
 STOP_SECONDS: Final = 5
 _START_SECONDS: Final = 30.0
+
+
+def needed(act: str, *packages: str) -> None:
+    """Raise `MissingExtra` unless the packages of a server are there, those of the first request included."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"{act} needs {', '.join(missing)}: pip install 'replaylab[serve]'")
 
 
 class WebServer:
