@@ -140,7 +140,10 @@ def summary_of(status: LiveStatus) -> str:
 
 
 def until_signal(over: Callable[[], bool]) -> int:
-    """Wait for the end, or for a signal; return the exit code of the signal, 0 for none."""
+    """Wait for the end, or for a signal; return the exit code of the signal, 0 for none.
+
+    After a signal the process is about to end, and further ones are passed over: they would cut its ending short.
+    """
     heard: list[int] = []
     woken = threading.Event()
 
@@ -154,7 +157,7 @@ def until_signal(over: Callable[[], bool]) -> int:
             woken.wait(_LOOK_SECONDS)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if heard else handler)
     if not heard:
         return 0
     return INTERRUPTED if heard[0] == signal.SIGINT else _TERMINATED

@@ -151,11 +151,12 @@ class FeedApp:
             return JSONResponse({"error": refusal.problem}, refusal.status)
 
         async def body(reader: Reader) -> AsyncIterator[bytes]:
-            async for batch in deliver(reader, asyncio.sleep):
-                if self.door.why_over(ends) is not None:
-                    return
-                yield encode(batch)
-                self._count(request.url.path.strip("/"), batch)
+            with suppress(Refusal):  # the server stops, and the body ends in order
+                async for batch in deliver(reader, self.door.pause):
+                    if self.door.why_over(ends) is not None:
+                        return
+                    yield encode(batch)
+                    self._count(request.url.path.strip("/"), batch)
 
         async def answer(send: Send) -> None:
             reader = Reader(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from replaylab.service.readers import Readers
 from replaylab.service.tokens import Tokens
 
 MAX_CLIENTS: Final = 500
+_LOOK_SECONDS: Final = 0.5
 _BEARER: Final = "bearer."
 
 
@@ -71,7 +73,7 @@ class Door:
         if self.clients >= MAX_CLIENTS:
             raise Refusal(503, f"{MAX_CLIENTS} clients are connected", 1013)
         if self.closing:
-            raise Refusal(503, "the server shuts down", 1012)
+            raise Refusal(503, "the server shuts down", 1001)
 
     async def end_of(self, token: str | None) -> float | None:
         """Return when a token ends, None where none is needed; raise `Refusal` for one that is not valid."""
@@ -85,10 +87,18 @@ class Door:
     def why_over(self, ends: float | None) -> tuple[int, str] | None:
         """Return why a client is to be closed now; None when it is not."""
         if self.closing:
-            return 1012, "the server shuts down"
+            return 1001, "the server shuts down"
         if ends is not None and time.time() >= ends:
             return 4401, "the token has expired"
         return None
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long; raise `Refusal` when the server stops meanwhile."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
+            if self.closing:
+                raise Refusal(503, "the server shuts down", 1001)
 
     def broadcast_of(self, asked: Asked) -> Broadcast | None:
         """Return the broadcast of a clock that is shared; None for a client that has its own, or an end of its own."""

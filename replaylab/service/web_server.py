@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 STOP_SECONDS: Final = 5
+_LEAVE_SECONDS: Final = 1.0  # for clients to take what was sent, and the end
 _START_SECONDS: Final = 30.0
 
 
@@ -46,10 +47,12 @@ class WebServer:
     def __init__(self, app: Any, door: Any, listener: socket.socket, name: str) -> None:
         import uvicorn
 
+        from replaylab.service.closing import GoingAway
+
         self._door = door
         config = uvicorn.Config(
             app,
-            ws="websockets-sansio",
+            ws=GoingAway,
             access_log=False,  # an address may hold what is secret
             log_level="warning",
             lifespan="off",
@@ -84,11 +87,22 @@ class WebServer:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Close every connection and stop; does nothing when it has stopped."""
+        """Close every connection and stop; does nothing when it has stopped.
+
+        A client that does not take what was sent is broken off after a second.
+        """
         self._door.closing = True
         self._server.should_exit = True
+        self._thread.join(_LEAVE_SECONDS)
+        if self._thread.is_alive():
+            self._break_off()
         self._thread.join(STOP_SECONDS + 5)
         self._listener.close()
+
+    def _break_off(self) -> None:
+        for connection in list(self._server.server_state.connections):
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                connection.loop.call_soon_threadsafe(connection.transport.abort)
 
     def wait(self) -> None:
         """Wait until it stops."""

@@ -8,12 +8,16 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 import replaylab as rl
 from replaylab.feeds.websocket import WebSocketFeed
@@ -147,12 +151,29 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
     assert kills > KILLS // 2
 
 
-def test_ctrl_c_ends_in_order(store: rl.Store, tmp_path: Path) -> None:
-    """Both commands end at SIGINT and SIGTERM, with everything acknowledged on disk and one line of what came."""
+def closed_with(url: str, begun: threading.Event) -> int | None:
+    """Follow a feed until it is closed; return the code."""
+    with connect(url, compression=None) as socket:
+        try:
+            while True:
+                socket.recv(timeout=60)
+                begun.set()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd is not None else None
+
+
+@pytest.mark.parametrize(
+    ("to_record", "to_serve", "codes"),
+    [(signal.SIGINT, signal.SIGTERM, (130, 143)), (signal.SIGTERM, signal.SIGINT, (143, 130))],
+)
+def test_signals_end_both_in_order(
+    store: rl.Store, tmp_path: Path, to_record: int, to_serve: int, codes: tuple[int, int]
+) -> None:
+    """Both commands end at SIGINT and SIGTERM, twice: all acknowledged is on disk, and clients hear 1001."""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     base = [sys.executable, "-m", "replaylab"]
     serving = subprocess.Popen(
-        [*base, "serve", str(store.path), "--port", "0", "--speed", "20"],
+        [*base, "serve", str(store.path), "--port", "0", "--speed", "1"],
         env=environment,
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
@@ -172,12 +193,20 @@ def test_ctrl_c_ends_in_order(store: rl.Store, tmp_path: Path) -> None:
     assert recording.stderr is not None
     while " live, " not in (seen := recording.stderr.readline()):
         assert seen, "it ended before it was live"
-    recording.send_signal(signal.SIGINT)
-    told, _ = recording.communicate(timeout=60)
-    serving.send_signal(signal.SIGTERM)
-    serving.communicate(timeout=60)
-    assert (recording.returncode, serving.returncode) == (130, 143)
+    with ThreadPoolExecutor() as pool:
+        begun = threading.Event()
+        code = pool.submit(closed_with, url + "?from=start", begun)
+        assert begun.wait(60)
+        for child, number in ((recording, to_record), (serving, to_serve)):
+            child.send_signal(number)
+            child.send_signal(number)
+        told, said = recording.communicate(timeout=60)
+        _, served = serving.communicate(timeout=60)
+        assert code.result(60) == 1001
+    assert (recording.returncode, serving.returncode) == codes
     assert f"{rl.open_store(tmp_path / 'copy').rows:,} ticks" in told
+    assert said.endswith("replaylab: interrupted\n")
+    assert "Traceback" not in said + served
 
 
 def test_a_terminal_shows_a_table(store: rl.Store, tmp_path: Path) -> None:

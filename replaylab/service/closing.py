@@ -1,0 +1,23 @@
+"""Closing: how the WebSockets of a server that stops are closed: with 1001, it goes away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+GOING_AWAY: Final = 1001
+
+
+class GoingAway(WebSocketsSansIOProtocol):
+    """A WebSocket of uvicorn; its own shutdown says 1012, that the service restarts, which nobody knows."""
+
+    def shutdown(self) -> None:
+        """Say that the server goes away, and close."""
+        if self.handshake_complete and not self.close_sent and self.conn.state is State.OPEN:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
+            self.conn.send_close(GOING_AWAY)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        super().shutdown()
