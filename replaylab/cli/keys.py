@@ -40,17 +40,31 @@ def encrypt(
 def rotate(
     store: StorePath,
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Key file that opens the store from now on.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Key file that opens the store from now on.")
+    ] = None,
     new_key: NewKey = False,
+    new_store_key: Annotated[
+        bool, typer.Option("--new-store-key", help="Give the store a new key of its own, for every new file.")
+    ] = False,
 ) -> None:
-    """Wrap the key of a store by another master key; the one of --key-file opens it no more.
+    """Wrap the keys of a store by another master key (--to), or give the store a new key (--new-store-key).
 
-    One small file is rewritten, no segment is touched. Copies that were made before are still opened by the old key.
+    One small file is rewritten, no segment is touched. With --to, the key of --key-file opens the store no more, but
+    copies that were made before. With --new-store-key, `replaylab compact` encrypts older files anew.
     """
+    from replaylab.cli.tables import show_pairs
     from replaylab.encryption.keys import rotate as library_rotate
     from replaylab.encryption.kms import FileKey, kms_of_environment
 
     kms = kms_of_environment()
     if kms is None:
         raise KeyMissing(f"{store}: no key that opens it now; pass --key-file FILE")
-    library_rotate(store, kms, FileKey(to, create=new_key))
+    if to is None and not new_store_key:
+        raise typer.BadParameter("nothing to do: pass --to FILE for another master key, or --new-store-key")
+    if to is None and new_key:
+        raise typer.BadParameter("--new-key makes the file of --to FILE; for a new key of the store: --new-store-key")
+    keys = library_rotate(store, kms, None if to is None else FileKey(to, create=new_key), new_store_key=new_store_key)
+    if new_store_key:
+        older = ", ".join(keys.ids[:-1])
+        show_pairs({"new files": keys.id, "older files": f"{older}, until `replaylab compact` encrypts them anew"})

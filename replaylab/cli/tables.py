@@ -191,6 +191,7 @@ def show_compaction(report: CompactionReport) -> None:
             "segments": f"{report.segments_before:,} -> {report.segments_after:,}",
             "bytes": f"{report.bytes_before:,} -> {report.bytes_after:,}",
             "rows": f"{report.rows:,}, the same as before",
+            **({"keys": report.keys_said} if report.keys_said else {}),
         }
     )
 

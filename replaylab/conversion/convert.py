@@ -22,7 +22,8 @@ from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import Paths, Piece, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, too_long_document, unpack
 from replaylab.durable import LOCK_FILE, make_folders, remove, sole_writer, usable_cores
-from replaylab.encryption.keys import KEYS_FILE, keys_for_writing
+from replaylab.encryption.document import KEYS_FILE
+from replaylab.encryption.keys import keys_for_writing
 from replaylab.encryption.kms import Kms
 from replaylab.errors import (
     NotARecording,

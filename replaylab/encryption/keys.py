@@ -1,34 +1,36 @@
-"""StoreKeys: the key of a store, wrapped in ``keys.json``, and the keys of its files, which are derived from it.
+"""StoreKeys: the keys of a store, wrapped in ``keys.json``, and the keys of its files, which are derived from them.
 
-Each file has 16 random bytes of its own, its salt; its key is HKDF-SHA256 of the store's key with that salt and what
-the file is for. ``keys.json`` holds no secret: the store's key is in it only wrapped by the master key. Rotating the
-master key rewrites this one file.
+Each file has 16 random bytes of its own, its salt; its key is HKDF-SHA256 of a key of the store with that salt and
+what the file is for. ``keys.json`` holds no secret: the store's keys are in it only wrapped by the master key.
+Rotating the master key rewrites this one file. A new key of the store is one more entry: new files use the newest,
+files name the one that they need, and an older one is dropped once no file needs it.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
-import json
 import os
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from replaylab.durable import make_folders, make_private, publish, publish_new, sole_writer, written_aside
-from replaylab.encryption.kms import KEY_BYTES, Kms, crypto, kms_of_environment
-from replaylab.errors import KeyMissing, KeyWrong, ReplayLabError, StoreNotFound, StoreTooNew, Tampered
+from replaylab.encryption.document import (
+    ENCRYPTED,
+    ENCRYPTING,
+    FIRST,
+    KEYS_FILE,
+    KeysDocument,
+    check_of,
+    derived,
+    new_entry,
+)
+from replaylab.encryption.kms import KEY_BYTES, Kms, kms_of_environment
+from replaylab.errors import KeyMissing, KeyWrong, ReplayLabError, StoreError, StoreNotFound, Tampered
 
-FORMAT: Final = 1
-KEYS_FILE: Final = "keys.json"
 SALT_BYTES: Final = 16
-ENCRYPTED: Final = "encrypted"
-ENCRYPTING: Final = "encrypting"  # `encrypt` has begun and not ended: files in plain are still there
 Purpose = Literal["segment", "journal", "remarks", "refused", "cache", "status"]
-_TYPE: Final = "replaylab_keys"
-_FIELDS: Final = ("type", "format", "state", "keys")
 
 
 def new_salt() -> bytes:
@@ -36,73 +38,214 @@ def new_salt() -> bytes:
     return os.urandom(SALT_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+class _Unlocked(NamedTuple):
+    """A ``keys.json`` whose keys have been unwrapped and whose seal is right."""
+
+    data: bytes
+    document: KeysDocument
+    keys: dict[str, bytes]
+
+
 class StoreKeys:
-    """The key of a store and what derives those of its files; neither its text nor its pickle holds a key.
+    """The keys of a store and what derives those of its files; neither its text nor its pickle holds a key.
 
-    What is pickled is ``keys.json`` and the `Kms`, which is asked again where it arrives.
+    What is pickled is ``keys.json`` and the `Kms`, which is asked where it arrives, when the first key is needed.
 
-    Attributes
+    Parameters
     ----------
     place : str
         The store, for messages.
     kms : Kms
-        What unwrapped the key.
-    document : bytes
+        What unwraps the keys.
+    data : bytes
         What ``keys.json`` holds.
-    id : str
-        Name of the key of the store.
-    state : str
-        ``encrypted``, or ``encrypting`` while files in plain are still to be encrypted.
+    ask : bool
+        Whether the `Kms` is asked at once.
+
+    Raises
+    ------
+    KeyMissing, KeyWrong, Tampered, StoreTooNew
+        As `unlocked`.
     """
 
-    place: str
-    kms: Kms = field(repr=False)
-    document: bytes = field(repr=False)
-    id: str
-    state: str
-    _key: bytes = field(repr=False)
+    __slots__ = ("_data", "_unlocked", "kms", "place")
+
+    def __init__(self, place: str, kms: Kms, data: bytes, *, ask: bool = True) -> None:
+        self.place = place
+        self.kms = kms
+        self._data = data
+        self._unlocked: _Unlocked | None = None
+        if ask:
+            self._now()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return unlocked, (self.document, self.place, self.kms)
+        return _arrived, (self.place, self.kms, self.document)
+
+    def __repr__(self) -> str:
+        return f"StoreKeys({self.place!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StoreKeys):
+            return NotImplemented
+        return (self.place, self.kms, self.document) == (other.place, other.kms, other.document)
+
+    def __hash__(self) -> int:
+        return hash((self.place, self.document))
+
+    def _now(self) -> _Unlocked:
+        """Return what is known, once the `Kms` has been asked."""
+        if self._unlocked is None:
+            self._unlocked = _unwrapped(self._data, self.place, self.kms)
+        return self._unlocked
+
+    @property
+    def document(self) -> bytes:
+        """What ``keys.json`` held when it was read last."""
+        return self._data if self._unlocked is None else self._unlocked.data
+
+    @property
+    def id(self) -> str:
+        """Name of the newest key."""
+        return self._now().document.newest.id
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of all its keys, the newest last."""
+        return [one.id for one in reversed(self._now().document.entries)]
+
+    @property
+    def state(self) -> str:
+        """``encrypted``, or ``encrypting`` while files in plain are still to be encrypted."""
+        return self._now().document.state
 
     @property
     def allows_plain(self) -> bool:
         """Whether files in plain are expected, because the store is just being encrypted."""
         return self.state == ENCRYPTING
 
-    def derive(self, salt: bytes, purpose: Purpose) -> bytes:
-        """Return the key of a file, 32 bytes."""
-        return derived(self._key, salt, purpose)
+    def derive(self, salt: bytes, purpose: Purpose, name: str = "") -> bytes:
+        """Return the key of a file, 32 bytes.
+
+        Parameters
+        ----------
+        salt, purpose : bytes, str
+            Of the file.
+        name : str
+            The key of the store that it needs; the newest unless given. One that is not known is looked for in
+            ``keys.json`` again.
+
+        Raises
+        ------
+        Tampered
+            When ``keys.json`` does not hold that key.
+        """
+        known = self._now()
+        name = name or known.document.newest.id
+        if name not in known.keys:
+            known = self._reread()
+        if name not in known.keys:
+            raise Tampered(_unknown(self.place, name, known.document))
+        return derived(known.keys[name], salt, purpose)
+
+    def newest(self, *, certain: bool = False) -> str:
+        """Return the name of the key for a new file, as ``keys.json`` says now.
+
+        A recorder goes on with the key that it has when the `Kms` does not answer or ``keys.json`` cannot be read.
+
+        Parameters
+        ----------
+        certain : bool
+            Raise instead, unless ``keys.json`` still holds that key.
+
+        Raises
+        ------
+        KeyMissing, KeyWrong, Tampered, StoreTooNew
+            When it is `certain` that what is written now could not be read.
+        """
+        known = self._now().document.newest
+        try:
+            return self._reread().document.newest.id
+        except (StoreError, OSError):
+            if certain and known.check not in _checks_in(Path(self.place)):
+                raise
+            return known.id
+
+    def _reread(self) -> _Unlocked:
+        """Return what ``keys.json`` holds now, and keep it; what was known where it is gone."""
+        known = self._now()
+        data = read_document(Path(self.place))
+        if data is None or data == known.data:
+            return known
+        self._refuse_other(KeysDocument.read(data, self.place))
+        self._unlocked = _unwrapped(data, self.place, self.kms)
+        return self._unlocked
+
+    def _refuse_other(self, found: KeysDocument) -> None:
+        """Raise `KeyWrong` for the document of another store, or an older one of this: the newest key is not in it."""
+        if self._now().document.newest.check not in found.checks:
+            raise KeyWrong(
+                f"{Path(self.place) / KEYS_FILE} was replaced by that of another store, or by an older one; restore "
+                "the newest one from a backup"
+            )
 
     def restore_file(self, root: Path) -> None:
-        """Write ``keys.json`` again when it is gone; raise `KeyWrong` when another store's is there.
+        """Write ``keys.json`` again when it is gone; raise `KeyWrong` when another store's, or an older one, is there.
 
         What is written by these keys could not be read without it.
         """
         found = read_document(root)
         if found is None:
             replace_document(root, self.document)
-        elif _entry(_parsed(found, str(root)))["check"] != _check(self._key):
-            raise KeyWrong(f"{root / KEYS_FILE} was replaced by that of another store")
+        else:
+            self._refuse_other(KeysDocument.read(found, str(root)))
 
     def with_state(self, state: str) -> bytes:
         """Return ``keys.json`` with another state."""
-        found = _parsed(self.document, self.place)
-        return _document(found["keys"], state, self._key)
+        return self._sealed(replace(self._now().document, state=state))
 
     def wrapped_by(self, kms: Kms) -> bytes:
-        """Return ``keys.json`` with the same key wrapped by another master key."""
-        entry = {**_entry(_parsed(self.document, self.place)), "wrapped": _wrap(kms, self._key)}
-        return _document([entry], self.state, self._key)
+        """Return ``keys.json`` with the same keys wrapped by another master key."""
+        known = self._now()
+        entries = tuple(one._replace(wrapped=_wrap(kms, known.keys[one.id])) for one in known.document.entries)
+        return self._sealed(replace(known.document, entries=entries))
+
+    def with_new_key(self) -> bytes:
+        """Return ``keys.json`` with one more key, which new files will use."""
+        key = os.urandom(KEY_BYTES)
+        return self._now().document.with_newest(_wrap(self.kms, key), check_of(key)).to_bytes(key)
+
+    def without(self, ids: set[str]) -> bytes:
+        """Return ``keys.json`` without some of its older keys, which are dropped for good."""
+        return self._sealed(self._now().document.without(ids))
+
+    def _sealed(self, document: KeysDocument) -> bytes:
+        return document.to_bytes(self._now().keys[document.newest.id])
 
 
-def derived(key: bytes, salt: bytes, purpose: str) -> bytes:
-    """Return HKDF-SHA256 of a key with a salt and a purpose, 32 bytes."""
-    made = crypto("kdf.hkdf").HKDF(
-        crypto("hashes").SHA256(), length=KEY_BYTES, salt=salt, info=b"replaylab %s 1" % purpose.encode()
+def _arrived(place: str, kms: Kms, data: bytes) -> StoreKeys:
+    """Return keys that were pickled: the `Kms` is asked when the first is needed, so that its error can be shown."""
+    return StoreKeys(place, kms, data, ask=False)
+
+
+def _checks_in(root: Path) -> set[str]:
+    """Return what the keys in a ``keys.json`` are checked by; nothing when it is no such file."""
+    try:
+        found = read_document(root)
+        return set() if found is None else {one.check for one in KeysDocument.read(found, str(root)).entries}
+    except (StoreError, OSError):
+        return set()
+
+
+def _unknown(place: str, name: str, document: KeysDocument) -> str:
+    if any(one.id == name for one in document.dropped):
+        return (
+            f"{place}: a file names the key {name}, which was dropped when no file needed it any more; it was put in "
+            f"from outside. If it is from a backup, open that backup, with the {KEYS_FILE} of its time, as a store"
+        )
+    return (
+        f"{place}: a file names the key {name}, which {KEYS_FILE} does not hold; restore the newest {KEYS_FILE} from "
+        "a backup, or remove the file if it was put in from outside"
     )
-    return bytes(made.derive(key))
 
 
 def read_document(root: Path) -> bytes | None:
@@ -176,12 +319,11 @@ def make_keys(root: Path, kms: Kms, state: str = ENCRYPTED) -> StoreKeys:
         When the key cannot be wrapped, or the file cannot be written.
     """
     key = os.urandom(KEY_BYTES)
-    entry = {"id": "k1", "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-    entry |= {"wrapped": _wrap(kms, key), "check": _check(key)}
+    document = KeysDocument(state, (new_entry(FIRST, _wrap(kms, key), check_of(key)),))
     make_folders(root)
     make_private(root)
     with written_aside(root, f"{KEYS_FILE}-{os.urandom(8).hex()}") as aside:  # of this call: threads may do it at once
-        aside.write_bytes(_document([entry], state, key))
+        aside.write_bytes(document.to_bytes(key))
         publish_new(aside, root / KEYS_FILE)
     found = keys_of(root, kms)
     if found is None:
@@ -196,18 +338,26 @@ def replace_document(root: Path, document: bytes) -> None:
         publish(aside, root / KEYS_FILE, private=True)
 
 
-def rotate(store: str | os.PathLike[str], kms: Kms, new: Kms) -> None:
-    """Wrap the key of a store by a new master key; no other file is touched, and the old master key opens it no more.
+def rotate(
+    store: str | os.PathLike[str], kms: Kms, new: Kms | None = None, *, new_store_key: bool = False
+) -> StoreKeys:
+    """Wrap the keys of a store by a new master key, or give it a new key of its own, or both; return its keys.
 
-    Killed at any moment it leaves a store that one of the two opens. Copies of the store that were made before are
-    still opened by the old one.
+    No other file is touched. Once a master key is replaced it opens the store no more; copies of the store that were
+    made before are still opened by it. A new key of the store is used by every new file, also those of recorders that
+    run, from their next one on; `compact` encrypts the files anew that use an older key, and drops that. Killed at any
+    moment it leaves a store that one of the two master keys opens, with all of its keys.
 
     Parameters
     ----------
     store : path
         The store.
-    kms, new : Kms
-        The master key that opens it now, and the one that opens it from now on.
+    kms : Kms
+        The master key that opens it now.
+    new : Kms, optional
+        The master key that opens it from now on; the same unless given.
+    new_store_key : bool
+        Whether the store gets a new key of its own.
 
     Raises
     ------
@@ -215,6 +365,8 @@ def rotate(store: str | os.PathLike[str], kms: Kms, new: Kms) -> None:
         When the store is not encrypted, or `kms` does not open it.
     StoreBusy
         When a conversion, compaction or another rotation is running.
+    ValueError
+        When neither is asked for.
 
     Examples
     --------
@@ -222,10 +374,13 @@ def rotate(store: str | os.PathLike[str], kms: Kms, new: Kms) -> None:
     >>> folder = tempfile.mkdtemp()
     >>> old, new = (rl.FileKey(f"{folder}/{name}.key", create=True) for name in ("old", "new"))
     >>> _ = make_keys(Path(folder, "vault"), old)
-    >>> rl.rotate(folder + "/vault", old, new)
-    >>> keys_of(Path(folder, "vault"), new).id
-    'k1'
+    >>> rl.rotate(folder + "/vault", old, new).ids
+    ['k1']
+    >>> rl.rotate(folder + "/vault", new, new_store_key=True).ids
+    ['k1', 'k2']
     """
+    if new is None and not new_store_key:
+        raise ValueError("nothing to rotate: pass the new master key, new_store_key=True, or both")
     root = Path(store)
     keys_of(root, kms)  # a wrong key waits for no lock
     if read_document(root) is None:
@@ -234,7 +389,11 @@ def rotate(store: str | os.PathLike[str], kms: Kms, new: Kms) -> None:
         keys = keys_of(root, kms)
         if keys is None:
             raise not_encrypted(str(root))
-        replace_document(root, keys.wrapped_by(new))
+        data = keys.with_new_key() if new_store_key else keys.document
+        if new is not None:
+            data = unlocked(data, str(root), kms).wrapped_by(new)
+        replace_document(root, data)
+    return unlocked(data, str(root), new or kms)
 
 
 def unlocked(document: bytes, place: str, kms: Kms | None = None) -> StoreKeys:
@@ -245,7 +404,7 @@ def unlocked(document: bytes, place: str, kms: Kms | None = None) -> StoreKeys:
     KeyMissing
         When there is no master key, or it cannot be asked.
     KeyWrong
-        When it is not the one that wrapped the key.
+        When it is not the one that wrapped the keys.
     Tampered
         When the file is not what was written.
     StoreTooNew
@@ -257,15 +416,28 @@ def unlocked(document: bytes, place: str, kms: Kms | None = None) -> StoreKeys:
             f"{place} is encrypted and no key is given; pass kms=rl.FileKey(...) or --key-file FILE, or set "
             "REPLAYLAB_KEY_FILE"
         )
-    found = _parsed(document, place)
-    entry = _entry(found)
+    return StoreKeys(place, kms, document)
+
+
+def _unwrapped(data: bytes, place: str, kms: Kms) -> _Unlocked:
+    """Return the keys in the bytes of a ``keys.json``, each checked, and all of it authenticated by the newest."""
+    document = KeysDocument.read(data, place)
+    keys = {one.id: _unwrap(kms, one.wrapped, one.check, place) for one in document.entries}
+    if not document.sealed_by(keys[document.newest.id]):
+        raise Tampered(f"{place}: {KEYS_FILE} is not what was written; restore it from a backup")
+    return _Unlocked(data, document, keys)
+
+
+def _unwrap(kms: Kms, wrapped: str, check: str, place: str) -> bytes:
     try:
-        key = kms.unwrap(base64.b64decode(entry["wrapped"], validate=True))
+        key = kms.unwrap(base64.b64decode(wrapped, validate=True))
     except KeyWrong as error:
         raise KeyWrong(f"{place}: wrong key: {error}") from error
     except Tampered as error:
         raise Tampered(f"{place}: {error}") from error
-    except ReplayLabError:
+    except ReplayLabError as error:
+        if isinstance(error, KeyMissing):
+            raise KeyMissing(f"{place}: {error}") from error
         raise
     except ValueError as error:
         raise KeyWrong(
@@ -275,11 +447,9 @@ def unlocked(document: bytes, place: str, kms: Kms | None = None) -> StoreKeys:
         raise KeyMissing(
             f"{place}: {type(kms).__name__} does not give the key ({type(error).__name__}: {error})"
         ) from error
-    if len(key) != KEY_BYTES or not hmac.compare_digest(_check(key), str(entry["check"])):
+    if len(key) != KEY_BYTES or not hmac.compare_digest(check_of(key), check):
         raise KeyWrong(f"{place}: wrong key: what {type(kms).__name__} unwraps is not the key of this store")
-    if not hmac.compare_digest(_seal(found, key), str(found.get("seal"))):
-        raise Tampered(f"{place}: {KEYS_FILE} is not what was written; restore it from a backup")
-    return StoreKeys(place, kms, document, entry["id"], found["state"], key)
+    return key
 
 
 def _wrap(kms: Kms, key: bytes) -> str:
@@ -288,40 +458,3 @@ def _wrap(kms: Kms, key: bytes) -> str:
     if kms.unwrap(wrapped) != key:
         raise KeyWrong(f"{type(kms).__name__} does not unwrap what it wraps: nothing was encrypted with it")
     return base64.b64encode(wrapped).decode()
-
-
-def _check(key: bytes) -> str:
-    """Return a value by which a key can be checked, and that reveals nothing of it."""
-    return hmac.new(key, b"replaylab check 1", hashlib.sha256).hexdigest()[:32]
-
-
-def _seal(found: dict[str, Any], key: bytes) -> str:
-    """Return the authentication of a document: its state says whether files in plain are accepted."""
-    sealed = json.dumps({name: found[name] for name in _FIELDS}, sort_keys=True).encode()
-    return hmac.new(derived(key, b"", "keys"), sealed, hashlib.sha256).hexdigest()
-
-
-def _document(entries: list[dict[str, Any]], state: str, key: bytes) -> bytes:
-    found: dict[str, Any] = {"type": _TYPE, "format": FORMAT, "state": state, "keys": entries}
-    return (json.dumps({**found, "seal": _seal(found, key)}, indent=1) + "\n").encode()
-
-
-def _parsed(document: bytes, place: str) -> dict[str, Any]:
-    """Return a document whose fields are there; raises `Tampered` or `StoreTooNew`."""
-    try:
-        found = json.loads(document)
-        if found["type"] != _TYPE or found["state"] not in {ENCRYPTED, ENCRYPTING}:
-            raise ValueError  # noqa: TRY301 like any other member that is not what it was
-        version = found["format"]
-        _entry(found)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise Tampered(f"{place}: {KEYS_FILE} is damaged; restore it from a backup") from error
-    if version != FORMAT:
-        raise StoreTooNew(f"{place}: {KEYS_FILE} of format {version!r}; upgrade replaylab to read it")
-    return dict(found)
-
-
-def _entry(found: dict[str, Any]) -> dict[str, str]:
-    """Return the key of the store among the entries: there is one."""
-    (entry,) = found["keys"]
-    return {name: str(entry[name]) for name in ("id", "created", "wrapped", "check")}

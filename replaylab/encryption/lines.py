@@ -13,6 +13,7 @@ from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
 from typing import Final, NamedTuple
 
+from replaylab.encryption.document import FIRST
 from replaylab.encryption.keys import Purpose, StoreKeys, new_salt
 from replaylab.encryption.kms import cipher
 
@@ -41,16 +42,18 @@ class SealedLines:
         ``journal`` or ``refused``.
     salt : bytes, optional
         Of a file that is there; a new one unless given, and then lines may be written.
+    key_id : str
+        Which key of the store such a file needs.
     """
 
-    def __init__(self, keys: StoreKeys, purpose: Purpose, salt: bytes | None = None) -> None:
+    def __init__(self, keys: StoreKeys, purpose: Purpose, salt: bytes | None = None, key_id: str = FIRST) -> None:
         from cryptography.exceptions import InvalidTag
 
-        self.key_id = keys.id
+        self.key_id = keys.newest() if salt is None else key_id
         self.salt = new_salt() if salt is None else salt
         self._writes = salt is None
         self._next = itertools.count().__next__
-        found = cipher(keys.derive(self.salt, purpose))
+        found = cipher(keys.derive(self.salt, purpose, self.key_id))
         self._encrypt, self._decrypt = found.encrypt, found.decrypt
         self._refusals = (NotBase64, InvalidTag, ValueError, struct.error)
 

@@ -1,6 +1,7 @@
 """Parquet files of an encrypted store: uniformly AES-256-GCM, their footer too, under names that tell nothing.
 
-The salt of a file stands in its name, so one that is put under another name cannot be decrypted. Nothing but
+The salt of a file stands in its name, so one that is put under another name cannot be decrypted; and before it the
+key of the store that it needs, unless that is the first. Nothing but
 AES_GCM_V1 with an encrypted footer is read: what a file says of its own encryption is not encrypted, and an attacker
 who changed it to a mode without tags would make altered pages readable.
 """
@@ -13,10 +14,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from replaylab.encryption.document import FIRST
 from replaylab.encryption.keys import Purpose, StoreKeys, new_salt
 from replaylab.errors import KeyMissing, MissingExtra, Tampered
 
-NAME: Final = re.compile(r"sealed_(?P<salt>[0-9a-f]{32})_(?:[0-9a-f]{16}_)?[0-9a-f]{32}\.parquet\Z")
+NAME: Final = re.compile(
+    r"sealed_(?:(?P<key>k\d+)_)?(?P<salt>[0-9a-f]{32})_(?:[0-9a-f]{16}_)?[0-9a-f]{32}\.parquet\Z", re.ASCII
+)
 _ENCRYPTED: Final = b"PARE"
 _PLAIN: Final = b"PAR1"
 _GCM: Final = re.compile(rb"\x1c\x1c\x28\x08.{8}(?:\x12)?\x00\x00\x00", re.DOTALL)  # AES_GCM_V1, an id of 8 bytes
@@ -40,25 +44,39 @@ def identity(name: str) -> str:
     return found["salt"] if found else name
 
 
+def key_named(name: str) -> str | None:
+    """Return which key of the store an encrypted file needs; None for one in plain.
+
+    Examples
+    --------
+    >>> key_named(f"sealed_k2_{'0' * 32}_{'0' * 32}.parquet"), key_named(f"sealed_{'0' * 32}_{'0' * 32}.parquet")
+    ('k2', 'k1')
+    """
+    found = NAME.match(name)
+    return (found["key"] or FIRST) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class FileSeal:
-    """The salt of a new Parquet file, and what pyarrow's writer needs to encrypt it."""
+    """The key of the store and the salt of a new Parquet file, and what pyarrow's writer needs to encrypt it."""
 
+    key: str
     salt: str
     options: dict[str, Any] = field(repr=False)
 
     def name(self, digests: str) -> str:
         """Return the name of the file, given the digests of its bytes."""
-        return f"sealed_{self.salt}_{digests}.parquet"
+        key = "" if self.key == FIRST else f"{self.key}_"
+        return f"sealed_{key}{self.salt}_{digests}.parquet"
 
 
 def new_seal(keys: StoreKeys | None, purpose: Purpose) -> FileSeal | None:
     """Return the seal of a new file; None in a store that is not encrypted."""
     if keys is None:
         return None
-    salt = new_salt()
-    properties = _properties().create_encryption_properties(footer_key=keys.derive(salt, purpose))
-    return FileSeal(salt.hex(), {"encryption_properties": properties, **_ONE_PAGE})
+    salt, key = new_salt(), keys.newest(certain=True)
+    properties = _properties().create_encryption_properties(footer_key=keys.derive(salt, purpose, key))
+    return FileSeal(key, salt.hex(), {"encryption_properties": properties, **_ONE_PAGE})
 
 
 def file_key(keys: StoreKeys, name: str, purpose: Purpose) -> bytes | None:
@@ -67,11 +85,14 @@ def file_key(keys: StoreKeys, name: str, purpose: Purpose) -> bytes | None:
     Raises
     ------
     Tampered
-        When its name is that of no encrypted file.
+        When its name is that of no encrypted file, or ``keys.json`` does not hold the key that it names.
     """
     found = NAME.match(name)
     if found:
-        return keys.derive(bytes.fromhex(found["salt"]), purpose)
+        try:
+            return keys.derive(bytes.fromhex(found["salt"]), purpose, found["key"] or FIRST)
+        except Tampered as error:
+            raise Tampered(f"{name}: {error}") from error
     if keys.allows_plain:
         return None
     raise Tampered(f"{name}: is not encrypted, and this store is; it was put in from outside. Remove it")

@@ -81,6 +81,8 @@ class Header:
         By the number of an earlier journal, how many of its bytes count: those after them were never acknowledged.
     salt : str
         Of a journal whose lines are encrypted, in hex; empty in one in plain.
+    key : str
+        Which key of the store they need; empty in one in plain.
     """
 
     run: str
@@ -90,6 +92,7 @@ class Header:
     cuts: dict[str, int] = field(default_factory=dict)
     durable: dict[str, int] = field(default_factory=dict)
     salt: str = ""
+    key: str = ""
 
     def to_line(self, key: str = "", salt: str = "", tag: Callable[[bytes], str] | None = None) -> bytes:
         """Return the line with its newline; in an encrypted store with key, salt and what `tag` makes of the line."""
@@ -291,7 +294,7 @@ def _header_of(line: dict[str, Any]) -> Header:
     if wrong or not -1 <= fields["first_seq"] < 1 << 63:
         raise TypeError(wrong)
     fields["cuts"] = {number: int(size) for number, size in fields["cuts"].items()}
-    return Header(**fields, durable=_sizes(line), salt=str(line.get("salt", "")))
+    return Header(**fields, durable=_sizes(line), salt=str(line.get("salt", "")), key=str(line.get("key", "")))
 
 
 def _sizes(header: dict[str, Any]) -> dict[str, int]:

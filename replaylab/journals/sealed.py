@@ -50,7 +50,10 @@ def opened_header(raws: list[bytes], keys: StoreKeys | None) -> tuple[Header, Se
     ------
     KeyMissing
         When the journal is encrypted and the store has no keys.
+    Tampered
+        When ``keys.json`` does not hold the key that it names.
     """
+    unknown: Tampered | None = None
     for raw in raws if keys is not None or raws[:1] != [b""] else []:
         found = scan(raw, final=False).headers
         if not found:
@@ -64,10 +67,16 @@ def opened_header(raws: list[bytes], keys: StoreKeys | None) -> tuple[Header, Se
             if keys.allows_plain:
                 return header, None
             continue
-        lines = SealedLines(keys, "journal", bytes.fromhex(header.salt))
+        try:
+            lines = SealedLines(keys, "journal", bytes.fromhex(header.salt), header.key)
+        except Tampered as error:
+            unknown = error  # the other one may be authentic
+            continue
         body, _, tag = raw.rpartition(_TAG)
         if lines.is_tag(tag[:32].decode(errors="replace"), body):
             return header, lines
+    if unknown is not None:
+        raise unknown
     return None
 
 

@@ -78,14 +78,25 @@ class JournalSet:
         return JournalFile.create(self.folder, self.run, next(self._numbers), self.keys)
 
     def open_first(self) -> None:
-        """Create the first journal with its header; raises OSError."""
-        self.current = self.create()
-        try:
-            self.current.begin(0, self._header(self.current, 0))
-        except BaseException:
+        """Create the first journal with its header; raises OSError.
+
+        While it is there no key of the store is dropped; one that is not the newest any more may have been dropped
+        just before, and then it is made again.
+        """
+        while True:
+            self.current = self.create()
+            try:
+                self.current.begin(0, self._header(self.current, 0))
+                if self.current.sealed is None or self.keys is None:
+                    return
+                if self.current.sealed.key_id == self.keys.newest():
+                    return
+            except BaseException:
+                discard(self.current)
+                self.current.close()
+                raise
             discard(self.current)
             self.current.close()
-            raise
 
     def _header(self, file: JournalFile, first_seq: int) -> bytes:
         limits = {str(one.number): one.size for one in self.files if one.spoilt}

@@ -57,7 +57,8 @@ class Refusals:
         self.kept = 0
         self.last_error: str | None = None
         self._descriptor = -1
-        self._sealed = None if keys is None else SealedLines(keys, "refused")
+        self._keys = keys
+        self._sealed: SealedLines | None = None
 
     def keep(self, line: int, start: int, reason: str, raw: bytes, detail: str = "") -> bool:
         """Write one line to the operating system; return False when that fails: see `last_error`."""
@@ -68,7 +69,8 @@ class Refusals:
             row["raw"] = raw.decode()
         except UnicodeDecodeError:
             row["raw_base64"] = base64.b64encode(raw).decode()
-        if self._sealed is not None:
+        if self._keys is not None:
+            self._sealed = self._sealed or SealedLines(self._keys, "refused")
             row["kept"] = self.kept  # so that a line which is taken out leaves a gap
         data = closed(json.dumps(row, ensure_ascii=False)[:-1].encode(), 0)
         if self._sealed is not None:

@@ -21,8 +21,9 @@ import pyarrow as pa
 import xxhash
 
 from replaylab.durable import remove, sole_writer, sweep, written_aside
+from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.kms import Kms
-from replaylab.encryption.parquet import new_seal
+from replaylab.encryption.parquet import key_named, new_seal
 from replaylab.errors import SegmentDamaged, StoreError
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
@@ -31,6 +32,7 @@ from replaylab.segments.order import in_order_received, sorted_by_game
 from replaylab.segments.remarks import opened_writer, publish_remarks, remarks_in
 from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
 from replaylab.storage.objectstore import refuse_uri
+from replaylab.storage.renewal import drop_unused, renew_small_files
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
 
 TARGET_ROWS: Final = 4 << 20
@@ -43,10 +45,13 @@ _log = logging.getLogger("replaylab.compaction")
 class CompactionReport:
     """What a compaction did.
 
+    `files_encrypted_anew` used a key of the store that is not the newest, `keys_dropped` are needed by none any more,
+    and `keys` are those that an encrypted store has now, the newest last.
+
     Examples
     --------
-    >>> CompactionReport(store="store", rows=10, segments_before=3, segments_after=1, bytes_before=9, bytes_after=5)
-    CompactionReport(store='store', rows=10, segments_before=3, segments_after=1, bytes_before=9, bytes_after=5)
+    >>> print(CompactionReport("store", rows=10, segments_before=3, segments_after=1, bytes_before=9, bytes_after=5))
+    3 segments -> 1, 10 rows, 9 bytes -> 5
     """
 
     store: str
@@ -55,12 +60,29 @@ class CompactionReport:
     segments_after: int
     bytes_before: int
     bytes_after: int
+    files_encrypted_anew: int = 0
+    keys_dropped: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.segments_before} segments -> {self.segments_after}, {self.rows:,} rows, "
             f"{self.bytes_before:,} bytes -> {self.bytes_after:,}"
         )
+        return f"{text}; {self.keys_said}" if self.keys_said else text
+
+    @property
+    def keys_said(self) -> str:
+        """What became of the keys of an encrypted store, in words; nothing where none was renewed."""
+        said = []
+        if self.files_encrypted_anew:
+            said.append(f"{self.files_encrypted_anew:,} files encrypted by {self.keys[-1]}")
+        if self.keys_dropped:
+            said.append(f"{', '.join(self.keys_dropped)} dropped")
+        if len(self.keys) > 1:
+            older = ", ".join(self.keys[:-1])
+            said.append(f"{older} kept, as a journal is there or a file needs it: compact again later")
+        return "; ".join(said)
 
 
 def compact(
@@ -68,7 +90,9 @@ def compact(
 ) -> CompactionReport:
     """Merge small segments into few, whole games together, and remove those that were merged.
 
-    Needs free space for a copy of the segments that are merged; memory stays bounded whatever their size.
+    Needs free space for a copy of the segments that are merged; memory stays bounded whatever their size. Where the
+    key of an encrypted store was renewed, files that use an older one are encrypted anew, and that key is dropped.
+
     `kms` is the master key of an encrypted store that is named by its path.
 
     Raises
@@ -96,19 +120,28 @@ def compact(
         before = opened.sealed()
         refuse_damaged(opened)
         bytes_before = disk_bytes(opened.path)
+        keys = opened.files.keys
+        old = _of_older_keys(before, keys)
         groups = _groups(before)
-        with bar(
-            sum(segment.footer.rows for group in groups for segment in group), "compact", "row", show=progress
-        ) as shown:
+        merged = {segment.name for group in groups for segment in group}
+        alone = [segment for segment in old if segment.name not in merged]
+        rows = sum(segment.footer.rows for group in [*groups, alone] for segment in group)
+        with bar(rows, "compact", "row", show=progress) as shown:
             try:
                 for group in groups:
                     _merge(opened, group)
                     remove_leftovers(opened)
                     shown.update(sum(segment.footer.rows for segment in group))
+                for segment in alone:
+                    write_anew(opened, segment)
+                    remove_leftovers(opened)
+                    shown.update(segment.footer.rows)
             except BaseException:
                 with suppress(StoreError):  # what cannot be removed now is removed by the next run
                     remove_leftovers(opened)
                 raise
+        renewed = len(old) + (renew_small_files(opened.path, keys) if keys else 0)
+        dropped = drop_unused(opened.path, keys) if keys else []
         report = CompactionReport(
             store=str(opened.path),
             rows=opened.rows,
@@ -116,6 +149,9 @@ def compact(
             segments_after=len(opened.sealed()),
             bytes_before=bytes_before,
             bytes_after=disk_bytes(opened.path),
+            files_encrypted_anew=renewed,
+            keys_dropped=tuple(dropped),
+            keys=tuple(opened.key_ids()),
         )
     _log.info("%s compacted: %s", opened.path, report, extra={"event": "compacted", **asdict(report)})
     return report
@@ -165,6 +201,38 @@ def _groups(segments: list[Segment]) -> list[list[Segment]]:
         groups[-1].append(segment)
         rows += segment.footer.rows
     return [group for group in groups if len(group) > 1]
+
+
+def _of_older_keys(segments: list[Segment], keys: StoreKeys | None) -> list[Segment]:
+    """Return the segments that use, or whose remarks use, a key of the store that is not the newest."""
+    if keys is None or keys.allows_plain:
+        return []
+    newest = keys.newest(certain=True)
+    if keys.ids == [newest]:
+        return []
+    names = ((one, key_named(one.name), key_named(one.footer.remarks or "")) for one in segments)
+    return [one for one, *used in names if not {newest, None}.issuperset(used)]
+
+
+def write_anew(store: Store, segment: Segment) -> Segment:
+    """Write a segment and its remarks again as they stand, by the newest key of the store."""
+    return write_segment(
+        store.path / SEGMENTS,
+        _as_they_stand(segment),
+        origin=segment.footer.origin,
+        extents=segment.footer.extents,
+        remarks=merged_remarks(store, [segment]),
+        replaces=sorted({*segment.footer.replaces, segment.name}),
+        expected_digest=segment.footer.rows_digest,
+        lasting=segment.footer.origin == "compact",
+        keys=store.files.keys,
+    )
+
+
+def _as_they_stand(segment: Segment) -> Iterator[pa.Table]:
+    """Yield the rows of a segment, a row group at a time."""
+    for first in range(0, segment.row_count, ROW_GROUP_ROWS):
+        yield segment.read_rows(first, min(ROW_GROUP_ROWS, segment.row_count - first))
 
 
 def _merge(store: Store, group: list[Segment]) -> Segment:

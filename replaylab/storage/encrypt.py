@@ -10,40 +10,28 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
-import pyarrow as pa
-
-from replaylab.durable import make_private, publish, sole_writer, sweep, written_aside
+from replaylab.durable import make_private, sole_writer, sweep
+from replaylab.encryption.document import ENCRYPTED, ENCRYPTING
 from replaylab.encryption.envelope import is_closed, write_file
-from replaylab.encryption.keys import (
-    ENCRYPTED,
-    ENCRYPTING,
-    StoreKeys,
-    keys_of,
-    make_keys,
-    read_document,
-    replace_document,
-)
+from replaylab.encryption.keys import StoreKeys, keys_of, make_keys, read_document, replace_document
 from replaylab.encryption.kms import Kms
-from replaylab.encryption.lines import MARK, SealedLines
+from replaylab.encryption.lines import MARK
 from replaylab.encryption.parquet import is_sealed_name
 from replaylab.errors import SegmentDamaged, StoreBusy
-from replaylab.journals.encoder import closed
 from replaylab.journals.unsealed import first_header, journal_names
 from replaylab.progress import bar
-from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
-from replaylab.storage.compact import merged_remarks, remove_leftovers
+from replaylab.segments.segment import is_segment_name
+from replaylab.storage.compact import remove_leftovers, write_anew
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.recovery import recover
 from replaylab.storage.refused import ENDING as REFUSED_ENDING
-from replaylab.storage.refused import REFUSED, refused_problems, sealed_start
-from replaylab.storage.store import JOURNALS, SEGMENTS, Store
+from replaylab.storage.refused import REFUSED, refused_problems, write_refused
+from replaylab.storage.renewal import STATUS
+from replaylab.storage.store import JOURNALS, Store
 
-STATUS: Final = "status"
 _log = logging.getLogger("replaylab.encryption")
 
 
@@ -158,17 +146,7 @@ def _encrypt_files(store: Store, keys: StoreKeys, *, progress: bool) -> Encrypti
     rows = 0
     with bar(len(plain), "encrypt", "segment", show=progress) as shown:
         for segment in plain:
-            write_segment(
-                store.path / SEGMENTS,
-                _rows(segment),
-                origin=segment.footer.origin,
-                extents=segment.footer.extents,
-                remarks=merged_remarks(store, [segment]),
-                replaces=sorted({*segment.footer.replaces, segment.name}),
-                expected_digest=segment.footer.rows_digest,
-                lasting=segment.footer.origin == "compact",
-                keys=keys,
-            )
+            write_anew(store, segment)
             rows += segment.footer.rows
             remove_leftovers(store)
             shown.update(1)
@@ -183,12 +161,6 @@ def _encrypt_files(store: Store, keys: StoreKeys, *, progress: bool) -> Encrypti
     return EncryptionReport(str(store.path), len(plain), rows, len(files))
 
 
-def _rows(segment: Segment) -> Iterator[pa.Table]:
-    """Yield the rows of a segment as they stand, a row group at a time."""
-    for first in range(0, segment.row_count, ROW_GROUP_ROWS):
-        yield segment.read_rows(first, min(ROW_GROUP_ROWS, segment.row_count - first))
-
-
 def _is_sealed(path: Path) -> bool:
     """Whether the lines of a file of refused lines are encrypted."""
     lines = path.read_bytes().split(b"\n", 3)
@@ -196,14 +168,7 @@ def _is_sealed(path: Path) -> bool:
 
 
 def _encrypt_refused(path: Path, keys: StoreKeys) -> None:
-    sealed = SealedLines(keys, "refused")
-    with written_aside(path.parent, path.name) as aside:
-        with aside.open("wb") as file:
-            file.write(sealed_start(sealed.key_id, sealed.salt.hex()) * 2)
-            for number, line in enumerate(path.read_bytes().splitlines()):
-                row = {name: value for name, value in json.loads(line).items() if name != "crc"} | {"kept": number}
-                file.write(sealed.seal(closed(json.dumps(row, ensure_ascii=False)[:-1].encode(), 0)))
-        publish(aside, path, private=True)
+    write_refused(path, keys, (json.loads(line) for line in path.read_bytes().splitlines()))
 
 
 def _make_private(root: Path) -> None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import xxhash
 
-from replaylab.encryption.keys import KEYS_FILE, StoreKeys, not_encrypted, unlocked
+from replaylab.encryption.document import KEYS_FILE
+from replaylab.encryption.keys import StoreKeys, not_encrypted, unlocked
 from replaylab.encryption.kms import Kms
 from replaylab.errors import SegmentDamaged, StoreNotFound, StoreUnreachable, StoreUnwritable
 from replaylab.segments.digest import ENDING

@@ -8,12 +8,15 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from replaylab.durable import publish, written_aside
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.lines import SealedLines
+from replaylab.errors import Tampered
 from replaylab.journals.encoder import closed
 from replaylab.journals.format import is_whole
 
@@ -25,7 +28,9 @@ _START: Final = "refused_start"
 _SHOWN: Final = ("line", "start", "reason", "detail")
 _READINGS: Final = 250  # of a file that changes meanwhile: its recorder is writing it
 _CUT_OFF: Final = "the line is cut off"
-_NO_KEY: Final = ": is not encrypted as this store is, or its first two lines were altered"
+_NO_KEY: Final = (
+    ": is not encrypted as this store is, or its first two lines were altered, or keys.json does not hold its key"
+)
 _AGAIN_SECONDS: Final = 0.02  # longer than a line is being written
 
 
@@ -38,6 +43,49 @@ def refused_files(store: Path) -> dict[str, int]:
 def sealed_start(key: str, salt: str) -> bytes:
     """Return the line, with its newline, that a file of encrypted refused lines begins with, twice."""
     return closed(json.dumps({"type": _START, "format": 2, "key": key, "salt": salt})[:-1].encode(), 0)
+
+
+def write_refused(path: Path, keys: StoreKeys, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a file of refused lines anew, encrypted by the newest key of the store, renamed into place."""
+    sealed = SealedLines(keys, "refused")
+    with written_aside(path.parent, path.name) as aside:
+        with aside.open("wb") as file:
+            file.write(sealed_start(sealed.key_id, sealed.salt.hex()) * 2)
+            for number, found in enumerate(rows):
+                row = {name: value for name, value in found.items() if name != "crc"} | {"kept": number}
+                file.write(sealed.seal(closed(json.dumps(row, ensure_ascii=False)[:-1].encode(), 0)))
+        publish(aside, path, private=True)
+
+
+def renew_refused(path: Path, keys: StoreKeys) -> None:
+    """Encrypt a file of refused lines anew by the newest key of the store.
+
+    Raises
+    ------
+    Tampered
+        When a line of it cannot be opened: what it held would be lost.
+    """
+    problem = _problem(path, keys)
+    if problem:
+        raise Tampered(f"{REFUSED}/{path.name}{problem}; restore it from a backup or remove it")
+    with path.open("rb") as file:
+        raws = [line[:-1] for line in file]
+    opened = _opener(raws, keys)
+    if opened is None:
+        return
+    texts = (_text(opened, raw) for raw in raws[2:])
+    write_refused(path, keys, [json.loads(text) for text in texts if text is not None])
+
+
+def key_of_refused(path: Path) -> str | None:
+    """Return which key of the store a file of refused lines names; None for one in plain."""
+    with path.open("rb") as file:
+        for raw in (file.readline(), file.readline()):
+            with suppress(ValueError, KeyError, TypeError):
+                found = json.loads(raw)
+                if found["type"] == _START:
+                    return str(found["key"])
+    return None
 
 
 def refused_problems(store: Path, keys: StoreKeys | None = None) -> list[str]:
@@ -84,7 +132,7 @@ def _opener(raws: list[bytes], keys: StoreKeys | None) -> SealedLines | None:
         with suppress(ValueError, KeyError, TypeError):
             found = json.loads(raw)
             if found["type"] == _START:
-                return SealedLines(keys, "refused", bytes.fromhex(found["salt"]))
+                return SealedLines(keys, "refused", bytes.fromhex(found["salt"]), str(found["key"]))
     return None
 
 

@@ -60,9 +60,7 @@ class Store:
     def __init__(
         self, path: str | os.PathLike[str], *, files: StoreFiles | None = None, kms: Kms | None = None
     ) -> None:
-        self.files = FolderFiles(Path(path), kms) if files is None else files
-        self._listing = Listing(self.files)
-        self._summaries = Summaries()
+        self.__setstate__(FolderFiles(Path(path), kms) if files is None else files)
         self.sealed()  # journals are read when they are asked for
 
     @classmethod
@@ -70,8 +68,13 @@ class Store:
         """Return the store whose files lie in `files`: a folder, or a place in an object store."""
         return cls(files.place, files=files)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).over, (self.files,)  # what was read is read anew elsewhere
+    def __getstate__(self) -> StoreFiles:
+        return self.files  # what was read is read anew elsewhere, when it is asked for: an error shows there
+
+    def __setstate__(self, files: StoreFiles) -> None:
+        self.files = files
+        self._listing = Listing(files)
+        self._summaries = Summaries()
 
     @property
     def damaged(self) -> dict[str, str]:
@@ -99,8 +102,8 @@ class Store:
         return self.files.keys is not None
 
     def key_ids(self) -> list[str]:
-        """Return the names of the keys in its ``keys.json``; none when it is not encrypted."""
-        return [] if self.files.keys is None else [self.files.keys.id]
+        """Return the names of the keys in its ``keys.json``, the newest last; none when it is not encrypted."""
+        return [] if self.files.keys is None else self.files.keys.ids
 
     def parquet_keys(self) -> dict[str, bytes]:
         """Return by the name of each encrypted segment its key, 32 bytes, with which other programs can read it."""

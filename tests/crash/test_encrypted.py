@@ -69,3 +69,22 @@ def test_no_stored_tick_is_lost(tmp_path: Path, work: str) -> None:
         assert status in {0, 9}, point
         assert sorted(map(repr, stored(store))) == expected, point
         point += STEP
+
+
+def test_a_renewal_of_the_key_loses_nothing(tmp_path: Path) -> None:
+    """Wherever it is killed, each file is opened by a key that `keys.json` holds, and doing it again ends with one."""
+    abandon(tmp_path / "sealed")
+    expected = sorted(map(repr, stored(tmp_path / "sealed")))
+    digest = rl.open_store(tmp_path / "sealed").verify().rows_digest
+    point, status = 1, 1
+    while status:
+        store = shutil.copytree(tmp_path / "sealed", tmp_path / str(point))
+        status, _ = killed_at(point, "renew", store)
+        assert status in {0, 9}, point
+        assert sorted(map(repr, stored(store))) == expected, point
+        verified = rl.open_store(store).verify()
+        assert (verified.problems, verified.rows_digest) == ([], digest), point
+        report = rl.compact(store, progress=False)
+        assert len(report.keys) == 1, point
+        assert sorted(map(repr, stored(store))) == expected, point
+        point += STEP

@@ -125,8 +125,11 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path, recording: Path, limit: in
     child = run_child(LIMITED, recording, store, limit, 10_000_000)
     assert child.stdout.startswith("StoreFull"), child.stdout + child.stderr
     assert "no space left" in child.stdout
-    assert leftovers(store) == []
-    assert rl.open_store(store).rows == 0
+    if (store / "segments").is_dir():
+        assert leftovers(store) == []
+        assert rl.open_store(store).rows == 0
+    else:
+        assert list(store.rglob("*")) == []  # with a key, where not even keys.json has room: there is no store yet
     quiet(recording, store)
     quiet(recording, tmp_path / "whole")
     assert state(store) == state(tmp_path / "whole")

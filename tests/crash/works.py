@@ -91,12 +91,19 @@ def prune(store: Path, _: Said) -> None:
     rl.prune(store, keep_games=1, yes=True)
 
 
+def renew(store: Path, _: Said) -> None:
+    """Give an encrypted store a new key, encrypt its files anew, and drop the key before."""
+    rl.rotate(store, rl.EnvironmentKey(), new_store_key=True)
+    rl.compact(store, progress=False)
+
+
 WORKS: Final[dict[str, Callable[[Path, Said], None]]] = {
     "record": record,
     "record_many": record_many,
     "recover": recover,
     "compact": compact,
     "prune": prune,
+    "renew": renew,
 }
 
 

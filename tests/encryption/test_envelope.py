@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from replaylab.encryption.document import ENCRYPTING
 from replaylab.encryption.envelope import closed, opened, read_file, write_file
-from replaylab.encryption.keys import ENCRYPTING, StoreKeys, make_keys
+from replaylab.encryption.keys import StoreKeys, make_keys
 from replaylab.encryption.kms import FileKey
 from replaylab.errors import KeyMissing, Tampered
 

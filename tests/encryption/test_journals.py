@@ -18,7 +18,8 @@ import pytest
 
 import replaylab as rl
 from replaylab.encryption import lines as sealed_lines
-from replaylab.encryption.keys import ENCRYPTING, make_keys
+from replaylab.encryption.document import ENCRYPTING
+from replaylab.encryption.keys import make_keys
 from replaylab.encryption.kms import FileKey
 from replaylab.encryption.lines import SealedLines, sealed_size
 from replaylab.errors import KeyMissing, Tampered

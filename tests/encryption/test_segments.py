@@ -16,7 +16,7 @@ import pytest
 import xxhash
 
 import replaylab as rl
-from replaylab.encryption.keys import KEYS_FILE
+from replaylab.encryption.document import KEYS_FILE
 from replaylab.encryption.kms import FileKey
 from replaylab.errors import KeyMissing, KeyWrong, SegmentDamaged, Tampered
 from replaylab.segments.digest import file_digest, footer_bytes

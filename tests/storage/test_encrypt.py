@@ -167,6 +167,14 @@ def test_commands_take_a_key_file(store: tuple[Path, FileKey], tmp_path: Path) -
     code, said = run("info", root, "--key-file", tmp_path / "mine")
     assert (code, "wrong key" in said) == (2, True)
     assert run("info", root, "--key-file", tmp_path / "next")[0] == 0
+    code, said = run("rotate", root, "--key-file", tmp_path / "next")
+    assert (code, "pass --to FILE for another master key, or --new-store-key" in said) == (2, True)
+    code, said = run("rotate", root, "--key-file", tmp_path / "next", "--new-store-key", "--new-key")
+    assert (code, "--new-key makes the file of --to FILE" in said) == (2, True)
+    code, said = run("rotate", root, "--key-file", tmp_path / "next", "--new-store-key")
+    assert (code, "k2" in said, "k1, until `replaylab compact`" in said) == (0, True, True), said
+    code, said = run("compact", root, "--no-progress", "--key-file", tmp_path / "next")
+    assert (code, "k1" in said, "dropped" in said) == (0, True, True), said
     assert "REPLAYLAB_KEY_FILE" not in os.environ
 
 
