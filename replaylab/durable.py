@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
+import itertools
 import os
 import platform
 import shutil
@@ -48,6 +49,9 @@ _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, err
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+_asides = itertools.count()
+
+
 @contextmanager
 def written_aside(folder: Path, label: str) -> Iterator[Path]:
     """Yield a path to write to that no reader sees; the file is removed on leaving unless `publish` has moved it.
@@ -57,7 +61,7 @@ def written_aside(folder: Path, label: str) -> Iterator[Path]:
     StoreFull, StoreUnwritable
         For every error of the operating system while the file is being written.
     """
-    aside = folder / f"{label}.{_host()}-{os.getpid()}{ASIDE}"
+    aside = folder / f"{label}-{next(_asides)}.{_host()}-{os.getpid()}{ASIDE}"  # of this call alone
     try:
         with storing(folder):
             yield aside

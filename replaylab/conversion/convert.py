@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,7 @@ from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import Paths, Piece, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, too_long_document, unpack
-from replaylab.durable import LOCK_FILE, make_folders, remove, sole_writer, usable_cores
-from replaylab.encryption.document import KEYS_FILE
+from replaylab.durable import make_folders, sole_writer, usable_cores
 from replaylab.encryption.keys import keys_for_writing
 from replaylab.encryption.kms import Kms
 from replaylab.errors import (
@@ -39,6 +38,7 @@ from replaylab.parsing.mapping import Mapping
 from replaylab.progress import bar
 from replaylab.storage.compact import remove_leftovers
 from replaylab.storage.exchange import holders, stand_in, take_out
+from replaylab.storage.new_store import made_for_something
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
 from replaylab.storage.zones import stored_fit
@@ -132,7 +132,10 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     root = Path(store)
     made = Plan()
     extents: list[Extent] = []
-    with TemporaryDirectory(prefix="replaylab-") as place, _made_for_something(root):
+    with (
+        TemporaryDirectory(prefix="replaylab-") as place,
+        made_for_something(root, NotARecording, SourceUnreadable, SourceDamaged),
+    ):
         paths, piped = _without_input(sources, Path(place))
         search = (
             Search([], {}) if piped and not paths else search_sources(paths, store=root, documents=how_read is not None)
@@ -160,24 +163,6 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     }
     _log.log(logging.INFO if done.ok else logging.WARNING, "converted into %s: %s", root, _in_short(done), extra=fields)
     return done
-
-
-@contextmanager
-def _made_for_something(root: Path) -> Iterator[None]:
-    """Remove the folders of a new store again when its sources were refused and nothing is in it."""
-    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-    try:
-        yield
-    except (NotARecording, SourceUnreadable, SourceDamaged):
-        with suppress(OSError, StoreError):
-            if missing:
-                with sole_writer(root, 0):
-                    for folder in (root / SEGMENTS, root / REMARKS):
-                        folder.rmdir()  # refused when something is in it
-                    remove([root / KEYS_FILE, root / LOCK_FILE])
-                for folder in missing:
-                    folder.rmdir()
-        raise
 
 
 def _zone_doubt(held: Store, extents: Sequence[Extent], root: Path) -> str:

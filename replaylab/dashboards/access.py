@@ -159,7 +159,7 @@ class Access:
             )
             raise Denied(401, "no valid token") from None
         subject = str(claims.get("sub", "a token"))[:100]
-        return Session(Role.of(claims.get(self._role_claim, "view")), subject, float(claims["exp"]))
+        return Session(Role.of(claims.get(self._role_claim)), subject, float(claims["exp"]))
 
     async def open_session(self, request: HTTPConnection, token: str) -> tuple[str, Session]:
         """Trade a token for a session; return the value of its cookie, and the session.

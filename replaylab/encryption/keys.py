@@ -322,7 +322,7 @@ def make_keys(root: Path, kms: Kms, state: str = ENCRYPTED) -> StoreKeys:
     document = KeysDocument(state, (new_entry(FIRST, _wrap(kms, key), check_of(key)),))
     make_folders(root)
     make_private(root)
-    with written_aside(root, f"{KEYS_FILE}-{os.urandom(8).hex()}") as aside:  # of this call: threads may do it at once
+    with written_aside(root, KEYS_FILE) as aside:
         aside.write_bytes(document.to_bytes(key))
         publish_new(aside, root / KEYS_FILE)
     found = keys_of(root, kms)

@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -21,7 +22,7 @@ from replaylab.durable import make_folders, sole_writer, written_aside
 from replaylab.encryption.keys import keys_for_writing
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import new_seal
-from replaylab.errors import DatabaseMismatch
+from replaylab.errors import DatabaseMismatch, StoreError
 from replaylab.postgres.address import Address
 from replaylab.postgres.connection import SCHEMA, Connection
 from replaylab.postgres.load import remarks_of
@@ -33,6 +34,7 @@ from replaylab.segments.remarks import SCHEMA as REMARKS
 from replaylab.segments.remarks import opened_writer, publish_remarks
 from replaylab.segments.segment import write_segment
 from replaylab.storage.compact import remove_leftovers
+from replaylab.storage.new_store import made_for_something
 from replaylab.storage.store import REMARKS as REMARKS_FOLDER
 from replaylab.storage.store import SEGMENTS, Store
 from replaylab.table import COLUMNS, NAME_TYPE, PRICE_TYPE, TIME_TYPE
@@ -62,7 +64,7 @@ def fetch(uri: str, root: Path, *, kms: Kms | None = None, progress: bool = Fals
         For tables of another shape, rows that are missing, and values that no store holds: NaN, infinite times.
     """
     address = Address.of(uri)
-    with Connection(address) as connection:
+    with made_for_something(root, Exception), Connection(address) as connection:
         compare(connection)
         connection.run("set transaction isolation level repeatable read")
         keys = keys_for_writing(root, kms, SEGMENTS)
@@ -72,16 +74,26 @@ def fetch(uri: str, root: Path, *, kms: Kms | None = None, progress: bool = Fals
             remove_leftovers(store)
             held = {(one.source, one.start): one for one in store.extents()}
             new, known = _compared(connection, held)
-            total = sum(one.tick_count for one in new)
-            segments = 0
-            with bar(total, "fetch", "row", show=progress) as shown:
-                reading = _Reading(connection)
-                for group in _groups(new):
-                    table = reading.rows(group)
-                    _write(store, group, table, reading.remarks(group, [*new, *known]))
-                    segments += 1
-                    shown.update(table.num_rows)
+            segments = _fill(store, connection, new, known, progress=progress)
     return Fetched(address.shown, new, known, segments)
+
+
+def _fill(store: Store, connection: Connection, new: list[Extent], known: list[Extent], *, progress: bool) -> int:
+    """Write the rows and remarks of new extents; return how many segments that made."""
+    segments = 0
+    with bar(sum(one.tick_count for one in new), "fetch", "row", show=progress) as shown:
+        try:
+            reading = _Reading(connection)
+            for group in _groups(new):
+                table = reading.rows(group)
+                _write(store, group, table, reading.remarks(group, [*new, *known]))
+                segments += 1
+                shown.update(table.num_rows)
+        except BaseException:
+            with suppress(StoreError):  # remarks whose segment was refused
+                remove_leftovers(store)
+            raise
+    return segments
 
 
 def _compared(connection: Connection, held: dict[tuple[str, int], Extent]) -> tuple[list[Extent], list[Extent]]:

@@ -31,6 +31,7 @@ from replaylab.segments.extent import Extent
 from replaylab.segments.order import in_order_received, sorted_by_game
 from replaylab.segments.remarks import opened_writer, publish_remarks, remarks_in
 from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
+from replaylab.storage.kept_summaries import forget
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.renewal import drop_unused, renew_small_files
 from replaylab.storage.store import REMARKS, SEGMENTS, Store
@@ -181,7 +182,10 @@ def remove_leftovers(store: Store) -> None:
     live = store.sealed()
     kept = {segment.name for segment in live}
     replaced = {name for segment in live for name in segment.footer.replaces}
-    remove([path for path in segments.glob(f"*{ENDING}") if path.name in replaced - kept])
+    gone = [path for path in segments.glob(f"*{ENDING}") if path.name in replaced - kept]
+    if gone:
+        forget(store.path)
+    remove(gone)
     if any(is_segment_name(name) for name in store.damaged.keys() - replaced):
         return  # which remarks a damaged segment names is not known
     named = {segment.footer.remarks for segment in live}

@@ -25,6 +25,7 @@ from replaylab.journals.unsealed import first_header, journal_names
 from replaylab.progress import bar
 from replaylab.segments.segment import is_segment_name
 from replaylab.storage.compact import remove_leftovers, write_anew
+from replaylab.storage.kept_summaries import forget
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.recovery import recover
 from replaylab.storage.refused import ENDING as REFUSED_ENDING
@@ -157,6 +158,7 @@ def _encrypt_files(store: Store, keys: StoreKeys, *, progress: bool) -> Encrypti
         content = path.read_bytes()
         if not is_closed(content):
             write_file(path, keys, "status", content)
+    forget(store.path)
     sweep(store.path / JOURNALS)
     return EncryptionReport(str(store.path), len(plain), rows, len(files))
 

@@ -23,6 +23,7 @@ from replaylab.storage.game import Game
 from replaylab.storage.gaps import gaps_frame
 from replaylab.storage.interchange import Damaged, Prices, What, asked_ids, marked, priced
 from replaylab.storage.inventory import Inventory
+from replaylab.storage.kept_summaries import KeptSummaries
 from replaylab.storage.listing import Listing
 from replaylab.storage.marks import marks_of
 from replaylab.storage.refused import refused_rows
@@ -74,7 +75,7 @@ class Store:
     def __setstate__(self, files: StoreFiles) -> None:
         self.files = files
         self._listing = Listing(files)
-        self._summaries = Summaries()
+        self._summaries = Summaries(KeptSummaries(files.path, files.keys) if files.is_local else None)
 
     @property
     def damaged(self) -> dict[str, str]:

@@ -13,10 +13,12 @@ from replaylab.errors import SegmentDamaged
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.game_summary import COLUMNS, SCHEMA, summarise
+from replaylab.storage.kept_summaries import LEAST_ROWS, LEAST_SEGMENTS, Kept, KeptSummaries, Stamp, stamps_of
 
 LeaveOut: TypeAlias = Callable[[Segment, SegmentDamaged], None]
 _Key: TypeAlias = tuple[str, ...]
 _ROWS_AT_ONCE: Final = 200_000
+_NEW_IN: Final = 100  # the file is written again when more than one summary in so many is new
 
 
 class Summaries:
@@ -24,15 +26,26 @@ class Summaries:
 
     A segment is summed up without the games that lie elsewhere too; those are summed up one by one. All rows stand in
     one table: thousands of small ones would take a hundred times the memory of what they hold.
+
+    Parameters
+    ----------
+    kept : KeptSummaries, optional
+        Where they are looked for first, and kept for the next one who opens the store.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: KeptSummaries | None = None) -> None:
+        self._kept = kept
+        self._is_loaded = kept is None
         self._rows = pa.Table.from_batches([], SCHEMA)  # `empty_table` loads pandas
         self._place: dict[_Key, tuple[int, int]] = {}  # first row and number of rows
 
     def table(self, segments: Sequence[Segment], leave_out: LeaveOut) -> pa.Table:
         """Return one row a game in order of their start; `leave_out` is called with each segment that fails."""
         wanted = _wanted(segments)
+        stamps: dict[str, Stamp] = {} if self._kept is None else stamps_of(segments)
+        if not self._is_loaded and self._kept is not None:
+            self._is_loaded = True
+            self._rows, self._place = self._kept.load(wanted, stamps)
         kept = [key for key in self._place if key in wanted]  # in the order of their rows
         found = _Found()
         for key in kept:
@@ -48,7 +61,22 @@ class Summaries:
                 found.read(key, parts, leave_out)
         found.summarise()
         self._rows, self._place = pa.concat_tables(found.tables).combine_chunks(), found.place
+        self._keep(len(found.place) - len(kept), wanted, segments, stamps)
         return self._rows.sort_by([("start", "ascending"), ("game_id", "ascending")])
+
+    def _keep(
+        self,
+        new: int,
+        wanted: dict[_Key, list[Segment]],
+        segments: Sequence[Segment],
+        stamps: dict[str, Stamp],
+    ) -> None:
+        """Write what is new to the file, once it is enough that writing all of it again is worth it."""
+        if self._kept is None or new <= len(self._place) // _NEW_IN:
+            return
+        large = len(stamps) >= LEAST_SEGMENTS or sum(one.footer.rows for one in segments) >= LEAST_ROWS
+        if large and not stamps.keys().isdisjoint(one.name for parts in wanted.values() for one in parts):
+            self._kept.save(Kept(self._rows, self._place), wanted, stamps)
 
 
 def _wanted(segments: Sequence[Segment]) -> dict[_Key, list[Segment]]:
