@@ -11,6 +11,7 @@ import itertools
 import struct
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from replaylab.encryption.document import FIRST
@@ -44,6 +45,11 @@ class SealedLines:
         Of a file that is there; a new one unless given, and then lines may be written.
     key_id : str
         Which key of the store such a file needs.
+
+    Attributes
+    ----------
+    seal : callable
+        Returns lines, each with its newline, encrypted; each call takes new counters, whatever became of the last.
     """
 
     def __init__(self, keys: StoreKeys, purpose: Purpose, salt: bytes | None = None, key_id: str = FIRST) -> None:
@@ -51,27 +57,10 @@ class SealedLines:
 
         self.key_id = keys.newest() if salt is None else key_id
         self.salt = new_salt() if salt is None else salt
-        self._writes = salt is None
-        self._next = itertools.count().__next__
         found = cipher(keys.derive(self.salt, purpose, self.key_id))
         self._encrypt, self._decrypt = found.encrypt, found.decrypt
+        self.seal = _sealing(found.encrypt, self.salt) if salt is None else _refuse
         self._refusals = (NotBase64, InvalidTag, ValueError, struct.error)
-
-    def seal(self, data: bytes) -> bytes:
-        """Return lines, each with its newline, encrypted; each call takes new counters, whatever became of the last."""
-        if not self._writes:
-            raise RuntimeError("a salt that was read is never written with again: its counters are not known")
-        encrypt, salt, take, pack = self._encrypt, self.salt, self._next, _NONCE.pack
-        if data.find(b"\n") == len(data) - 1:  # one line, as a recorder writes them
-            if not data:
-                return b""
-            nonce = pack(take())
-            return MARK + b2a_base64(nonce[4:] + encrypt(nonce, data[:-1], salt))
-        sealed = []
-        for line in data[:-1].split(b"\n"):
-            nonce = pack(take())
-            sealed.append(b2a_base64(nonce[4:] + encrypt(nonce, line, salt)))  # ends in a newline
-        return MARK + MARK.join(sealed)
 
     def open(self, raw: bytes) -> OpenedLine | None:
         """Return what a line without its newline holds; None when this file's key did not write it."""
@@ -99,6 +88,30 @@ class SealedLines:
         except self._refusals:
             return False
         return True
+
+
+def _sealing(encrypt: Callable[[bytes, bytes, bytes], bytes], salt: bytes) -> Callable[[bytes], bytes]:
+    """Return what encrypts lines, each with its newline; a call takes new counters, whatever became of the last."""
+    take, pack = itertools.count().__next__, _NONCE.pack
+
+    def seal(data: bytes) -> bytes:
+        if data.find(b"\n") == len(data) - 1:  # one line, as a recorder writes them
+            if not data:
+                return b""
+            nonce = pack(take())
+            return b"~" + b2a_base64(nonce[4:] + encrypt(nonce, data[:-1], salt))
+        sealed = []
+        for line in data[:-1].split(b"\n"):
+            nonce = pack(take())
+            sealed.append(b2a_base64(nonce[4:] + encrypt(nonce, line, salt)))  # ends in a newline
+        return MARK + MARK.join(sealed)
+
+    return seal
+
+
+def _refuse(_: bytes) -> bytes:
+    """Raise: only a new file is written to."""
+    raise RuntimeError("a salt that was read is never written with again: its counters are not known")
 
 
 def sealed_size(data: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -48,6 +49,8 @@ class Health:
         Whether the last sync failed.
     free_bytes : int
         Free space when last looked at; -1 when the folder is gone.
+    on_change : callable
+        Called after each change of what a status says first, by the one who made it.
     """
 
     def __init__(self, max_failures: int, max_failure_seconds: float) -> None:
@@ -66,6 +69,7 @@ class Health:
         self._pauses = 0  # since a tick was accepted
         self._paused_at_seq = -1
         self._resume_at = 0.0
+        self.on_change: Callable[[], None] = _nothing
 
     def note(self, error: BaseException | str) -> None:
         """Remember an error that has no consequence yet."""
@@ -84,6 +88,7 @@ class Health:
         self.failures += 1
         lasted = time.monotonic() - self._failing_since
         if self.failures < self._max_failures or lasted < self._max_failure_seconds:
+            self.on_change()
             return False
         return self.give_up(f"given up after {self.failures} failures in a row, the last one: {error}")
 
@@ -94,6 +99,7 @@ class Health:
         if self.phase is not Phase.CLOSED:
             self.phase = Phase.FAILED
         self.problem = problem
+        self.on_change()
         return True
 
     def back_off(self, error: BaseException | str) -> None:
@@ -116,8 +122,10 @@ class Health:
     def succeed(self) -> None:
         """Record a success, which ends a row of failures unless syncs still fail."""
         if not self.sync_fails:
-            self.failures = self._row = 0
-            self._retry_at = 0.0
+            failed, self.failures = self.failures, 0
+            self._row, self._retry_at = 0, 0.0
+            if failed:
+                self.on_change()
 
     @property
     def retry_seconds(self) -> float:
@@ -133,6 +141,7 @@ class Health:
         self._paused_at_seq = next_seq
         seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self._pauses, 9))
         self._resume_at = time.monotonic() + seconds
+        self.on_change()
         return True
 
     @property
@@ -143,10 +152,12 @@ class Health:
     def resume(self) -> None:
         """Accept ticks again after a pause."""
         self.phase, self.pause_reason = Phase.RECORDING, None
+        self.on_change()
 
     def close(self) -> None:
         """Accept no more ticks: the recording ends."""
         self.phase = Phase.CLOSED
+        self.on_change()
 
     def fork(self) -> None:
         """Accept no ticks: this process was forked off the one that records."""
@@ -156,6 +167,7 @@ class Health:
         """Remember what another process has done to a journal."""
         self.count_error(damage)
         self.damage = damage
+        self.on_change()
 
     def look_at(self, free_bytes: int) -> None:
         """Remember the free space of the disk."""
@@ -174,3 +186,7 @@ class Health:
         if self.phase is Phase.FORKED:
             found.append("this process was forked off the one that records; make a new Recorder here")
         return found
+
+
+def _nothing() -> None:
+    """Do nothing: no alert has a target."""

@@ -202,12 +202,13 @@ class Recorder:
         """
         return self._writer.mark(mark)
 
-    def show_feed(self, feed: Callable[[], Mapping[str, Any] | None]) -> None:
+    def show_feed(self, feed: Callable[[], Mapping[str, Any] | None]) -> Callable[[], None]:
         """Show a feed in the status file: `feed` is called once a second and returns what is known, ready for JSON.
 
         It must not hold the recorder, which would then never be collected; None when there is nothing to show any more.
+        What is returned is to be called at each change of its state, which is an alert then, however short it is.
         """
-        self._state.add_feed(feed)
+        return self._state.add_feed(feed)
 
     def flush(self, timeout_seconds: float = 60.0) -> Receipt:
         """Wait until all that was accepted so far is permanent.

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from replaylab.durable import make_folders, remove
 from replaylab.encryption.keys import StoreKeys
@@ -49,6 +49,9 @@ class Environment:
 
     now: Callable[[], datetime] = utc_now
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+
+
+Feed: TypeAlias = Callable[[], Mapping[str, Any] | None]  # what a live session says of itself
 
 
 class State:
@@ -90,7 +93,8 @@ class State:
         self.health = Health(settings.max_failures, settings.max_failure_seconds)
         self.counters = Counters()
         self.events = EventQueue(run, environment.now)
-        self._feeds: list[Callable[[], Mapping[str, Any] | None]] = []
+        self.feeds: list[Feed] = []
+        self.on_feed_change: Callable[[Feed], None] | None = None
         self.renew_lock()
 
     def renew_lock(self) -> None:
@@ -118,13 +122,14 @@ class State:
         """Whether this thread holds the lock."""
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 as Condition does
 
-    def add_feed(self, feed: Callable[[], Mapping[str, Any] | None]) -> None:
-        """Show what a live session that records here says of itself, in the status file."""
-        self._feeds.append(feed)
+    def add_feed(self, feed: Feed) -> Callable[[], None]:
+        """Show what a live session that records here says of itself; return what it calls when that has changed."""
+        self.feeds.append(feed)
+        return lambda: None if self.on_feed_change is None else self.on_feed_change(feed)
 
     def feed_states(self) -> list[Mapping[str, Any]]:
         """Return what the live sessions that record here say of themselves."""
-        return [said for feed in self._feeds if (said := feed()) is not None]
+        return [said for feed in self.feeds if (said := feed()) is not None]
 
     def wait(self, reached: Callable[[], object], seconds: float) -> None:
         """Wait for a change, with the lock held."""

@@ -105,6 +105,7 @@ class LiveSession:
         breaker = _BREAKERS.setdefault(urlsplit(feed.name).netloc or feed.name, Breaker())
         self._supervisor = Supervisor(feed, self, breaker, self._clock, chosen.retry_delay_seconds)
         self._state = LiveState.IDLE
+        self._note_change: Callable[[], None] | None = None
         self._since = self._clock.wall()
         self._changed: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
@@ -358,7 +359,7 @@ class LiveSession:
         """Record from now on; go on where an earlier process ended, when the feed was recorded there before."""
         self._recorder = recorder
         session = weakref.ref(self)
-        recorder.show_feed(lambda: None if (one := session()) is None else feed_state(one.status()))
+        self._note_change = recorder.show_feed(lambda: None if (one := session()) is None else feed_state(one.status()))
         self._lane = lane_for(recorder, self.feed.name, self)
         self.feed.name, cursor = self._lane.name, self._lane.cursor
         if cursor is not None and self._newest is None:
@@ -388,6 +389,8 @@ class LiveSession:
                 self._lane.mark(mark)
         if self._changed is not None:
             self._changed.set()
+        if self._note_change is not None:
+            self._note_change()
 
     def connected(self, *, resumed: bool) -> None:
         """Note that a connection was made, and whether it goes on exactly after the position."""

@@ -134,7 +134,7 @@ def test_each_change_is_heard_within_a_second(first: float) -> None:
         return SimpleNamespace(state=f"state-{number}", verdict="degraded", reasons=())
 
     environment = Environment(now=lambda: AT)
-    state: Any = SimpleNamespace(run="run", root="store", environment=environment, feed_states=list)
+    state: Any = SimpleNamespace(run="run", root="store", environment=environment, feeds=[])
     watched = alerts.Alerts(state, ())
     target: Any = SimpleNamespace(add=lambda one: heard.append((now[0], one)))
     watched.deliveries, watched._ending = [target], Clocked()
@@ -145,6 +145,53 @@ def test_each_change_is_heard_within_a_second(first: float) -> None:
     assert len(late) == len(changes)
     assert max(late) <= alerts.LOOK_SECONDS + 1e-9
     assert alerts.LOOK_SECONDS + background.LOOK_SECONDS < 1  # what the disk does is seen by the one, then the other
+
+
+def test_a_state_that_lasts_a_moment_is_heard(tmp_path: Path) -> None:
+    """Paused and going on between two looks: each is an alert, in order, and of the time at which it was."""
+    heard: list[Alert] = []
+    with rl.Recorder(tmp_path, alerts=[heard.append]) as recorder:
+        state = recorder._state
+        for number in range(3):
+            with state.lock:
+                state.health.pause(f"reason {number}", number)
+                state.health.resume()
+        with state.lock:
+            state.health.fail("once")
+            state.health.succeed()
+        wait_for(lambda: len(heard) == 8)
+    said = [(one.before, one.state, one.verdict) for one in heard]
+    pair = [("recording", "paused", "degraded"), ("paused", "recording", "healthy")]
+    passing = [("recording", "recording", "degraded"), ("recording", "recording", "healthy")]
+    assert said == [*pair * 3, *passing, ("recording", "closed", "healthy")]
+    assert [one.reasons[0][:24] for one in heard[:6:2]] == [f"refusing ticks: reason {number}" for number in range(3)]
+    assert sorted(one.at for one in heard) == [one.at for one in heard]
+
+
+def test_a_feed_that_changes_for_a_moment_is_heard(tmp_path: Path) -> None:
+    """A feed says when its state has changed, and what it was is reported, though it is another one by then."""
+    heard: list[Alert] = []
+    said = {"feed": "one", "state": "live", "verdict": "ok"}
+    with rl.Recorder(tmp_path, alerts=[heard.append]) as recorder:
+        changed = recorder.show_feed(lambda: said)
+        changed()
+        for state in ("lost", "live", "lost", "connecting"):
+            said["state"] = state
+            changed()
+        wait_for(lambda: len(heard) == 4)
+    assert [one.state for one in heard if one.subject == "one"] == ["lost", "live", "lost", "connecting"]
+
+
+def test_changes_are_bounded_and_hold_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand changes between two looks: the newest are reported, and the last of them is the last alert."""
+    heard: list[Alert] = []
+    monkeypatch.setattr(alerts, "END_SECONDS", 60)
+    with rl.Recorder(tmp_path, alerts=[heard.append]) as recorder, recorder._state.lock:
+        for number in range(10_000):
+            recorder._state.health.pause("reason", number)
+            recorder._state.health.resume()
+    assert len(heard) <= 2 * alerts.QUEUED
+    assert heard[-1].state == "closed"
 
 
 def test_the_command_sends_alerts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
