@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from replaylab.cli.exit_codes import PROBLEM, finish
 from replaylab.cli.options import AsJson, NoProgress, StorePath
 from replaylab.cli.version import print_versions
+
+MANY_SEGMENTS: Final = 100  # from which on `info` says what a compaction would make of them
 
 
 def info(
@@ -28,7 +30,8 @@ def info(
     """Show a store and its games, or one game."""
     from replaylab.cli.overview import overview
     from replaylab.cli.record_status import runs_of, show_recordings
-    from replaylab.cli.tables import show_game, show_games, show_json, show_overview
+    from replaylab.cli.tables import show_game, show_games, show_json, show_overview, show_pairs
+    from replaylab.storage.compact import segments_when_compacted
     from replaylab.storage.open import open_store
 
     opened = open_store(store)
@@ -45,6 +48,11 @@ def info(
         show_json(seen, bytes_a_tick=seen.bytes_a_tick, **more)
     else:
         show_overview(seen)
+        sealed = opened.sealed()
+        after = segments_when_compacted(sealed)
+        if len(sealed) >= MANY_SEGMENTS and after * 2 <= len(sealed):
+            said = f"{len(sealed):,} segments would be {after:,}, and open faster, after: replaylab compact {store}"
+            show_pairs({"hint": said})
         show_recordings(recordings)
         show_games(games, limit=limit, oldest=oldest)
     finish(*seen.damaged)

@@ -192,6 +192,11 @@ def remove_leftovers(store: Store) -> None:
     remove([path for path in remarks.glob(f"*{ENDING}") if path.name not in named])
 
 
+def segments_when_compacted(segments: list[Segment]) -> int:
+    """Return how many segments a compaction of these would leave."""
+    return len(segments) - sum(len(group) - 1 for group in _groups(segments))
+
+
 def _groups(segments: list[Segment]) -> list[list[Segment]]:
     """Put small segments into groups of at most `TARGET_ROWS`, neighbours by their first game together."""
     small = [segment for segment in segments if segment.footer.rows <= TARGET_ROWS // 2]

@@ -487,3 +487,15 @@ def test_ids_that_the_terminal_cannot_show(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
         assert b"Traceback" not in done.stderr
+
+
+def test_info_says_what_a_compaction_would_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From many small segments on; nothing is said of few, nor of those that were joined."""
+    for seed in (1, 2, 3):
+        simulate(tmp_path / str(seed), games=1, seed=seed)
+        quiet(tmp_path / str(seed), tmp_path / "store")
+    assert "replaylab compact" not in run("info", tmp_path / "store").stdout
+    monkeypatch.setattr("replaylab.cli.stores.MANY_SEGMENTS", 3)
+    assert "3 segments would be 1, and open faster, after: replaylab" in run("info", tmp_path / "store").stdout
+    assert run("compact", tmp_path / "store", "--no-progress").exit_code == 0
+    assert "would be" not in run("info", tmp_path / "store").stdout
