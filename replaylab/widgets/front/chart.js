@@ -2,7 +2,8 @@
 
 import { candleStart, paintCandle, paintCandles } from "./candles.js";
 import { axisText } from "./digits.js";
-import { FOOT, HEAD, line, paintEvents, paintGaps, paintGrid, paintPath, paintPhases, paintTicks } from "./paint.js";
+import { Labels } from "./labels.js";
+import { FOOT, HEAD, line, nameGaps, paintEvents, paintGaps, paintGrid, paintPath, paintPhases, paintTicks, paintWords } from "./paint.js";
 import { logSteps, roundSteps } from "./theme.js";
 import { paintTrades } from "./trades.js";
 
@@ -18,6 +19,7 @@ export class Chart {
     this.session = session;
     this.under = document.createElement("canvas");
     this.over = document.createElement("canvas");
+    this.labels = new Labels();
     this.start = 0;
     this.span = 1;
     this.whole = true; // shows every row
@@ -208,6 +210,7 @@ export class Chart {
       paintCandle(context, this, begun, row);
       context.restore();
     }
+    paintWords(context, this);
     this.paintCursor(context, row);
     if (hover !== null) this.paintHover(context, hover);
   }
@@ -225,7 +228,10 @@ export class Chart {
     const [low, high] = this.extent;
     const marks = this.log ? logSteps(low, high, this.height / 42) : roundSteps(low, high, this.height / 52);
     const texts = marks.found.map((mark) => axisText(mark, marks.step));
-    this.left = Math.ceil(Math.max(30, ...texts.map((text) => under.measureText(text).width + 12)));
+    const title = under.measureText(this.log ? "log price" : "price").width + 4;
+    this.left = Math.ceil(Math.max(30, title, ...texts.map((text) => under.measureText(text).width + 12)));
+    const bets = this.session.trades?.trades.some((trade) => trade.kind === "bet");
+    this.labels.begin(this.left, HEAD + (bets ? 11 : 1), this.right + 4, this.bottom);
     paintPhases(under, this);
     this.paintRange(under, this.session.selection, this.theme.line, 0.16);
     this.paintRange(under, this.session.loop, this.theme.mark, 0.14, "AB");
@@ -243,6 +249,7 @@ export class Chart {
     else if (row >= this.start - 1) paintPath(over, this, this.theme.line, 1.75);
     paintGaps(under, this);
     paintEvents(under, this);
+    nameGaps(under, this);
     if (this.session.shown.ahead) paintTrades(under, this, 0.35);
     paintTrades(over, this, 1);
     under.restore();
@@ -273,7 +280,9 @@ export class Chart {
     context.globalAlpha = 1;
     line(context, from, HEAD, from, this.bottom);
     line(context, to, HEAD, to, this.bottom);
-    if (!names) return;
+    if (!names || to - from < 26) return;
+    this.labels.reserve(from, this.bottom - 17, from + 13, this.bottom);
+    this.labels.reserve(to - 13, this.bottom - 17, to, this.bottom);
     context.font = this.theme.font;
     context.textBaseline = "bottom";
     context.textAlign = "left";

@@ -102,7 +102,7 @@ export function paintTicks(context, chart) {
   context.fillStyle = chart.theme.ink;
   context.strokeStyle = chart.theme.faint;
   let before = null;
-  let free = chart.left - 12;
+  let free = Math.max(chart.left - 12, context.measureText("tick").width + 4);
   const from = Math.max(track.base, Math.floor(chart.start));
   const to = Math.min(track.last, Math.ceil(chart.start + chart.span));
   const stride = Math.max(1, (to - from) / ((chart.right - chart.left) * 2));
@@ -231,9 +231,6 @@ export function hatch(context, x, y, width, height, color) {
  */
 export function paintGaps(context, chart) {
   const { track } = chart.session;
-  let free = chart.left;
-  context.textAlign = "center";
-  context.textBaseline = "bottom";
   for (const gap of track.facts.gaps) {
     const x = chart.x(gap.row - 0.5);
     if (x < chart.left - 4 || x > chart.right + 4) continue;
@@ -242,15 +239,32 @@ export function paintGaps(context, chart) {
     context.fillRect(x - wide / 2, HEAD, wide, chart.bottom - HEAD);
     hatch(context, x - wide / 2, HEAD, wide, chart.bottom - HEAD, chart.theme.hatch);
   }
-  for (const gap of track.facts.gaps) {
+}
+
+// What the gaps are, at the foot of the chart, where there is room.
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ */
+export function nameGaps(context, chart) {
+  for (const gap of chart.session.track.facts.gaps) {
     const x = chart.x(gap.row - 0.5);
     if (x < chart.left - 4 || x > chart.right + 4) continue;
-    const half = context.measureText(gap.label).width / 2;
-    const middle = Math.max(chart.left + half + 2, Math.min(chart.right - half, x));
-    if (middle - half < free) continue;
-    free = middle + half + 8;
-    label(context, chart, gap.label, middle, chart.bottom - 4, chart.theme.ink);
+    const place = chart.labels.place(context.measureText(gap.label).width, x, chart.bottom - 4, [0]);
+    if (place) chart.labels.words.push({ text: gap.label, x: place[0], y: place[1] });
   }
+}
+
+// The words that no line may cross.
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./chart.js").Chart} chart
+ */
+export function paintWords(context, chart) {
+  context.font = chart.theme.font;
+  context.textAlign = "center";
+  context.textBaseline = "bottom";
+  for (const { text, x, y } of chart.labels.words) label(context, chart, text, x, y, chart.theme.ink);
 }
 
 // Text on a patch of paper, so that no line crosses it.
@@ -282,10 +296,7 @@ export const SHAPES = { rug: "cross", peak: "up", mark: "flag" };
 export function paintEvents(context, chart) {
   const { track, marks, shown } = chart.session;
   const found = [...track.facts.events, ...marks.map((mark) => ({ ...mark, kind: "mark" }))];
-  /** @type {[number, number, number][]} */
-  const taken = [];
-  context.textAlign = "center";
-  context.textBaseline = "bottom";
+  const labelled = [];
   for (const event of found) {
     const x = chart.x(event.row);
     if (x < chart.left - 4 || x > chart.right + 4 || (!shown.ahead && event.kind !== "mark" && event.row > chart.session.row)) continue;
@@ -299,18 +310,14 @@ export function paintEvents(context, chart) {
       line(context, x, HEAD, x, chart.bottom);
       context.setLineDash([]);
     }
-    shape(context, event.shape || SHAPES[event.kind], x, flag ? HEAD + 5 : y, color, chart.theme.paper);
-    const half = context.measureText(event.label).width / 2;
-    let middle = Math.max(chart.left + half + 4, Math.min(chart.right - half - 4, x));
-    let level = flag ? HEAD + 26 : y - 9;
-    if (level < HEAD + 16) {
-      level = Math.max(HEAD + 15, y + 6); // no room above the mark: beside it
-      middle = x - half - 12 > chart.left ? x - half - 12 : x + half + 12;
-    }
-    while (taken.some(([left, right, at]) => middle - half < right && middle + half > left && Math.abs(at - level) < 15)) level += 16;
-    if (level > chart.bottom - 4) continue;
-    taken.push([middle - half - 6, middle + half + 6, level]);
-    label(context, chart, event.label, middle, level, chart.theme.ink);
+    const at = flag ? HEAD + 5 : y;
+    shape(context, event.shape || SHAPES[event.kind], x, at, color, chart.theme.paper);
+    chart.labels.reserve(x - 6, at - 6, x + 6, at + 6);
+    labelled.push({ text: event.label, x, y: flag ? HEAD + 26 : y - 9 });
+  }
+  for (const { text, x, y } of labelled) {
+    const place = chart.labels.place(context.measureText(text).width, x, y);
+    if (place) chart.labels.words.push({ text, x: place[0], y: place[1] });
   }
 }
 

@@ -133,20 +133,19 @@ function paintFill(context, chart, fill) {
 function paintProfits(context, chart, strength) {
   if (strength < 1) return;
   const { trades, track } = chart.session;
-  const free = [-Infinity, -Infinity]; // of positions, of bets
   context.textAlign = "center";
   context.textBaseline = "bottom";
   for (const trade of trades.trades) {
     if (trade.close === null) continue;
     const text = `${trade.profit.startsWith("-") ? "" : "+"}${shortText(trade.profit)}`;
-    const half = context.measureText(text).width / 2;
-    const middle = Math.max(chart.left + half + 4, chart.x(trade.close) - half - 8);
-    const lane = trade.kind === "bet" ? 1 : 0;
-    if (middle - half < free[lane] || middle < chart.left || middle > chart.right) continue;
-    free[lane] = middle + half + 6;
+    const { width } = context.measureText(text);
+    const middle = chart.x(trade.close) - width / 2 - 8;
+    if (middle < chart.left || middle > chart.right) continue;
     const price = track.price(trade.close);
-    const level = lane ? HEAD + 24 : Number.isNaN(price) ? chart.bottom - 12 : Math.max(HEAD + 40, chart.y(price) - 12);
-    label(context, chart, text, middle, Math.min(chart.bottom - 4, level), chart.theme.ink);
+    const level = Number.isNaN(price) ? chart.bottom - 12 : Math.max(HEAD + 40, chart.y(price) - 12);
+    const wanted = trade.kind === "bet" ? HEAD + 24 : Math.min(chart.bottom - 4, level);
+    const place = chart.labels.place(width, middle, wanted, trade.kind === "bet" ? [0, 16] : [0, -16, 16, 32]);
+    if (place) label(context, chart, text, place[0], place[1], chart.theme.ink);
   }
 }
 

@@ -175,9 +175,12 @@ export class View {
     const [top, bottom] = [HEAD + 6, chart.bottom - 6 - tip.offsetHeight];
     if (!this.session.track.range(from, to + 1, pair)) return bottom;
     const [highest, lowest] = [chart.y(pair[1]), chart.y(chart.log ? Math.max(pair[0], chart.extent[0]) : pair[0])];
-    return highest - HEAD > chart.bottom - lowest
-      ? Math.max(2, Math.min(top, highest - tip.offsetHeight - 4))
-      : Math.max(bottom, Math.min(lowest + 4, chart.height - tip.offsetHeight));
+    const high = Math.max(2, Math.min(top, highest - tip.offsetHeight - 4));
+    const low = Math.max(bottom, Math.min(lowest + 4, chart.height - tip.offsetHeight));
+    const found = highest - HEAD > chart.bottom - lowest ? [high, low] : [low, high];
+    const clear = found.find((at) => chart.labels.free(left, at, left + tip.offsetWidth, at + tip.offsetHeight));
+    const fits = highest - HEAD > tip.offsetHeight && chart.bottom - lowest > tip.offsetHeight; // no line either way
+    return fits && clear !== undefined ? clear : found[0];
   }
 
   /** @param {number} row */
