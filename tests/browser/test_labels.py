@@ -47,15 +47,19 @@ FRAMES = "() => new Promise((seen) => requestAnimationFrame(() => requestAnimati
 def rows_of(prices: list[str], *, rug: bool, missing: tuple[int, ...] = ()) -> list[Tick]:
     """A second of idling, live ticks a second apart, and the rug."""
     zero = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
-    found = [Tick(game_id="g", tick=0, timestamp=zero, price="1", active=False)]
+    found = [Tick(game_id="g", tick=0, timestamp=zero, price=Decimal(1), active=False)]
     for at, price in enumerate(prices):
         if at not in missing:
             found.append(
-                Tick(game_id="g", tick=at, timestamp=zero + timedelta(seconds=1 + at), price=price, active=True)
+                Tick(
+                    game_id="g", tick=at, timestamp=zero + timedelta(seconds=1 + at), price=Decimal(price), active=True
+                )
             )
     if rug:
         last = zero + timedelta(seconds=1 + len(prices))
-        found.append(Tick(game_id="g", tick=len(prices), timestamp=last, price="0.002", active=True, rugged=True))
+        found.append(
+            Tick(game_id="g", tick=len(prices), timestamp=last, price=Decimal("0.002"), active=True, rugged=True)
+        )
     return found
 
 
