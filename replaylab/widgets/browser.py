@@ -23,6 +23,7 @@ from replaylab.widgets.cell_output import embedded, in_kernel, show
 from replaylab.widgets.fallback import turned
 from replaylab.widgets.games_table import GamesTable
 from replaylab.widgets.player import ReplayPlayer
+from replaylab.widgets.trades import Trades
 
 KEPT: Final = 2_000  # games in a saved notebook, 50 to 80 bytes each
 _LOOK_SECONDS: Final = 2.0  # between two looks whether the store has changed
@@ -54,6 +55,9 @@ class GameBrowser:
         Which games; a DataFrame is one of `Store.games`, whole or in part.
     games : str, DataFrame, or list of str, optional
         Ids of the games of the store to show.
+    trades : Backtest, DataFrame, or list of trades, optional
+        What a strategy did: the table says in which games it won and lost (type ``won`` or ``lost`` into the filter),
+        and the player shows its trades.
     height : int
         Of the rows in sight, in pixels.
 
@@ -80,8 +84,9 @@ class GameBrowser:
     >>> browser.close()
     """
 
-    def __init__(self, source: object, games: object = None, *, height: int = 420) -> None:
+    def __init__(self, source: object, games: object = None, *, trades: object = None, height: int = 420) -> None:
         self.store, self._asked = _asked(source, games)
+        self.trades = Trades.of(trades)
         self.player: ReplayPlayer | None = None
         self.table = _TableWidget(height=height)
         self.table.layout = ipywidgets.Layout(flex="1 1 480px", min_width="0")
@@ -110,7 +115,7 @@ class GameBrowser:
         Raises `GameNotFound` or `Unplayable`; the game before then plays on.
         """
         game_id = game.id if isinstance(game, Game) else game
-        player = ReplayPlayer(self.store.game(game_id))
+        player = ReplayPlayer(self.store.game(game_id), trades=self.trades)
         player.layout.flex = "1 1 480px"
         player.layout.min_width = "0"
         before, self.player = self.player, player
@@ -135,7 +140,7 @@ class GameBrowser:
         self._box.close()
 
     def _read(self) -> None:
-        self._games = GamesTable(self.store, self._asked)
+        self._games = GamesTable(self.store, self._asked, None if self.trades is None else self.trades.profits())
         self._version += 1
         self._looked = time.monotonic()
 
@@ -287,7 +292,7 @@ def _ids(games: object) -> list[str]:
     return ids
 
 
-def browse(source: object, games: object = None, *, height: int = 420) -> GameBrowser:
+def browse(source: object, games: object = None, *, trades: object = None, height: int = 420) -> GameBrowser:
     """Return a browser of the games of a store: a table to sort and filter, in which a click plays a game beside it.
 
     Parameters
@@ -296,6 +301,8 @@ def browse(source: object, games: object = None, *, height: int = 420) -> GameBr
         Which games; a DataFrame is one of `Store.games`, whole or in part.
     games : str, DataFrame, or list of str, optional
         Ids of the games of the store to show.
+    trades : Backtest, DataFrame, or list of trades, optional
+        What a strategy did: the table says where it won and lost, the player beside it shows its trades.
     height : int
         Of the rows in sight, in pixels.
 
@@ -315,7 +322,7 @@ def browse(source: object, games: object = None, *, height: int = 420) -> GameBr
     True
     >>> browser.close()
     """
-    return GameBrowser(source, games, height=height)
+    return GameBrowser(source, games, trades=trades, height=height)
 
 
 def show_store(store: Store) -> Any:

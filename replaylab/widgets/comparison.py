@@ -7,7 +7,7 @@ import hashlib
 import html
 import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import Any, Final, Literal, cast
 
@@ -26,6 +26,7 @@ from replaylab.widgets.cell_output import embedded, in_kernel, keep_what_is_in_b
 from replaylab.widgets.fallback import INLINE_ROWS, turned
 from replaylab.widgets.payload import as_bytes
 from replaylab.widgets.sources import chosen
+from replaylab.widgets.trades import Dealt, Trades
 
 Align = Literal["tick", "start", "peak"]
 MOST: Final = 8  # more lines cannot be told apart
@@ -44,6 +45,8 @@ class GameComparison(anywidget.AnyWidget):
         What to compare, up to eight games.
     ids : str, DataFrame, or list of str, optional
         Ids of the games of the store.
+    trades : Backtest, DataFrame, or list of trades, optional
+        What a strategy did: entries and exits are drawn on the lines, and the legend says the profit of each game.
     align : {"tick", "start", "peak"}
         What lies at 0: tick 0, the first live tick that was recorded, or the peak. A trait: it can be set later, too.
     height : int
@@ -66,9 +69,12 @@ class GameComparison(anywidget.AnyWidget):
     align = traitlets.Enum(["tick", "start", "peak"], "tick", help="what lies at 0")
     player_id = traitlets.Unicode("", read_only=True, help="names the comparison in its page").tag(sync=True)
 
-    def __init__(self, games: object, ids: object = None, *, align: Align = "tick", height: int = 320) -> None:
+    def __init__(
+        self, games: object, ids: object = None, *, trades: object = None, align: Align = "tick", height: int = 320
+    ) -> None:
         self.games = _several(games, ids)
-        self._tracks = [_Track(game) for game in self.games]
+        found = Trades.of(trades)
+        self._tracks = [_Track(game, () if found is None else found.dealt(game.id)) for game in self.games]
         super().__init__(align=align, height=height)
         self.on_msg(self._receive)
         self.observe(lambda _change: self.send({"kind": "align", "align": self.align}), "align")
@@ -132,7 +138,11 @@ class GameComparison(anywidget.AnyWidget):
         ax = blank(9, 4)[0]
         for number, (game, track) in enumerate(zip(self.games, self._tracks, strict=True)):
             path = track.tick - track.origins[self.align]
-            ax.plot(path, track.price, _STYLES[number % 4], color=_COLOURS[number], label=game.id[:40], linewidth=1.3)
+            label = f"{game.id[:40]} {track.facts['profit']}".rstrip()
+            ax.plot(path, track.price, _STYLES[number % 4], color=_COLOURS[number], label=label, linewidth=1.3)
+            for marker, ticks in (("^", track.entries), ("v", track.exits)):
+                at = np.searchsorted(track.tick, ticks, "right") - 1
+                ax.plot(path[at[at >= 0]], track.price[at[at >= 0]], marker, color=_COLOURS[number], markersize=6)
         ax.set(xlabel=f"ticks from {_ZERO[self.align]}", ylabel="price")
         ax.legend(frameon=False, fontsize=8)
         drawn = io.BytesIO()
@@ -146,7 +156,7 @@ _ZERO: Final = {"tick": "tick 0", "start": "the first tick recorded", "peak": "t
 class _Track:
     """The price path of one game."""
 
-    def __init__(self, game: Game) -> None:
+    def __init__(self, game: Game, dealt: Sequence[Dealt]) -> None:
         prices, summary = game.prices(prices="float64"), game.summary
         self.tick: NDArray[np.int32] = as_numpy(prices.column("tick")).astype(np.int32)
         price = prices.column("price").fill_null(float("nan"))
@@ -154,7 +164,23 @@ class _Track:
         first = int(self.tick[0]) if len(self.tick) else 0
         peak = first if summary["peak_tick"] is None else int(summary["peak_tick"])
         self.origins = {"tick": 0, "start": first, "peak": peak}
-        self.facts = {"id": game.id, "origins": self.origins, "rugged": summary["rug_tick"] is not None}
+        self.facts: dict[str, Any] = {
+            "id": game.id,
+            "origins": self.origins,
+            "rugged": summary["rug_tick"] is not None,
+            "trades": [[one.opened, one.closed, one.kind, one.returned >= one.paid] for one in dealt],
+            "profit": f"{sum(one.returned - one.paid for one in dealt):+.4g}" if dealt else "",
+        }
+
+    @property
+    def entries(self) -> list[int]:
+        """Ticks at which something was bought."""
+        return [one[0] for one in self.facts["trades"]]
+
+    @property
+    def exits(self) -> list[int]:
+        """Ticks at which positions were closed."""
+        return [one[1] for one in self.facts["trades"] if one[2] == "position"]
 
 
 def _several(given: object, ids: object) -> list[Game]:
@@ -178,7 +204,9 @@ def _several(given: object, ids: object) -> list[Game]:
     return found
 
 
-def compare(games: object, ids: object = None, *, align: Align = "tick", height: int = 320) -> GameComparison:
+def compare(
+    games: object, ids: object = None, *, trades: object = None, align: Align = "tick", height: int = 320
+) -> GameComparison:
     """Return up to eight games over each other with one playhead, to be shown as the last line of a cell.
 
     Parameters
@@ -187,6 +215,8 @@ def compare(games: object, ids: object = None, *, align: Align = "tick", height:
         What to compare.
     ids : str, DataFrame, or list of str, optional
         Ids of the games of the store.
+    trades : Backtest, DataFrame, or list of trades, optional
+        What a strategy did: entries and exits are drawn on the lines, and the legend says the profit of each game.
     align : {"tick", "start", "peak"}
         What lies at 0: tick 0, the first live tick that was recorded, or the peak.
     height : int
@@ -209,4 +239,4 @@ def compare(games: object, ids: object = None, *, align: Align = "tick", height:
     'peak'
     >>> compared.close()
     """
-    return GameComparison(games, ids, align=align, height=height)
+    return GameComparison(games, ids, trades=trades, align=align, height=height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from replaylab.widgets.payload import as_bytes
 
 POINTS: Final = 32  # of a thumbnail; as front/browse/games.js has it
 NO_POINT: Final = 255
-_FLAGS: Final = ("rug", "late", "cut", "gaps", "never_live", "double_rug")  # the bits, from the lowest
+_FLAGS: Final = ("rug", "late", "cut", "gaps", "never_live", "double_rug", "won", "lost")  # the bits, from the lowest
 _READ: Final = ["game_id", "tick", "price", "active", "rugged"]
 
 
@@ -33,6 +34,8 @@ class GamesTable:
         Where the games are.
     games : sequence of str, optional
         Only these, in the same order.
+    profits : mapping of str to Decimal, optional
+        What a strategy won or lost in games in which it traded, by their ids.
 
     Examples
     --------
@@ -45,8 +48,11 @@ class GamesTable:
     (3, [75, 12, 24, 12, 12, 24, 12, 3], (2, 32))
     """
 
-    def __init__(self, store: Store, games: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, store: Store, games: Sequence[str] | None = None, profits: Mapping[str, Decimal] | None = None
+    ) -> None:
         self.store = store
+        self.profits = {} if profits is None else profits
         table = store.games_table()
         if games is not None:
             table = table.filter(pc.is_in(table.column("game_id"), pa.array(list(games), pa.string())))
@@ -97,6 +103,8 @@ class GamesTable:
             "gaps": self._whole("gaps", 0) > 0,
             "never_live": self._whole("ticks", 0) == 0,
             "double_rug": _true(self.table.column("double_rug")),
+            "won": np.array([game in self.profits and self.profits[game] >= 0 for game in self.ids], np.bool_),
+            "lost": np.array([game in self.profits and self.profits[game] < 0 for game in self.ids], np.bool_),
         }
         bits = [np.where(held[name], 1 << bit, 0) for bit, name in enumerate(_FLAGS)]
         return np.asarray(np.bitwise_or.reduce(np.array(bits), axis=0), np.uint8)
@@ -155,7 +163,7 @@ class GamesTable:
     def packed_columns(self, count: int) -> list[tuple[int, NDArray[Any]]]:
         """Return the columns of the last `count` games and their thumbnails, each with the bytes of a value."""
         part = GamesTable.__new__(GamesTable)
-        part.store = self.store
+        part.store, part.profits = self.store, self.profits
         first = max(0, len(self) - count)
         part.table, part.ids = self.table.slice(first), self.ids[first:]
         widths = (1, 4, 8, 4, 4, 8, 4, 1)

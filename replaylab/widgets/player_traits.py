@@ -30,7 +30,7 @@ class TradesTrait(traitlets.TraitType[Any, Any]):
 
     def validate(self, _obj: Any, value: Any) -> Trades | None:
         """Return the trades; raise `Unplayable` when these are none."""
-        return value if value is None or isinstance(value, Trades) else Trades(value)
+        return Trades.of(value)
 
 
 class PanelsTrait(traitlets.TraitType[Any, Any]):

@@ -81,6 +81,21 @@ class Trades:
     def __len__(self) -> int:
         return sum(map(len, self._trades.values()))
 
+    @classmethod
+    def of(cls, source: object) -> Trades | None:
+        """Return the trades of a source; None of None, and trades as they are."""
+        return source if source is None or isinstance(source, Trades) else cls(source)
+
+    def profits(self) -> dict[str, Decimal]:
+        """Return the profit of each game in which there was a trade, by its id."""
+        return {
+            game: sum((one.returned - one.paid for one in dealt), Decimal(0)) for game, dealt in self._trades.items()
+        }
+
+    def dealt(self, game_id: str) -> tuple[Dealt, ...]:
+        """Return the positions and side bets of a game, by tick."""
+        return tuple(self._trades.get(game_id, ()))
+
     def of_game(self, line: Timeline, stop: int | None = None) -> dict[str, Any]:
         """Return what a page draws of one game: fills and spans by row, and the profit as steps.
 

@@ -21,6 +21,17 @@ _ = rl.simulate('recordings', games=40, seed=5, damage='all')
 _ = rl.convert('recordings', 'store', progress=False)
 store = rl.open_store('store')
 """
+STRATEGY = """
+def patient(tape, account):
+    if account.entry_price is None:
+        return rl.analysis.Buy('0.01') if tape.now == 5 else None
+    return rl.analysis.Sell() if tape.price >= 2 * account.entry_price else None
+
+found = rl.analysis.backtest(store, patient, progress=False)
+"""
+BEST = """
+rl.compare(store, found.best(3), trades=found)
+"""
 VIOLATIONS = "async () => (await axe.run('.rlab-browse')).violations.map((one) => one.id + ': ' + one.help)"
 DRAWN = """(canvas) => {
     const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -82,6 +93,28 @@ def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
     expect(page.locator(".rlab-browse .rlab-count")).to_have_text(f"{few} of {len(ids)} games", timeout=30_000)
     page.get_by_label("Filter games").fill("peak>much")
     expect(page.locator(".rlab-browse .rlab-note")).to_have_text("peak>much: a number is needed", timeout=30_000)
+
+
+def test_a_strategy_over_many_games(start: Start, screenshots: Path) -> None:
+    """From the games that it lost to each of its trades: filter, click, and the three best over each other."""
+    playing = start(MADE, STRATEGY, "browser = rl.browse(store, trades=found)\nbrowser", BEST, players=0)
+    page = playing.page
+    expect(rows(page).first).to_be_visible(timeout=30_000)
+    lost = playing.ask("int((found.equity['profit'] < 0).sum())")
+    page.get_by_label("Filter games").fill("lost")
+    expect(page.locator(".rlab-browse .rlab-count")).to_contain_text(f"{lost} of ", timeout=30_000)
+    rows(page).first.click()
+    profit = page.locator(".rlab-profit").first
+    expect(profit).to_contain_text("profit", timeout=30_000)
+    page.get_by_role("button", name="Go to the next trade").first.click()
+    playing.until("browser.player.engine.status.tick", 5, WAIT_S)
+    compared = page.locator(".rlab-compare")
+    compared.scroll_into_view_if_needed()
+    expect(compared.locator(".rlab-key")).to_have_count(3, timeout=30_000)
+    expect(compared.locator(".rlab-key").first).to_contain_text("profit +")
+    page.set_viewport_size({"width": 1500, "height": 1400})
+    page.screenshot(path=screenshots / "strategy.png")
+    compared.screenshot(path=screenshots / "compare_trades.png")
 
 
 def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:

@@ -57,6 +57,28 @@ def test_columns_say_what_games_says(store: rl.Store) -> None:
     assert np.frombuffer(start, np.float64)[0] == games["start"].iloc[0].timestamp() * 1e3
 
 
+def test_the_table_says_where_a_strategy_won_and_the_player_shows_its_trades(store: rl.Store) -> None:
+    """Every trade over many games from one place: flags `won` and `lost`, and the trades of the game that plays."""
+    names = store.game_ids()
+
+    def deal(name: str, returned: str) -> dict[str, Any]:
+        common = {"kind": "position", "opened": 2, "closed": 4, "paid": "0.5", "returned": returned}
+        return {"game_id": name, **common}
+
+    browser = rl.browse(store, trades=[deal(names[0], "1"), deal(names[1], "0.25"), deal(names[2], "0.5")])
+    flags = bytes(browser._games.buffers()[-1])
+    assert [bool(one & 64) for one in flags] == [True, False, True, *[False] * (len(names) - 3)]
+    assert [bool(one & 128) for one in flags] == [False, True, *[False] * (len(names) - 2)]
+    (_, kept), *_ = browser._games.packed_columns(2)[-2:]
+    assert [bool(one & 192) for one in kept] == [False, False]
+    shown = browser.open(names[1])._active.visible_trades()
+    assert shown is not None
+    assert [one["profit"] for one in shown["trades"]] == ["-0.25"]
+    browser.close()
+    with pytest.raises(Unplayable, match="these are no trades; pass a Backtest"):
+        rl.browse(store, trades=7)
+
+
 def test_thumbnails_do_not_depend_on_what_is_asked_together(store: rl.Store) -> None:
     """One by one, all at once, in any order: the same points, also of a game in several segments."""
     together = GamesTable(store).thumbnails(range(6))

@@ -50,6 +50,21 @@ def test_the_page_gets_every_price(store: rl.Store) -> None:
     compared.close()
 
 
+def test_trades_stand_on_the_lines(store: rl.Store) -> None:
+    """Entries, exits, whether they won, and the profit of each game; of games without a trade nothing is said."""
+    deal = {"game_id": "game-1", "kind": "position", "opened": 2, "closed": 4, "paid": "0.5", "returned": "0.25"}
+    bet = {"game_id": "game-1", "kind": "bet", "opened": 3, "closed": 9, "paid": "0.1", "returned": "0.5"}
+    compared = rl.compare(store, ["game-0", "game-1"], trades=[deal, bet])
+    content, _ = sent(compared)
+    assert [game["profit"] for game in content["games"]] == ["", "+0.15"]
+    assert content["games"][0]["trades"] == []
+    assert content["games"][1]["trades"] == [[2, 4, "position", False], [3, 9, "bet", True]]
+    plain = rl.compare(store, ["game-0", "game-1"])
+    assert compared.picture() != plain.picture()
+    compared.close()
+    plain.close()
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

@@ -23,7 +23,7 @@ from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
 from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, last_price, placed_orders, play
 from replaylab.analysis.backtests.watched import Watched
-from replaylab.analysis.price_paths.arguments import number, one_of
+from replaylab.analysis.price_paths.arguments import number, one_of, whole
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.doors import DOORS
@@ -223,6 +223,22 @@ class Backtest:
             "drawdown": 1 - curve / np.maximum.accumulate(curve),
         }
         return pd.DataFrame(columns)
+
+    def best(self, n: int = 1) -> list[str]:
+        """Return the ids of the `n` games with a trade that won most, the best first; equal ones in the order played.
+
+        `worst` returns those that lost most. Both are what `compare`, `browse` and `play` take after a store.
+        """
+        return self._ranked(n, -1)
+
+    def worst(self, n: int = 1) -> list[str]:
+        """Return the ids of the `n` games with a trade that lost most, the worst first."""
+        return self._ranked(n, 1)
+
+    def _ranked(self, n: int, sign: int) -> list[str]:
+        traded = {entry.game_id for entry in self.entries}
+        found = [one for one in zip(self.played.game_id, self._profits, strict=True) if one[0] in traded]
+        return [game_id for game_id, _ in sorted(found, key=lambda one: sign * one[1])[: whole("n", n, least=1)]]
 
     def metrics(self, *, level: float = 0.95, target: float = 0.0) -> pd.DataFrame:
         """Return the table of metrics; formulas: `replaylab.analysis.backtests.metrics.metrics_table`."""

@@ -471,3 +471,19 @@ def test_damaged_segment_raises(tmp_path: Path) -> None:
     good = [segment for segment in store.segments() if OTHER in segment.name]
     found = run(good, at({0: Buy("0.1"), 1: Sell()}), unfinished="void")
     assert (OTHER, Decimal("0.3")) in [(trade.game_id, trade.returned) for trade in found.trades]
+
+
+def test_the_best_and_the_worst_games_are_named() -> None:
+    """By their exact profit, equal ones in the order played; games without a trade are neither."""
+
+    def once(tape: Tape, account: Account) -> Order | None:
+        if tape.game_id == "g2" or tape.now > 1:
+            return None
+        return Sell() if account.quantity else Buy("0.1")
+
+    found = run(made([whole(9, ["1", up, *["1"] * 7]) for up in ("1.5", "0.5", "9", "2", "1.5")]), once)
+    assert found.best(2) == ["g3", "g0"]
+    assert found.best(9) == ["g3", "g0", "g4", "g1"]
+    assert found.worst() == ["g1"]
+    with pytest.raises(AnalysisError, match="n"):
+        found.best(0)

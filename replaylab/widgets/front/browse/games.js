@@ -1,7 +1,7 @@
 // Games: what is known of each game, in columns; which of them are shown, and in which order.
 
 export const POINTS = 32; // of a thumbnail
-export const FLAGS = ["rug", "late", "cut", "gaps", "never live", "double rug"];
+export const FLAGS = ["rug", "late", "cut", "gaps", "never live", "double rug", "won", "lost"];
 /** @type {Record<string, string>} */
 export const FLAG_HELP = {
   rug: "the rug was seen",
@@ -10,6 +10,8 @@ export const FLAG_HELP = {
   gaps: "ticks are missing",
   "never live": "no live tick was recorded",
   "double rug": "came back after the rug",
+  won: "the strategy made a profit, or lost nothing",
+  lost: "the strategy made a loss",
 };
 const FIELD = /^(peak|ticks|length|rug|start)(>=|<=|>|<|=)(.+)$/;
 const KEY = { start: "start", length: "seconds", ticks: "ticks", peak: "peak", rug: "rug" };

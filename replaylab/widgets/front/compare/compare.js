@@ -20,7 +20,7 @@ const ALIGNMENTS = [
 ];
 const EDGE = { left: 52, right: 12, top: 8, bottom: 22 };
 
-/** @typedef {{ id: string, origins: Record<string, number>, tick: Int32Array, price: Float64Array, rugged: boolean, shown: boolean }} Track */
+/** @typedef {{ id: string, origins: Record<string, number>, tick: Int32Array, price: Float64Array, rugged: boolean, shown: boolean, trades: [number, number, string, boolean][], profit: string }} Track */
 
 class Comparison {
   /**
@@ -102,7 +102,7 @@ class Comparison {
       const swatch = make("canvas", "rlab-swatch", { "aria-hidden": "true", width: "28", height: "8" });
       const value = make("span", "rlab-value");
       const name = track.id.length > 28 ? `${track.id.slice(0, 18)}\u2026${track.id.slice(-8)}` : track.id;
-      button.append(swatch, make("span", "", {}, name), value);
+      button.append(swatch, make("span", "", {}, track.profit ? `${name} profit ${track.profit}` : name), value);
       button.addEventListener("click", () => {
         track.shown = !track.shown;
         button.setAttribute("aria-pressed", String(track.shown));
@@ -220,6 +220,7 @@ class Comparison {
     this.axes(this.paper.context, least, most);
     this.tracks.forEach((track, at) => {
       if (track.shown) this.curve(this.lines.context, track, colours[at], DASHES[at]);
+      if (track.shown) this.trades(this.lines.context, track, colours[at]);
       const swatch = this.values[at].swatch.getContext("2d");
       swatch.clearRect(0, 0, 28, 8);
       stroke(swatch, colours[at], DASHES[at], 2.4);
@@ -282,6 +283,45 @@ class Comparison {
       else context.moveTo(this.x(tick - origin), this.y(price));
       before = tick;
     });
+    context.stroke();
+  }
+
+  // Entries point up, below the line; exits point down, above it, hollow where something was lost.
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Track} track
+   * @param {string} colour
+   */
+  trades(context, track, colour) {
+    context.setLineDash([]);
+    for (const [opened, closed, kind, won] of track.trades || []) {
+      this.arrow(context, track, opened, 1, colour, true);
+      if (kind === "position") this.arrow(context, track, closed, -1, colour, won);
+    }
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Track} track
+   * @param {number} tick
+   * @param {number} way 1 is up
+   * @param {string} colour
+   * @param {boolean} filled
+   */
+  arrow(context, track, tick, way, colour, filled) {
+    const price = track.price[index(track.tick, tick)];
+    if (price === undefined || Number.isNaN(price) || (this.log && price <= 0)) return;
+    const x = this.x(tick - track.origins[this.align]);
+    const y = Math.max(EDGE.top + 10, Math.min(this.height - EDGE.bottom - 10, this.y(price) + 3 * way));
+    context.beginPath();
+    context.moveTo(x, y);
+    context.lineTo(x - 5, y + 8 * way);
+    context.lineTo(x + 5, y + 8 * way);
+    context.closePath();
+    context.fillStyle = filled ? colour : this.theme.paper;
+    context.strokeStyle = colour;
+    context.lineWidth = 1.5;
+    context.fill();
     context.stroke();
   }
 
