@@ -42,12 +42,15 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a store as a live feed until Ctrl-C: /feed (WebSocket), /feed.jsonl, /events, /health/ready, /metrics."""
+    from replaylab.feeds.stored import left_out_text
     from replaylab.service.server import serve as library_serve
 
     secret = secret_of(secret_file, ask=keys is None)
     chosen: Any = pacing
     server = library_serve(store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret, keys=keys)
     complain(f"serving {store} at {server.url} (also {server.http}/feed.jsonl); Ctrl-C ends")
+    if server.left_out:
+        complain(left_out_text(server.left_out))
     code = until_signal(lambda: not server.is_serving)
     server.stop()
     if code:

@@ -84,7 +84,8 @@ class ExportReport:
         if self.format == DATABASE:
             later = f", {self.rows_unsealed:,} wait in journals" if self.rows_unsealed else ""
             return f"{self.rows:,} rows written, {self.rows_known:,} were there{later} -> {self.path}"
-        return f"{self.rows:,} rows ({self.what}) of {self.games:,} games -> {self.path}, {self.bytes:,} bytes"
+        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'} ({self.what})"
+        return f"{rows} of {self.games:,} game{'' if self.games == 1 else 's'} -> {self.path}, {self.bytes:,} bytes"
 
 
 def export(  # noqa: PLR0913 every one but the first two has a default

@@ -17,20 +17,21 @@ from replaylab.feeds.programme import Listed, Pacing, Programme
 from replaylab.mark import Mark, MarkKind
 from replaylab.storage.marks import marks_of
 from replaylab.storage.store import Store
-from replaylab.tick import Phase, Tick, microseconds
+from replaylab.tick import Phase, Tick, microseconds, short_id
 
 _log = logging.getLogger(__name__)
 _COUNTED: Final = ("rows", "ticks", "rug_tick", "rug_price", "peak", "peak_tick")
 _PHASES: Final = {Phase.COOLDOWN: "cooldown", Phase.PRESALE: "presale"}
 _KEPT: Final = frozenset({"gap", "heal", "trade", "history"})  # marks of a recording that are sent again
 _GAMES: Final = 16
+_NAMED: Final = 5  # ids in a sentence
 
 
 class StoredGames:
     """The games of a store as the source of a programme: every priced row as it was received.
 
     A row that has a price is a tick; of rows without one, such as those of a countdown, only the phases are sent, as
-    marks. Rows without a time cannot be sent and are counted in `untimed`.
+    marks. Games of which no row has a time cannot be sent: `left_out` names them, `untimed` counts their rows.
 
     Parameters
     ----------
@@ -47,7 +48,6 @@ class StoredGames:
 
     def __init__(self, store: Store, games: Sequence[str] | None = None) -> None:
         self.store = store
-        self.untimed = 0
         table = store.games_table()
         rows: list[dict[str, Any]] = table.to_pylist()
         if games is not None:
@@ -56,9 +56,12 @@ class StoredGames:
                 raise GameNotFound(f"no game {unknown[0]!r} in {store.path}; see Store.game_ids()")
             rows = [row for row in rows if row["game_id"] in set(games)]
         timed = [row for row in rows if row["start"] is not None]
-        self.untimed += sum(row["rows"] for row in rows if row["start"] is None)
-        if self.untimed:
-            _log.warning("%s: %d rows without a time are not served", store.path, self.untimed)
+        without = [row for row in rows if row["start"] is None]
+        self.left_out = tuple(row["game_id"] for row in without)
+        self.untimed = sum(row["rows"] for row in without)
+        if without:
+            fields = {"event": "left_out", "games": len(without), "rows": self.untimed}
+            _log.warning("%s: %s", store.path, left_out_text(self.left_out), extra=fields)
         self.games = sorted((_listed(row) for row in timed), key=lambda game: (game.start_us, game.game_id))
         self._marks: dict[str, list[Mark]] | None = None
         self.read = lru_cache(_GAMES)(self._read)
@@ -79,6 +82,23 @@ class StoredGames:
                 if mark.game_id is not None:
                     self._marks.setdefault(mark.game_id, []).append(mark)
         return self._marks.get(game_id, [])
+
+
+def left_out_text(games: Sequence[str]) -> str:
+    """Return which games are not served, and why.
+
+    Examples
+    --------
+    >>> left_out_text(["g"])
+    '1 game is not served, as none of its rows has a time: g'
+    """
+    named = ", ".join(map(short_id, games[:_NAMED])) + (f" and {len(games) - _NAMED:,} more" * (len(games) > _NAMED))
+    what = (
+        "1 game is not served, as none of its rows has a time"
+        if len(games) == 1
+        else (f"{len(games):,} games are not served, as none of their rows has a time")
+    )
+    return f"{what}: {named}"
 
 
 def stored_feed(

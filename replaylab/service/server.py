@@ -33,10 +33,13 @@ class FeedServer(WebServer):
         Of the WebSocket, for `rl.live`; the same port has `/feed.jsonl`, `/events`, `/health/ready` and `/metrics`.
     port : int
         Where it listens.
+    left_out : tuple of str
+        Ids of games that are not served, as none of their rows has a time.
     """
 
-    def __init__(self, app: Any, listener: socket.socket, host: str) -> None:
+    def __init__(self, app: Any, listener: socket.socket, host: str, left_out: tuple[str, ...] = ()) -> None:
         self.door = app.door
+        self.left_out = left_out
         self.port: int = listener.getsockname()[1]
         self.host = host
         self.door.hang_up = self._hang_up
@@ -162,7 +165,7 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
     from replaylab.service.door import Door
 
     door = Door(Questions(source, speed, pacing, loop=loop), tokens, origins)
-    return FeedServer(FeedApp(door), listening(host, port), host)
+    return FeedServer(FeedApp(door), listening(host, port), host, source.left_out)
 
 
 def _tokens(secret: str | bytes | None, keys: str | os.PathLike[str] | None) -> Tokens | None:

@@ -118,7 +118,9 @@ class Store:
         return self.files.size_bytes()
 
     def __repr__(self) -> str:
-        return f"Store({self.place!r}, {len(self.game_ids())} games, {self.rows} rows)"
+        counts = [(len(self.game_ids()), "game"), (self.rows, "row")]
+        words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
+        return f"Store({self.place!r}, {', '.join(words)})"
 
     def _repr_html_(self) -> str:
         from replaylab.charts.html import store_card

@@ -203,7 +203,8 @@ class GameBrowser:
             self._say(f"the store has changed ({', '.join(words)}): Refresh shows it as it is now")
 
     def __repr__(self) -> str:
-        return f"GameBrowser({self.store.place!r}, {len(self._games):,} games)"
+        count = len(self._games)
+        return f"GameBrowser({self.store.place!r}, {count:,} game{'' if count == 1 else 's'})"
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show the table, and in the same cell what stands in for it where the saved notebook is read later."""

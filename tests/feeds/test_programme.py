@@ -18,6 +18,7 @@ from replaylab.feeds.simulated import SimulatedGames, simulated_feed
 from replaylab.feeds.stored import StoredGames, stored_feed
 from replaylab.parsing.line_reader import LineReader
 from replaylab.tick import Tick
+from tests.stores import game_lines, quiet
 
 GAMES = SimulatedGames(3, 4)
 
@@ -111,13 +112,30 @@ def test_places_of_games_and_times() -> None:
     assert programme.of_time(listed[-1].end_us + 1) == Place(3, 0)
 
 
+def test_games_without_a_time_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer over fewer games than the store has says so: in the log, and in `left_out`."""
+    lines = [*game_lines("timed", 4), *(without_time(line) for line in game_lines("untimed", 3))]
+    (tmp_path / "x.jsonl").write_bytes(b"".join(lines))
+    quiet(tmp_path / "x.jsonl", tmp_path / "store")
+    with caplog.at_level("WARNING", "replaylab"):
+        source = StoredGames(rl.open_store(tmp_path / "store"))
+    assert [listed.game_id for listed in source.games] == ["timed"]
+    assert source.left_out == ("untimed",)
+    assert "1 game is not served, as none of its rows has a time: untimed" in caplog.text
+
+
+def without_time(line: bytes) -> bytes:
+    """Return a line of which the time cannot be read."""
+    return json.dumps({**json.loads(line), "timestamp": None}).encode() + b"\n"
+
+
 def test_a_stored_game_is_served_as_received(tmp_path: Path) -> None:
     """Every priced row of a store is served in its order and in all its values."""
     rl.simulate(tmp_path / "recordings", games=2, seed=3, damage=["two_writers", "double_tick"])
     rl.convert(tmp_path / "recordings", tmp_path / "store", progress=False)
     store = rl.open_store(tmp_path / "store")
     source = StoredGames(store)
-    assert source.untimed == 0
+    assert (source.untimed, source.left_out) == (0, ())
     for number, listed in enumerate(source.games):
         rows = [row for row in store.game(listed.game_id).ticks().to_pylist() if row["price"] is not None]
         ticks = [one for one in source.read(number) if isinstance(one, Tick)]

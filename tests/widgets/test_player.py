@@ -45,6 +45,21 @@ def test_a_player_that_is_opened_is_logged_once(caplog: pytest.LogCaptureFixture
     assert (record.__dict__["event"], record.__dict__["game_id"], record.__dict__["rows"]) == ("opened", "g", 7)
 
 
+def test_a_player_over_an_engine_shows_what_one_over_the_game_shows() -> None:
+    """The same message opens its page, the same is kept of it in a notebook, and it seeks as the other does."""
+    with ReplayEngine(game(50)) as engine:
+        players = [play(engine), play(game(50))]
+        assert [player.seek(20) for player in players] == [True, True]
+        assert [player.index for player in players] == [20, 20]
+        assert engine.index == 20
+        (first, rows), (other, others) = (player._active.opening() or ({}, []) for player in players)
+        assert {**first, "games": []} == {**other, "games": []}  # of one game there is nothing to pick
+        assert [bytes(one) for one in rows] == [bytes(one) for one in others]
+        assert players[0]._stand_in("") == players[1]._stand_in("")
+        for player in players:
+            player.close()
+
+
 def test_ranges_become_single_ticks_in_order(make: Make) -> None:
     """Every row of a range is told once; one told twice by a page is not, one left out is."""
     player, page = make(game(100))
