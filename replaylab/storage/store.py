@@ -20,7 +20,7 @@ from replaylab.segments.segment import Segment, by_start
 from replaylab.storage import interchange
 from replaylab.storage.files import JOURNALS, REMARKS, SEGMENTS, FolderFiles, StoreFiles, reread
 from replaylab.storage.game import Game
-from replaylab.storage.gaps import gaps_frame
+from replaylab.storage.gaps import game_gaps, gaps_frame
 from replaylab.storage.interchange import Damaged, Prices, What, asked_ids, marked, priced
 from replaylab.storage.inventory import Inventory
 from replaylab.storage.kept_summaries import KeptSummaries
@@ -252,11 +252,16 @@ class Store:
             ``recorder_down`` and so on where a recorder knew it, else ``unknown``; `healed`, whether all of it came
             after all. What is not known is null.
         """
-        marked = {mark.game_id for mark in self.marks("gap")}
+        marks: dict[str | None, list[Mark]] = {}
+        for mark in self.marks("gap"):
+            marks.setdefault(mark.game_id, []).append(mark)
         table = self.games_table()
-        pairs = zip(table["game_id"].to_pylist(), table["missing_ticks"].to_pylist(), strict=True)
-        lacking = [game_id for game_id, missing in pairs if missing or game_id in marked]
-        return gaps_frame([row for game_id in lacking for row in self.game(game_id).gap_rows()])
+        names = ("game_id", "missing_ticks", "rug_tick")
+        found: list[dict[str, Any]] = []
+        for game_id, missing, rug_tick in zip(*(table[name].to_pylist() for name in names), strict=True):
+            if missing or game_id in marks:
+                found += game_gaps(game_id, self.game(game_id).live(), rug_tick, marks.get(game_id, []))
+        return gaps_frame(found)
 
     def quarantine(self) -> pd.DataFrame:
         """Return the bytes that could not become ticks: `source`, `line`, `start`, `end`, `reason`, `raw`, `detail`."""

@@ -27,6 +27,7 @@ from replaylab.testing import FaultProxy
 from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, whole_games
 from tests.playing import until
 
+GAMES = int(os.environ.get("REPLAYLAB_TEST_GAMES", "6"))  # by hand 20
 KILLS = int(os.environ.get("REPLAYLAB_TEST_KILLS", "2"))  # by hand 200
 
 
@@ -35,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
     """A store of games with damage: doubled and missing ticks, late starts, swapped rows."""
     folder = tmp_path_factory.mktemp("source")
     damage = ["double_tick", "missing_ticks", "late_start", "swapped_rows", "two_writers"]
-    rl.simulate(folder / "recordings", games=6, seed=11, damage=damage)
+    rl.simulate(folder / "recordings", games=GAMES, seed=11, damage=damage)
     rl.convert(folder / "recordings", folder / "store", progress=False)
     found = rl.open_store(folder / "store")
     assert isinstance(found, rl.Store)

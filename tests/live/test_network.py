@@ -19,10 +19,12 @@ from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
 from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, wait_for, whole_games
 from tests.resources import leaves_nothing_open
+from tests.stores import RECORDINGS
 
 CUTS = int(os.environ.get("REPLAYLAB_TEST_CUTS", "10"))  # by hand 50
 HARMS = int(os.environ.get("REPLAYLAB_TEST_HARMS", "15"))  # by hand 100
 SEED = int(os.environ.get("REPLAYLAB_TEST_SEED", "1"))
+HELD_OUT = int(os.environ.get("REPLAYLAB_TEST_HELD_OUT", "0"))  # by hand 20
 STALE = float(os.environ.get("REPLAYLAB_TEST_STALE", "1"))  # by hand 10, as it is
 SECRET = "0123456789abcdef" * 2
 
@@ -49,9 +51,11 @@ def wait_for_more(session: LiveSession, name: str, than: int) -> None:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
-    """Real recordings with their damage."""
+    """Real recordings with their damage; by hand so many of those that are not in the repository."""
     folder = tmp_path_factory.mktemp("samples") / "store"
-    rl.convert(REPOSITORY / "data" / "samples", folder, progress=False)
+    others = sorted(RECORDINGS.glob("*.jsonl")) if HELD_OUT else []
+    sources = random.Random(SEED).sample(others, HELD_OUT) if others else [REPOSITORY / "data" / "samples"]
+    rl.convert(sources, folder, progress=False)
     found = rl.open_store(folder)
     assert isinstance(found, rl.Store)
     return found

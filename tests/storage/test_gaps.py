@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -89,3 +90,22 @@ def test_trades_are_read_back(tmp_path: Path) -> None:
     row = frame.iloc[0]
     assert (row.side, row.quantity, row.price, row.tick) == ("buy", Decimal("0.030389477"), Decimal("1.02"), 37)
     assert list(frame.columns) == ["timestamp", "tick", "side", "quantity", "amount", "leverage", "price"]
+
+
+def test_marks_are_read_once_for_all_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gaps of a store are those of its games, one by one, and however many these are, its marks are read once."""
+    with rl.Recorder(tmp_path) as recorder:
+        for game in range(12):
+            told = {"cause": "disconnect", "after": 1, "before": 4, "missing": 2, "healed": False}
+            recorder.record(rl.Tick(f"g{game:02d}", 1, AT + timedelta(minutes=game), Decimal(1), active=True))
+            recorder.mark(Mark(MarkKind.GAP, AT, f"g{game:02d}", detail=told))
+            recorder.record(
+                rl.Tick(f"g{game:02d}", 4, AT + timedelta(minutes=game, seconds=1), Decimal(1), active=True)
+            )
+    store = rl.open_store(tmp_path)
+    reads: list[object] = []
+    before = store.remarks
+    monkeypatch.setattr(store, "remarks", lambda kind=None: reads.append(kind) or before(kind))
+    frame = store.gaps()
+    assert len(reads) == 1
+    pd.testing.assert_frame_equal(frame, pd.concat([game.gaps() for game in store], ignore_index=True))
