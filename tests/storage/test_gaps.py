@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -103,9 +104,14 @@ def test_marks_are_read_once_for_all_games(tmp_path: Path, monkeypatch: pytest.M
                 rl.Tick(f"g{game:02d}", 4, AT + timedelta(minutes=game, seconds=1), Decimal(1), active=True)
             )
     store = rl.open_store(tmp_path)
-    reads: list[object] = []
+    reads: list[str | None] = []
     before = store.remarks
-    monkeypatch.setattr(store, "remarks", lambda kind=None: reads.append(kind) or before(kind))
+
+    def counted(kind: str | None = None) -> pa.Table:
+        reads.append(kind)
+        return before(kind)
+
+    monkeypatch.setattr(store, "remarks", counted)
     frame = store.gaps()
     assert len(reads) == 1
     pd.testing.assert_frame_equal(frame, pd.concat([game.gaps() for game in store], ignore_index=True))
