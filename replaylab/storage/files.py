@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -99,6 +100,10 @@ class StoreFiles(Protocol):
         """Return the reader of journals that are not sealed; None where there are none."""
         ...
 
+    def refused(self) -> AbstractContextManager[Path]:
+        """Return a folder of this machine, as long as it is held, that has the folder of refused lines in it."""
+        ...
+
     def size_bytes(self) -> int:
         """Return the bytes of all segments and remarks."""
         ...
@@ -165,6 +170,11 @@ class FolderFiles:
     def journals(self) -> UnsealedJournals | None:
         """Return the reader of its journals."""
         return UnsealedJournals(self.path / JOURNALS, self.keys)
+
+    @contextmanager
+    def refused(self) -> Iterator[Path]:
+        """Return the folder itself."""
+        yield self.path
 
     def size_bytes(self) -> int:
         """Return the bytes of all segments and remarks; what a compaction removes meanwhile counts nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from replaylab.errors import SegmentDamaged, StoreNotFound, StoreUnreachable, St
 from replaylab.segments.digest import ENDING
 from replaylab.segments.segment import Segment
 from replaylab.storage.files import REMARKS, SEGMENTS
+from replaylab.storage.refused import ENDING as REFUSED_ENDING
+from replaylab.storage.refused import REFUSED
 from replaylab.storage.store import Store
 
 if TYPE_CHECKING:
@@ -146,12 +149,12 @@ class ObjectFiles:
             return None
         return unlocked(document, self.place, kms)
 
-    def _listed(self, folder: str) -> list[Any]:
+    def _listed(self, folder: str, ending: str = ENDING) -> list[Any]:
         from pyarrow.fs import FileSelector
 
         with reaching(self.place):
             found = self.filesystem.get_file_info(FileSelector(f"{self.folder}/{folder}", allow_not_found=True))
-        return [info for info in found if info.base_name.endswith(ENDING)]
+        return [info for info in found if info.base_name.endswith(ending)]
 
     def segment_names(self) -> list[str]:
         """List the segments."""
@@ -177,6 +180,16 @@ class ObjectFiles:
 
     def journals(self) -> None:
         """Return None: journals are not copied into an object store."""
+
+    @contextmanager
+    def refused(self) -> Iterator[Path]:
+        """Fetch the refused lines into a folder of this machine, which is gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="replaylab-") as folder:
+            for info in self._listed(REFUSED, REFUSED_ENDING):
+                target = Path(folder) / REFUSED / info.base_name
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(ObjectSegment(self.filesystem, info.path, info.size).content())
+            yield Path(folder)
 
     def size_bytes(self) -> int:
         """Return the bytes of all segments and remarks."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from replaylab.compute import pc
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import file_key
-from replaylab.errors import AnalysisError, GameNotFound, StoreUnwritable
+from replaylab.errors import AnalysisError, GameNotFound
 from replaylab.journals.reader import Recording
 from replaylab.mark import Mark
 from replaylab.segments.extent import Extent
@@ -275,7 +275,8 @@ class Store:
         """
         import pandas as pd
 
-        rows = refused_rows(self.path, self.files.keys) if self.is_local else []
+        with self.files.refused() as folder:
+            rows = refused_rows(folder, self.files.keys)
         return pd.DataFrame(rows, columns=["run", "line", "start", "reason", "detail", "raw"])
 
     def readable(self, damaged: Damaged = "raise") -> tuple[list[Segment], dict[str, str]]:
@@ -477,8 +478,8 @@ class Store:
 
         Raises
         ------
-        StoreUnwritable
-            For an object store: every byte would have to be fetched.
+        StoreUnreachable
+            When an object store does not answer: a check fetches every byte of it.
         StoreError
             When `expect` is a file that holds no inventory.
 
@@ -493,8 +494,6 @@ class Store:
         >>> store.verify(expect=folder + "/held.json").ok
         True
         """
-        if not self.is_local:
-            raise StoreUnwritable(f"{self.place}: only a folder is verified; copy it to one and verify that")
         expected = expect if isinstance(expect, Inventory) or expect is None else Inventory.load(expect)
 
         def look() -> Verification:

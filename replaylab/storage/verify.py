@@ -124,11 +124,13 @@ def check(
     extents = _extents(there)
     problems.extend(_overlaps(extents))
     problems.extend(_suspicious(extents))
-    problems.extend(refused_problems(files.path, files.keys))
+    with files.refused() as folder:
+        problems.extend(refused_problems(folder, files.keys))
+        refused = refused_files(folder)
     unnamed, unreadable = _unnamed_remarks(files, there)
     problems.extend(unreadable)
     rows, digest = _rows(there)
-    inventory = Inventory.of(rows, digest, extents, refused_files(files.path))
+    inventory = Inventory.of(rows, digest, extents, refused)
     missing = _missing(files, segments, damaged, there, unnamed)
     if expected is not None:
         missing.extend(one for one in inventory.missing(expected) if one not in missing)
@@ -146,7 +148,7 @@ def check(
     count = len(problems) + len(missing)
     fields = {"event": "verified", "segments": len(there), "rows": rows, "problems": count}
     _log.log(
-        logging.WARNING if count else logging.INFO, "%s: %d rows, %d problems", files.path, rows, count, extra=fields
+        logging.WARNING if count else logging.INFO, "%s: %d rows, %d problems", files.place, rows, count, extra=fields
     )
     return verified
 
@@ -193,7 +195,7 @@ def _missing(
     runs = missing_in_runs(_extents(there))
     if not missing_in_sources(_extents(there)) and not lost_remarks(unnamed, _extents(there)):
         return runs
-    if is_being_written(files.path):
+    if files.is_local and is_being_written(files.path):
         return runs
     now = _extents(segments())  # a conversion may have ended since
     return [*runs, *missing_in_sources(now), *lost_remarks(unnamed, now)]
@@ -245,7 +247,8 @@ def _remarks_problem(files: StoreFiles, segment: Segment) -> list[str]:
     except SegmentDamaged as error:
         return [str(error)]
     except FileNotFoundError:
-        segment.path.stat()  # raises when a compaction has removed both, and the check begins anew
+        if segment.name not in files.segment_names():
+            raise  # a compaction has removed both, and the check begins anew
         return [f"{name}: the remarks of {segment.name} are gone; restore the file from a backup"]
     except OSError as error:
         return [f"{name}: remarks cannot be read ({error.strerror or error})"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from replaylab.analysis import map_games, summarise
 from replaylab.exports.export import export
 from replaylab.exports.pages import export_pages
 from replaylab.storage.objectstore import ObjectFiles, is_uri, opened
+from replaylab.storage.refused import ENDING as REFUSED_ENDING
 from tests.stores import quiet, simulated
 
 
@@ -300,7 +302,7 @@ def test_games_are_exported(uri: str, folder: Path, tmp_path: Path) -> None:
 
 
 def test_writing_is_refused(uri: str, tmp_path: Path) -> None:
-    """Converting or recording into a bucket, compacting, recovering or verifying one is refused; nothing is made."""
+    """Converting or recording into a bucket, compacting or recovering one is refused; nothing is made."""
     recordings = simulated(tmp_path / "recordings", games=1)
     before = sorted(Path().iterdir())
     for write in (
@@ -309,11 +311,38 @@ def test_writing_is_refused(uri: str, tmp_path: Path) -> None:
         lambda: rl.compact(opened(uri), progress=False),
         lambda: rl.Recorder(uri),
         lambda: rl.recover(uri),
-        lambda: opened(uri).verify(),
     ):
         with pytest.raises(errors.StoreUnwritable, match="copy it"):
             write()
     assert sorted(Path().iterdir()) == before
+
+
+def test_a_bucket_is_verified_as_a_folder_is(uri: str, bucket: S3FileSystem, folder: Path, tmp_path: Path) -> None:
+    """Every byte, row, account and refused line is checked; a whole copy is well, an altered one is named."""
+    here, there = rl.open_store(folder).verify(), opened(uri).verify()
+    assert there.ok
+    assert (there.rows, there.rows_digest, there.bytes) == (here.rows, here.rows_digest, here.bytes)
+    assert here.inventory is not None
+    assert not opened(uri).verify(expect=here.inventory).missing
+    copy = tmp_path / "altered"
+    shutil.copytree(folder, copy)
+    first, second = sorted((copy / "segments").iterdir())[:2]
+    raw = bytearray(first.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    first.write_bytes(raw)
+    lost = rl.open_store(folder).segments()[-1].footer.remarks
+    assert lost is not None
+    (copy / "remarks" / lost).unlink()
+    (copy / "refused").mkdir(exist_ok=True)
+    (copy / "refused" / f"run{REFUSED_ENDING}").write_bytes(b"no line\n")
+    copy_files(str(copy), "bucket/altered", LocalFileSystem(), bucket)
+    found = opened(uri.replace("prefix", "altered")).verify()
+    text = str(found)
+    assert not found.ok
+    assert first.name in text
+    assert f"remarks of {second.name} are gone" in text or lost in text
+    assert "refused/" in text
+    assert found.problems == rl.open_store(copy).verify().problems
 
 
 def test_what_is_a_uri() -> None:
