@@ -17,11 +17,18 @@ from replaylab.analysis.backtests.account import Account, Rules
 from replaylab.analysis.backtests.exact import ExactPrices
 from replaylab.analysis.backtests.ledger import MONEY, Entry, Ledger, Refusal, Trade
 from replaylab.analysis.backtests.metrics import metrics_table
-from replaylab.analysis.backtests.patience import within
+from replaylab.analysis.backtests.patience import never_returned, within
 from replaylab.analysis.backtests.report import Origin, Report, report_target
 from replaylab.analysis.backtests.ruin import Ruin, ruin
 from replaylab.analysis.backtests.trader import Failure, Played, Trader
-from replaylab.analysis.backtests.vectorised import Vectorised, check_look_ahead, last_price, placed_orders, play
+from replaylab.analysis.backtests.vectorised import (
+    PlacedOrders,
+    Vectorised,
+    check_look_ahead,
+    last_price,
+    placed_orders,
+    play,
+)
 from replaylab.analysis.backtests.watched import Watched
 from replaylab.analysis.price_paths.arguments import number, one_of, whole
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
@@ -383,7 +390,7 @@ def backtest(  # noqa: PLR0913 each is a choice of the caller
     check : bool
         Run a vectorised strategy again on games cut short, to see whether it looks ahead.
     max_seconds : float, optional
-        Time that a strategy may take for a tick; None waits for ever. A vectorised one has no limit.
+        Time that a strategy may take for a tick, or a vectorised one for all games; None waits for ever.
     progress : bool
         Show a bar.
 
@@ -427,20 +434,29 @@ def backtest(  # noqa: PLR0913 each is a choice of the caller
     origin = Origin.of(found, strategy, unfinished, source if isinstance(source, Store) else None)
     limit = None if max_seconds is None else number("max_seconds", max_seconds, above=0)
     if isinstance(strategy, Vectorised):
-        orders = placed_orders(strategy, found)
-        if check:
-            check_look_ahead(strategy, found, orders)
+        orders = _in_time(strategy, found, limit, check=check)
         account = Account(rules, strict=strict)
         played = play(orders, found, ExactPrices.of(source, found), account, mark=mark)
         return Backtest(rules, account.ledger, played, left_out=left_out, watched=watched, origin=origin)
     trader = Trader(strategy, rules, strict=strict)
     prices = ExactPrices.of(source, found)
     if not within(limit, lambda: _run(trader, found, prices, progress=progress, mark=mark), trader.so_far):
-        raise StrategyError(
-            trader.tape.game_id, trader.so_far()[1],
-            f"the strategy did not return within {limit:g} s; max_seconds= gives it more, or None for no limit",
-        )  # fmt: skip
+        raise StrategyError(trader.tape.game_id, trader.so_far()[1], never_returned(limit))
     return Backtest.of(trader, left_out, watched, origin)
+
+
+def _in_time(strategy: Vectorised, found: Paths, limit: float | None, *, check: bool) -> PlacedOrders:
+    """Return the orders of a vectorised strategy, called within the time; raise `StrategyError` where it is not."""
+    called: list[PlacedOrders] = []
+
+    def run() -> None:
+        called.append(placed_orders(strategy, found))
+        if check:
+            check_look_ahead(strategy, found, called[0])
+
+    if not within(limit, run, lambda: len(called)):
+        raise StrategyError("", -1, never_returned(limit))
+    return called[0]
 
 
 def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool, mark: bool) -> None:

@@ -1,13 +1,15 @@
-"""Patience: a limit to the time that a strategy may take for a tick; one that never returns is not waited for."""
+"""Patience: a limit to the time that code of a user may take; what never returns is not waited for."""
 
 from __future__ import annotations
 
 import ctypes
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _LOOKS = 4  # at what was done, within the time
+_RINGS = [getattr(signal, name) for name in ("SIGUSR2", "SIGUSR1", "SIGALRM") if hasattr(signal, name)]
 
 
 class _TooLong(BaseException):
@@ -17,8 +19,8 @@ class _TooLong(BaseException):
 def within(max_seconds: float | None, run: Callable[[], object], done: Callable[[], object]) -> bool:
     """Run something, and return whether it went on; False when nothing was done for so many seconds, and it was ended.
 
-    Python code is ended wherever it is. A call into C is ended when it returns; in the main thread, where Ctrl-C would
-    end it.
+    Python code is ended wherever it is. A call into C is ended when it returns; in the main thread, where a signal ends
+    it.
 
     Parameters
     ----------
@@ -38,23 +40,55 @@ def within(max_seconds: float | None, run: Callable[[], object], done: Callable[
     if max_seconds is None:
         run()
         return True
-    watch = _Watch(max_seconds, done)
-    watch.start()
-    try:
-        run()
-    except (_TooLong, KeyboardInterrupt):
-        if not watch.stop():
-            raise
-        return False
-    finally:
-        watch.stop()
+    with _rung() as ring:
+        watch = _Watch(max_seconds, done, ring)
+        watch.start()
+        try:
+            run()
+        except (_TooLong, KeyboardInterrupt):
+            if not watch.stop():
+                raise
+            return False
+        finally:
+            watch.stop()
     return True
+
+
+def never_returned(max_seconds: float | None) -> str:
+    """Return what an error says of a strategy that was ended."""
+    return (
+        f"the strategy did not return within {max_seconds or 0:g} s; max_seconds= gives it more, or None for no limit"
+    )
+
+
+@contextmanager
+def _rung() -> Iterator[signal.Signals | None]:
+    """Yield the signal that ends what this thread does, a sleep as well; None where it has no free one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+    elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        yield signal.SIGINT
+    else:  # a worker ignores Ctrl-C
+        free = next((one for one in _RINGS if signal.getsignal(one) == signal.SIG_DFL), None)
+        if free is None:
+            yield None
+            return
+        signal.signal(free, _raise)
+        try:
+            yield free
+        finally:
+            signal.signal(free, signal.SIG_DFL)
+
+
+def _raise(*_given: object) -> None:
+    raise _TooLong
 
 
 class _Watch:
     """A thread that looks whether something is done, and interrupts the thread that made it when nothing is."""
 
-    def __init__(self, seconds: float, done: Callable[[], object]) -> None:
+    def __init__(self, seconds: float, done: Callable[[], object], ring: signal.Signals | None) -> None:
+        self._ring = ring
         self._seconds, self._done = seconds, done
         self._thread = threading.Thread(target=self._look, name="replaylab-patience", daemon=True)
         self._watched = threading.current_thread()
@@ -90,8 +124,7 @@ class _Watch:
         ident = self._watched.ident
         if ident is None:  # a thread that runs has one
             return
-        main = self._watched is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.pthread_kill(ident, signal.SIGINT)  # ends a sleep as well
+        if self._ring is not None:
+            signal.pthread_kill(ident, self._ring)
         else:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(_TooLong))

@@ -17,6 +17,7 @@ from replaylab.analysis.batches.results import Interrupted, Manifest, Results
 from replaylab.analysis.batches.rows import GAME, REASON, in_order, joined
 from replaylab.analysis.batches.run import Run
 from replaylab.analysis.batches.task import EachGame, Summary
+from replaylab.analysis.price_paths.arguments import number
 from replaylab.analysis.price_paths.selection import Selection, checked
 from replaylab.errors import AnalysisError
 from replaylab.segments.segment import ROW_GROUP_ROWS
@@ -32,7 +33,7 @@ Source = Store | str | os.PathLike[str]
 _log = logging.getLogger("replaylab.batch")
 
 
-def map_games(
+def map_games(  # noqa: PLR0913 each is a choice of the caller
     source: Source,
     fn: Callable[..., object],
     *,
@@ -41,6 +42,7 @@ def map_games(
     executor: Any = None,
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
+    max_seconds: float | None = 600.0,
     progress: bool | None = None,
 ) -> Results:
     """Call a function for every game of a store and collect what it returns, each game exactly once.
@@ -68,6 +70,9 @@ def map_games(
         helpers, globals and modules of yours that it names), of its parameters and of the versions of installed
         packages: a rerun computes only what changed, and goes on where an interrupted one was. Nothing is kept unless
         it is given. What `fn` reads by itself from files or the network, or looks up by text, is not seen.
+    max_seconds : float, optional
+        Time that `fn` may take for a game; None waits for ever. A game that takes longer is a row with the reason in
+        `error`, and the third one ends the run.
     progress : bool, optional
         Show a progress bar, in a terminal or notebook.
 
@@ -83,7 +88,8 @@ def map_games(
     AnalysisError
         When `fn` cannot be called, cannot be sent to the executor, or has no digest for the cache.
     WorkerFailed
-        When the executor ended before the games did; the cache keeps what was finished.
+        When the executor ended before the games did, or `fn` did not return in three games; the cache keeps what was
+        finished.
     Interrupted
         On Ctrl-C, a `KeyboardInterrupt` whose `results` hold what was finished.
 
@@ -101,11 +107,12 @@ def map_games(
     """
     if not callable(fn):
         raise AnalysisError(f"fn={fn!r} cannot be called; pass a function of a game")
+    limit = None if max_seconds is None else number("max_seconds", max_seconds, above=0)
     store, given = _opened(source), dict(parameters or {})
     digest, named = fingerprint(fn, given) if cache is not None else ("", {})
     run = Run(
         store,
-        EachGame(fn, given),
+        EachGame(fn, given, limit),
         _wanted(store, where),
         executor,
         _workers(workers),

@@ -154,6 +154,10 @@ class Results:
         found.attrs |= {"n_games": self.n_games, "n_rows": self.n_rows}
         return found
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `frame()`, under the name that Arrow, Polars and `Paths` have for it."""
+        return self.frame()
+
     @property
     def failed(self) -> pa.Table:
         """The games that failed: `game_id` and `error`."""

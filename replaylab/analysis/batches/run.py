@@ -11,7 +11,8 @@ from typing import Any
 from replaylab.analysis.batches.cache import Cache
 from replaylab.analysis.batches.executors import runner_for
 from replaylab.analysis.batches.parts import LEAST_ROWS, Part, parts_of
-from replaylab.analysis.batches.task import Outcome, Stopped, Task
+from replaylab.analysis.batches.task import ENDLESS, MOST_ENDLESS, WORKER_FAILED, Outcome, Stopped, Task
+from replaylab.errors import WorkerFailed
 from replaylab.progress import bar
 from replaylab.segments.segment import Segment
 from replaylab.storage.files import COMPACTIONS
@@ -133,6 +134,10 @@ class Run:
         self.outcomes.append(outcome)
         self.computed += len(outcome.games)
         self.failures |= outcome.failures
+        endless = {game: reason for game, reason in self.failures.items() if reason.startswith(ENDLESS)}
+        if len(endless) >= MOST_ENDLESS:
+            games = ", ".join(list(endless)[:MOST_ENDLESS])
+            raise WorkerFailed(f"{next(iter(endless.values())).removeprefix(WORKER_FAILED)} (games {games}, ...)")
 
 
 def _by_start(segments: Sequence[Segment], parts: Sequence[Part]) -> list[str]:

@@ -6,12 +6,14 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from replaylab.analysis.backtests.patience import within
 from replaylab.analysis.batches.parts import Part
 from replaylab.analysis.batches.rows import alike, rows_of
 from replaylab.analysis.price_paths.live import Ticks, live_ticks
@@ -75,25 +77,41 @@ class Task(Protocol):
         """Read the part and do it."""
 
 
+WORKER_FAILED: Final = "WorkerFailed: "
+ENDLESS: Final = f"{WORKER_FAILED}the function did not return"
+MOST_ENDLESS: Final = 3  # games in which it did not return, before no other is tried
+
+
 @dataclass(frozen=True)
 class EachGame:
     """Calls a function for each game; one that raises is a failure of that game alone."""
 
     fn: Callable[..., object]
     parameters: Mapping[str, Any]
+    max_seconds: float | None = None
 
     def __call__(self, part: Part) -> Outcome:
         """Read the games and call the function."""
         return _read(part, self, self._work)
 
     def _work(self, part: Part, table: pa.Table) -> Outcome:
-        first = 0
-        outcomes = []
+        starts = [0, *accumulate(part.counts)]
+        outcomes: list[Outcome] = []
         shared = _Shared(table)
+
+        def go_on() -> None:
+            for number in range(len(outcomes), len(part.games)):
+                rows = table.slice(starts[number], part.counts[number])
+                outcomes.append(self._game(shared.game(number, part.games[number], rows)))
+
+        endless = 0
         try:
-            for number, (game_id, rows) in enumerate(zip(part.games, part.counts, strict=True)):
-                outcomes.append(self._game(shared.game(number, game_id, table.slice(first, rows))))
-                first += rows
+            while not within(self.max_seconds, go_on, lambda: len(outcomes)):
+                reason = f"{ENDLESS} within {self.max_seconds:g} s; max_seconds= gives it more, or None for no limit"
+                outcomes.append(Outcome(failures={part.games[len(outcomes)]: reason}))
+                endless += 1
+                if endless == MOST_ENDLESS:  # the run ends by name
+                    break
         except KeyboardInterrupt:
             raise Stopped(part, Outcome.of(outcomes)) from None
         return Outcome.of(outcomes)

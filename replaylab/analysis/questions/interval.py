@@ -124,9 +124,9 @@ def mean_by_game(
 
     Results are skewed: a few large gains among many small losses. The percentiles of resampled means are then too
     narrow on one side, while those of the studentised mean, (mean - estimate) / its standard error, are right to second
-    order (Hall, The Bootstrap and Edgeworth Expansion, 1992). Each end is the farther one of this and of Student's
-    interval for the number of games of equal weight, which is the wider one where few games hold most of the ticks.
-    NaN without resamples and with fewer than 5 games.
+    order (Hall, The Bootstrap and Edgeworth Expansion, 1992). Each end lies halfway between this one and that of
+    Student's interval for the number of games of equal weight: the first is too wide for few games of which most have
+    nearly the same result, the second too narrow for skewed ones. NaN without resamples and with fewer than 5 games.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def mean_by_game(
             continue
         upper, lower = np.quantile(student, [(1 + confidence) / 2, (1 - confidence) / 2])
         half = student_t.ppf((1 + confidence) / 2, max(b.sum() ** 2 / (b**2).sum() - 1, 1.0))
-        low[place], high[place] = mean - error * max(upper, half), mean + error * max(-lower, half)
+        low[place], high[place] = mean - error * (upper + half) / 2, mean + error * (half - lower) / 2
     return low, high
 
 

@@ -95,7 +95,8 @@ class Survival:
     def bands(self, confidence: float | None = None) -> pd.DataFrame:
         """Band that holds the whole curve at once, where `low` and `high` of the curve hold at one tick each.
 
-        Equal precision (Nair, Technometrics 26, 1984) on the scale of log(-log S), its width drawn by simulation of the
+        Equal precision (Nair, Technometrics 26, 1984) on the scale of the arcsine of sqrt(S), which holds best for few
+        games (Borgan and Liestol, Scandinavian Journal of Statistics 17, 1990); its width drawn by simulation of the
         curve's independent increments, from the fifth rug to the last tick with five games at risk; beyond, what
         follows from a curve that only falls.
 
@@ -109,6 +110,8 @@ class Survival:
         DataFrame
             `tick`, `survival`, `low`, `high`, `theory`; 0 and 1 where too few games were seen for a band.
         """
+        from scipy.stats import t as student_t  # type: ignore[import-untyped]
+
         level = self.confidence if confidence is None else number("confidence", confidence, above=0, below=1)
         curve = self.curve[self.curve["survival"].notna()]
         rugs, at_risk, alive = (curve[name].to_numpy(np.float64) for name in ("rugs", "at_risk", "survival"))
@@ -122,8 +125,12 @@ class Survival:
             noise = np.random.default_rng(0).standard_normal((_DRAWS, int(moves.sum()))) * np.sqrt(steps[moves])
             known = used[moves]
             sup = np.abs(np.cumsum(noise, axis=1)[:, known] / np.sqrt(np.cumsum(steps[moves])[known])).max(axis=1)
-            half = np.quantile(sup, level) * np.sqrt(spread) / np.abs(np.log(alive[used]))
-            low[used], high[used] = alive[used] ** np.exp(half), alive[used] ** np.exp(-half)
+            here = alive[used]
+            few = student_t.ppf((1 + level) / 2, max(self.n_rugs - 1, 1)) / normal_quantile(level)
+            half = few * np.quantile(sup, level) * np.sqrt(spread * here / (1 - here)) / 2
+            angle = np.arcsin(np.sqrt(here))
+            low[used] = np.sin(np.maximum(angle - half, 0)) ** 2
+            high[used] = np.sin(np.minimum(angle + half, np.pi / 2)) ** 2
             low[: int(used.argmax())] = low[used].max()
         low = np.where(used | (np.arange(len(low)) < used.argmax()), np.maximum.accumulate(low[::-1])[::-1], 0.0)
         return curve[["tick", "survival", "theory"]].assign(low=low, high=np.minimum.accumulate(high))
@@ -164,10 +171,11 @@ class Survival:
             One row: `tick`, `mean`, `low`, `high`, `theory`, `n_games`; NaN when the record ends before.
         """
         import pandas as pd
+        from scipy.stats import t as student_t  # type: ignore[import-untyped]
 
         limit = whole("tick", tick, least=1)
         mean, error = _restricted_mean(self.curve, limit)
-        half = normal_quantile(self.confidence) * error
+        half = student_t.ppf((1 + self.confidence) / 2, max(self.n_rugs - 1, 1)) * error
         theory = (1 - (1 - RUG_PROBABILITY) ** limit) / RUG_PROBABILITY
         values = {"tick": limit, "mean": mean, "low": mean - half, "high": mean + half}
         return pd.DataFrame([{**values, "theory": theory, "n_games": self.n_games}])

@@ -37,6 +37,24 @@ class PerGame(NamedTuple):
     failures: int = 0
 
 
+class Progress:
+    """How far the games of a point are played, asked from another thread; nothing is known of a vectorised strategy.
+
+    Examples
+    --------
+    >>> Progress().so_far()
+    ('', -1)
+    """
+
+    def __init__(self) -> None:
+        self.trader: Trader | None = None
+
+    def so_far(self) -> tuple[str, int]:
+        """Return the game that is played and its newest tick."""
+        trader = self.trader
+        return ("", -1) if trader is None else (trader.tape.game_id, trader.so_far()[1])
+
+
 class _Tie(Exception):
     """A balance so near to a stake that doubles may decide otherwise than Decimals do."""
 
@@ -50,6 +68,7 @@ def per_game(
     mark: bool,
     check: bool,
     hidden: Paths | None = None,
+    seen: Progress | None = None,
 ) -> PerGame:
     """Return the results of a strategy in each game, every game begun with the bankroll of the rules.
 
@@ -66,6 +85,8 @@ def per_game(
         Look for look-ahead of a vectorised strategy, as `backtest` does.
     hidden : Paths, optional
         ``blind(paths)``, made once for many strategies.
+    seen : Progress, optional
+        Is brought up to date as games are played.
 
     Raises
     ------
@@ -86,11 +107,13 @@ def per_game(
         if check:
             check_look_ahead(strategy, paths, orders)
         return of_orders(orders, paths, rules, mark=mark)
-    return _of_calls(strategy, paths, exact_prices, rules, mark=mark)
-
-
-def _of_calls(strategy: Any, paths: Paths, exact_prices: ExactPrices, rules: Rules, *, mark: bool) -> PerGame:
     trader = Trader(strategy, rules)
+    if seen is not None:
+        seen.trader = trader
+    return _of_calls(trader, paths, exact_prices, rules, mark=mark)
+
+
+def _of_calls(trader: Trader, paths: Paths, exact_prices: ExactPrices, rules: Rules, *, mark: bool) -> PerGame:
     profit, paid, trades = (np.zeros(len(paths)) for _ in range(3))
     start = Decimal(str(rules.balance))
     for game, game_id in enumerate(paths.game_ids):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from replaylab.analysis.backtests.account import Rules
 from replaylab.analysis.backtests.backtest import Backtest, backtest
 from replaylab.analysis.backtests.exact import ExactPrices
+from replaylab.analysis.backtests.patience import never_returned, within
 from replaylab.analysis.backtests.vectorised import Vectorised, blind
 from replaylab.analysis.backtests.watched import Watched
 from replaylab.analysis.batches.executors import runner_for
@@ -24,7 +25,7 @@ from replaylab.analysis.questions.interval import mean_by_game
 from replaylab.analysis.sweeps.grid import Grid, Point, maker, points
 from replaylab.analysis.sweeps.kept import Kept
 from replaylab.analysis.sweeps.luck import LEAST_GAMES, Luck, best_of_many
-from replaylab.analysis.sweeps.per_game import PerGame, per_game
+from replaylab.analysis.sweeps.per_game import PerGame, Progress, per_game
 from replaylab.durable import usable_cores
 from replaylab.errors import AnalysisError, LookAhead, StrategyError, WorkerFailed
 from replaylab.progress import bar
@@ -202,6 +203,15 @@ class Sweep:
         return sweeps.sweep(self, x=x, y=y, value=value, ax=ax)
 
 
+class _Endless(StrategyError):
+    """The strategy did not return at a point."""
+
+    @property
+    def problem(self) -> str:
+        """What happened, without the game."""
+        return self._given[2]
+
+
 @dataclass(frozen=True)
 class _AtPoints:
     """Runs the strategy at points, by their numbers; what a worker does."""
@@ -214,6 +224,7 @@ class _AtPoints:
     mark: bool
     check: bool
     hidden: Paths
+    max_seconds: float | None
 
     def __call__(self, part: Any) -> list[PerGame | Exception]:
         """Return the results at each point, or the error that it raised."""
@@ -221,11 +232,18 @@ class _AtPoints:
 
     def one(self, place: int) -> PerGame | Exception:
         """Return the results at one point."""
-        try:
+        seen = Progress()
+        found: list[PerGame] = []
+
+        def run() -> None:
             strategy = self.make(self.grid[place])
-            return per_game(
-                strategy, self.source, self.exact, self.rules, mark=self.mark, check=self.check, hidden=self.hidden
-            )
+            options: Any = {"mark": self.mark, "check": self.check, "hidden": self.hidden, "seen": seen}
+            found.append(per_game(strategy, self.source, self.exact, self.rules, **options))
+
+        try:
+            if within(self.max_seconds, run, seen.so_far):
+                return found[0]
+            return _Endless(*seen.so_far(), never_returned(self.max_seconds))
         except Exception as error:  # noqa: BLE001  user code may raise anything; the sweep names the point
             return error
 
@@ -242,6 +260,7 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    max_seconds: float | None = 60.0,
     executor: Any = None,
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -265,6 +284,8 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
         As for `backtest`.
     confidence, resamples, seed
         Of intervals and tests, which draw whole games.
+    max_seconds : float, optional
+        As for `backtest`, at each point.
     executor, workers
         As for `map_games`.
     cache : path, optional
@@ -279,7 +300,8 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
     LookAhead
         When the strategy looks ahead at a point.
     StrategyError
-        When it raised at every point; a point that raised alone has its reason in the column `error`.
+        When it raised at every point; a point that raised alone has its reason in the column `error`. When it does
+        not return within `max_seconds` at one.
 
     Examples
     --------
@@ -297,6 +319,7 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
     tried = points(grid)
     make = maker(strategy, tried[0])
     number("confidence", confidence, above=0, below=1)
+    limit = None if max_seconds is None else number("max_seconds", max_seconds, above=0)
     source = open_store(source) if isinstance(source, str | os.PathLike) else source
     if cache is not None and isinstance(source, Store) and source.files.keys is not None:
         raise AnalysisError(f"cache={str(cache)!r}: the store is encrypted, what a sweep keeps is not; leave it out")
@@ -315,17 +338,15 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
     cached = len(done)
     errors: dict[int, str] = {}
     if left:
-        exact = ExactPrices(found) if _vectorised(make, tried[left[0]]) else ExactPrices.of(source, found)
-        task = _AtPoints(make, tried, found, exact, rules, unfinished == "mark", check, blind(found))
+        exact = ExactPrices(found) if _vectorised(make, tried[left[0]], limit) else ExactPrices.of(source, found)
+        task = _AtPoints(make, tried, found, exact, rules, unfinished == "mark", check, blind(found), limit)
         for place, outcome in _run(task, left, executor, workers, progress=progress):
             if isinstance(outcome, PerGame):
                 done[place] = outcome
                 if kept is not None:
                     kept.keep(tried[place], outcome)
-            elif isinstance(outcome, LookAhead):
-                raise LookAhead(f"{outcome} (at {tried[place]})") from outcome
             else:
-                errors[place] = f"{type(outcome).__name__}: {outcome}"
+                errors[place] = _reason(outcome, tried[place])
     if not done:
         raise StrategyError("", -1, f"{errors[min(errors)]} (at {tried[min(errors)]}, and at every other point)")
     results = _Results(
@@ -338,11 +359,24 @@ def sweep(  # noqa: PLR0913 each is a choice of the caller
     )  # fmt: skip
 
 
-def _vectorised(make: Callable[[Point], Any], point: Point) -> bool:
+def _reason(error: Exception, point: Point) -> str:
+    """Return why a point has no result; raise where the strategy looked ahead or did not return."""
+    if isinstance(error, LookAhead):
+        raise LookAhead(f"{error} (at {point})") from error
+    if isinstance(error, _Endless):
+        raise StrategyError(error.game_id, error.tick, f"{error.problem} (at {point})")
+    return f"{type(error).__name__}: {error}"
+
+
+def _vectorised(make: Callable[[Point], Any], point: Point, limit: float | None) -> bool:
+    made: list[Any] = []
     try:
-        return isinstance(make(point), Vectorised)
+        returned = within(limit, lambda: made.append(make(point)), lambda: len(made))
     except Exception:  # noqa: BLE001  user code may raise anything; running the point will say what
         return False
+    if not returned:
+        raise StrategyError("", -1, f"{never_returned(limit)} (at {point})")
+    return isinstance(made[0], Vectorised)
 
 
 def _run(
