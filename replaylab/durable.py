@@ -52,6 +52,17 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _asides = itertools.count()
 
 
+def of_user(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a caller gave, `~` being the home of the user: Python does not read it, as a shell does.
+
+    Examples
+    --------
+    >>> of_user("~/games") == Path.home() / "games", of_user("a/~b").as_posix()
+    (True, 'a/~b')
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 `Path.expanduser` raises where there is no such user
+
+
 @contextmanager
 def written_aside(folder: Path, label: str) -> Iterator[Path]:
     """Yield a path to write to that no reader sees; the file is removed on leaving unless `publish` has moved it.

@@ -14,13 +14,13 @@ import os
 import zoneinfo
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from replaylab.clock import MAX_SPEED, MIN_SPEED
+from replaylab.durable import of_user
 from replaylab.errors import SettingsError
 
 _log = logging.getLogger("replaylab.settings")
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the settings as JSON; Decimals as text, so that they come back exactly."""
-        Path(path).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        of_user(path).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **values: Any) -> Settings:
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
         a warning; a malformed file is a `SettingsError`.
         """
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = json.loads(of_user(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             _log.warning("no settings file at %s: defaults are used", path, extra={"event": "no_settings_file"})
             found = {}

@@ -21,7 +21,7 @@ from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
 from replaylab.conversion.source import Paths, Piece, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, too_long_document, unpack
-from replaylab.durable import make_folders, sole_writer, usable_cores
+from replaylab.durable import make_folders, of_user, sole_writer, usable_cores
 from replaylab.encryption.keys import keys_for_writing
 from replaylab.encryption.kms import Kms
 from replaylab.errors import (
@@ -125,11 +125,11 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
         if mapping is not None or time_unit or truncate_times:
             raise SettingsError("a database holds ticks as a store does: leave out mapping, time_unit, truncate_times")
         refuse_uri(store)
-        return fetched(address, Path(store), zone=settings.source_tz, progress=settings.progress, kms=kms)
+        return fetched(address, of_user(store), zone=settings.source_tz, progress=settings.progress, kms=kms)
     how_read = _mapping(mapping, time_unit, truncate_times=truncate_times)
     how = How(settings.source_tz, strict=strict, mapping=how_read, numbering=Numbering.needed(how_read))
     refuse_uri(store)
-    root = Path(store)
+    root = of_user(store)
     made = Plan()
     extents: list[Extent] = []
     with (

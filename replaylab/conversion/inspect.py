@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from replaylab.conversion.packing import members
 from replaylab.conversion.proposal import proposal
 from replaylab.conversion.source import Source, reading
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Text, dress_of
+from replaylab.durable import of_user
 from replaylab.errors import NotARecording, SourceNotFound
 from replaylab.parsing.json_line import PLAIN, Kind, Reading, parse_line
 from replaylab.parsing.mapping import READY, UNITS, Mapping
@@ -79,7 +79,7 @@ def inspect(path: str | os.PathLike[str], mapping: Mapping | str | None = None) 
     >>> inspect(first).form
     'recording'
     """
-    place = Path(path)
+    place = of_user(path)
     if not place.exists():
         raise SourceNotFound(f"no recording at {path}")
     source = Source(place, place.name, place.stat().st_size)

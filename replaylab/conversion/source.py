@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 
+from replaylab.durable import of_user
 from replaylab.errors import ReplayLabError, SourceEmpty, SourceNotFound, SourceUnreadable
 from replaylab.kernel.library import count_newlines
 from replaylab.parsing.fields import NEWLINE, PADDING
@@ -101,7 +102,7 @@ def search_sources(given: Paths | Iterable[Paths], *, store: Path | None = None,
     left: dict[str, str] = {}
     target = None if store is None else os.path.realpath(store)
     for argument in arguments:
-        for path, name in _matches(os.fspath(argument), target, left, documents=documents):
+        for path, name in _matches(os.fspath(of_user(argument)), target, left, documents=documents):
             found.setdefault(path, name)
     if not found:
         shown = ", ".join(os.fspath(argument) for argument in arguments) or "nothing"

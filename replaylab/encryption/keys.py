@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from replaylab.durable import make_folders, make_private, publish, publish_new, sole_writer, written_aside
+from replaylab.durable import make_folders, make_private, of_user, publish, publish_new, sole_writer, written_aside
 from replaylab.encryption.document import (
     ENCRYPTED,
     ENCRYPTING,
@@ -381,7 +381,7 @@ def rotate(
     """
     if new is None and not new_store_key:
         raise ValueError("nothing to rotate: pass the new master key, new_store_key=True, or both")
-    root = Path(store)
+    root = of_user(store)
     keys_of(root, kms)  # a wrong key waits for no lock
     if read_document(root) is None:
         raise not_encrypted(str(root))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from replaylab.durable import NO_WAITING, OPENED, create, sync, sync_folder
+from replaylab.durable import NO_WAITING, OPENED, create, of_user, sync, sync_folder
 from replaylab.errors import KeyMissing, KeyWrong, MissingExtra, Tampered
 
 KEY_BYTES: Final = 32
@@ -84,7 +84,7 @@ class FileKey(Kms):
     path: str
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        object.__setattr__(self, "path", os.fspath(Path(path).absolute()))  # the process may go elsewhere
+        object.__setattr__(self, "path", os.fspath(of_user(path).absolute()))  # the process may go elsewhere
         if create and not os.path.lexists(self.path):
             _make(Path(self.path))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import pyarrow as pa
 
+from replaylab.durable import of_user
 from replaylab.encryption.keys import StoreKeys, keys_for_writing
 from replaylab.encryption.kms import Kms
 from replaylab.errors import RecordingFailed
@@ -115,7 +116,7 @@ class Recorder:
         checked_choice("overflow", overflow, ("block", "refuse"))
         environment = environment or Environment()
         refuse_uri(store)
-        root = Path(store.path if isinstance(store, Store) else store).absolute()  # the process may go elsewhere
+        root = of_user(store.path if isinstance(store, Store) else store).absolute()  # the process may go elsewhere
         run = run_name(environment.now(), os.getpid(), os.urandom(8))
         if kms is None and isinstance(store, Store) and store.files.keys is not None:
             kms = store.files.keys.kms

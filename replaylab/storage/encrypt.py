@@ -13,7 +13,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from replaylab.durable import make_private, sole_writer, sweep
+from replaylab.durable import make_private, of_user, sole_writer, sweep
 from replaylab.encryption.document import ENCRYPTED, ENCRYPTING
 from replaylab.encryption.envelope import is_closed, write_file
 from replaylab.encryption.keys import StoreKeys, keys_of, make_keys, read_document, replace_document
@@ -95,7 +95,7 @@ def encrypt(store: str | os.PathLike[str], kms: Kms, *, progress: bool = True) -
     True
     """
     refuse_uri(store)
-    root = Path(store)
+    root = of_user(store)
     if read_document(root) is None:
         _refuse_plain(root)
         with sole_writer(root):

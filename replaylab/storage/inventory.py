@@ -6,10 +6,9 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Self
 
-from replaylab.durable import publish, written_aside
+from replaylab.durable import of_user, publish, written_aside
 from replaylab.errors import StoreError, StoreNotFound, StoreTooNew
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.segments.digest import sum_digests
@@ -72,7 +71,7 @@ class Inventory:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file as JSON, whole or not at all; raises `StoreFull` or `StoreUnwritable`."""
-        target = Path(path)
+        target = of_user(path)
         content = {"type": _TYPE, "format": FORMAT}
         content |= {name: getattr(self, name) for name in self.__slots__}
         with written_aside(target.parent, target.name) as aside:
@@ -93,7 +92,7 @@ class Inventory:
             When the file cannot be read, or holds no inventory.
         """
         try:
-            found = json.loads(Path(path).read_bytes())
+            found = json.loads(of_user(path).read_bytes())
         except FileNotFoundError:
             raise StoreNotFound(f"no inventory at {path}; `replaylab verify STORE --save FILE` writes one") from None
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from replaylab.compute import pc
+from replaylab.durable import of_user
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import file_key
 from replaylab.errors import AnalysisError, GameNotFound
@@ -61,7 +62,7 @@ class Store:
     def __init__(
         self, path: str | os.PathLike[str], *, files: StoreFiles | None = None, kms: Kms | None = None
     ) -> None:
-        self.__setstate__(FolderFiles(Path(path), kms) if files is None else files)
+        self.__setstate__(FolderFiles(of_user(path), kms) if files is None else files)
         self.sealed()  # journals are read when they are asked for
 
     @classmethod

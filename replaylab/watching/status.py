@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from replaylab.durable import is_locked
+from replaylab.durable import is_locked, of_user
 from replaylab.encryption.keys import StoreKeys, keys_of
 from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreNotFound
@@ -102,7 +102,7 @@ def status(
     (True, [('closed', 1)])
     """
     refuse_uri(store)
-    root = store.path if isinstance(store, Store) else Path(store)
+    root = store.path if isinstance(store, Store) else of_user(store)
     if not (root / SEGMENTS).is_dir():
         raise StoreNotFound(f"no store at {root}; make one with `replaylab record {root}`")
     keys = store.files.keys if isinstance(store, Store) else keys_of(root, kms)

@@ -8,10 +8,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, get_args
 
-from replaylab.durable import publish, written_aside
+from replaylab.durable import of_user, publish, written_aside
 from replaylab.errors import TickError
 from replaylab.playback.timeline import Timeline
 from replaylab.widgets.messages import Shape
@@ -139,7 +138,7 @@ class MarksFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = of_user(path)
 
     def load(self) -> dict[str, tuple[ChartMark, ...]]:
         """Return the marks by game; raise `TickError` when the file holds something else."""

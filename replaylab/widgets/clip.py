@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from replaylab.durable import of_user
 from replaylab.errors import Unplayable
 from replaylab.widgets.payload import StoredPayload
 
@@ -47,7 +48,7 @@ def save_clip(
     Unplayable
         When the name has another ending, or ffmpeg is not there or fails; it says what to do.
     """
-    target = Path(path)
+    target = of_user(path)
     kind = target.suffix.lower()
     if kind not in KINDS:
         raise Unplayable(f"{str(path)!r}: a clip ends in {', '.join(KINDS)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+from replaylab.durable import of_user
 from replaylab.errors import AnalysisError
 
 # A scheme of two letters or more, so no drive; one slash is what `Path` leaves of two.
@@ -37,7 +38,7 @@ def local_path(path: str | os.PathLike[str], name: str, instead: str) -> Path:
     text = os.fsdecode(path)
     found = _URL.fullmatch(text)
     if found is None:
-        return Path(text)
+        return of_user(text)
     rest = found["rest"] if "://" in text else f"/{found['rest']}"
     if found["scheme"].lower() == "file" and rest.startswith("/"):
         return Path(unquote(rest))

@@ -199,13 +199,14 @@ class Results:
         Raises
         ------
         AnalysisError
-            When the file holds no results.
+            When the file holds no results, or is a URL of an object store.
         """
+        source = local_path(path, "path", "copy the file to this machine, as with pyarrow.fs.copy_files")
         try:
-            table = pq.read_table(path, page_checksum_verification=True)
+            table = pq.read_table(source, page_checksum_verification=True)
             text = (table.schema.metadata or {})[MANIFEST_KEY]
         except (pa.ArrowException, KeyError, OSError) as error:
-            raise AnalysisError(f"{os.fspath(path)} holds no results of map_games ({error})") from error
+            raise AnalysisError(f"{source} holds no results of map_games ({error})") from error
         return cls(table.replace_schema_metadata(None), Manifest.from_json(text))
 
 

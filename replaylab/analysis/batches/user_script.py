@@ -12,6 +12,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any, Final
 
+from replaylab.durable import of_user
 from replaylab.errors import AnalysisError
 
 FUNCTION: Final = "analyse"
@@ -33,7 +34,7 @@ def function_in(path: str | os.PathLike[str], name: str = FUNCTION) -> Callable[
     >>> function_in(script)([1, 2, 3])
     3
     """
-    file = Path(path)
+    file = of_user(path)
     if not file.is_file():
         raise AnalysisError(f"no script at {file}; pass a Python file with a function {name}(game)")
     loader = SourceFileLoader(file.stem, str(file))

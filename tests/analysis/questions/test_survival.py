@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student_t  # type: ignore[import-untyped]
 from statsmodels.duration.survfunc import SurvfuncRight  # type: ignore[import-untyped]
 
 import replaylab as rl
@@ -173,11 +174,11 @@ def test_product_limit_is_that_of_statsmodels(found: list[tuple[int, int, bool]]
 
 
 def test_error_of_the_restricted_mean_in_closed_form() -> None:
-    """Without censoring the error of E[min(R, tick)] is that of a plain mean: its standard deviation over root n."""
+    """Without censoring the error of E[min(R, tick)] is that of a plain mean, and the interval is Student's."""
     rugs = np.array([1, 2, 2, 5, 7, 7, 7, 9])
     row = survival(made([Made(range(rug), int(rug)) for rug in rugs])).mean_up_to(6).iloc[0]
     lived = np.minimum(rugs, 6)
-    half = 1.959963984540054 * lived.std() / math.sqrt(len(lived))
+    half = student_t.ppf(0.975, len(rugs) - 1) * lived.std() / math.sqrt(len(lived))
     assert (row["mean"], row["low"], row["high"]) == pytest.approx(
         (lived.mean(), lived.mean() - half, lived.mean() + half)
     )
