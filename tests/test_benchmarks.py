@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SHARED = {"material", "measure", "peers", "widgets.ways"}
+SHARED = {"analysis.coverage", "material", "measure", "peers", "widgets.ways"}
 IN_A_BROWSER = {
     "widgets.browse",
     "widgets.player",

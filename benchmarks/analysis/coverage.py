@@ -218,7 +218,7 @@ def truth(games: int) -> dict[bool, dict[str, float]]:
             some = drawn_as(games // chunks, 77_000 + place, cut=cut)
             frames.append({row: value for ask in asked for one in ask(some, 0) for row, value, *_ in one.rows()})
         found[cut] = pd.DataFrame(frames).mean().to_dict()
-    return {False: found[False], True: found[False] | found[True]} | {}
+    return {False: found[False], True: found[False] | found[True]}
 
 
 @dataclass(slots=True)
@@ -229,6 +229,12 @@ class Count:
     given: int = 0
     one_end: int = 0
     asked: int = 0
+
+    def text(self) -> str:
+        """The share held, and in brackets that of those not given."""
+        missing = 1 - self.given / self.asked
+        held = f"{self.held / self.given:.3f}" if self.given else "-"
+        return f"{held} ({missing:.0%})" if missing else held
 
 
 def coverage(games: int, seeds: range, known: dict[str, float], *, cut: bool, draws: int) -> dict[str, Count]:

@@ -12,33 +12,24 @@ of more).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
+from benchmarks.analysis.coverage import Count, coverage, truth
 from benchmarks.measure import arguments, print_ratio, print_table
-from replaylab.analysis.price_paths.games import bootstrap
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.analysis.questions.durations import duration_hist
-from replaylab.analysis.questions.entries import entry_study, touch_table
 from replaylab.analysis.questions.hazard import hazard, p_rug_within
-from replaylab.analysis.questions.horizons import horizon_table
-from replaylab.analysis.questions.peaks import peak_quantiles, peak_table
-from replaylab.analysis.questions.sequences import bet_sequence, martingale
-from replaylab.analysis.questions.sidebets import sidebet_pooled, sidebet_table
+from replaylab.analysis.questions.peaks import peak_table
 from replaylab.analysis.questions.survival import survival
-from replaylab.analysis.questions.trades import EntryPlan
-from replaylab.analysis.questions.volatility import spike_table, volatility_by_price
 from replaylab.analysis.simulated.watching import watched
 from replaylab.columns import as_numpy
-from replaylab.errors import AnalysisError
 from replaylab.simulation.bulk import price_arrays
 
 CONFIDENCE = 0.99
-SIZES = (30, 100, 800, 2_000)
+SIZES = (30, 100, 300, 800, 2_000)
 RESAMPLES = 400
-Asked = Iterator[tuple[str, pd.DataFrame, str, str, str]]  # name, rows, columns of the estimate and of its interval
+FEW = 100  # games, up to which all draws are made
 LIMIT = 600  # ticks, beyond which a life is not counted: the record of badly watched games reaches as far
 
 
@@ -91,96 +82,18 @@ def against_the_usual(cut: Paths, whole: Paths) -> dict[str, tuple[float, float,
     }
 
 
-def asked(paths: Paths, resamples: int = RESAMPLES) -> Asked:
-    """Every public estimator with the columns of its value and of its interval."""
-    lives = survival(paths)
-    yield "survival().rugged_by", lives.rugged_by([50, 139, 300]), "rugged", "low", "high"
-    yield "survival().quantiles", lives.quantiles([0.25, 0.5, 0.75]), "tick", "low", "high"
-    yield "survival().mean_up_to", lives.mean_up_to(300), "mean", "low", "high"
-    yield "hazard", hazard(paths, bins=[0, 100, 300]), "hazard", "low", "high"
-    yield "p_rug_within", p_rug_within(paths, 40, by=[0, 100]), "p", "low", "high"
-    yield "duration_hist", duration_hist(paths, bins=[1, 50, 139, 300]), "share", "low", "high"
-    yield "peak_table", peak_table(paths, at=[1.5, 2, 5]), "reached", "low", "high"
-    yield "peak_quantiles", peak_quantiles(paths, shares=[0.25, 0.5, 0.9]), "peak", "low", "high"
-    yield "sidebet_table", sidebet_table(paths, ticks=[0, 100], window=[20, 40]), "win_rate", "low", "high"
-    yield "sidebet_pooled", sidebet_pooled(paths, edges=[0, 100]), "win_rate", "low", "high"
-    bets = bet_sequence(paths, stakes=martingale("0.01", bets=4), resamples=resamples).summary
-    yield "bet_sequence: win rate", bets, "win_rate", "low", "high"
-    yield "bet_sequence: mean result", bets, "mean_result", "mean_low", "mean_high"
-    yield "bet_sequence: return on stake", bets, "return_on_stake", "return_low", "return_high"
-    held = horizon_table(paths, holds=[5, 40], resamples=resamples)
-    yield "horizon_table: survived", held, "survived", "survived_low", "survived_high"
-    yield "horizon_table: mean result", held, "mean_result", "low", "high"
-    for name, plan in (("+50 %", EntryPlan(at_price=1, target=0.5)), ("40 ticks", EntryPlan(at_tick=0, hold=40))):
-        study = entry_study(paths, plan, resamples=resamples)
-        if plan.target:
-            yield f"entry_study {name}: success", study.summary, "success", "success_low", "success_high"
-        yield f"entry_study {name}: mean", study.summary, "mean_result", "mean_low", "mean_high"
-        yield f"entry_study {name}: outcomes", study.outcomes, "share", "low", "high"
-    touched = touch_table(paths, prices=[1], targets=[1], resamples=resamples)
-    yield "touch_table: target first", touched, "target_first", "low", "high"
-    yield "touch_table: mean", touched, "mean_result", "mean_low", "mean_high"
-    moves = volatility_by_price(paths, edges=[0, 1], resamples=resamples)
-    yield "volatility_by_price", moves, "mean", "low", "high"
-    yield "spike_table", spike_table(paths), "share", "low", "high"
-    share = bootstrap(paths, lambda some: float((some.lengths > 40).mean()), resamples=100 if resamples else 2)
-    yield "bootstrap: share of records above 40 ticks", share, "estimate", "low", "high"
-
-
-def drawn_as(games: int, seed: int, *, cut: bool) -> Paths:
-    """Games, watched whole or each from tick 0 for a geometric number of ticks."""
-    whole = Paths.of_arrays(*price_arrays(games, seed))
-    if not cut:
-        return whole
-    lengths = np.random.default_rng([seed, 1]).geometric(1 / 300, games)  # not the stream that drew the games
-    return watched(whole, entries=np.zeros(games, np.int64), lengths=lengths)
-
-
-def coverage(games: int, draws: int, truth: dict[str, np.ndarray], *, cut: bool) -> dict[str, tuple[float, int]]:
-    """Share of the intervals that hold the truth, and how many there were; an end that is not known bounds nothing."""
-    held: dict[str, list[bool]] = {}
-    for draw in range(draws):
-        try:
-            answers = list(asked(drawn_as(games, 1_000_000 + draw, cut=cut)))
-        except AnalysisError:  # a draw in which nothing is known of one of them
-            continue
-        for name, frame, _, low, high in answers:
-            if len(frame) != len(truth[name]):
-                continue  # an outcome that did not occur
-            ends = frame[[low, high]].to_numpy(np.float64)
-            known = ~np.isnan(ends).all(axis=1)
-            inside = (np.nan_to_num(ends[:, 0], nan=-np.inf) <= truth[name] + 1e-12) & (
-                truth[name] - 1e-12 <= np.nan_to_num(ends[:, 1], nan=np.inf)
-            )
-            held.setdefault(name, []).extend(inside[known].tolist())
-    return {name: (float(np.mean(one)), len(one)) for name, one in held.items()}
-
-
 def coverages(draws: int, big: int, sizes: tuple[int, ...]) -> None:
     """Print the coverages of all estimators, and the share of them that lie between 93 and 97 %."""
-    truths = {}
-    for cut in (False, True):
-        measured = {
-            name: frame[value].to_numpy(np.float64) for name, frame, value, *_ in asked(drawn_as(big, 77, cut=False), 0)
-        }
-        if cut:
-            seen = asked(drawn_as(big, 77, cut=True), 0)
-            measured |= {
-                name: frame[value].to_numpy(np.float64) for name, frame, value, *_ in seen if "records" in name
-            }
-        truths[cut] = measured
-    columns: dict[str, dict[str, tuple[float, int]]] = {}
+    truths = truth(big)
+    counts: dict[str, dict[str, Count]] = {}
     for games in sizes:
         for cut in (False, True):
-            many = draws if games <= 100 else draws // 4
             label = f"{games} {'cut' if cut else 'whole'}"
-            columns[label] = coverage(games, many, truths[cut], cut=cut)
-    names = list(truths[False])
-    rows = [
-        (name, *(f"{column[name][0]:.3f}" if name in column else "-" for column in columns.values())) for name in names
-    ]
-    print_table("Coverage of 95 % intervals", ["estimator", *columns], rows)
-    found = [value for column in columns.values() for value, count in column.values() if count >= 100]
+            many = max(10, draws if games <= FEW else draws // 4)
+            counts[label] = coverage(games, range(many), truths[cut], cut=cut, draws=RESAMPLES)
+    rows = [(name, *(one[name].text() for one in counts.values())) for name in truths[True]]
+    print_table("Coverage of 95 % intervals (not given)", ["estimator", *counts], rows)
+    found = [one.held / one.given for column in counts.values() for one in column.values() if one.given]
     good = float(np.mean([0.93 <= value <= 0.97 for value in found]))
     print_ratio("estimators coverage", good, "share of the cells that cover 93 to 97 %")
 
@@ -197,11 +110,11 @@ def main() -> None:
     rows = [(name, *values) for name, values in found.items()]
     print_table("Joined late, cut off, with gaps", ["", "truth", "the usual way", "replaylab"], rows)
     print_ratio("estimators intervals", min(shares) / CONFIDENCE, "share of 99 % intervals that hold, over 0.99")
-    for name, (truth, usual, ours) in found.items():
-        ratio = abs(usual - truth) / max(abs(ours - truth), 1e-12)
+    for name, (true, usual, ours) in found.items():
+        ratio = abs(usual - true) / max(abs(ours - true), 1e-12)
         print_ratio(f"estimators {name}", ratio, "error of the usual way over that of replaylab")
     # the truth from 400,000 games: the error of 40,000 shows beside intervals from 2,000
-    draws, big, sizes = (20, 5_000, (30, 100)) if options.quick else (options.draws, 400_000, SIZES)
+    draws, big, sizes = (3, 2_000, (30, 100)) if options.quick else (options.draws, 400_000, SIZES)
     coverages(draws, big, sizes)
 
 

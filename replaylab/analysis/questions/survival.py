@@ -171,7 +171,7 @@ class Survival:
             One row: `tick`, `mean`, `low`, `high`, `theory`, `n_games`; NaN when the record ends before.
         """
         import pandas as pd
-        from scipy.stats import t as student_t  # type: ignore[import-untyped]
+        from scipy.stats import t as student_t
 
         limit = whole("tick", tick, least=1)
         mean, error = _restricted_mean(self.curve, limit)
