@@ -171,9 +171,17 @@ test: browser postgresql monitoring build/socketio/.installed lint docs ## every
 	$(BIN)/python -m pytest -p no:nbval tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
-# Rooms whose tests start no browser and no crash; 140 s of processor time, so at most 90 s on two quiet cores.
-UNIT := tests/parsing tests/segments tests/journals tests/storage tests/exports tests/fair tests/simulation tests/charts \
-  tests/kernel $(wildcard tests/test_[cdeflst]*.py)
+# What each room promises, in its tests that start no process, server, browser or crash (tests/unit.py finds those), with
+# ten examples a law; big laws, replays of power cuts and the roads of the kernel stay with `make test`.
+UNIT := tests/parsing tests/segments tests/journals tests/exports tests/fair tests/charts $(wildcard tests/test_[cdeflst]*.py) \
+  $(addprefix tests/storage/test_,compact.py files.py game.py gaps.py order.py views.py) tests/simulation/test_simulate.py \
+  tests/kernel/test_library.py tests/analysis/backtests/test_account.py tests/analysis/price_paths \
+  tests/conversion/test_games.py tests/conversion/test_report.py $(addprefix tests/encryption/test_,envelope.py keys.py kms.py) \
+  tests/feeds/test_engineio.py tests/feeds/test_programme.py tests/playback/test_controls.py tests/playback/test_view.py \
+  tests/postgres/test_address.py tests/recording/test_lane.py tests/recording/test_ownership.py tests/retention \
+  tests/service/test_frames.py tests/service/test_tokens.py tests/sessions/test_breaker.py tests/sessions/test_gaps.py \
+  tests/watching/test_alerts.py tests/dashboards/test_view.py tests/widgets/test_ranges.py tests/widgets/test_inbox.py \
+  tests/cli/test_terminal_player.py tests/live/test_bad_input.py
 
 # The floors that pyproject.toml declares are what this runs with; the rest is what they bring. Encryption has a floor of
 # its own (pyarrow 26), which would lift that of all others, so its tests stay with `make test`.
@@ -195,8 +203,9 @@ test-lowest: $(LOWEST)/.installed ## the tests without a browser, with the lowes
 	  --deselect tests/retention/test_prune.py::test_a_recorder_with_a_key_prunes_on_a_schedule
 
 .PHONY: check
-check: $(VENV)/.test ## the unit tests alone, in a minute or two
-	@$(BIN)/python -m pytest -q -n 2 $(addprefix --ignore ,tests/test_docs.py tests/test_signals.py tests/test_truth.py) $(UNIT)
+check: $(VENV)/.test ## the unit tests alone, of every room, in a minute or two
+	@$(BIN)/python -m pytest -q -n 2 -p no:nbval -m "not slow" --hypothesis-profile=check \
+	  $(addprefix --ignore ,tests/test_docs.py tests/test_signals.py tests/test_truth.py) $(UNIT)
 
 $(VENV)/.docs: $(VENV)/.test
 	@$(PACKAGES)
@@ -231,7 +240,7 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 
 BENCHMARKS := conversion.exactness conversion.convert_file conversion.convert_folder conversion.memory conversion.size conversion.other_files \
   storage.query storage.growth storage.encryption storage.postgresql analysis.summary analysis.estimators start analysis.cluster fair.fair analysis.backtest analysis.sweep playback.engine \
-  recording.record recording.record_pipe playback.ring live.day live.feed_cost live.many_feeds live.outage live.served widgets.browse widgets.player widgets.player_ways widgets.soak
+  recording.record recording.record_pipe playback.ring live.day live.feed_cost live.many_feeds live.outage live.served dashboards.dashboard widgets.browse widgets.player widgets.player_ways widgets.soak
 
 .PHONY: bench
 bench: $(VENV)/.bench browser postgresql ## run every benchmark, each against a named peer (make bench QUICK=--quick: tiny input)

@@ -35,6 +35,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("check", settings.get_profile("replaylab"), max_examples=10)  # `make check`
 settings.load_profile("replaylab")
 
 

@@ -13,6 +13,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SHARED = {"analysis.coverage", "material", "measure", "peers", "widgets.ways"}
 IN_A_BROWSER = {
+    "dashboards.dashboard",
     "widgets.browse",
     "widgets.player",
     "widgets.player_ways",

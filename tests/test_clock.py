@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replaylab.clock import FASTEST, Playhead, checked_rate, checked_speed
+from replaylab.clock import FASTEST, NOMINAL_SECONDS, Playhead, checked_rate, checked_speed
 from replaylab.errors import ReplayLabError, SpeedError
 
 seconds = st.floats(0, 1e5)
@@ -156,3 +156,12 @@ def test_a_number_that_cannot_be_one_is_refused() -> None:
 
     with pytest.raises(SpeedError):
         checked_speed(Odd())
+
+
+def test_a_new_playhead_stands_at_the_start() -> None:
+    """What is not said is zero, and nothing moves; ticks are a quarter of a second apart; a head cannot be changed."""
+    assert Playhead() == Playhead(0.0, 0.0, 1.0, playing=False)
+    assert Playhead().play(1.0).pause(2.0).playing is False
+    assert NOMINAL_SECONDS == 0.25
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Playhead().rate = 2.0  # type: ignore[misc]

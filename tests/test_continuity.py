@@ -109,3 +109,46 @@ def test_runs_that_are_too_many_stay_missing(monkeypatch: pytest.MonkeyPatch) ->
     assert series.add(1) == ()
     assert series.add(9, 0) == ((0, -1),)
     assert (series.missing, series.late, series.duplicates) == (4, 1, 1)
+
+
+def test_each_change_has_its_place() -> None:
+    """A run has the place of the first number above it, also below the first number, in pieces, and cut by an end."""
+    series = Continuity()
+    assert (series.next, series.add(5, 7), series.next) == (-1, (), 6)
+    assert series.add(3, 8) == ((7, 1),)
+    assert series.add(15, 9) == ((9, 9),)
+    assert series.add(10, 10) == ((9, -1),)
+    assert series.add(8, 11) == ((9, -1),)
+    assert series.add(12, 12) == ((9, -1),)
+    assert series.end(14, 13) == ((9, -2), (13, 1))
+    assert (series.next, series.missing) == (-1, 1 + 2 + 1 + 1 + 1)
+
+
+def test_an_end_has_a_place_and_counts_as_received() -> None:
+    """The end closes what lacks before it; at it and above it nothing counts, and below it all goes on."""
+    series = Continuity()
+    series.add(0, 4)
+    assert series.end(5, 6) == ((6, 4),)
+    assert (series.end(5, 7), series.add(5, 8), series.add(9, 9)) == ((), (), ())
+    assert series.add(2, 10) == ((6, -1),)
+    assert (series.missing, series.late, series.duplicates) == (3, 1, 0)
+
+
+def test_a_series_that_ends_at_once_lacks_nothing() -> None:
+    """An end at zero is an end."""
+    series = Continuity()
+    assert (series.end(0), series.end(0), series.add(0), series.add(5)) == ((), (), (), ())
+    assert (series.missing, series.late, series.duplicates) == (0, 0, 0)
+
+
+def test_exactly_as_many_runs_as_are_looked_into_are_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound itself is still within; one more, and the lowest run alone is out."""
+    assert continuity.MAX_RUNS == 10_000
+    monkeypatch.setattr(continuity, "MAX_RUNS", 3)
+    series = Continuity()
+    for place, number in enumerate(range(0, 8, 2)):
+        series.add(number, place)
+    assert series.add(1) == ((1, -1),)
+    for place, number in ((4, 8), (5, 10)):
+        series.add(number, place)
+    assert (series.add(3), series.add(5), series.add(7), series.add(9)) == ((), ((3, -1),), ((4, -1),), ((5, -1),))
