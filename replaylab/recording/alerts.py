@@ -56,8 +56,7 @@ class Alerts:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         if targets:
-            state.health.on_change = self.note_recorder
-            state.on_feed_change = self.note_feed
+            state.report_changes(self.note_recorder, self.note_feed)
             self._thread = threading.Thread(target=self._run, name=f"replaylab-alerts-{run}", daemon=True)
             self._thread.start()
 

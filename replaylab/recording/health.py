@@ -71,6 +71,10 @@ class Health:
         self._resume_at = 0.0
         self.on_change: Callable[[], None] = _nothing
 
+    def report_changes(self, on_change: Callable[[], None]) -> None:
+        """Call a function at each change from now on."""
+        self.on_change = on_change
+
     def note(self, error: BaseException | str) -> None:
         """Remember an error that has no consequence yet."""
         self.last_error = str(error)

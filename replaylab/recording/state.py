@@ -122,6 +122,11 @@ class State:
         """Whether this thread holds the lock."""
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 as Condition does
 
+    def report_changes(self, on_change: Callable[[], None], on_feed_change: Callable[[Feed], None]) -> None:
+        """Call a function when what the recorder is doing changes, and another with each feed that changes."""
+        self.health.report_changes(on_change)
+        self.on_feed_change = on_feed_change
+
     def add_feed(self, feed: Feed) -> Callable[[], None]:
         """Show what a live session that records here says of itself; return what it calls when that has changed."""
         self.feeds.append(feed)
