@@ -21,7 +21,7 @@ from replaylab.errors import SourceUnreadable
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 
 JOB_BYTES: Final = 32 << 20
-JOB_PIECES: Final = 16_384  # what is known of each is held until its job ends: some kilobytes
+JOB_PIECES: Final = 4_096  # what is known of each is held until its job ends: some kilobytes
 LEAST_JOB_BYTES: Final = 4 << 20  # less than twice as much is not worth a second segment
 _UNKNOWN_BYTES: Final = 5  # as long as a file has no more, its packing and encoding cannot be known
 
