@@ -63,6 +63,11 @@ def test_the_other_keys(start: Start) -> None:
     player.wait(lambda: player.button("Follow the playhead").get_attribute("aria-pressed") == "false")
     press("0")
     player.wait(lambda: not player.button("Show the whole game").is_visible())
+    speed = player.root.get_by_label("Speed", exact=True)
+    for key, chosen in ((">", "2"), (">", "5"), ("<", "2"), ("<", "1"), ("<", "0.5"), (">", "1")):
+        press(key)
+        player.wait(lambda chosen=chosen: speed.input_value() == chosen)  # type: ignore[misc]
+    playing.until("player.speed", 1.0)
     press("n")
     player.wait(lambda: player.root.locator(".rlab-title").inner_text() == "two")
     press("p")

@@ -121,6 +121,16 @@ export class Panel {
     );
   }
 
+  // Choose the speed that is so many places further on in the list.
+  /** @param {number} step */
+  turnSpeed(step) {
+    const shown = [...this.speed.options].filter((option) => !option.hidden);
+    const values = shown.map((option) => (option.value === "null" ? Infinity : Number(option.value))).sort((a, b) => a - b);
+    const { speed } = this.session.head;
+    const wanted = values[values.indexOf(speed ?? Infinity) + step];
+    if (wanted !== undefined) this.session.setSpeed(wanted === Infinity ? null : wanted);
+  }
+
   changed() {
     const { session } = this;
     const { track, head, loop } = session;
