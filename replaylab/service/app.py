@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from replaylab.service.asking import Asked, Refusal
+from replaylab.service.broadcast import Write, text_frame
 from replaylab.service.delivery import PROTOCOL, Batch, Follow, deliver
 from replaylab.service.door import Door, token_of
 from replaylab.service.metrics import exposition
@@ -97,27 +98,28 @@ class FeedApp:
             self.door.refused[str(refusal.status)] += 1
             return refusal.code or 1008, refusal.problem[:100]
         reader = Reader(asked)
+        write = self.door.line_to(socket.scope.get("client"))
         self.door.readers.add(reader)
         try:
-            async for batch in deliver(reader, asyncio.sleep, self._follow(socket, asked, ends, listening)):
+            async for batch in deliver(reader, asyncio.sleep, self._follow(asked, ends, listening, write)):
                 over = self.door.why_over(ends)
                 if over is not None:
                     return over
                 if listening.done():
                     raise WebSocketDisconnect
                 if batch.lines:
-                    await reader.take(socket.send_text(b"\n".join(batch.lines).decode()))
-                    self._count("feed", batch)
-                await asyncio.sleep(0)  # a connection that takes all at once, or is gone, must not keep the loop
+                    data = b"\n".join(batch.lines)
+                    if write is None or not write(text_frame(data)):
+                        await reader.take(socket.send_text(data.decode()))
+                    self.door.count("feed", len(batch.lines), len(data) + 1)
         finally:
             self.door.readers.remove(reader)
         return 1000, "finished"
 
     def _follow(
-        self, socket: WebSocket, asked: Asked, ends: float | None, listening: asyncio.Task[None]
+        self, asked: Asked, ends: float | None, listening: asyncio.Task[None], write: Write | None
     ) -> Follow | None:
         """Return how a client is served together with others that share its clock; None when it is not."""
-        write = self.door.line_to(socket.scope.get("client"))
 
         async def follow(reader: Reader) -> bool:
             broadcast = self.door.broadcast_of(asked)
@@ -165,7 +167,6 @@ class FeedApp:
             try:
                 async for part in body(reader):
                     await reader.take(send({"type": "http.response.body", "body": part, "more_body": True}))
-                    await asyncio.sleep(0)
             except SlowReader:
                 self.door.refused["slow_reader"] += 1
                 self.door.hang_up(request.scope.get("client"))

@@ -108,7 +108,7 @@ class Broadcast:
 
     def _write(self, lines: list[bytes]) -> None:
         data = b"\n".join(lines)
-        frame = Frame(Opcode.TEXT, data).serialize(mask=False)
+        frame = text_frame(data)
         sent = 0
         for member in list(self._members.values()):
             if not member.write(frame):
@@ -123,3 +123,8 @@ class Broadcast:
         del self._members[member.reader]
         if not member.left.done():
             member.left.set_result(None)
+
+
+def text_frame(data: bytes) -> bytes:
+    """Return lines as one frame of a server, of text."""
+    return Frame(Opcode.TEXT, data).serialize(mask=False)

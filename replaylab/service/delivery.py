@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,27 +44,33 @@ async def deliver(
     }
     hello |= {"next": position, "heartbeat_seconds": HEARTBEAT_SECONDS, "speed": speed}
     yield Batch([json.dumps(hello).encode()], [position])
-    quiet, moved = 0.0, False
+    quiet, moved, held = 0.0, False, -1
     while True:
         items, place = programme.next_items(reader.place, pace.position_us(), _BATCH_ITEMS, _BATCH_BYTES, until)
         over = until is not None and place >= until
-        reader.holds = () if over else programme.items(place.game)
+        if over:
+            reader.holds = ()
+        elif place.game != held:
+            reader.holds, held = programme.items(place.game), place.game
         if items:
             quiet, moved = 0.0, True
             reader.place, reader.position = place, items[-1].id
             yield _batch(items)
-            continue
         due = None if over else programme.due_us(place)
+        left = 0.0 if due is None else pace.seconds_until(due)
+        if items and left <= 0:
+            await asyncio.sleep(0)  # a connection that takes all at once, or is gone, must not keep the loop
+            continue
         if due is None:
             yield Batch([b'{"type": "end", "reason": "finished"}'], [reader.position])
             return
         reader.joined = True
         reader.place = place
         if moved and follow is not None and await follow(reader):
-            quiet = 0.0
+            quiet, held = 0.0, -1
             yield Batch([], [])
             continue
-        wait = max(min(pace.seconds_until(due), HEARTBEAT_SECONDS - quiet), LEAST_WAIT_SECONDS)
+        wait = max(min(left, HEARTBEAT_SECONDS - quiet), LEAST_WAIT_SECONDS)
         await sleep(wait)
         quiet += wait
         if quiet >= HEARTBEAT_SECONDS - LEAST_WAIT_SECONDS:
