@@ -224,6 +224,10 @@ release: $(VENV)/.test ## wheel and source archive into dist/, checked, with a b
 	@rm -rf dist build/release
 	$(PIP_INSTALL) -e '.[lab,sql,test,release]'
 	$(BIN)/python -m build --outdir dist .
+	if compgen -G 'dist/*-linux_*.whl' > /dev/null; then # named after the oldest C library that it works with
+	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/*-linux_*.whl
+	  rm dist/*-linux_*.whl
+	fi
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python -m venv build/release
 	build/release/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
