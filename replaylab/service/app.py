@@ -101,7 +101,8 @@ class FeedApp:
         write = self.door.line_to(socket.scope.get("client"))
         self.door.readers.add(reader)
         try:
-            async for batch in deliver(reader, asyncio.sleep, self._follow(asked, ends, listening, write)):
+            follow = self._follow(asked, ends, listening, write)
+            async for batch in deliver(reader, self.door.alarm.sleep, follow):
                 over = self.door.why_over(ends)
                 if over is not None:
                     return over

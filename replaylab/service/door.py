@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from replaylab.errors import TokenRefused
 from replaylab.service.asking import Asked, Questions, Refusal
 from replaylab.service.broadcast import Broadcast, Write
+from replaylab.service.pace import Alarm
 from replaylab.service.readers import Readers
 from replaylab.service.tokens import Tokens
 
@@ -45,6 +46,8 @@ class Door:
         Whether the server stops.
     readers : Readers
         The clients, watched for those that read too slowly.
+    alarm : Alarm
+        Wakes the clients of `/feed`.
     hang_up : callable
         Breaks off the connection of a client, by its address: what it has not taken is dropped.
     line_to : callable
@@ -58,6 +61,7 @@ class Door:
         self.clients = 0
         self.closing = False
         self.readers = Readers()
+        self.alarm = Alarm()
         self.hang_up: Callable[[object], None] = lambda _client: None
         self.line_to: Callable[[object], Write | None] = lambda _client: None
         self._broadcasts: dict[tuple[int, int], Broadcast] = {}
