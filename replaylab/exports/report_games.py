@@ -151,7 +151,7 @@ class ReportGames:
             if name not in self._number:
                 raise AnalysisError(f"game {name!r} cannot be shown: {why}; is this the store that was played?")
             self._other[name] = why
-        return tested_line(self._paths, self._number[name])
+        return line_as_tested(self._paths, self._number[name])
 
     def _as_tested(self, game: Game) -> bool:
         """Return whether live ticks and prices are those that were tested."""
@@ -229,15 +229,15 @@ class ReportGames:
         )
 
 
-def tested_line(paths: Paths, game: int) -> Timeline:
+def line_as_tested(paths: Paths, game: int) -> Timeline:
     """Return the live ticks of a game of paths, and its rug, as a timeline: 250 ms apart, in the decimals tested.
 
     Examples
     --------
     >>> from replaylab.fair import simulate
     >>> paths = Paths.of_arrays(*simulate(2, seed=1))
-    >>> line = tested_line(paths, 0)
-    >>> len(line) == paths.lengths[0] + 1, line.rug == paths.rug_tick[0], line.due(4)
+    >>> line = line_as_tested(paths, 0)
+    >>> len(line) == int(paths.lengths[0]) + 1, line.rug == int(paths.rug_tick[0]), line.due(4)
     (True, True, 1.0)
     """
     exact = ExactPrices(paths)
