@@ -277,7 +277,8 @@ def _dialect(found: dict[str, Any], size: int, times: Times) -> Line:  # noqa: P
         return Line(Kind.TICK, (tick_row(found, times),))
     if isinstance(kind, str) and kind:
         label = checked_text("type", kind)
-        if found.keys() >= _TICK_FIELDS:
+        traded = kind == "trade" and "side" in found  # a mark that has a tick and a price of its own
+        if found.keys() >= _TICK_FIELDS and not traded:
             raise TickError("type", kind, "unknown_type", 'the line has the fields of a tick; its type must be "tick"')
         return Line(Kind.CONTROL, label=label, private="username" in found, unknown=kind not in KNOWN_TYPES)
     if "meta" in found and isinstance(found.get("prices"), list):
