@@ -48,6 +48,7 @@ JSON_BLANKS: Final = b" \t\r\n"  # what JSON calls white space; \x0b and \x0c ar
 MAX_KEYS: Final = 10_000  # of one object
 KNOWN_TYPES: Final = frozenset(
     {"game_start", "game_end", "game_complete", "session_start", "session_end", "action"}  # of lines that are no tick
+    | {"hello", "heartbeat", "phase", "feed", "gap", "heal", "trade", "end"}  # of a served recording
 )
 _ARRAY_LINE: Final = re.compile(rb"[\[,]?[ \t\r\n]*(\{.*\})?[ \t\r\n]*(?:\][ \t\r\n]*,?|,)?", re.DOTALL)
 _MEMBER_LINE: Final = re.compile(rb'("[^"]*"[ \t\r\n]*:[ \t\r\n]*\{.*\})[ \t\r\n]*,?', re.DOTALL)
