@@ -21,7 +21,9 @@ GAMES: Final = 12  # the newest ones are drawn
 GAPS: Final = 20
 POINTS: Final = 120  # of a small chart, at most: two for each pixel column would not be seen
 RUNS: Final = 50  # newest first; more are counted
-GAMES_SECONDS: Final = 2.0  # between two looks at the games of a store that changes
+GAMES_SECONDS: Final = 2.0  # between two looks at the games of a store that changes, at least
+GAMES_SHARE: Final = 0.01  # of a core that these looks may take
+_MOST_GAMES_SECONDS: Final = 30.0
 _RUN_FIELDS: Final = (
     "run",
     "machine",
@@ -49,7 +51,7 @@ class View:
     """What the dashboard shows of a store. One thread at a time may ask.
 
     The recorders are looked at each time. The games are looked at again only when a file of the store has changed, and
-    at most once in `GAMES_SECONDS`.
+    at most once in `GAMES_SECONDS`; where that takes long, less often, up to half a minute apart.
 
     Parameters
     ----------
@@ -57,17 +59,22 @@ class View:
         A store of this machine.
     clock : callable
         Seconds that only go up, for tests.
+    work : callable
+        Seconds of the processor that this thread has taken, for tests.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float] = time.monotonic, work: Callable[[], float] = time.thread_time
+    ) -> None:
         self.store = store
         self._clock = clock
+        self._work = work
         self._games: list[dict[str, Any]] = []
         self._gaps: list[dict[str, Any]] = []
         self._totals: dict[str, Any] = {}
         self._problems: list[str] = []
         self._seen: object = None
-        self._looked_at = -float("inf")
+        self._look_at = -float("inf")  # when the games are looked at again
 
     def now(self) -> dict[str, Any]:
         """Return the state of the store now.
@@ -111,9 +118,16 @@ class View:
 
     def _look_at_games(self) -> None:
         now = self._clock()
-        if now - self._looked_at < GAMES_SECONDS:
+        if now < self._look_at:
             return
-        self._looked_at = now
+        begun, is_first = self._work(), self._seen is None  # the first look fills caches
+        try:
+            self._read_games()
+        finally:
+            wanted = 0.0 if is_first else (self._work() - begun) / GAMES_SHARE
+            self._look_at = now + min(max(wanted, GAMES_SECONDS), _MOST_GAMES_SECONDS)
+
+    def _read_games(self) -> None:
         seen = self._what_is_there()
         if seen == self._seen:
             return

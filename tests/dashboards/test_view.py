@@ -119,6 +119,32 @@ def test_games_are_read_again_only_when_files_change(tmp_path: Path, monkeypatch
     assert len(view.now()["games"]) == 4
 
 
+@pytest.mark.parametrize(("work", "again"), [(0.001, 2), (0.1, 10), (5.0, 30)])
+def test_games_that_take_long_are_read_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: float, again: int
+) -> None:
+    """Reading the games takes a hundredth of a core at most, and they are half a minute old at most; not the first."""
+    store = tmp_path / "store"
+    quiet(simulated(tmp_path / "0", games=1, seed=10), store)
+    clock, done = Clock(), [0.0]
+    view = View(rl.open_store(store), clock, lambda: done[0])
+    read: list[int] = []
+    games = rl.Store.games
+
+    def counted(store: rl.Store) -> Any:
+        read.append(int(clock.seconds))
+        done[0] += work
+        return games(store)
+
+    monkeypatch.setattr(rl.Store, "games", counted)
+    view.now()
+    for seed, second in enumerate((2, 2 + again - 1, 2 + again), 1):
+        quiet(simulated(tmp_path / str(seed), games=1, seed=10 + seed), store)
+        clock.seconds = second
+        view.now()
+    assert read == [0, 2, 2 + again]
+
+
 @pytest.mark.parametrize("count", [0, 1, POINTS, POINTS + 1, 10_000])
 def test_small_charts_keep_the_extremes(count: int) -> None:
     """First, last, greatest and least price are among the points of a small chart."""
