@@ -122,7 +122,7 @@ def draw_line(
     if new:
         ax.set(xlabel=f"tick (one is {TICK_MS} ms)", ylabel="price (multiple of tick 0)")
         if label is not None:
-            ax.legend(frameon=False)
+            ax.legend(loc="upper left", frameon=False)
     return ax
 
 

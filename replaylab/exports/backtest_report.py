@@ -190,7 +190,7 @@ def _results(trades: Sequence[Trade]) -> Any:
         if shares:
             ax.hist(np.minimum(shares, 5), bins=60, color=color, alpha=0.7, label=f"{kind}s")
     ax.set(xlabel="profit over what was paid (5 and above together)", ylabel="trades")
-    ax.legend(frameon=False)
+    ax.legend(loc="upper left", frameon=False)
     return ax.figure
 
 

@@ -144,7 +144,7 @@ class GameComparison(anywidget.AnyWidget):
                 at = np.searchsorted(track.tick, ticks, "right") - 1
                 ax.plot(path[at[at >= 0]], track.price[at[at >= 0]], marker, color=_COLOURS[number], markersize=6)
         ax.set(xlabel=f"ticks from {_ZERO[self.align]}", ylabel="price")
-        ax.legend(frameon=False, fontsize=8)
+        ax.legend(loc="upper left", frameon=False, fontsize=8)
         drawn = io.BytesIO()
         cast("Any", ax.figure).savefig(drawn, format="png", dpi=80, metadata={"Software": None})
         return drawn.getvalue()
