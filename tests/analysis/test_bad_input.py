@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -37,11 +39,23 @@ def compared(source: a.Paths) -> pd.DataFrame:
     return a.compare(runs)
 
 
-def scored(source: a.Paths) -> pd.DataFrame:
-    """Return the rows of each side of folds in time."""
+def folded(source: a.Paths, folds: Any) -> pd.DataFrame:
+    """Return the rows of each side of folds."""
     found = a.training_set(source, within=2)
-    sides = list(a.GamesInTime(2).split(found.X, groups=found.groups))
+    sides = list(folds.split(found.X, groups=found.groups))
     return pd.DataFrame([{"train": len(train), "test": len(test)} for train, test in sides])
+
+
+def earned(source: a.Paths) -> Any:
+    """Return what two strategies earn, games x strategies."""
+    return a.sweep(source, hold, {"ticks": [1, 2]}, check=False, progress=False).profits
+
+
+def every_order(tape: Any, account: Any) -> Any:
+    """Place an order of each kind."""
+    del account
+    waiting = (a.limit(a.Buy("0.1"), "0.9"), a.stop(a.Sell(), "0.5"), a.trailing("0.1"))
+    return (a.Buy("0.1"), a.Bet(a.martingale("0.01", bets=2)[0]), *waiting) if tape.now == 0 else a.Cancel()
 
 
 PLAN = a.EntryPlan(at_tick=0, hold=2)
@@ -81,12 +95,23 @@ ASK: dict[str, Callable[[a.Paths], Any]] = {
     "games_needed": lambda source: a.games_needed(a.backtest(source, once, progress=False), edge=0.1),
     "training_set": a.training_set,
     "training_set of results": lambda source: a.training_set(source, target="result", within=2).y.to_frame(),
-    "folds": scored,
+    "GamesInTime": lambda source: folded(source, a.GamesInTime(2)),
     "similar_games": lambda source: a.similar_games(source, next(iter(source.game_ids), "g0")),
+    "paths": lambda source: a.paths(source).to_pandas(),
+    "adjusted": lambda source: a.adjusted(a.survival(source).curve["survival"].to_numpy()),
+    "best_of_many": lambda source: a.best_of_many(earned(source), resamples=20),
+    "Luck": lambda source: a.best_of_many(np.stack([earned(source)[:, 0]] * 2, axis=1), resamples=20),
+    "ruin of profits": lambda source: a.ruin(earned(source)[:, 0], start=1.0, resamples=20),
+    "smallest_edge": lambda source: a.smallest_edge(a.backtest(source, once, progress=False), 100),
+    "orders": lambda source: a.backtest(source, every_order, progress=False, unfinished="mark").metrics(),
+    "Rules": lambda source: a.backtest(source, once, rules=a.Rules(slippage="0.1", latency_ticks=1), progress=False),
+    "Selection": lambda source: a.games(source, where=a.Selection(complete=True)),
+    "GameFolds": lambda source: folded(source, a.GameFolds(2)),
 }
 SOURCES = {
     "no game": made([]),
     "one game": made([whole(5)]),
+    "two games": made([whole(5), whole(9)]),
     "one game of one tick": made([whole(1)]),
     "all censored": made([Made(range(9))] * 8),
     "all rug at once": made([whole(1)] * 8),
@@ -101,6 +126,36 @@ def frames(found: Any) -> list[pd.DataFrame]:
     """Return the frames of an answer."""
     held = [found, *(vars(found).values() if hasattr(found, "__dict__") else ())]
     return [one for one in held if isinstance(one, pd.DataFrame)]
+
+
+def parts_of(found: object, name: str) -> Iterable[tuple[str, Any]]:
+    """Return what an answer is made of; games that were handed in, plans and rules are no answer."""
+    if isinstance(found, pd.DataFrame):
+        return [(f"{name}.{column}", found[column]) for column in found.columns if column != "to_price"]
+    if isinstance(found, Mapping):
+        return [(f"{name}.{key}", value) for key, value in found.items()]
+    if isinstance(found, list | tuple):
+        return [(f"{name}.{place}", value) for place, value in enumerate(found)]
+    if is_dataclass(found) and not isinstance(found, a.Paths | a.EntryPlan | a.Rules):
+        return [(f"{name}.{field.name}", getattr(found, field.name)) for field in fields(found)]
+    return []
+
+
+def figures(found: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
+    """Yield every float of an answer with its place; `to_price` is infinite by its documentation: the last has none."""
+    if isinstance(found, float | np.floating):
+        yield name, float(found)
+    elif isinstance(found, pd.Series | np.ndarray):
+        if found.dtype.kind == "f":
+            yield from ((name, float(value)) for value in np.ravel(found))
+    elif depth < 4:
+        for place, part in parts_of(found, name):
+            yield from figures(part, place, depth + 1)
+
+
+def says_what_to_do(text: str) -> bool:
+    """Return whether a refusal names what is wrong (a field and its value) and says why in words."""
+    return "=" in text and ": " in text and len(text.split()) > 4
 
 
 def answer_or_refusal(ask: Callable[[a.Paths], Any], source: a.Paths) -> tuple[Any, str]:
@@ -119,7 +174,9 @@ def test_odd_games_are_answered_or_named(name: str, source: str) -> None:
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", ".* deprecated - use ")  # an older matplotlib with a newer pyparsing
         found, refusal = answer_or_refusal(ASK[name], SOURCES[source])
-    assert not refusal or "=" in refusal, "the error does not name what is wrong"
+        assert repr(found)
+    assert not refusal or says_what_to_do(refusal), "the error does not name what is wrong"
+    assert not [place for place, value in figures(found) if math.isinf(value)]
     for frame in frames(found):
         for column in SHARES:
             if column in frame:

@@ -6,7 +6,8 @@ import math
 import operator
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.errors import AnalysisError
 from replaylab.tick import INT32_MAX
+
+POINTS: Final = 1_000_000  # of a grid that is looked up in what one pass over the games has counted
+FINE: Final = 10_000  # of a grid of which each point has an interval
+PASSES: Final = 1_000  # of a grid of which each point is a pass over the games, or a column beside every game
 
 
 def whole(name: str, value: object, *, least: int, most: int | None = INT32_MAX) -> int:
@@ -39,16 +44,15 @@ def whole(name: str, value: object, *, least: int, most: int | None = INT32_MAX)
     return number
 
 
-def wholes(name: str, values: object, *, least: int) -> NDArray[np.int64]:
-    """Return whole numbers, sorted, each once; raises `AnalysisError` when there is none or one is too small.
+def wholes(name: str, values: object, *, least: int, points: int = POINTS) -> NDArray[np.int64]:
+    """Return whole numbers, sorted, each once; raises `AnalysisError` for none, for too many, and for one too small.
 
     Examples
     --------
     >>> wholes("ticks", [50, 0, 50], least=0).tolist()
     [0, 50]
     """
-    given = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
-    found = sorted({whole(name, value, least=least) for value in given})
+    found = sorted({whole(name, value, least=least) for value in _listed(name, values, points)})
     if not found:
         raise AnalysisError(f"{name}={values!r}: pass at least one")
     return np.array(found, np.int64)
@@ -76,18 +80,26 @@ def number(name: str, value: object, *, above: float, below: float = math.inf) -
     return found
 
 
-def numbers(name: str, values: object, *, above: float, below: float = math.inf) -> list[float]:
-    """Return numbers as `number` does, in the order given; a lone one counts as a list; raises when there is none.
+def numbers(name: str, values: object, *, above: float, below: float = math.inf, points: int = PASSES) -> list[float]:
+    """Return numbers as `number` does, in the order given; a lone one counts as a list; raises for none or too many.
 
     Examples
     --------
     >>> numbers("at", 2, above=0), numbers("at", [3, 1.5], above=0)
     ([2.0], [3.0, 1.5])
     """
-    given = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
-    found = [number(name, value, above=above, below=below) for value in given]
+    found = [number(name, value, above=above, below=below) for value in _listed(name, values, points)]
     if not found:
         raise AnalysisError(f"{name}={values!r}: pass at least one")
+    return found
+
+
+def _listed(name: str, values: object, points: int) -> list[object]:
+    """Return the points of a grid, which may be endless; a lone one counts as a list."""
+    given = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+    found = list(islice(given, points + 1))
+    if len(found) > points:
+        raise AnalysisError(f"len({name})>{points}: pass at most {points:,} points")
     return found
 
 

@@ -190,6 +190,8 @@ def split(
     else:
         drawn = [(place + 0.5) / found.n_games for place in range(found.n_games)]
     part = np.searchsorted(edges, np.array(drawn, np.float64), side="right")
+    if len(parts) > max(found.n_games, len(PARTS)):
+        raise AnalysisError(f"len(parts)={len(parts)}: a part would be empty; there are {found.n_games} games")
     counts = dict(zip(parts, np.bincount(part, minlength=len(parts)).tolist(), strict=True))
     if not all(counts.values()):
         raise AnalysisError(f"games={found.n_games}: a part would be empty, {counts}; pass fewer parts")

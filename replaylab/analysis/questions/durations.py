@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from replaylab.analysis.price_paths.arguments import some_games, wholes
+from replaylab.analysis.price_paths.arguments import FINE, some_games, wholes
 from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier, rugs_between
@@ -55,7 +55,7 @@ def duration_hist(
     """
     import pandas as pd
 
-    begins = wholes("bins", bins, least=1)
+    begins = wholes("bins", bins, least=1, points=FINE)
     found = some_games(paths(source, where=where))
     spells = Spells.of(found)
     curve = kaplan_meier(spells)

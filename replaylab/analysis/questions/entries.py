@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.price_paths.arguments import numbers, some_games
+from replaylab.analysis.price_paths.arguments import PASSES, numbers, some_games
 from replaylab.analysis.price_paths.follow_up import FollowUp, weighted_mean, weighted_quantiles
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.runs import Runs
@@ -226,6 +226,8 @@ def touch_table(
     known = some_games(paths(source, where=where))
     base = plan or EntryPlan(at_price=1.0, target=1.0)
     cells = list(product(numbers("prices", prices, above=0), numbers("targets", targets, above=0)))
+    if len(cells) > PASSES:
+        raise AnalysisError(f"cells={len(cells)}: pass fewer prices or targets, at most {PASSES:,} pairs of them")
     drawing: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
     rows = []
     for price, target in cells:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from replaylab.analysis.price_paths.arguments import some_games, whole, wholes
+from replaylab.analysis.price_paths.arguments import FINE, some_games, whole, wholes
 from replaylab.analysis.price_paths.live import Ints
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
@@ -54,7 +54,7 @@ def hazard(
     """
     import pandas as pd
 
-    begins = wholes("bins", bins, least=0)
+    begins = wholes("bins", bins, least=0, points=FINE)
     found = some_games(paths(source, where=where))
     spells = Spells.of(found)
     ends = np.append(begins[1:], max(int(spells.exit.max(initial=0)), int(begins[-1]) + 1))
@@ -130,7 +130,7 @@ def p_rug_within(
     """
     import pandas as pd
 
-    wide, ages = whole("window", window, least=1), wholes("by", by, least=0)
+    wide, ages = whole("window", window, least=1), wholes("by", by, least=0, points=FINE)
     found = some_games(paths(source, where=where))
     spells = Spells.of(found)
     rows = [_from_age(found, spells, int(age), wide) for age in ages]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.price_paths.arguments import number, one_of, some_games, wholes
+from replaylab.analysis.price_paths.arguments import PASSES, number, one_of, some_games, wholes
 from replaylab.analysis.price_paths.follow_up import FollowUp, weighted_mean, weighted_quantiles
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.runs import Runs
@@ -186,7 +186,7 @@ def _frame(
 
     if confidence is not None:
         normal_quantile(confidence)
-    frame = pd.DataFrame([row(hold) for hold in wholes("holds", holds, least=1).tolist()])
+    frame = pd.DataFrame([row(hold) for hold in wholes("holds", holds, least=1, points=PASSES).tolist()])
     if not frame["n_ticks"].any():
         raise AnalysisError(f"holds={frame['hold'].tolist()}: every record ends before one of them; nothing is known")
     frame.attrs = {"n_games": known.n_games, "n_ticks": known.n_ticks}

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from replaylab.analysis.price_paths.arguments import one_of, some_games, whole, wholes
+from replaylab.analysis.price_paths.arguments import PASSES, POINTS, one_of, some_games, whole, wholes
 from replaylab.analysis.price_paths.follow_up import FollowUp, watched_to
 from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.followed import Followed, ticks_left
 from replaylab.analysis.questions.interval import share_by_game
 from replaylab.analysis.questions.odds import expected_value, kelly, payout
+from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,11 @@ def sidebet_table(
     import pandas as pd
 
     paying, known = payout(pays), some_games(paths(source, where=where))
-    at, windows = wholes("ticks", ticks, least=0), wholes("window", window, least=1)
+    at, windows = wholes("ticks", ticks, least=0), wholes("window", window, least=1, points=PASSES)
+    if len(at) * len(windows) > POINTS:
+        raise AnalysisError(
+            f"len(ticks)={len(at)}, len(window)={len(windows)}: pass fewer, at most {POINTS:,} ticks times windows"
+        )
     counts = Followed(known, at, int(windows[-1]))
     columns = counts.columns(windows, confidence)
     columns["expected_value"] = expected_value(columns["win_rate"], paying)
@@ -151,7 +156,8 @@ def sidebet_heatmap(
 
     one_of("value", value, VALUES)
     least = whole("min_games", min_games, least=1)
-    table = sidebet_table(source, ticks=ticks, window=windows, pays=pays, where=where)
+    sold = wholes("windows", windows, least=1, points=PASSES).tolist()
+    table = sidebet_table(source, ticks=ticks, window=sold, pays=pays, where=where)
     wide = table.pivot(index="tick", columns="window")  # noqa: PD010 every cell is one row: nothing to aggregate
     found = pd.DataFrame(wide[value]).where(wide["n_games"] >= least)
     found.attrs = {**table.attrs, "value": value, "sold": [WINDOW]}
@@ -205,7 +211,7 @@ def sidebet_pooled(
     import pandas as pd
 
     paying, known = payout(pays), some_games(paths(source, where=where))
-    begins, within = wholes("edges", edges, least=0), whole("window", window, least=1)
+    begins, within = wholes("edges", edges, least=0, points=PASSES), whole("window", window, least=1)
     left, rugged = ticks_left(known)
     begin = known.tick.astype(np.int64)
     group = np.searchsorted(begins, begin, side="right") - 1

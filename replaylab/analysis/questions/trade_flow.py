@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from replaylab.analysis.price_paths.arguments import some_games
+from replaylab.analysis.price_paths.arguments import PASSES, some_games, wholes
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.errors import AnalysisError
@@ -73,20 +73,18 @@ def trade_flow(
     """
     import pandas as pd
 
-    sizes: list[object] = list(windows)
-    if not sizes or not all(type(one) is int and one >= 1 for one in sizes):
-        raise AnalysisError(f"windows={windows!r}: must be whole numbers from 1 on, such as (1, 5, 20)")
+    sizes = wholes("windows", windows, least=1, points=PASSES).tolist()
     opened = open_store(store) if isinstance(store, str | os.PathLike) else store
     if not isinstance(opened, Store):
         raise AnalysisError(f"{store!r} has no recorded trades; pass a Store of this machine, or its path")
     known = some_games(paths(opened, where=where))
-    found = {f"{name}_{size}": np.full(known.n_ticks, np.nan) for size in windows for name in _NAMES}
+    found = {f"{name}_{size}": np.full(known.n_ticks, np.nan) for size in sizes for name in _NAMES}
     of_game: dict[str | None, list[Mark]] = {}
     for mark in opened.marks("trade"):
         of_game.setdefault(mark.game_id, []).append(mark)
     for game, game_id in enumerate(known.game_ids):
         if game_id in of_game:
-            _fill(found, known, game, of_game[game_id], windows)
+            _fill(found, known, game, of_game[game_id], sizes)
     frame = pd.DataFrame({"game_id": known.ids_of(known.game_of_tick), "tick": known.tick, **found})
     traded = len(of_game.keys() & set(known.game_ids))
     frame.attrs = {"n_games": known.n_games, "n_ticks": known.n_ticks, "n_traded": traded}

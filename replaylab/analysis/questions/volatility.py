@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import number, numbers, some_games, whole
+from replaylab.analysis.price_paths.follow_up import weighted_mean, weighted_quantiles
+from replaylab.analysis.price_paths.moves import Moves
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
-from replaylab.analysis.price_paths.rolling import lagged
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.interval import mean_by_game, wilson
@@ -52,6 +53,9 @@ def volatility_by_price(
         One row a zone: `from_price`, `to_price` (inf for none), `n_games`, `n_ticks` (moves between two live ticks that
         follow each other), `mean` size of a move, relative to the price before, with `low`, `high`, and `median`. The
         median is that of an ordinary move; the mean is more than twice that, from the one move in eight that is big.
+        Cut-off games show early ticks more often than late ones: mean and median weigh each move by the inverse chance
+        that its tick was watched, see `replaylab.analysis.price_paths.moves`. NaN where no move was seen, or only moves
+        behind the rugs of all games that were watched up to there.
 
     Raises
     ------
@@ -71,28 +75,24 @@ def volatility_by_price(
     begins = np.array(numbers("edges", edges, above=-1))
     if (np.diff(begins) <= 0).any():
         raise AnalysisError(f"edges={edges!r}: pass prices, each above the one before")
-    before = lagged(known.price, 1, np.arange(known.n_ticks) - Runs.of(known).first)
-    rows = np.flatnonzero(before > 0)
-    size = np.abs(known.price[rows] / before[rows] - 1)
-    zone = np.searchsorted(begins, before[rows], side="right") - 1
-    game = known.game_of_tick[rows]
+    moves = Moves.of(known)
+    zone = np.searchsorted(begins, moves.before, side="right") - 1
     found = []
     for place, begin in enumerate(begins.tolist()):
         here = zone == place
-        sums = np.bincount(game[here], size[here], known.n_games)[:, None].astype(np.float64)
-        counts = np.bincount(game[here], minlength=known.n_games)[:, None].astype(np.float64)
-        low, high = mean_by_game(sums, counts, confidence=confidence, resamples=resamples, seed=seed)
-        some = bool(here.any())
+        above, below = (one[:, None] for one in moves.sums(here))
+        low, high = mean_by_game(above, below, confidence=confidence, resamples=resamples, seed=seed)
+        size, weight = moves.size[here], moves.weight[here]
         found.append(
             {
                 "from_price": begin,
                 "to_price": float(begins[place + 1]) if place + 1 < len(begins) else float("inf"),
-                "n_games": int((counts > 0).sum()),
+                "n_games": len(np.unique(moves.game[here])),
                 "n_ticks": int(here.sum()),
-                "mean": float(size[here].mean()) if some else float("nan"),
+                "mean": weighted_mean(size, weight),
                 "low": float(low[0]),
                 "high": float(high[0]),
-                "median": float(np.median(size[here])) if some else float("nan"),
+                "median": weighted_quantiles(size, weight, (0.5,))[0] if weight.any() else float("nan"),
             }
         )
     frame = pd.DataFrame(found)

@@ -68,7 +68,7 @@ def test_against_a_loop(tmp_path: Path) -> None:
 @pytest.mark.parametrize("windows", [(), (0,), (1.5,), (True,), (-3,)])
 def test_windows_are_checked(windows: tuple[int, ...], tmp_path: Path) -> None:
     """A window is a whole number from 1 on."""
-    with pytest.raises(rl.errors.AnalysisError, match="whole numbers from 1 on"):
+    with pytest.raises(rl.errors.AnalysisError, match="windows="):
         trade_flow(recorded(tmp_path, [0, 1], []), windows=windows)
 
 

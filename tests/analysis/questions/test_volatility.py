@@ -21,8 +21,8 @@ def test_moves_are_counted_by_the_price_before() -> None:
     table = volatility_by_price(made(games), edges=[0, 2, 10], resamples=20)
     assert table["n_ticks"].tolist() == [2, 2, 1]
     assert table["n_games"].tolist() == [2, 2, 1]
-    assert table["mean"].to_numpy() == pytest.approx([(1 + 0.5) / 2, (5 + 1) / 2, 0.5])
-    assert table["median"].to_numpy() == pytest.approx([0.75, 3, 0.5])
+    assert table["mean"].to_numpy() == pytest.approx([(1 + 0.5) / 2, (5 + 1 / 2) / (1 + 1 / 2), 0.5])
+    assert table["median"].to_numpy() == pytest.approx([0.5, 5, 0.5])
 
 
 def test_the_process_moves_as_theory_says() -> None:
