@@ -53,8 +53,8 @@ def test_whole_games_are_not_weighted() -> None:
 
 
 @given(st.lists(some_game(), min_size=1, max_size=6))
-def test_the_error_of_the_weights_adds_up_to_nothing(games: list[Made]) -> None:
-    """What is added to the games for the error of the weights has mean zero: the ratio is the weighted mean."""
+def test_sums_of_games_are_those_of_their_moves(games: list[Made]) -> None:
+    """No weight is negative, and the sums over games are those over their moves: the ratio is the weighted mean."""
     found = Moves.of(made(games))
     here = np.arange(len(found.size)) % 2 == 0
     above, below = found.sums(here)
