@@ -21,7 +21,8 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Any, Final
 
-from replaylab.errors import ReplayLabError, StoreBusy, StoreFull, StoreUnwritable
+from replaylab.errors import ReplayLabError, SourceNotFound, StoreBusy, StoreFull, StoreUnwritable
+from replaylab.urls import URL, file_path, without_secrets
 
 
 def _module(name: str) -> Any:
@@ -52,14 +53,22 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _asides = itertools.count()
 
 
-def of_user(path: str | os.PathLike[str]) -> Path:
+def of_user(path: str | os.PathLike[str], refused: type[ReplayLabError] = SourceNotFound) -> Path:
     """Return a path that a caller gave, `~` being the home of the user: Python does not read it, as a shell does.
+
+    A ``file://`` URL is a path too. Every other URL raises `refused`, without what may be secret in it: taken as a path
+    it would be a folder that is called by its password.
 
     Examples
     --------
     >>> of_user("~/games") == Path.home() / "games", of_user("a/~b").as_posix()
     (True, 'a/~b')
     """
+    text = os.fsdecode(path)
+    if (local := file_path(text)) is not None:
+        return Path(local)
+    if URL.fullmatch(text):
+        raise refused(f"{without_secrets(text)}: pass a path of this machine, no URL; copy the files there or back")
     return Path(os.path.expanduser(path))  # noqa: PTH111 `Path.expanduser` raises where there is no such user
 
 

@@ -153,7 +153,7 @@ class Settings(BaseSettings):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the settings as JSON; Decimals as text, so that they come back exactly."""
-        of_user(path).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        of_user(path, SettingsError).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **values: Any) -> Settings:
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
         a warning; a malformed file is a `SettingsError`.
         """
         try:
-            found = json.loads(of_user(path).read_text(encoding="utf-8"))
+            found = json.loads(of_user(path, SettingsError).read_text(encoding="utf-8"))
         except FileNotFoundError:
             _log.warning("no settings file at %s: defaults are used", path, extra={"event": "no_settings_file"})
             found = {}

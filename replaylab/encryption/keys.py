@@ -381,7 +381,7 @@ def rotate(
     """
     if new is None and not new_store_key:
         raise ValueError("nothing to rotate: pass the new master key, new_store_key=True, or both")
-    root = of_user(store)
+    root = of_user(store, StoreNotFound)
     keys_of(root, kms)  # a wrong key waits for no lock
     if read_document(root) is None:
         raise not_encrypted(str(root))

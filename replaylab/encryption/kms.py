@@ -84,7 +84,8 @@ class FileKey(Kms):
     path: str
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        object.__setattr__(self, "path", os.fspath(of_user(path).absolute()))  # the process may go elsewhere
+        place = of_user(path, KeyMissing).absolute()  # the process may go elsewhere
+        object.__setattr__(self, "path", os.fspath(place))
         if create and not os.path.lexists(self.path):
             _make(Path(self.path))
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from replaylab.durable import make_folders, of_user, publish, written_aside
 from replaylab.encryption.kms import Kms
-from replaylab.errors import SettingsError
+from replaylab.errors import SettingsError, StoreUnwritable
 from replaylab.exports.selection import CompactedAwayError, Selection, What
 from replaylab.exports.text import csv_lines, json_lines, recording_lines
 from replaylab.postgres.address import is_address
@@ -160,7 +160,7 @@ def export(  # noqa: PLR0913 every one but the first two has a default
         if what != "ticks" or guard_formulas or any(one is not None for one in (games, start, end, columns)):
             raise SettingsError("a database takes in the whole store: leave out all arguments but store and path")
         return _loaded(opened, str(path), progress=progress)
-    target = of_user(path)
+    target = of_user(path, StoreUnwritable)
     form = _format(target)
     if guard_formulas:
         if form is not _csv:
@@ -288,7 +288,7 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> int:
     StoreFull, StoreUnwritable
         About the file.
     """
-    target = of_user(path)
+    target = of_user(path, StoreUnwritable)
     ending = target.suffix.lower()
     if ending not in _PICTURES:
         raise SettingsError(f"path={str(target)!r}: the ending says the format; take one of {', '.join(_PICTURES)}")

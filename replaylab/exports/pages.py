@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from replaylab.durable import make_folders, of_user, publish, written_aside
-from replaylab.errors import SettingsError
+from replaylab.errors import SettingsError, StoreUnwritable
 from replaylab.exports.export import ExportReport, log_export, refuse_inside
 from replaylab.exports.selection import known_games
 from replaylab.playback.timeline import Timeline
@@ -79,7 +79,7 @@ def export_pages(
     (2, ['.html', '.html', '.html', '.js'])
     """
     opened = opened_for_reading(store)
-    target = of_user(path)
+    target = of_user(path, StoreUnwritable)
     refuse_inside(opened.path, target)
     wanted = known_games(opened, games)
     chosen = [game for game in opened.game_ids() if wanted is None or game in wanted]

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from replaylab.errors import SimulationError
+from replaylab.durable import of_user
+from replaylab.errors import SimulationError, StoreUnwritable
 from replaylab.simulation.bulk import simulate_table, tick_lines
 from replaylab.simulation.corruption import CORRUPTIONS
 from replaylab.simulation.damage import KINDS
@@ -222,7 +223,7 @@ def write_recordings(folder: str | Path, recordings: Sequence[Recording]) -> lis
     names = [recording.name for recording in recordings]
     if len(set(names)) < len(names):
         raise SimulationError("two recordings have the same file name; let them start at least a second apart")
-    target = Path(folder)
+    target = of_user(folder, StoreUnwritable)
     target.mkdir(parents=True, exist_ok=True)
     for recording in recordings:
         (target / recording.name).write_bytes(recording.data)

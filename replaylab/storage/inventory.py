@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from replaylab.durable import of_user, publish, written_aside
-from replaylab.errors import StoreError, StoreNotFound, StoreTooNew
+from replaylab.errors import StoreError, StoreNotFound, StoreTooNew, StoreUnwritable
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.segments.digest import sum_digests
 from replaylab.segments.extent import Extent
@@ -71,7 +71,7 @@ class Inventory:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file as JSON, whole or not at all; raises `StoreFull` or `StoreUnwritable`."""
-        target = of_user(path)
+        target = of_user(path, StoreUnwritable)
         content = {"type": _TYPE, "format": FORMAT}
         content |= {name: getattr(self, name) for name in self.__slots__}
         with written_aside(target.parent, target.name) as aside:

@@ -29,6 +29,7 @@ from replaylab.storage.files import REMARKS, SEGMENTS
 from replaylab.storage.refused import ENDING as REFUSED_ENDING
 from replaylab.storage.refused import REFUSED
 from replaylab.storage.store import Store
+from replaylab.urls import without_secrets
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -53,7 +54,7 @@ def refuse_uri(path: object) -> None:
     """Raise `StoreUnwritable` when a path that is to be written names an object store."""
     _refuse_database(path)
     if is_uri(path) or (isinstance(path, Store) and not path.is_local):
-        place = path.place if isinstance(path, Store) else path
+        place = path.place if isinstance(path, Store) else without_secrets(str(path))
         raise StoreUnwritable(
             f"{place}: object stores are read, not written; write to a folder and copy it there (segments first, as "
             "they name what they replace)"
@@ -102,7 +103,7 @@ def opened(path: str | os.PathLike[str] | Store, filesystem: Any = None, kms: Km
 
     if isinstance(found, LocalFileSystem):
         return Store(place, kms=kms)
-    return Store.over(ObjectFiles(_bare(str(path)), found, place, kms))
+    return Store.over(ObjectFiles(without_secrets(str(path)), found, place, kms))
 
 
 class ObjectFiles:
@@ -278,13 +279,7 @@ def reaching(place: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StoreUnreachable(f"{_bare(place)} cannot be reached: {error}") from error
-
-
-def _bare(uri: str) -> str:
-    """Return a URI without its credentials and options."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.partition('?')[0].rpartition('@')[2]}" if mark else uri
+        raise StoreUnreachable(f"{without_secrets(place)} cannot be reached: {error}") from error
 
 
 def _from_uri(uri: str) -> tuple[FileSystem, str]:
@@ -295,10 +290,10 @@ def _from_uri(uri: str) -> tuple[FileSystem, str]:
             found: tuple[FileSystem, str] = FileSystem.from_uri(uri)
     except pa.ArrowInvalid as error:
         if "Unrecognized filesystem type" not in str(error):
-            said = str(error).replace(uri, _bare(uri))  # which has the key and the secret
+            said = str(error).replace(uri, without_secrets(uri))  # which has the key and the secret
             raise StoreNotFound(
-                f"{_bare(uri)}: {said}; write spaces and special characters as urllib.parse.quote gives them, and see "
-                "pyarrow.fs for what a URI may say"
+                f"{without_secrets(uri)}: {said}; write spaces and special characters as urllib.parse.quote gives "
+                "them, and see pyarrow.fs for what a URI may say"
             ) from None
         return _from_fsspec(uri)
     return found
@@ -313,8 +308,8 @@ def _from_fsspec(uri: str) -> tuple[FileSystem, str]:
         ValueError,
     ) as error:  # fsspec itself, the package for the scheme, or a scheme it does not know
         raise StoreNotFound(
-            f"{_bare(uri)}: no file system for it ({error}); install fsspec and its package for {scheme}://, or open "
-            "the place with filesystem=..."
+            f"{without_secrets(uri)}: no file system for it ({error}); install fsspec and its package for {scheme}://, "
+            "or open the place with filesystem=..."
         ) from None
 
 

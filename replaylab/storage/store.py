@@ -13,7 +13,7 @@ from replaylab.compute import pc
 from replaylab.durable import of_user
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import file_key
-from replaylab.errors import AnalysisError, GameNotFound
+from replaylab.errors import AnalysisError, GameNotFound, StoreNotFound
 from replaylab.journals.reader import Recording
 from replaylab.mark import Mark
 from replaylab.segments.extent import Extent
@@ -62,7 +62,7 @@ class Store:
     def __init__(
         self, path: str | os.PathLike[str], *, files: StoreFiles | None = None, kms: Kms | None = None
     ) -> None:
-        self.__setstate__(FolderFiles(of_user(path), kms) if files is None else files)
+        self.__setstate__(FolderFiles(of_user(path, StoreNotFound), kms) if files is None else files)
         self.sealed()  # journals are read when they are asked for
 
     @classmethod

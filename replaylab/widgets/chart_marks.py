@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from replaylab.durable import of_user, publish, written_aside
-from replaylab.errors import TickError
+from replaylab.errors import StoreUnwritable, TickError
 from replaylab.playback.timeline import Timeline
 from replaylab.widgets.messages import Shape
 
@@ -138,7 +138,7 @@ class MarksFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = of_user(path)
+        self.path = of_user(path, StoreUnwritable)
 
     def load(self) -> dict[str, tuple[ChartMark, ...]]:
         """Return the marks by game; raise `TickError` when the file holds something else."""

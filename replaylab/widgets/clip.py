@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from replaylab.durable import of_user
-from replaylab.errors import Unplayable
+from replaylab.errors import StoreUnwritable, Unplayable
 from replaylab.widgets.payload import StoredPayload
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def save_clip(
     Unplayable
         When the name has another ending, or ffmpeg is not there or fails; it says what to do.
     """
-    target = of_user(path)
+    target = of_user(path, StoreUnwritable)
     kind = target.suffix.lower()
     if kind not in KINDS:
         raise Unplayable(f"{str(path)!r}: a clip ends in {', '.join(KINDS)}")

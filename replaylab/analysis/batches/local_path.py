@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from typing import Final
-from urllib.parse import unquote
 
 from replaylab.durable import of_user
 from replaylab.errors import AnalysisError
-
-# A scheme of two letters or more, so no drive; one slash is what `Path` leaves of two.
-_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?://|/(?!/))(?P<rest>.*)", re.DOTALL)
+from replaylab.urls import URL, file_path, without_secrets
 
 
 def local_path(path: str | os.PathLike[str], name: str, instead: str) -> Path:
@@ -36,12 +31,8 @@ def local_path(path: str | os.PathLike[str], name: str, instead: str) -> Path:
     replaylab.errors.AnalysisError: cache='s3://bucket/games': a folder of this machine is needed, no object store; ...
     """
     text = os.fsdecode(path)
-    found = _URL.fullmatch(text)
-    if found is None:
+    if file_path(text) is not None or not URL.fullmatch(text):
         return of_user(text)
-    rest = found["rest"] if "://" in text else f"/{found['rest']}"
-    if found["scheme"].lower() == "file" and rest.startswith("/"):
-        return Path(unquote(rest))
-    bare = rest.lstrip("/").partition("?")[0].rpartition("@")[2]  # without a key and a secret
-    shown = f"{found['scheme']}://{bare}"
-    raise AnalysisError(f"{name}={shown!r}: a folder of this machine is needed, no object store; {instead}")
+    raise AnalysisError(
+        f"{name}={without_secrets(text)!r}: a folder of this machine is needed, no object store; {instead}"
+    )

@@ -140,9 +140,13 @@ class _Shared:
         tick.flags.writeable = price.flags.writeable = False
         return start, tick, price
 
+    @cached_property
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return list(zip(*(column.to_pylist() for column in self._summaries.columns), strict=True))  # a table is slower
+
     def _summary(self, number: int) -> dict[str, Any]:
-        found: dict[str, Any] = self._summaries.slice(number, 1).to_pylist()[0]
-        return found
+        found = dict(zip(self._summaries.column_names, self._rows[number], strict=True))
+        return found | {name: list(value) for name, value in found.items() if isinstance(value, list)}
 
     def _path(self, number: int) -> TickPath:
         start, tick, price = self._ticks
