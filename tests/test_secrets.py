@@ -132,9 +132,9 @@ def test_no_feed_shows_what_is_secret(url: str, caplog: pytest.LogCaptureFixture
 
 
 COMMANDS = [
-    ["info", "URL"], ["verify", "URL"], ["games", "URL"], ["convert", "URL", "--to", "new"], ["compact", "URL"],
+    ["info", "URL"], ["verify", "URL"], ["status", "URL"], ["convert", "URL", "--to", "new"], ["compact", "URL"],
     ["convert", "STORE", "--to", "URL"], ["export", "URL", "--to", "x.csv"], ["export", "STORE", "--to", "URL"],
-    ["record", "--feed", "URL", "--to", "new"], ["recover", "URL"], ["simulate", "URL"], ["serve", "URL"],
+    ["record", "new", "--feed", "URL"], ["recover", "URL"], ["simulate", "URL"], ["serve", "URL"],
 ]  # fmt: skip
 
 
@@ -147,5 +147,6 @@ def test_no_command_shows_what_is_secret(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, [{"URL": URLS[url], "STORE": str(store)}.get(word, word) for word in command])
     assert done.exit_code not in {0, None}
+    assert "Usage: " not in done.output, "the command was not reached"
     assert SECRET not in done.output
     assert not [one for one in tmp_path.rglob("*") if SECRET in str(one)]
