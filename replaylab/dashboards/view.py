@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from replaylab.errors import ReplayLabError
+from replaylab.errors import ReplayLabError, StoreBusy
+from replaylab.storage.game import Game
 from replaylab.storage.store import Store
 from replaylab.watching.snapshot import Snapshot
 from replaylab.watching.status import StoreStatus, status
@@ -24,6 +25,7 @@ RUNS: Final = 50  # newest first; more are counted
 GAMES_SECONDS: Final = 2.0  # between two looks at the games of a store that changes, at least
 GAMES_SHARE: Final = 0.01  # of a core that these looks may take
 _MOST_GAMES_SECONDS: Final = 30.0
+_GAME_FIELDS: Final = ("game_id", "ticks", "peak", "start", "complete", "late_start", "gaps")
 _RUN_FIELDS: Final = (
     "run",
     "machine",
@@ -70,6 +72,7 @@ class View:
         self._clock = clock
         self._work = work
         self._games: list[dict[str, Any]] = []
+        self._points: dict[tuple[str, ...], list[list[float]]] = {}  # of the games shown, by what they were drawn from
         self._gaps: list[dict[str, Any]] = []
         self._totals: dict[str, Any] = {}
         self._problems: list[str] = []
@@ -122,7 +125,10 @@ class View:
             return
         begun, is_first = self._work(), self._seen is None  # the first look fills caches
         try:
-            self._read_games()
+            try:
+                self._read_games()
+            except StoreBusy:
+                self._read_games()  # compacted in between
         finally:
             wanted = 0.0 if is_first else (self._work() - begun) / GAMES_SHARE
             self._look_at = now + min(max(wanted, GAMES_SECONDS), _MOST_GAMES_SECONDS)
@@ -131,19 +137,31 @@ class View:
         seen = self._what_is_there()
         if seen == self._seen:
             return
-        games = self.store.games()
+        held = self.store.held()
+        games = held.games()
         self._totals = {
             "games": len(games),
             "ticks": int(games["rows"].sum()) if len(games) else 0,
             "complete": int(games["complete"].sum()) if len(games) else 0,
             "bytes": self.store.size_bytes,
         }
-        self._problems = [f"{name}: {reason}" for name, reason in sorted(self.store.damaged.items())]
+        self._problems = [f"{name}: {reason}" for name, reason in sorted(held.damaged.items())]
         newest = games.sort_values(["start", "game_id"], na_position="first").tail(GAMES).iloc[::-1]
-        self._games = [_game(self.store, row) for row in _rows(newest)]
-        gaps = self.store.gaps().sort_values("start", na_position="first").tail(GAPS).iloc[::-1]
+        self._games = self._drawn(held, _rows(newest))
+        gaps = held.gaps().sort_values("start", na_position="first").tail(GAPS).iloc[::-1]
         self._gaps = [{name: _plain(value) for name, value in row.items()} for row in _rows(gaps)]
         self._seen = seen
+
+    def _drawn(self, held: Store, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return games with their small charts; one whose rows are those of the last look is not read again."""
+        segments = held.segments()
+        drawn, earlier, self._points = [], self._points, {}
+        for row in rows:
+            game_id = row["game_id"]
+            key = game_id, *(one.part_of(game_id) for one in segments if game_id in one.rows_of)
+            self._points[key] = earlier.get(key) or _points(held[game_id])
+            drawn.append({name: _plain(row[name]) for name in _GAME_FIELDS} | {"points": self._points[key]})
+        return drawn
 
     def _what_is_there(self) -> object:
         """Return something that changes when a file of the store does."""
@@ -175,15 +193,12 @@ def _run(one: Snapshot) -> dict[str, Any]:
     return shown
 
 
-def _game(store: Store, row: dict[str, Any]) -> dict[str, Any]:
-    game = store[row["game_id"]]
+def _points(game: Game) -> list[list[float]]:
+    """Return tick and price of the points of a small chart."""
     table = game.prices(prices="float64")
     ticks = np.asarray(table["tick"].to_numpy(), dtype=np.int64)
     prices = np.asarray(table["price"].to_numpy(), dtype=np.float64)
-    chosen = _thinned(prices)
-    shown = ("game_id", "ticks", "peak", "start", "complete", "late_start", "gaps")
-    points = [[int(ticks[at]), float(f"{prices[at]:.6g}")] for at in chosen]
-    return {name: _plain(row[name]) for name in shown} | {"points": points}
+    return [[int(ticks[at]), float(f"{prices[at]:.6g}")] for at in _thinned(prices)]
 
 
 def _thinned(prices: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:

@@ -129,7 +129,8 @@ class JournalReader:
         self._last_line = 0
         self._head = b""
         self._digest = xxhash.xxh3_128()
-        self._digests: list[str] = []
+        self._digest_of_rows = sum_digests([])
+        self._digested = 0  # of the tables
         self._account = Account()
         self._cursors: dict[str, Cursor] = {}
         self._tables: list[pa.Table] = []
@@ -348,11 +349,19 @@ class JournalReader:
         self._settle()
         return self._tables
 
+    def take_tables(self) -> list[pa.Table]:
+        """Return the rows read since the last call in their order; the reader holds them no longer."""
+        self.rows_digest()
+        taken, self._tables, self._digested = self._tables, [], 0
+        return taken
+
     def rows_digest(self) -> str:
-        """Return the digest of all rows."""
+        """Return the digest of all rows, taken ones too."""
         self._settle()
-        self._digests += [rows_digest(table) for table in self._tables[len(self._digests) :]]
-        return sum_digests(self._digests)
+        new = [rows_digest(table) for table in self._tables[self._digested :]]
+        self._digest_of_rows = sum_digests([self._digest_of_rows, *new])
+        self._digested = len(self._tables)
+        return self._digest_of_rows
 
     def extent(self) -> Extent:
         """Return the account of every byte read."""

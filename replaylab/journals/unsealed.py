@@ -19,6 +19,7 @@ from replaylab.durable import NO_WAITING, OPENED
 from replaylab.encryption.keys import StoreKeys
 from replaylab.errors import KeyMissing, Tampered
 from replaylab.journals.format import Header, place_of, scan
+from replaylab.journals.game_rows import GameRows, ShownRows
 from replaylab.journals.reader import EXPECTED, JournalReader
 from replaylab.journals.sealed import opened_header
 from replaylab.journals.seq_ranges import SeqRanges
@@ -27,7 +28,7 @@ from replaylab.segments.extent import Extent
 from replaylab.segments.footer import Footer
 from replaylab.segments.remarks import SCHEMA as REMARKS_SCHEMA
 from replaylab.segments.remarks import to_table as remarks_table
-from replaylab.segments.segment import Segment, game_ranges
+from replaylab.segments.segment import Segment
 
 MOST_OPEN: Final = 64  # journals that a reader holds open at once
 
@@ -38,9 +39,9 @@ class UnsealedJournal(Segment):
     Its name contains the number of bytes read, so that a cached result is never taken for a longer journal.
     """
 
-    def __init__(self, path: Path, contents: JournalReader) -> None:
+    def __init__(self, path: Path, contents: JournalReader, rows: ShownRows) -> None:
         super().__init__(path)
-        self._table = contents.table()
+        self._rows = rows
         self._extent = contents.extent()
         self._rows_digest = contents.rows_digest()
         self._remarks = contents.remarks()
@@ -54,13 +55,25 @@ class UnsealedJournal(Segment):
     @property
     def row_count(self) -> int:
         """Number of rows."""
-        return int(self._table.num_rows)
+        return self._rows.rows
+
+    def part_of(self, game_id: str) -> str:
+        """Return a name for the rows of a game in it that stays the same while other games grow."""
+        return f"{self.path.name}:{self._rows.number}:{self.rows_of[game_id][1]}"
 
     @cached_property
     def footer(self) -> Footer:
         """The footer that its segment would have if it were sealed now."""
-        games = game_ranges(self._table)
-        return Footer(self.path.stem, self._table.num_rows, self._rows_digest, games, [self._extent])
+        return Footer(self.path.stem, self._rows.rows, self._rows_digest, list(self._rows.games), [self._extent])
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        return self._rows.table()
+
+    def read_game(self, game_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the rows of one game."""
+        table = self._rows.of_game(game_id)
+        return table if columns is None else table.select(list(columns))
 
     def read_rows(self, first: int, rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return `rows` rows from row `first` on."""
@@ -89,6 +102,7 @@ class UnsealedJournal(Segment):
 class _Known:
     identity: tuple[int, SeqRanges, int | None]
     contents: JournalReader
+    rows: GameRows
     size: int
     journal: UnsealedJournal
 
@@ -240,10 +254,15 @@ class UnsealedJournals:
         if earlier and earlier.identity == identity and earlier.size == one.size:
             return earlier
         grown = earlier and earlier.identity == identity and earlier.contents.end <= one.size
-        contents = earlier.contents if earlier and grown else self._reader(one.path.name, held, cut)
+        contents, rows = (
+            (earlier.contents, earlier.rows)
+            if earlier and grown
+            else (self._reader(one.path.name, held, cut), GameRows())
+        )
         with one.path.open("rb") if one.descriptor < 0 else os.fdopen(os.dup(one.descriptor), "rb") as file:
             contents.read(file, one.size, final=False)
-        return _Known(identity, contents, one.size, UnsealedJournal(one.path, contents))
+        rows.add(contents.take_tables())
+        return _Known(identity, contents, rows, one.size, UnsealedJournal(one.path, contents, rows.shown()))
 
     def _reader(self, name: str, held: SeqRanges, cut: int | None) -> JournalReader:
         return JournalReader(name, held, cut, self._layouts, self.keys)
@@ -293,9 +312,8 @@ def durable_sizes(headers: Iterable[Header | None]) -> dict[int, int]:
 def _lacking(known: _Known, size: int) -> _Known:
     """Return a journal with the remark that permanent bytes of it are gone; what was read of it is used no further."""
     known.contents.report_lacking(size)
-    return _Known(
-        (-1, SeqRanges(), None), known.contents, known.size, UnsealedJournal(known.journal.path, known.contents)
-    )
+    journal = UnsealedJournal(known.journal.path, known.contents, known.rows.shown())
+    return _Known((-1, SeqRanges(), None), known.contents, known.rows, known.size, journal)
 
 
 def elsewhere(recorded: Iterable[Extent], headers: Iterable[Header | None]) -> tuple[SeqRanges, dict[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -35,10 +36,13 @@ class Listing:
         self._logged: set[str] = set()  # of what is damaged
         self._tampered: set[str] = set()  # of what is damaged, what its key did not write
         self._opened: dict[str, Segment] = {}
+        self._held: list[Segment] | None = None
         self._journals = files.journals()
 
     def segments(self) -> list[Segment]:
         """Return the segments that count: readable ones, less those another replaces, and journals not yet sealed."""
+        if self._held is not None:
+            return list(self._held)
         if self._journals is None:
             return self.sealed()
         for _ in range(COMPACTIONS):
@@ -50,6 +54,12 @@ class Listing:
             self.leave_out(opened.problems)
             if set(self._journals.names()) <= opened.journals.keys() | opened.problems.keys():
                 break  # else lines may have been written again to a journal that was not there yet
+        return found
+
+    def held(self) -> Listing:
+        """Return a listing that keeps to the segments that count now."""
+        held, found = self.segments(), copy.copy(self)
+        vars(found).update(_held=held, damaged=dict(self.damaged))
         return found
 
     def sealed(self) -> list[Segment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -132,6 +133,27 @@ class Store:
     def rows(self) -> int:
         """Number of rows stored."""
         return sum(segment.footer.rows for segment in self.segments())
+
+    def held(self) -> Self:
+        """Return this store as it is now, for several questions about one moment while recorders go on.
+
+        What is recorded or converted later is not in it. It is for a moment: once its files are compacted or retired,
+        reading them raises `StoreBusy`.
+
+        Examples
+        --------
+        >>> import replaylab as rl, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with rl.Recorder(folder) as recorder:
+        ...     _ = recorder.record(rl.Tick("g", 0, "2031-01-02T03:04:05Z", "1.00"))
+        ...     then = rl.Store(folder).held()
+        ...     _ = recorder.record(rl.Tick("g", 1, "2031-01-02T03:04:05.25Z", "1.01"))
+        ...     then.rows, rl.Store(folder).rows
+        (1, 2)
+        """
+        found = copy.copy(self)
+        vars(found).update(_listing=reread(self._listing.held), _summaries=self._summaries)
+        return found
 
     def segments(self) -> list[Segment]:
         """Return the segments that count: readable ones, less those another replaces, and journals not yet sealed.

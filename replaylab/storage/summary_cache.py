@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from replaylab.errors import SegmentDamaged
+from replaylab.journals.unsealed import UnsealedJournal
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.game_summary import COLUMNS, SCHEMA, summarise
@@ -18,6 +19,8 @@ from replaylab.storage.kept_summaries import LEAST_ROWS, LEAST_SEGMENTS, Kept, K
 LeaveOut: TypeAlias = Callable[[Segment, SegmentDamaged], None]
 _Key: TypeAlias = tuple[str, ...]
 _ROWS_AT_ONCE: Final = 200_000
+_COLUMNS: Final = [*COLUMNS, "seq"]
+_FEW: Final = 8  # one game in so many of a journal is read by itself, more are read with all of it
 _NEW_IN: Final = 100  # the file is written again when more than one summary in so many is new
 
 
@@ -56,12 +59,18 @@ class Summaries:
             found.tables.append(self._rows.take(np.concatenate([np.zeros(0, np.int64), *spans])))
         else:
             found.tables.append(self._rows)
-        for key, parts in wanted.items():
-            if key not in self._place:
+        new = {key: parts for key, parts in wanted.items() if key not in self._place}
+        alone: dict[str, list[_Key]] = {}
+        for key, parts in new.items():
+            if len(parts) == 1 and isinstance(parts[0], UnsealedJournal):
+                alone.setdefault(parts[0].name, []).append(key)
+            else:
                 found.read(key, parts, leave_out)
+        for keys in alone.values():
+            found.read_games(keys, new[keys[0]][0])
         found.summarise()
         self._rows, self._place = pa.concat_tables(found.tables).combine_chunks(), found.place
-        self._keep(len(found.place) - len(kept), wanted, segments, stamps)
+        self._keep(sum(all(one.name in stamps for one in parts) for parts in new.values()), wanted, segments, stamps)
         return self._rows.sort_by([("start", "ascending"), ("game_id", "ascending")])
 
     def _keep(
@@ -80,16 +89,21 @@ class Summaries:
 
 
 def _wanted(segments: Sequence[Segment]) -> dict[_Key, list[Segment]]:
-    """Return the segments of each summary: of a segment without a few games, or of one game in several segments."""
+    """Return the segments of each summary: of a segment without a few games, or of one game of several segments.
+
+    The games of a journal are summed up one by one, so that only those that grow are again.
+    """
     holders = Counter(game for segment in segments for game in segment.rows_of)
-    spread: dict[str, list[Segment]] = {game: [] for game in sorted(holders) if holders[game] > 1}
+    growing = {game for one in segments if isinstance(one, UnsealedJournal) for game in one.rows_of}
+    spread: dict[str, list[Segment]] = {game: [] for game in sorted(holders) if holders[game] > 1 or game in growing}
     wanted: dict[_Key, list[Segment]] = {}
     for segment in segments:
         elsewhere = sorted(spread.keys() & segment.rows_of.keys())
         for game in elsewhere:
             spread[game].append(segment)
-        wanted[segment.name, *elsewhere] = [segment]
-    return wanted | {(game, *(one.name for one in parts)): parts for game, parts in spread.items()}
+        if not isinstance(segment, UnsealedJournal):
+            wanted[segment.name, *elsewhere] = [segment]
+    return wanted | {(game, *(one.part_of(game) for one in parts)): parts for game, parts in spread.items()}
 
 
 class _Found:
@@ -99,43 +113,62 @@ class _Found:
         self.tables: list[pa.Table] = []
         self.place: dict[_Key, tuple[int, int]] = {}
         self.rows = 0
-        self._waiting: list[tuple[_Key, pa.Table]] = []
+        self._waiting: list[_Key] = []
+        self._tables: list[pa.Table] = []  # their rows
         self._key_of: dict[str, int] = {}  # by game, the place of its key among those that wait
         self._waiting_rows = 0
 
     def read(self, key: _Key, parts: list[Segment], leave_out: LeaveOut) -> None:
         """Read what a summary is made of."""
-        columns = [*COLUMNS, "seq"]
         tables = []
         for segment in parts:
             try:
                 if segment.name == key[0]:
-                    tables.append(_without(segment.read(columns), segment, key[1:]))
+                    tables.append(_without(segment.read(_COLUMNS), segment, key[1:]))
                 else:
-                    tables.append(segment.read_game(key[0], columns))
+                    tables.append(segment.read_game(key[0], _COLUMNS))
             except SegmentDamaged as error:
                 leave_out(segment, error)
         if not tables:
             return
         table = pa.concat_tables(tables)
         games = table.column("game_id").unique().to_pylist()
-        if not self._key_of.keys().isdisjoint(games) or self._waiting_rows + table.num_rows > _ROWS_AT_ONCE:
-            self.summarise()
+        self._make_room(games, table.num_rows)
         self._key_of |= dict.fromkeys(games, len(self._waiting))
-        self._waiting.append((key, table))
+        self._waiting.append(key)
+        self._add(table)
+
+    def read_games(self, keys: list[_Key], journal: Segment) -> None:
+        """Read games of a journal, which are nowhere else, each of them for a summary of its own."""
+        games = [game for game, _ in keys]
+        if len(games) * _FEW < len(journal.rows_of):
+            table = pa.concat_tables([journal.read_game(game, _COLUMNS) for game in games])
+        else:
+            table = _without(journal.read(_COLUMNS), journal, sorted(journal.rows_of.keys() - set(games)))
+        self._make_room(games, table.num_rows)
+        self._key_of |= {game: number for number, game in enumerate(games, len(self._waiting))}
+        self._waiting += keys
+        self._add(table)
+
+    def _make_room(self, games: Sequence[str], rows: int) -> None:
+        if not self._key_of.keys().isdisjoint(games) or self._waiting_rows + rows > _ROWS_AT_ONCE:
+            self.summarise()
+
+    def _add(self, table: pa.Table) -> None:
+        self._tables.append(table)
         self._waiting_rows += table.num_rows
 
     def summarise(self) -> None:
         """Make the summaries of what was read; those of a key stand together."""
-        waiting, key_of = self._waiting, self._key_of
-        self._waiting, self._key_of, self._waiting_rows = [], {}, 0
+        waiting, key_of, tables = self._waiting, self._key_of, self._tables
+        self._waiting, self._key_of, self._tables, self._waiting_rows = [], {}, [], 0
         if not waiting:
             return
-        made = summarise(in_order_received(pa.concat_tables([table for _, table in waiting])))
+        made = summarise(in_order_received(pa.concat_tables(tables)))
         numbers = np.array([key_of[game] for game in made.column("game_id").to_pylist()], np.int64)
         counts = np.bincount(numbers, minlength=len(waiting)).tolist()
         self.tables.append(made.take(np.argsort(numbers, kind="stable")))
-        for (key, _), count in zip(waiting, counts, strict=True):
+        for key, count in zip(waiting, counts, strict=True):
             self.place[key] = self.rows, count
             self.rows += count
 
