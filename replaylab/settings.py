@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from replaylab.clock import MAX_SPEED, MIN_SPEED
 from replaylab.durable import of_user
 from replaylab.errors import SettingsError
+from replaylab.plural import count_of
 
 _log = logging.getLogger("replaylab.settings")
 _RETIRED = frozenset(
@@ -207,7 +208,7 @@ def _all_problems(error: ValidationError) -> str:
         problem = one["msg"].removeprefix("Value error, ") if one["type"] == "value_error" else _allowed(name)
         lines.append(f"- {name}={one['input']!r}: {problem}" if name else f"- {problem}")
     many = len(lines)
-    return "\n".join([f"{many} setting{'s are' if many > 1 else ' is'} out of bounds", *lines])
+    return "\n".join([f"{count_of(many, 'setting')} {'is' if many == 1 else 'are'} out of bounds", *lines])
 
 
 def _allowed(name: str) -> str:

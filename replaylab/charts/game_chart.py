@@ -30,6 +30,7 @@ from replaylab.charts.style import (
     say,
 )  # fmt: skip
 from replaylab.continuity import missing_runs
+from replaylab.plural import count_of
 from replaylab.tick import Phase, price_text
 
 TICK_MS: Final = 250
@@ -128,18 +129,14 @@ def draw_line(
 
 def _facts(summary: Mapping[str, Any]) -> list[str]:
     """Return facts about a game, in few words each."""
-    facts = [_count(summary["ticks"] or 0, "live tick")]
+    facts = [count_of(summary["ticks"] or 0, "live tick")]
     if summary["complete"]:
         facts.append("complete")
     facts += lacks(summary)
     if summary["repaired"]:
-        facts.append(f"{_count(summary['repaired'], 'row')} repaired")
+        facts.append(f"{count_of(summary['repaired'], 'row')} repaired")
     start = summary["start"]
     return [*facts, f"{start:%Y-%m-%d %H:%M:%S} UTC" if start else "times not recorded"]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def phase_runs(ticks: pa.Table) -> list[tuple[Phase, float, float]]:

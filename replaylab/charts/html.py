@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replaylab.charts.lacks import lacks
+from replaylab.plural import count_of
 from replaylab.tick import price_text, short_id
 
 _BORDER: Final = "1px solid var(--jp-border-color2,#bdbdbd)"
@@ -72,7 +73,7 @@ def game_card(game_id: str, summary: Mapping[str, Any]) -> str:
 def _badges(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a game lacks, or that it is complete, and how many of its rows were repaired, each with a colour."""
     found = [(text, _BAD) for text in lacks(summary)] or [("complete", _GOOD)]
-    return [*found, *([(f"{summary['repaired']:,} rows repaired", _PLAIN)] if summary["repaired"] else [])]
+    return [*found, *([(f"{count_of(summary['repaired'], 'row')} repaired", _PLAIN)] if summary["repaired"] else [])]
 
 
 def store_card(store: Any) -> str:
@@ -103,7 +104,7 @@ def store_card(store: Any) -> str:
         body += f'<div style="{_DIM}">Nothing is stored yet; <code>replaylab.convert</code> fills it.</div>'
     if store.damaged:
         body += _alarm(f"{len(store.damaged):,} damaged, left out", store.damaged.values())
-    title = f"{_plural(games.num_rows, 'game')} in {store.path}"
+    title = f"{count_of(games.num_rows, 'game')} in {store.path}"
     return _card(_BAD if store.damaged else _PLAIN, title, body)
 
 
@@ -244,10 +245,6 @@ def _alarm(title: str, sentences: Iterable[str]) -> str:
 
 def _true(table: pa.Table, name: str) -> int:
     return int(pc.sum(table.column(name)).as_py() or 0)
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _whole(count: int | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from replaylab.plural import count_of
+
 
 def lacks(summary: Mapping[str, Any]) -> list[str]:
     """Return what a game of `Store.games()` lacks, one short text each; nothing for a complete game.
@@ -21,13 +23,9 @@ def lacks(summary: Mapping[str, Any]) -> list[str]:
     if summary["late_start"]:
         found.append(f"late start at tick {summary['first_tick']:,}")
     if summary["gaps"]:
-        found.append(f"{_count(summary['missing_ticks'], 'tick')} missing in {_count(summary['gaps'], 'gap')}")
+        found.append(f"{count_of(summary['missing_ticks'], 'tick')} missing in {count_of(summary['gaps'], 'gap')}")
     if summary["censored"]:
         found.append("end not seen")
     if summary["double_rug"]:
         found.append("double rug")
     return found or ([] if summary["complete"] else ["not complete"])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from replaylab.charts.style import BLUE, GREEN, PAPER, PURPLE, VERMILION, Floats, Whole, blank, floats, head, ink, say
+from replaylab.plural import count_of
 
 HAZARD: Final = 0.005  # chance that a game ends at its next tick, as published
 
@@ -44,7 +45,7 @@ def draw_store(games: pa.Table, axes: Axes | Iterable[Axes] | None = None) -> li
 def _complete(ax: Axes, games: pa.Table, title: str) -> pa.Table:
     """Head a panel about the complete games and give them."""
     found = games.filter(games.column("complete"))
-    head(ax, title, f"{found.num_rows:,} complete of {games.num_rows:,} games")
+    head(ax, title, f"{found.num_rows:,} complete of {count_of(games.num_rows, 'game')}")
     return found
 
 
@@ -126,7 +127,7 @@ def _log_axis(ax: Axes, edges: Floats) -> None:
 
 def _draw_states(ax: Axes, games: pa.Table) -> None:
     """Draw how many games are complete and what the others lack."""
-    head(ax, "What there is", f"all {games.num_rows:,} games; one may lack several things")
+    head(ax, "What there is", f"all {count_of(games.num_rows, 'game')}; one may lack several things")
     if not games.num_rows:
         say(ax, "No game")
         return

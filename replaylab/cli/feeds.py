@@ -15,6 +15,7 @@ import typer
 from replaylab.cli.exit_codes import COULD_NOT_RUN, INTERRUPTED, complain, finish
 from replaylab.cli.options import StorePath
 from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     from replaylab.sessions.event import LiveStatus
@@ -138,7 +139,8 @@ def summary_of(status: LiveStatus) -> str:
     """
     refused = sum(status.refused.values())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(status.refused.items()))
-    counts = f"{status.ticks:,} ticks, {status.gaps:,} gaps, {status.missing:,} missing, {refused:,} messages refused"
+    counts = f"{count_of(status.ticks, 'tick')}, {count_of(status.gaps, 'gap')}, {status.missing:,} missing"
+    counts += f", {count_of(refused, 'message')} refused"
     return f"{status.feed}: {counts}{f' ({reasons})' if reasons else ''}"
 
 

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from replaylab.cli.live_line import live_console
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     from replaylab.sessions.event import LiveStatus
@@ -107,7 +108,8 @@ class FeedsLog:
                 continue
             self._said[number] = known, now
             where = f"game {one.game_id} tick {one.tick}" if one.game_id else "nothing yet"
-            line = f"{one.feed}: {one.state}, {one.ticks:,} ticks, {one.gaps} gaps, {one.missing} missing, {where}"
+            counts = f"{count_of(one.ticks, 'tick')}, {count_of(one.gaps, 'gap')}, {one.missing} missing"
+            line = f"{one.feed}: {one.state}, {counts}, {where}"
             shown = why.removeprefix(f"{one.feed}: ")
             print(line + (f" ({shown})" if shown and shown != one.state else ""), file=self._out, flush=True)
 

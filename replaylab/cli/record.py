@@ -19,6 +19,7 @@ from replaylab.cli.exit_codes import INTERRUPTED, PROBLEM, complain, finish
 from replaylab.cli.options import AsJson, NoProgress, StorePath
 from replaylab.durable import OPENED
 from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     from replaylab.cli.record_status import Monitor
@@ -85,7 +86,7 @@ def record(  # noqa: PLR0913 the options of the command
         token = os.environ.get("REPLAYLAB_TOKEN") or None
         record_feeds(store, feed, show=not no_progress, token=token, trades=trades, ca=ca, alerts=alerts)
         return
-    from replaylab.cli.record_status import Monitor, count_of, show_recorded
+    from replaylab.cli.record_status import Monitor, show_recorded
     from replaylab.cli.tables import show_json
     from replaylab.recording.recorder import Recorder
     from replaylab.settings import checked_choice

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from replaylab.cli.live_line import LiveLine
 from replaylab.cli.tables import plain, show_pairs
+from replaylab.plural import count_of
 from replaylab.recording.event import RecorderEvent, RecorderEventKind
 
 if TYPE_CHECKING:
@@ -162,10 +163,10 @@ def _types(types: dict[str, int]) -> str:
 def show_recovery(report: RecoveryReport) -> None:
     """Print what a recovery did with each journal."""
     done = [one for one in report.journals if one.problem is None]
-    pairs = {"store": report.store, "sealed": f"{count_of(len(done), 'journal')}, {report.ticks:,} ticks"}
+    pairs = {"store": report.store, "sealed": f"{count_of(len(done), 'journal')}, {count_of(report.ticks, 'tick')}"}
     for one in report.journals:
         aside = f", {one.quarantined_bytes:,} bytes set aside" if one.quarantined_bytes else ""
-        pairs[one.journal] = f"{one.state}, " + (one.problem or f"{one.ticks:,} ticks{aside}")
+        pairs[one.journal] = f"{one.state}, " + (one.problem or f"{count_of(one.ticks, 'tick')}{aside}")
     show_pairs(pairs)
 
 
@@ -174,10 +175,10 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
     if not recordings:
         return
     found = runs_of(recordings)
-    pairs = {"recordings": f"{count_of(len(found), 'run')}, {sum(one['ticks'] for one in found):,} ticks"}
+    pairs = {"recordings": f"{count_of(len(found), 'run')}, {count_of(sum(one['ticks'] for one in found), 'tick')}"}
     for one in found[-_LISTED:]:
         left = f", {count_of(one['open'], 'journal')} not yet sealed" if one["open"] else ""
-        pairs[f"  {one['run']}"] = f"{one['state']}, {one['ticks']:,} ticks{left}; {bound(one['durability'])}"
+        pairs[f"  {one['run']}"] = f"{one['state']}, {count_of(one['ticks'], 'tick')}{left}; {bound(one['durability'])}"
     if len(found) > _LISTED:
         pairs["  earlier runs"] = f"{len(found) - _LISTED:,} more; --json lists all"
     show_pairs(pairs)
@@ -189,9 +190,9 @@ def show_unsealed(left: Sequence[dict[str, Any]]) -> None:
     if left:
         show_pairs(
             {
-                "unsealed": f"{count_of(len(left), 'journal')}, {ticks:,} ticks; a recorder seals its own, "
+                "unsealed": f"{count_of(len(left), 'journal')}, {count_of(ticks, 'tick')}; a recorder seals its own, "
                 "`replaylab recover` the others",
-                **{f"  {one['journal']}": f"{one['ticks']:,} ticks" for one in left[-_LISTED:]},
+                **{f"  {one['journal']}": f"{count_of(one['ticks'], 'tick')}" for one in left[-_LISTED:]},
             }
         )
 
@@ -203,17 +204,6 @@ def unsealed(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
         for one in recordings
         if one.state == "open"
     ]
-
-
-def count_of(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    Examples
-    --------
-    >>> count_of(1, "journal"), count_of(1_000, "run")
-    ('1 journal', '1,000 runs')
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def runs_of(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
@@ -259,8 +249,8 @@ def bound(durability: dict[str, Any]) -> str:
             return "synced before each tick is acknowledged: a power cut costs none"
         case "group":
             return (
-                f"synced after {durability['ticks']:,} ticks or {durability['seconds']:g} s: a power cut costs what "
-                "came since, a killed process nothing"
+                f"synced after {count_of(durability['ticks'], 'tick')} or {durability['seconds']:g} s: a power cut "
+                "costs what came since, a killed process nothing"
             )
         case "none":
             return "synced when a journal ends: a power cut may cost what was not sealed"

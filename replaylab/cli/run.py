@@ -10,6 +10,7 @@ import typer
 
 from replaylab.cli.exit_codes import finish
 from replaylab.cli.options import AsJson, NoProgress, StorePath
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,7 +85,7 @@ def _show(found: Results, to: str | None, *, json: bool) -> None:
     if path is None:
         show(_rows(found))
     kinds = f"{manifest.computed:,} computed, {manifest.cached:,} cached, {manifest.failed:,} failed"
-    show_pairs({"games": f"{manifest.games:,} with {manifest.rows:,} ticks: {kinds}", "results": path or ""})
+    show_pairs({"games": f"{manifest.games:,} with {count_of(manifest.rows, 'tick')}: {kinds}", "results": path or ""})
 
 
 def _rows(found: Results) -> Table:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replaylab.charts.lacks import lacks
+from replaylab.plural import count_of
 from replaylab.tick import price_text, short_id
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def show_inspection(found: Inspection) -> None:
             "file": f"{found.path}, {found.bytes:,} bytes",
             "dress": found.dress or "plain lines of UTF-8",
             "form": found.form,
-            "looked at": f"{found.lines:,} lines: {found.ticks:,} ticks" + (f", {damage}" if damage else ""),
+            "looked at": f"{count_of(found.lines, 'line')}: {count_of(found.ticks, 'tick')}"
+            + (f", {damage}" if damage else ""),
             **dict(zip(("first", "second", "third"), found.first, strict=False)),
             "damage": found.detail,
             "zone": found.zone,
@@ -167,7 +169,7 @@ def show_verification(found: Verification) -> None:
     """Print what a check of a store found; the problems go to standard error."""
     show_pairs(
         {
-            "checked": f"{found.segments:,} segments, {found.rows:,} rows",
+            "checked": f"{count_of(found.segments, 'segment')}, {count_of(found.rows, 'row')}",
             "bytes": ", ".join(f"{count:,} {kind}" for kind, count in found.bytes.items()),
             "rows digest": found.rows_digest,
             "verdict": "everything is as it was written"
@@ -206,11 +208,13 @@ def show_statistics(found: Statistics) -> None:
             "  late start": f"{found.late_start:,}",
             "  double rug": f"{found.double_rug:,}",
             "  never live": f"{found.never_live:,}",
-            "ticks": f"{found.live_ticks:,} live, {found.rows:,} rows",
+            "ticks": f"{found.live_ticks:,} live, {count_of(found.rows, 'row')}",
         }
     )
     if found.rug_tick:
-        title = f"over {found.games:,} games, {found.complete:,} of them complete; cut-off games are made up for"
+        title = (
+            f"over {count_of(found.games, 'game')}, {found.complete:,} of them complete; cut-off games are made up for"
+        )
         shares = sorted(found.rug_tick.keys() | found.peak.keys(), key=float)
         table = _table("", *(f">{float(share):.0%}" for share in shares))
         table.add_row("rug tick", *(_whole(found.rug_tick.get(share)) for share in shares))

@@ -35,6 +35,7 @@ from replaylab.errors import (
 from replaylab.kernel.library import load
 from replaylab.parsing.elements import HEADER_BYTES
 from replaylab.parsing.mapping import Mapping
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.storage.compact import remove_leftovers
 from replaylab.storage.exchange import holders, stand_in, take_out
@@ -330,7 +331,8 @@ def _batches(dressed: list[tuple[Source, Dress]]) -> Iterator[list[tuple[Source,
 
 
 def _in_short(done: ConversionReport) -> str:
-    return f"{done.ticks_stored:,} ticks stored, {done.ticks_known:,} known, {done.ticks_quarantined:,} quarantined"
+    stored = count_of(done.ticks_stored, "tick")
+    return f"{stored} stored, {done.ticks_known:,} known, {done.ticks_quarantined:,} quarantined"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from replaylab.conversion.plan import Known, Plan
 from replaylab.parsing.scan import BYTE_KINDS, count_label
+from replaylab.plural import count_of
 from replaylab.segments.extent import Extent
 
 SAME_NAME: Final = "same name, other content"
@@ -142,19 +143,19 @@ class ConversionReport(BaseModel):
         )
         doubt = f"; {self.doubtful_times:,} shown twice or never by that clock" if self.doubtful_times else ""
         words = {
-            "recordings": f"{_count(len(self.sources), 'source')} ({states}) -> {_count(self.ticks_stored, 'tick')} "
-            f"in {_count(self.segments, 'new segment')}",
+            "recordings": f"{count_of(len(self.sources), 'source')} ({states}) -> "
+            f"{count_of(self.ticks_stored, 'tick')} in {count_of(self.segments, 'new segment')}",
             "bytes": f"{self.bytes_in:,} in = "
             + " + ".join(f"{getattr(self, f'bytes_{kind}'):,} {kind}" for kind in (*BYTE_KINDS, "known")),
             "ticks": f"{self.ticks_seen:,} seen = {self.ticks_stored:,} stored + {self.ticks_known:,} known"
             f" + {self.ticks_quarantined:,} quarantined",
             "repaired": repaired if self.ticks_merged + self.ticks_torn else "",
             "prices": f"{self.price_filled:,} filled in by the recorder, stored as null" if self.price_filled else "",
-            "times": f"{_count(self.zoneless_times, 'time')} without a zone, read as {self.source_tz}{doubt}"
+            "times": f"{count_of(self.zoneless_times, 'time')} without a zone, read as {self.source_tz}{doubt}"
             if self.zoneless_times
             else "",
             "zone": self.zone_doubt,
-            "cut": f"{_count(self.times_truncated, 'time')} cut to microseconds" if self.times_truncated else "",
+            "cut": f"{count_of(self.times_truncated, 'time')} cut to microseconds" if self.times_truncated else "",
             "times in 1970": f"{self.times_at_epoch:,}: a number of another unit, or no time at all?"
             if self.times_at_epoch
             else "",
@@ -189,7 +190,7 @@ def _no_ticks(types: dict[str, int]) -> str:
     order = sorted(types.items(), key=lambda item: -item[1])[:_LISTED]
     listed = ", ".join(f"{name} {count:,}" for name, count in order)
     more = f" and {len(types) - _LISTED:,} more types" if len(types) > _LISTED else ""
-    return f"{_count(sum(types.values()), 'line')} of types that no known recorder writes: {listed}{more}"
+    return f"{count_of(sum(types.values()), 'line')} of types that no known recorder writes: {listed}{more}"
 
 
 def _read_as(dresses: dict[str, str]) -> str:
@@ -205,7 +206,7 @@ def _changed(sources: list[SourceReport], what: str) -> str:
 def _left_alone(files: dict[str, str]) -> str:
     listed = "; ".join(f"{name}: {why}" for name, why in list(files.items())[:_LISTED])
     more = f"; and {len(files) - _LISTED:,} more" if len(files) > _LISTED else ""
-    return f"{_count(len(files), 'file or folder').replace('folders', 'folder')} ({listed}{more})" if files else ""
+    return f"{count_of(len(files), 'file or folder').replace('folders', 'folder')} ({listed}{more})" if files else ""
 
 
 def report(
@@ -258,10 +259,6 @@ def report(
         read_as=made.dresses,
         left_alone=dict(left_alone or {}),
     )
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _known(made: Plan, stored: list[Extent]) -> list[Known]:

@@ -24,6 +24,7 @@ from replaylab.parsing.elements import HEADER_BYTES, Elements, elements_begin, i
 from replaylab.parsing.mapping import Mapping
 from replaylab.parsing.one_per_line import OnePerLine, is_laid_out_otherwise
 from replaylab.parsing.scan import TOO_LONG, advice_of_length
+from replaylab.plural import count_of
 
 HEAD_BYTES: Final = 1 << 12
 MAX_EXPANSION: Final = 200  # unpacked bytes for one packed: real recordings have 8 to 40
@@ -225,7 +226,7 @@ class _Unpacking:
             return
         torn = text.finish(self._out)
         if torn and not damaged:
-            left = f"its last {torn} byte{'s' if torn > 1 else ''} cannot be read"
+            left = f"its last {count_of(torn, 'byte')} cannot be read"
             self.problems.append(
                 f"{text.dress.encoding} text ends within a character, {left}; what comes before was read"
             )

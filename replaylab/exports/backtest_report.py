@@ -18,6 +18,7 @@ from replaylab.analysis.backtests.ledger import Trade
 from replaylab.analysis.backtests.report import Report
 from replaylab.charts.theme import recoloured
 from replaylab.exports.report_games import ReportGames
+from replaylab.plural import count_of
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -141,8 +142,8 @@ def _png(figure: Figure) -> str:
 def _equity_words(found: Backtest) -> str:
     worst = 100 * float(found.equity["drawdown"].max())
     return (
-        f"Balance after each of {found.n_games:,} games, from {found.start:f} to {float(found.balance):.6g}, and below "
-        f"it how far it lay below its highest, {worst:.3g} per cent at most"
+        f"Balance after each of {count_of(found.n_games, 'game')}, from {found.start:f} to {float(found.balance):.6g}, "
+        f"and below it how far it lay below its highest, {worst:.3g} per cent at most"
     )
 
 
@@ -157,7 +158,7 @@ def _equity(found: Backtest) -> Any:
     head(
         top,
         "Balance after each game",
-        f"{len(profits):,} games; band: 95 % of the orders and choices of the same games",
+        f"{count_of(len(profits), 'game')}; band: 95 % of the orders and choices of the same games",
     )
     if len(profits) > 1:
         drawn = np.random.default_rng(0).choice(profits, (_RESAMPLES, len(profits)))
@@ -173,7 +174,8 @@ def _equity(found: Backtest) -> Any:
 
 def _results_words(trades: Sequence[Trade]) -> str:
     won = sum(one.profit > 0 for one in trades)
-    return f"How many trades came to which result, as a share of what was paid: {len(trades):,} trades, {won:,} won"
+    counts = f"{count_of(len(trades), 'trade')}, {won:,} won"
+    return f"How many trades came to which result, as a share of what was paid: {counts}"
 
 
 def _results(trades: Sequence[Trade]) -> Any:
@@ -181,7 +183,7 @@ def _results(trades: Sequence[Trade]) -> Any:
     from replaylab.charts.style import BLUE, PURPLE, blank, head, say
 
     (ax,) = blank(10, 3)
-    head(ax, "Result of a trade", f"{len(trades):,} trades, as a share of what was paid")
+    head(ax, "Result of a trade", f"{count_of(len(trades), 'trade')}, as a share of what was paid")
     if not trades:
         say(ax, "No trade was made")
         return ax.figure
@@ -199,7 +201,7 @@ def _made_from(found: Backtest) -> str:
     origin = found.origin
     if origin is not None:
         first = [("strategy", origin.strategy), *origin.parameters.items(), ("cut-off games", origin.unfinished)]
-        rows = [*first, *rows, ("games", f"{origin.paths.n_games:,}, {origin.paths.n_ticks:,} ticks")]
+        rows = [*first, *rows, ("games", f"{origin.paths.n_games:,}, {count_of(origin.paths.n_ticks, 'tick')}")]
         rows += [("digest of the data", origin.paths.digest), ("digest of the code", origin.code_digest or "no source")]
         rows += [("segment left out", f"{name}: {why}") for name, why in origin.paths.left_out.items()]
     table = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)

@@ -21,6 +21,7 @@ from replaylab.encryption.kms import Kms
 from replaylab.errors import SettingsError, StoreUnwritable
 from replaylab.exports.selection import CompactedAwayError, Selection, What
 from replaylab.exports.text import csv_lines, json_lines, recording_lines
+from replaylab.plural import count_of
 from replaylab.postgres.address import is_address
 from replaylab.postgres.load import load
 from replaylab.storage.objectstore import opened as opened_for_reading
@@ -83,9 +84,9 @@ class ExportReport:
     def __str__(self) -> str:
         if self.format == DATABASE:
             later = f", {self.rows_unsealed:,} wait in journals" if self.rows_unsealed else ""
-            return f"{self.rows:,} rows written, {self.rows_known:,} were there{later} -> {self.path}"
-        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'} ({self.what})"
-        return f"{rows} of {self.games:,} game{'' if self.games == 1 else 's'} -> {self.path}, {self.bytes:,} bytes"
+            return f"{count_of(self.rows, 'row')} written, {self.rows_known:,} were there{later} -> {self.path}"
+        rows = f"{count_of(self.rows, 'row')} ({self.what})"
+        return f"{rows} of {count_of(self.games, 'game')} -> {self.path}, {self.bytes:,} bytes"
 
 
 def export(  # noqa: PLR0913 every one but the first two has a default

@@ -19,6 +19,7 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.columns import as_numpy
 from replaylab.errors import AnalysisError, StoreError, Unplayable
 from replaylab.playback.timeline import Timeline
+from replaylab.plural import count_of
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
 from replaylab.table import PRICE_TYPE, TIME_TYPE
@@ -178,7 +179,9 @@ class ReportGames:
             return ["No game was played."]
         if not self.played and not (self._number or self.store):
             return [f"The prices of these games were not kept, as the strategy followed an engine; {_STORE}."]
-        found = [f"{_games(len(self.played))} of {total:,} can be played here{_RULE * (len(self.played) < total)}."]
+        found = [
+            f"{count_of(len(self.played), 'game')} of {total:,} can be played here{_RULE * (len(self.played) < total)}."
+        ]
         if len(self._pictured) + len(self.played) < total:
             found.append(f"Thumbnails are of the first {THUMBNAILS:,} games with a trade.")
         for name in self.played:
@@ -262,7 +265,3 @@ def line_as_tested(paths: Paths, game: int) -> Timeline:
         "rugged": pa.array(rugged),
     }
     return Timeline(pa.table(columns))
-
-
-def _games(count: int) -> str:
-    return f"{count:,} {'game' if count == 1 else 'games'}"

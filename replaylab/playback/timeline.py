@@ -19,6 +19,7 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.continuity import missing_runs
 from replaylab.errors import Unplayable
 from replaylab.playback.event import Gap, Mode
+from replaylab.plural import count_of
 from replaylab.storage.game import Game
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import Phase, Tick, trimmed
@@ -97,7 +98,7 @@ class Timeline:
         return self.stop
 
     def __repr__(self) -> str:
-        return f"Timeline({self.game_id!r}, {self.stop} rows)"
+        return f"Timeline({self.game_id!r}, {count_of(self.stop, 'row')})"
 
     @cached_property
     def game_id(self) -> str:

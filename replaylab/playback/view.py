@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from replaylab.errors import LookAhead
 from replaylab.playback.event import Mode, Step
 from replaylab.playback.timeline import Timeline
+from replaylab.plural import count_of
 
 
 class _Seen(NamedTuple):
@@ -70,7 +71,7 @@ class View(Sequence[Step]):
         return self._stop
 
     def __repr__(self) -> str:
-        return f"View({self._timeline.game_id!r}, {self._stop} rows)"
+        return f"View({self._timeline.game_id!r}, {count_of(self._stop, 'row')})"
 
     @overload
     def __getitem__(self, index: int) -> Step: ...

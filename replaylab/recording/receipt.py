@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from replaylab.plural import count_of
+
 
 class Receipt(NamedTuple):
     """What became of the ticks of one call: true when every one was accepted.
@@ -86,7 +88,7 @@ class RecordingReport:
 
     def __str__(self) -> str:
         refused = sum(self.refused.values())
-        text = f"{self.ticks:,} ticks recorded in {self.path}"
+        text = f"{count_of(self.ticks, 'tick')} recorded in {self.path}"
         text += f", {refused:,} refused" if refused else ""
-        text += f", {self.journals_left} journals left to seal" if self.journals_left else ""
+        text += f", {count_of(self.journals_left, 'journal')} left to seal" if self.journals_left else ""
         return text + (f"; {self.problem}" if self.problem else "")

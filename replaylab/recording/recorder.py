@@ -24,6 +24,7 @@ from replaylab.errors import RecordingFailed
 from replaylab.journals.cursor import Cursor
 from replaylab.journals.format import run_name
 from replaylab.mark import Mark
+from replaylab.plural import count_of
 from replaylab.recording.event import RecorderEvent
 from replaylab.recording.lane import Lane
 from replaylab.recording.lifecycle import Lifecycle, begin
@@ -149,7 +150,7 @@ class Recorder:
 
     def __repr__(self) -> str:
         state = self._state
-        return f"Recorder({str(state.root)!r}, {state.health.phase}, {state.positions.next_seq} ticks)"
+        return f"Recorder({str(state.root)!r}, {state.health.phase}, {count_of(state.positions.next_seq, 'tick')})"
 
     def _repr_html_(self) -> str:
         from replaylab.charts.html import recorder_card

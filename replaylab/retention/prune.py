@@ -26,6 +26,7 @@ from replaylab.durable import sole_writer
 from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreError
 from replaylab.journals.reader import OPEN
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.retention.choice import Held, Rule, age_of, chosen
 from replaylab.segments.digest import rows_digest, sum_digests
@@ -76,8 +77,8 @@ class PruneReport:
     bytes_after: int = 0
 
     def __str__(self) -> str:
-        count = f"{len(self.games):,} game{'s' * (len(self.games) != 1)} with {self.rows:,} rows"
-        left = f"{self.games_left:,} with {self.rows_left:,} rows"
+        count = f"{count_of(len(self.games), 'game')} with {count_of(self.rows, 'row')}"
+        left = f"{self.games_left:,} with {count_of(self.rows_left, 'row')}"
         if self.done:
             return f"{count} removed, {left} left: {self.bytes_before:,} bytes -> {self.bytes_after:,}"
         return f"{count} would be removed, {left} would stay: {self.bytes_before:,} bytes -> about {self.bytes_after:,}"

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from replaylab.errors import FeedLost, RecordingFailed
 from replaylab.feeds.base import Feed, Frame, Message
 from replaylab.mark import Mark, MarkKind
+from replaylab.plural import count_of
 from replaylab.recording.lane import Lane
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.breaker import Breaker
@@ -121,7 +122,7 @@ class LiveSession:
             self._attach(to if isinstance(to, Recorder) else Recorder(to, overflow="refuse", settings=settings))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.feed.name!r}, {self._state}, {self._ticks} ticks)"
+        return f"{type(self).__name__}({self.feed.name!r}, {self._state}, {count_of(self._ticks, 'tick')})"
 
     # What a caller does
 

@@ -25,6 +25,7 @@ from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import key_named, new_seal
 from replaylab.errors import SegmentDamaged, StoreError
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
 from replaylab.segments.extent import Extent
@@ -67,7 +68,7 @@ class CompactionReport:
 
     def __str__(self) -> str:
         text = (
-            f"{self.segments_before} segments -> {self.segments_after}, {self.rows:,} rows, "
+            f"{count_of(self.segments_before, 'segment')} -> {self.segments_after:,}, {count_of(self.rows, 'row')}, "
             f"{self.bytes_before:,} bytes -> {self.bytes_after:,}"
         )
         return f"{text}; {self.keys_said}" if self.keys_said else text
@@ -77,7 +78,7 @@ class CompactionReport:
         """What became of the keys of an encrypted store, in words; nothing where none was renewed."""
         said = []
         if self.files_encrypted_anew:
-            said.append(f"{self.files_encrypted_anew:,} files encrypted by {self.keys[-1]}")
+            said.append(f"{count_of(self.files_encrypted_anew, 'file')} encrypted by {self.keys[-1]}")
         if self.keys_dropped:
             said.append(f"{', '.join(self.keys_dropped)} dropped")
         if len(self.keys) > 1:

@@ -22,6 +22,7 @@ from replaylab.encryption.lines import MARK
 from replaylab.encryption.parquet import is_sealed_name
 from replaylab.errors import SegmentDamaged, StoreBusy
 from replaylab.journals.unsealed import first_header, journal_names
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.segment import is_segment_name
 from replaylab.storage.compact import remove_leftovers, write_anew
@@ -52,8 +53,8 @@ class EncryptionReport:
     refused: int = 0
 
     def __str__(self) -> str:
-        files = f"{self.refused:,} file{'s' * (self.refused != 1)} of refused lines"
-        return f"{self.segments:,} segment{'s' * (self.segments != 1)} of {self.rows:,} rows and {files} encrypted"
+        files = f"{count_of(self.refused, 'file')} of refused lines"
+        return f"{count_of(self.segments, 'segment')} of {count_of(self.rows, 'row')} and {files} encrypted"
 
 
 def encrypt(store: str | os.PathLike[str], kms: Kms, *, progress: bool = True) -> EncryptionReport:

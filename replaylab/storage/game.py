@@ -14,6 +14,7 @@ from replaylab.columns import nearest_doubles
 from replaylab.compute import pc
 from replaylab.errors import ReplayLabError
 from replaylab.mark import Mark, MarkKind
+from replaylab.plural import count_of
 from replaylab.storage.game_summary import summarise
 from replaylab.storage.gaps import game_gaps, gaps_frame
 from replaylab.storage.interchange import Prices, pandas_frame, polars_frame, priced
@@ -104,7 +105,7 @@ class Game:
 
     def __repr__(self) -> str:
         try:
-            return f"Game({short_id(self.id)!r}, {len(self)} rows)"
+            return f"Game({short_id(self.id)!r}, {count_of(len(self), 'row')})"
         except _UNREADABLE:
             return f"Game({self.id!r}, cannot be read: is its store still there?)"
 

@@ -38,6 +38,7 @@ from replaylab.journals.format import Header, place_of
 from replaylab.journals.reader import OPEN, JournalReader, read_waiting
 from replaylab.journals.unsealed import durable_sizes, elsewhere, journal_names, later_headers
 from replaylab.parsing.kernel_layout import Known
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
 from replaylab.segments.order import sorted_by_game
@@ -110,10 +111,10 @@ class RecoveryReport:
 
     def __str__(self) -> str:
         done = [one for one in self.journals if one.problem is None]
-        lines = [f"{len(done)} journal{'s' * (len(done) != 1)} sealed, {self.ticks:,} ticks"]
+        lines = [f"{count_of(len(done), 'journal')} sealed, {count_of(self.ticks, 'tick')}"]
         for one in self.journals:
             aside = f", {one.quarantined_bytes:,} bytes set aside" if one.quarantined_bytes else ""
-            lines.append(f"- {one.journal}: {one.state}, " + (one.problem or f"{one.ticks:,} ticks{aside}"))
+            lines.append(f"- {one.journal}: {one.state}, " + (one.problem or f"{count_of(one.ticks, 'tick')}{aside}"))
         return "\n".join(lines)
 
 
@@ -168,7 +169,7 @@ def _log_sealed(sealed: Sealed) -> None:
     """Log what became of a journal; a warning when it is left though no recorder is writing it."""
     level = logging.INFO if sealed.problem in {None, LIVE, LATER} else logging.WARNING
     event = "unsealed" if sealed.problem else "sealed"
-    said = sealed.problem or f"{sealed.state}, {sealed.ticks:,} ticks"
+    said = sealed.problem or f"{sealed.state}, {count_of(sealed.ticks, 'tick')}"
     _log.log(level, "%s %s: %s", sealed.journal, event, said, extra={"event": event, **asdict(sealed)})
 
 

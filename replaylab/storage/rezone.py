@@ -21,6 +21,7 @@ from replaylab.columns import as_numpy, column
 from replaylab.durable import sole_writer
 from replaylab.encryption.kms import Kms
 from replaylab.errors import SegmentDamaged
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import ROW_GROUP_ROWS, Segment, is_segment_name, write_segment
@@ -82,8 +83,7 @@ class RezoneReport:
         before = f", {', '.join(self.before)} before" if self.before else ""
         doubtful = f"{self.doubtful:,} shown twice by that clock (the first is taken) or never (moved on by the gap)"
         words = {
-            "times": f"{self.times:,} of {self.sources:,} source{'' if self.sources == 1 else 's'} "
-            f"are read as {self.zone}{before}",
+            "times": f"{self.times:,} of {count_of(self.sources, 'source')} are read as {self.zone}{before}",
             "as they were": f"{self.known:,} were read as {self.zone} already" if self.known else "",
             "doubtful": doubtful if self.doubtful else "",
             "zone": str(self.fit),

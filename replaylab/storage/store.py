@@ -17,6 +17,7 @@ from replaylab.encryption.parquet import file_key
 from replaylab.errors import AnalysisError, GameNotFound, StoreNotFound
 from replaylab.journals.reader import Recording
 from replaylab.mark import Mark
+from replaylab.plural import count_of
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment, by_start
 from replaylab.storage import interchange
@@ -121,7 +122,7 @@ class Store:
 
     def __repr__(self) -> str:
         counts = [(len(self.game_ids()), "game"), (self.rows, "row")]
-        words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
+        words = [count_of(count, what) for count, what in counts]
         return f"Store({self.place!r}, {', '.join(words)})"
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,7 @@ from replaylab.durable import is_being_written
 from replaylab.errors import SegmentDamaged
 from replaylab.journals.sealed import SUSPICIOUS
 from replaylab.parsing.scan import BYTE_KINDS
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.digest import sum_digests
 from replaylab.segments.extent import Extent
@@ -80,7 +81,7 @@ class Verification:
         verdict = "everything is as it was written" if self.ok else f"{len(found)} problem(s)"
         pruned = f", {self.pruned_rows:,} removed on purpose" if self.pruned_rows else ""
         lines = [
-            f"{self.segments} segments, {self.rows:,} rows{pruned}: {verdict}",
+            f"{count_of(self.segments, 'segment')}, {count_of(self.rows, 'row')}{pruned}: {verdict}",
             *(f"- {one}" for one in found[:20]),
         ]
         more = len(found) - 20

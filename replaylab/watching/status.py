@@ -15,6 +15,7 @@ from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreNotFound
 from replaylab.journals.format import place_of
 from replaylab.journals.unsealed import journal_names
+from replaylab.plural import count_of
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, SEGMENTS, Store
 from replaylab.watching.snapshot import Snapshot, snapshots
@@ -63,8 +64,9 @@ class StoreStatus:
         return self.ok
 
     def __str__(self) -> str:
-        lines = [f"{len(self.live)} recorders live, {len(self.runs)} runs known: {'well' if self.ok else 'not well'}"]
-        lines += [f"- {run.run}: {run.state}, {run.verdict}, {run.accepted:,} ticks" for run in self.runs]
+        known = f"{count_of(len(self.live), 'recorder')} live, {count_of(len(self.runs), 'run')} known"
+        lines = [f"{known}: {'well' if self.ok else 'not well'}"]
+        lines += [f"- {run.run}: {run.state}, {run.verdict}, {count_of(run.accepted, 'tick')}" for run in self.runs]
         return "\n".join([*lines, *(f"! {problem}" for problem in self.problems)])
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import traitlets
 
 from replaylab.errors import GameNotFound, ReplayLabError, Unplayable
+from replaylab.plural import count_of
 from replaylab.storage.game import Game
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
@@ -149,7 +150,7 @@ class GameBrowser:
 
     def _note(self) -> str:
         damaged = len(self.store.damaged)
-        return f"{damaged:,} damaged file{'s are' if damaged > 1 else ' is'} left out" if damaged else ""
+        return f"{count_of(damaged, 'damaged file')} {'is' if damaged == 1 else 'are'} left out" if damaged else ""
 
     def _send_games(self) -> None:
         content = {"kind": "games", "title": self._title(), "note": self._note(), "version": self._version}
@@ -204,7 +205,7 @@ class GameBrowser:
 
     def __repr__(self) -> str:
         count = len(self._games)
-        return f"GameBrowser({self.store.place!r}, {count:,} game{'' if count == 1 else 's'})"
+        return f"GameBrowser({self.store.place!r}, {count_of(count, 'game')})"
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show the table, and in the same cell what stands in for it where the saved notebook is read later."""
@@ -246,7 +247,9 @@ def packed_columns(games: GamesTable, kept: int) -> list[tuple[int, str]]:
 def _plain(games: GamesTable, title: str, note: str) -> str:
     """Return the newest games as a plain table, for where no script may run."""
     rows = games.table.slice(max(0, len(games) - _LISTED)).to_pylist()
-    more = f"the {len(rows):,} newest of {len(games):,} games" if len(games) > len(rows) else f"{len(rows):,} games"
+    more = (
+        f"the {len(rows):,} newest of {len(games):,} games" if len(games) > len(rows) else count_of(len(rows), "game")
+    )
     head = "".join(f"<th>{name}</th>" for name in ("game", "start (UTC)", "ticks", "peak", "rug tick"))
     lines = []
     for row in rows:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from replaylab.plural import count_of
 from replaylab.widgets.browser import packed_columns
 from replaylab.widgets.bundle import page_script
 from replaylab.widgets.cell_output import script_json
@@ -35,7 +36,7 @@ def index(games: GamesTable, names: Mapping[str, str]) -> str:
     2
     """
     pages = [quote(names[game]) for game in games.ids]
-    heading = f"{len(pages):,} game{'' if len(pages) == 1 else 's'}"
+    heading = count_of(len(pages), "game")
     facts = {"title": "", "note": "", "height": _HEIGHT, "pages": pages}
     call = f'replaylab.browse.offline("games", {script_json(facts)}, {script_json(packed_columns(games, len(games)))});'
     listed = "\n".join(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from replaylab.errors import TickError
+from replaylab.plural import count_of
 from replaylab.sessions.event import LiveState, LiveStatus
 from replaylab.tick import parse_time
 
@@ -118,7 +119,7 @@ def status_words(status: LiveStatus, kept: int) -> dict[str, Any]:
     state = _WORDS[status.state]
     waits = "" if status.seq is None or status.durable_seq is None else _durable(status.seq - status.durable_seq)
     recorded = f"{status.recorded:,} recorded, {waits}"
-    gaps = f"{status.gaps:,} gap{'' if status.gaps == 1 else 's'}" if status.gaps else "no gap"
+    gaps = count_of(status.gaps, "gap") if status.gaps else "no gap"
     if status.missing or status.healed:
         gaps += f", {status.missing:,} missing, {status.healed:,} healed"
     return {

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.event import Gap
 from replaylab.playback.timeline import Timeline
+from replaylab.plural import count_of
 from replaylab.table import PHASES, PRICE_TYPE, TIME_TYPE, phase_codes
 from replaylab.tick import price_text
 from replaylab.widgets.panels import Panels
@@ -193,7 +194,7 @@ class StoredPayload:
     @cached_property
     def summary(self) -> str:
         """The game in one line."""
-        words = [f"{self.timeline.game_id or 'game'}: {len(self):,} row{'s' if len(self) > 1 else ''}"]
+        words = [f"{self.timeline.game_id or 'game'}: {count_of(len(self), 'row')}"]
         words.append(f"{self.columns.due_ms[-1] / 1e3:,.1f} s")
         for kind, row in (("peak", self.timeline.peak), ("rug", self.timeline.rug)):
             at = f"{kind} {self.price(row)} at tick {self.columns.tick[row]:,}" if row is not None else f"no {kind}"

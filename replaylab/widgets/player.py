@@ -19,6 +19,7 @@ from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
+from replaylab.plural import count_of
 from replaylab.tick import short_id
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import loader
@@ -373,7 +374,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         if not isinstance(self._sync.payload, StoredPayload):
             return "ReplayPlayer(live)"  # whatever it shows by now: a notebook that is run again stores the same
         rows = self.engine.total
-        return f"ReplayPlayer({short_id(self.game_id)!r}, {rows} row{'' if rows == 1 else 's'})"
+        return f"ReplayPlayer({short_id(self.game_id)!r}, {count_of(rows, 'row')})"
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show the player, and in the same cell what stands in for it where the saved notebook is read later."""

@@ -35,6 +35,7 @@ from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.doors import DOORS
 from replaylab.errors import AnalysisError, StrategyError
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
@@ -129,7 +130,8 @@ class Backtest:
 
     def __repr__(self) -> str:
         return (
-            f"Backtest({self.n_games} games, {self.n_ticks} ticks, {len(self.book)} trades: "
+            f"Backtest({count_of(self.n_games, 'game')}, {count_of(self.n_ticks, 'tick')}, "
+            f"{count_of(len(self.book), 'trade')}: "
             f"{self.start:f} -> {MONEY.normalize(self.balance):f}{''.join(f'; {note}' for note in self.notes)})"
         )
 
@@ -138,16 +140,18 @@ class Backtest:
         """What the figures leave out or make up for, in words: cut-off games, games that could not be played."""
         found = []
         if self.left_out:
-            found.append(f"{_games(self.left_out)} without a rug left out")
+            found.append(f"{count_of(self.left_out, 'game')} without a rug left out")
         cut = self.played.rugged.count(False)
         if cut:
             still_open = sum(trade.ending in _AT_CUT for trade in self.trades)
             how = "weighted" if self.watched else "as they stood"
-            found.append(f"{_games(cut)} cut off, {still_open} trades open there, {how}")
+            found.append(f"{count_of(cut, 'game')} cut off, {count_of(still_open, 'trade')} open there, {how}")
         if not self.playable.all():
-            found.append(f"{_games(int((~self.playable).sum()))} not playable: the balance did not cover a stake")
+            found.append(
+                f"{count_of(int((~self.playable).sum()), 'game')} not playable: the balance did not cover a stake"
+            )
         if self.failures:
-            found.append(f"the strategy raised in {_games(len(self.failures))}")
+            found.append(f"the strategy raised in {count_of(len(self.failures), 'game')}")
         return found
 
     @cached_property
@@ -476,10 +480,6 @@ def _run(trader: Trader, found: Paths, exact: ExactPrices, *, progress: bool, ma
                 trader.end(last_price(found, exact, game) if mark else None)
             if game % _STEP == _STEP - 1:
                 shown.update(_STEP)
-
-
-def _games(count: int) -> str:
-    return f"{count:,} {'game' if count == 1 else 'games'}"
 
 
 def _frame(rows: Sequence[Any], kind: Any) -> pd.DataFrame:

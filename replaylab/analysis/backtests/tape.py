@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.errors import LookAhead
+from replaylab.plural import count_of
 from replaylab.tick import PRICE_SCALE, trimmed
 
 _ROOM: Final = 256  # ticks at first, whatever the length of the game: not even that can be seen
@@ -96,7 +97,7 @@ class Tape(Sequence[Quote]):
         return self._seen
 
     def __repr__(self) -> str:
-        return f"Tape({self.game_id!r}, {self._seen} ticks)"
+        return f"Tape({self.game_id!r}, {count_of(self._seen, 'tick')})"
 
     @property
     def price(self) -> Decimal:

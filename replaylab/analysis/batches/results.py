@@ -18,6 +18,7 @@ from replaylab.analysis.batches.local_path import local_path
 from replaylab.analysis.batches.rows import REASON
 from replaylab.durable import make_folders, publish, written_aside
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,10 +139,10 @@ class Results:
         made = self.manifest
         kinds = [f"{made.computed:,} computed", f"{made.cached:,} cached", f"{made.failed:,} failed"]
         missing = made.games - made.computed - made.cached - made.failed
-        kinds += [f"{missing:,} not reached"] * bool(missing) + [f"{len(made.left_out)} segments left out"] * bool(
-            made.left_out
-        )
-        return f"Results({len(self):,} rows of {made.games:,} games and {made.rows:,} ticks: {', '.join(kinds)})"
+        kinds += [f"{missing:,} not reached"] * bool(missing)
+        kinds += [f"{count_of(len(made.left_out), 'segment')} left out"] * bool(made.left_out)
+        seen = f"{count_of(len(self), 'row')} of {count_of(made.games, 'game')} and {count_of(made.rows, 'tick')}"
+        return f"Results({seen}: {', '.join(kinds)})"
 
     def frame(self) -> pd.DataFrame:
         """Return the rows as a pandas frame: whole numbers and flags nullable, Decimals exact, NaN as it was given."""

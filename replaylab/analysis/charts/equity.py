@@ -12,6 +12,7 @@ from replaylab.analysis.charts.elements import legend
 from replaylab.analysis.charts.frames import Drawn, column, counted, shown
 from replaylab.charts.style import BLUE, FAINT, PURPLE, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 
 def backtest(found: Backtest, ruin: Ruin | None = None, ax: Axes | None = None) -> Drawn:
@@ -72,7 +73,7 @@ def backtest(found: Backtest, ruin: Ruin | None = None, ax: Axes | None = None) 
 
 
 def _facts(found: Backtest, ruin: Ruin | None) -> list[str]:
-    facts = [counted(found.n_games, found.n_ticks), f"{len(found.trades):,} trades"]
+    facts = [counted(found.n_games, found.n_ticks), count_of(len(found.trades), "trade")]
     facts += found.notes
     if ruin is not None:
         facts.append(f"{ruin.resamples:,} bankrolls, {ruin.probability * 100:.3g} % of them ruined")

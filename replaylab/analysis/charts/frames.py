@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from replaylab.charts.style import Floats
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ def counted(games: int, ticks: int) -> str:
     >>> counted(1, 139)
     '1 game, 139 ticks'
     """
-    return f"{games:,} {'game' if games == 1 else 'games'}, {ticks:,} {'tick' if ticks == 1 else 'ticks'}"
+    return f"{count_of(games, 'game')}, {count_of(ticks, 'tick')}"
 
 
 def intervals(frame: pd.DataFrame) -> str:

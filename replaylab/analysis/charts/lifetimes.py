@@ -13,6 +13,7 @@ from replaylab.analysis.charts.frames import Drawn, behind, checked, column, cou
 from replaylab.analysis.questions.survival import Survival
 from replaylab.charts.style import BLUE, FAINT, VERMILION, blank, head, ink, on_paper, say
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ def duration_hist(frame: pd.DataFrame, ax: Axes | None = None) -> Drawn:
     """
     checked("duration_hist", frame, ("from_tick", "to_tick", "games", "share", "low", "high", "theory"))
     drawn = blank(9, 4.3)[0] if ax is None else ax
-    head(drawn, "When games rug", behind(frame, f"{int(frame['games'].sum()):,} rugs seen"))
+    head(drawn, "When games rug", behind(frame, f"{count_of(int(frame['games'].sum()), 'rug')} seen"))
     share, places = column(frame, "share"), np.arange(len(frame), dtype=np.float64)
     if not np.isfinite(share).any():
         say(drawn, "No game was watched from one tick into the next")

@@ -11,6 +11,7 @@ from replaylab.analysis.charts.frames import Drawn, counted, shown
 from replaylab.analysis.charts.heatmap import draw_cells
 from replaylab.charts.style import blank, head
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,7 @@ def sweep(
     )
     others = [name for name in names if name not in {x, y}]
     drawn = blank(10, 4.8)[0] if ax is None else ax
-    facts = [counted(found.n_games, found.n_ticks), f"{len(found.table):,} points"]
+    facts = [counted(found.n_games, found.n_ticks), count_of(len(found.table), "point")]
     facts += [f"mean over {', '.join(others)}"] if others else []
     head(drawn, f"Sweep: {value.replace('_', ' ')}", " · ".join([*facts, "neighbours share their games"]))
     values = np.asarray(cells.to_numpy(np.float64), np.float64)

@@ -15,6 +15,7 @@ from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells
 from replaylab.analysis.questions.survival import survival
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,8 @@ class LogRank:
     up_to: int
 
     def __repr__(self) -> str:
-        return f"LogRank({len(self.table)} groups, {int(self.table['games'].sum()):,} games, p = {self.p_value:.3g})"
+        games = count_of(int(self.table["games"].sum()), "game")
+        return f"LogRank({count_of(len(self.table), 'group')}, {games}, p = {self.p_value:.3g})"
 
     def _repr_html_(self) -> str:
         return f"<p>{self!r}</p>{self.table.to_html(border=0, float_format='{:.4g}'.format)}"
@@ -161,8 +163,10 @@ class Drift:
     def __repr__(self) -> str:
         games = int(self.table["games"].sum())
         count = len(self.changes)
-        what = f"{count or 'no'} change point{'s' * (count > 1)}"
-        return f"Drift({len(self.table)} periods, {games:,} games: p = {self.p_value:.3g}, {what})"
+        what = count_of(count, "change point") if count else "no change point"
+        return (
+            f"Drift({count_of(len(self.table), 'period')}, {count_of(games, 'game')}: p = {self.p_value:.3g}, {what})"
+        )
 
     def _repr_html_(self) -> str:
         return f"<p>{self!r}</p>{self.table.to_html(border=0, float_format='{:.4g}'.format)}"

@@ -14,6 +14,7 @@ from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.features import feature_arrays
 from replaylab.errors import AnalysisError
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +48,10 @@ class TrainingSet(NamedTuple):
     def __repr__(self) -> str:
         attrs = self.X.attrs
         return (
-            f"TrainingSet({len(self.X)} rows x {self.X.shape[1]} features of {self.groups.nunique()} games; "
-            f"y: {attrs['target']} within {attrs['within']} ticks; "
-            f"{attrs['cut']} rows left out, their outcome not seen)"
+            f"TrainingSet({count_of(len(self.X), 'row')} x {count_of(self.X.shape[1], 'feature')} of "
+            f"{count_of(self.groups.nunique(), 'game')}; "
+            f"y: {attrs['target']} within {count_of(attrs['within'], 'tick')}; "
+            f"{count_of(attrs['cut'], 'row')} left out, their outcome not seen)"
         )
 
 

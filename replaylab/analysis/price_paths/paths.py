@@ -24,6 +24,7 @@ from replaylab.analysis.price_paths.live import Floats, Ints, live_ticks, no_tic
 from replaylab.analysis.price_paths.selection import Selection, checked
 from replaylab.columns import as_numpy, column, nearest_doubles
 from replaylab.errors import AnalysisError, SegmentDamaged
+from replaylab.plural import count_of
 from replaylab.segments.order import in_order_received
 from replaylab.segments.segment import Segment
 from replaylab.storage.files import reread
@@ -88,7 +89,7 @@ class Paths:
         return int(self.games.num_rows)
 
     def __repr__(self) -> str:
-        return f"Paths({self.n_games} games, {self.n_ticks} ticks)"
+        return f"Paths({count_of(self.n_games, 'game')}, {count_of(self.n_ticks, 'tick')})"
 
     @property
     def n_games(self) -> int:

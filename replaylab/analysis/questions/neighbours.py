@@ -15,6 +15,7 @@ from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.interval import normal_quantile, wilson
 from replaylab.columns import as_numpy, nearest_doubles
+from replaylab.plural import count_of
 from replaylab.simulation.process import RUG_PROBABILITY
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class SequenceStudy:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"SequenceStudy({len(self.pairs)} pairs of neighbours, {self.n_games} games, {self.n_ticks} ticks)"
+        seen = f"{count_of(self.n_games, 'game')}, {count_of(self.n_ticks, 'tick')}"
+        return f"SequenceStudy({count_of(len(self.pairs), 'pair')} of neighbours, {seen})"
 
     def _repr_html_(self) -> str:
         return f"<p>{self!r}</p>" + "".join(str(frame.to_html(index=False)) for frame in (self.correlation, self.after))

@@ -19,6 +19,7 @@ from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier
 from replaylab.analysis.questions.interval import normal_quantile, wilson
+from replaylab.plural import count_of
 from replaylab.simulation.process import RUG_PROBABILITY
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Survival:
 
     def __repr__(self) -> str:
         return (
-            f"Survival(median {self.median:g}, {self.n_games} games, {self.n_ticks} ticks, {self.n_rugs} rugs seen in "
-            f"{self.n_transitions} transitions)"
+            f"Survival(median {self.median:g}, {count_of(self.n_games, 'game')}, {count_of(self.n_ticks, 'tick')}, "
+            f"{count_of(self.n_rugs, 'rug')} seen in {count_of(self.n_transitions, 'transition')})"
         )
 
     def _repr_html_(self) -> str:

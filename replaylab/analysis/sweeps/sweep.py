@@ -28,6 +28,7 @@ from replaylab.analysis.sweeps.luck import LEAST_GAMES, Luck, best_of_many
 from replaylab.analysis.sweeps.per_game import PerGame, Progress, per_game
 from replaylab.durable import usable_cores
 from replaylab.errors import AnalysisError, LookAhead, StrategyError, WorkerFailed
+from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
@@ -88,7 +89,7 @@ class Sweep:
         return self.source.n_ticks
 
     def __repr__(self) -> str:
-        return f"Sweep({len(self):,} points, {self.n_games:,} games: {self.verdict})"
+        return f"Sweep({count_of(len(self), 'point')}, {count_of(self.n_games, 'game')}: {self.verdict})"
 
     def _repr_html_(self) -> str:
         best = self.table.sort_values("mean_profit", ascending=False).head(10)
