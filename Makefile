@@ -196,11 +196,8 @@ $(LOWEST)/.installed: pyproject.toml $(KERNEL) | $(BIN)/python
 
 .PHONY: test-lowest
 test-lowest: $(LOWEST)/.installed ## the tests without a browser, with the lowest declared version of every dependency
-	@$(LOWEST)/bin/python -m pytest -n 2 -o filterwarnings=default --disable-warnings --ignore tests/browser \
-	  --ignore tests/encryption --ignore tests/storage/test_encrypt.py --ignore tests/crash/test_encrypted.py \
-	  --deselect tests/analysis/batches/test_batch_cluster.py::test_workers_open_an_encrypted_store_with_its_kms \
-	  --deselect tests/retention/test_prune.py::test_an_encrypted_store \
-	  --deselect tests/retention/test_prune.py::test_a_recorder_with_a_key_prunes_on_a_schedule
+	@$(LOWEST)/bin/python -m pytest -n 2 -p no:nbval -o filterwarnings=default --disable-warnings -m "not encryption" \
+	  --ignore tests/browser --ignore tests/encryption
 
 .PHONY: check
 check: $(VENV)/.test ## the unit tests alone, of every room, in a minute or two

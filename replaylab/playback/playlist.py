@@ -47,7 +47,7 @@ class Playlist:
     >>> [games.next().game_id, games.next().game_id, games.next()], games.skipped
     (['g', 'g', None], {1: 'str is no game; a Game, a table of ticks or a list of Tick can be played'})
     >>> games.names, games.open(2)
-    (('game 1', 'game 2', 'game 3'), Timeline('g', 1 rows))
+    (('game 1', 'game 2', 'game 3'), Timeline('g', 1 row))
     """
 
     def __init__(

@@ -434,6 +434,7 @@ def raised(error: type[BaseException]) -> Callable[..., None]:
     return fail
 
 
+@pytest.mark.encryption
 @pytest.mark.parametrize("game", ["day", "file", "gap:60"])
 def test_numbers_go_on_where_a_last_line_is_read_again(tmp_path: Path, recording: Path, game: str) -> None:
     """Ticks that a mapping numbers: the place of one that is read again is its own, in an encrypted store too."""

@@ -14,6 +14,8 @@ from tests.crash.recordings import Said, small, stored
 from tests.crash.scale import SCALE
 from tests.crash.works import TICKS, WORKS, Killer, abandon
 
+pytestmark = pytest.mark.encryption
+
 STEP = max(1, 9 // SCALE)  # between two points at which the process is killed
 
 

@@ -389,10 +389,11 @@ def test_metrics_of_recorders_and_the_store(tmp_path: Path) -> None:
     """A scrape names each recorder with its verdict and counts, and what the store holds."""
     with rl.Recorder(tmp_path) as recorder:
         recorder.record({"game_id": "g"})
+        up = f'replaylab_recorder_up{{run="{recorder.status().run}"}} 1.0'
         with serve_dashboard(tmp_path) as server:
+            # a recorder's own thread writes its status file, a moment after it was opened
+            assert until(lambda: up in ask(server, "/metrics").text, 60)
             text = ask(server, "/metrics").text
-        run = recorder.status().run
-    assert f'replaylab_recorder_up{{run="{run}"}} 1.0' in text
     assert "replaylab_store_games 0.0" in text
     assert "replaylab_store_free_bytes" in text
 

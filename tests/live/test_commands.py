@@ -54,5 +54,5 @@ def test_certificates_from_the_command_line(name: str, tmp_path: Path) -> None:
         if name == "good":
             found = run(*words, "--ca", made[name])
             assert found.exit_code == 0, found.output
-            assert f"{url}: 1 ticks, 0 gaps, 0 missing, 1 messages refused (not_json 1)" in found.stdout
+            assert f"{url}: 1 tick, 0 gaps, 0 missing, 1 message refused (not_json 1)" in found.stdout
             assert rl.open_store(tmp_path / "copy").rows == 1

@@ -373,6 +373,7 @@ def test_all_real_recordings(tmp_path: Path, database: str) -> None:
     assert (after.rows_digest, after.bytes) == (before.rows_digest, before.bytes)
 
 
+@pytest.mark.encryption
 def test_an_encrypted_store(tmp_path: Path, database: str) -> None:
     """A store that is encrypted is exported with its key, and what comes back can be encrypted with another one."""
     first, second = (rl.FileKey(tmp_path / name, create=True) for name in ("first.key", "second.key"))
@@ -422,6 +423,7 @@ def test_what_is_pruned_stays_in_the_database(tmp_path: Path, database: str, ask
     assert asked(f"select count(*) from {SCHEMA}.ticks") == [(first.rows + added.rows,)]
 
 
+@pytest.mark.encryption
 def test_an_encrypted_and_pruned_store(tmp_path: Path, database: str) -> None:
     """With its key a store is pruned, exported, added to and exported again; nothing comes back in plain unasked."""
     key = rl.FileKey(tmp_path / "key", create=True)

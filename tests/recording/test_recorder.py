@@ -418,7 +418,7 @@ def test_status_never_waits(tmp_path: Path) -> None:
         assert found
         assert found[0].accepted == 1
         assert found[0].verdict == "healthy"
-        assert "1 ticks" in repr(recorder)
+        assert "1 tick)" in repr(recorder)
 
 
 def test_sealing_by_rows(tmp_path: Path) -> None:

@@ -190,6 +190,7 @@ def test_a_recorder_prunes_on_a_schedule(tmp_path: Path) -> None:
     assert pruned.details == {"games": 3, "rows": 90}
 
 
+@pytest.mark.encryption
 def test_a_recorder_with_a_key_prunes_on_a_schedule(tmp_path: Path) -> None:
     """The schedule of an encrypted store needs no other key than the recorder's, and leaves nothing in plain."""
     key = rl.FileKey(tmp_path / "key", create=True)
@@ -206,6 +207,7 @@ def test_a_recorder_with_a_key_prunes_on_a_schedule(tmp_path: Path) -> None:
     assert set(opened.parquet_keys()) == {path.name for path in (store / "segments").iterdir()}
 
 
+@pytest.mark.encryption
 def test_an_encrypted_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole games go from an encrypted store as from a plain one; the rewritten segments are ciphertext."""
     key = rl.FileKey(tmp_path / "key", create=True)

@@ -19,6 +19,8 @@ from replaylab.storage.encrypt import encrypt
 from tests.crash.works import Killer
 from tests.encryption.test_journals import MARKER, PRICE, left_by_a_kill, ticks
 
+pytestmark = pytest.mark.encryption
+
 
 @pytest.fixture(autouse=True)
 def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

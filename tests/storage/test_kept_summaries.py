@@ -31,13 +31,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a key, recordings, and a store of three segments, in plain and encrypted."""
+    """Return a folder with recordings and a store of three segments."""
     folder = tmp_path_factory.mktemp("made")
-    key = FileKey(folder / "key", create=True)
     for seed in (1, 2, 3):
         recordings = simulated(folder / f"r{seed}", games=2, seed=seed)
         quiet(recordings, folder / "plain")
-        quiet(recordings, folder / "vault", kms=key)
     return folder
 
 
@@ -78,9 +76,12 @@ def test_only_what_is_new_is_read(store: Path, tmp_path: Path) -> None:
     assert reads_of(store) == (table, 0)
 
 
+@pytest.mark.encryption
 def test_in_an_encrypted_store_it_is_encrypted(made: Path, tmp_path: Path) -> None:
     """It names no game, opens with the key alone, and one that was put in from outside is not read."""
-    key, vault = FileKey(made / "key"), Path(shutil.copytree(made / "vault", tmp_path / "vault"))
+    key, vault = FileKey(tmp_path / "key", create=True), tmp_path / "vault"
+    for seed in (1, 2, 3):
+        quiet(made / f"r{seed}", vault, kms=key)
     table, reads = reads_of(vault, key)
     content = (vault / FILE).read_bytes()
     assert reads == 3
@@ -97,6 +98,7 @@ def test_in_an_encrypted_store_it_is_encrypted(made: Path, tmp_path: Path) -> No
     assert reads_of(vault, key)[0].num_rows == table.num_rows
 
 
+@pytest.mark.encryption
 def test_encrypting_leaves_none_in_plain(store: Path, made: Path) -> None:
     """Neither the file that was there, nor one of a reader that opened the store before."""
     reader = rl.Store(store)

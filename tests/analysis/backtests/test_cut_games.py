@@ -90,8 +90,8 @@ def test_the_text_says_what_was_cut_or_left_out() -> None:
     """The text of a backtest says how many games were cut off or left out, and how many trades were open there."""
     games = made([whole(5), Made(range(3))])
     strategy = Vectorised(lambda paths: {Buy("0.1"): paths.start[:-1]})
-    assert "1 game cut off, 1 trades open there, weighted" in repr(run(games, strategy))
-    assert "1 game cut off, 1 trades open there, as they stood" in repr(run(games, strategy, unfinished="void"))
+    assert "1 game cut off, 1 trade open there, weighted" in repr(run(games, strategy))
+    assert "1 game cut off, 1 trade open there, as they stood" in repr(run(games, strategy, unfinished="void"))
     assert "1 game without a rug left out" in repr(run(games, strategy, unfinished="skip"))
     assert "cut off" not in repr(run(made([whole(5)]), strategy))
 

@@ -318,7 +318,7 @@ def test_a_damaged_footer_is_named(folder: Path, tmp_path: Path) -> None:
     found = map_games(copy, len)
     assert len(found.manifest.left_out) == 1
     assert not found.ok
-    assert "1 segments left out" in repr(found)
+    assert "1 segment left out" in repr(found)
 
 
 def test_compaction_in_the_middle(folder: Path, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_identical_summary(store: Path, cluster: LocalCluster) -> None:
     pd.testing.assert_frame_equal(summarise(store, executor=cluster, progress=False), rl.Store(store).games())
 
 
+@pytest.mark.encryption
 def test_workers_open_an_encrypted_store_with_its_kms(client: Client, tmp_path: Path) -> None:
     """Each worker asks the `Kms` that the store was opened with, and the table is that of the plain store."""
     key = rl.FileKey(tmp_path / "key", create=True)
