@@ -99,13 +99,13 @@ def test_in_an_encrypted_store_it_is_encrypted(made: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.encryption
-def test_encrypting_leaves_none_in_plain(store: Path, made: Path) -> None:
+def test_encrypting_leaves_none_in_plain(store: Path, tmp_path: Path) -> None:
     """Neither the file that was there, nor one of a reader that opened the store before."""
-    reader = rl.Store(store)
+    reader, key = rl.Store(store), FileKey(tmp_path / "key", create=True)
     reads_of(store)
-    rl.encrypt(store, FileKey(made / "key"), progress=False)
+    rl.encrypt(store, key, progress=False)
     assert not (store / FILE).exists()
-    with mock.patch.object(rl.Store, "segments", return_value=rl.Store(store, kms=FileKey(made / "key")).sealed()):
+    with mock.patch.object(rl.Store, "segments", return_value=rl.Store(store, kms=key).sealed()):
         reader.games_table()
     assert not (store / FILE).exists()
 
