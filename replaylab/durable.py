@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from stat import S_IMODE
+from types import BuiltinFunctionType
 from typing import Any, Final
 
 from replaylab.errors import ReplayLabError, SourceNotFound, StoreBusy, StoreFull, StoreUnwritable
@@ -155,6 +156,11 @@ def create(path: Path, *, private: bool = False) -> int:
 def sync(descriptor: int) -> None:
     """Make what was written to an open file permanent; a failure is final for this file and is never tried again."""
     os.fsync(descriptor)
+
+
+def is_fsync_plain() -> bool:
+    """Whether `os.fsync` is that of Python: a tracer or a test that replaced it is called for each sync."""
+    return isinstance(os.fsync, BuiltinFunctionType)
 
 
 def cut(descriptor: int, size: int) -> None:

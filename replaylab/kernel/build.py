@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-SOURCES: Final = ("lines.c", "digest.c", "journal.c")
+SOURCES: Final = ("lines.c", "digest.c", "journal.c", "sync.c")
 FLAGS: Final = ("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=default")
 SECONDS: Final = 120
 

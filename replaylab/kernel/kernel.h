@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 4,
+    KERNEL_VERSION = 5,
     PADDING = 128,
     LONGEST_FRAME = 96,
     LONGEST_LINE = 4096,
@@ -133,6 +133,29 @@ struct word_column {
     int64_t offset;
 };
 
+/* What the writer of a journal puts into the pipe: sync this journal as far as this; any other journal is for the caller. */
+struct sync_request {
+    int64_t journal;
+    int64_t seq;  /* the last tick that is in the file */
+    int64_t size; /* bytes of the file up to it, or more */
+};
+
+/* Syncs of one journal. */
+struct sync_run {
+    int64_t journal;
+    int64_t asked_seq; /* in: what the first sync makes permanent; then the newest request */
+    int64_t asked_size;
+    int64_t last_seq; /* in: no further sync once this tick is permanent */
+    int64_t most_ns;  /* in: how long to wait for requests, from the call on */
+    int64_t seq;      /* out: what is permanent; as the caller set it before the first sync */
+    int64_t size;
+    int32_t syncs; /* out: how many syncs succeeded, and entries of took_ns */
+    int32_t error; /* out: errno of the sync that failed, or 0 */
+    int64_t took_ns[64];
+};
+enum { MOST_SYNCS = 64 };
+typedef int sync_call(int descriptor);
+
 int32_t replaylab_kernel_version(void);
 int64_t replaylab_count_newlines(const uint8_t *data, int64_t size);
 void replaylab_read_lines(const uint8_t *data, int64_t size, const struct layout *layouts, int32_t layout_count,
@@ -154,5 +177,10 @@ uint32_t replaylab_crc32c(uint32_t seed, const uint8_t *data, int64_t size, int3
 
 uint64_t replaylab_rows_digest(int64_t rows, const struct word_column *columns, int32_t column_count,
                                const uint64_t *mix);
+
+/* Sync `descriptor` at once, and again for each request that the pipe `requests` brings, until `run` says to return: to the
+ * caller when nothing more is asked for in time, when it or another journal is meant, after MOST_SYNCS, or after a sync that
+ * failed, which is never tried again. `sync` is fsync when NULL. Needs POSIX; elsewhere it is not there. */
+void replaylab_sync_as_asked(int32_t descriptor, int32_t requests, sync_call *sync, struct sync_run *run);
 
 #endif

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 4  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+VERSION: Final = 5  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
 LONGEST_FRAME: Final = 96
 MOST_PIECES: Final = 32
+MOST_SYNCS: Final = 64
 MOST_PHASES: Final = 64
 MOST_GAMES: Final = 16384
 GAME_SLOTS: Final = 32768
@@ -102,6 +104,23 @@ class WordColumnStruct(ctypes.Structure):
     )
 
 
+class SyncRunStruct(ctypes.Structure):
+    """`struct sync_run` of kernel.h."""
+
+    _fields_ = (
+        ("journal", ctypes.c_int64),
+        ("asked_seq", ctypes.c_int64),
+        ("asked_size", ctypes.c_int64),
+        ("last_seq", ctypes.c_int64),
+        ("most_ns", ctypes.c_int64),
+        ("seq", ctypes.c_int64),
+        ("size", ctypes.c_int64),
+        ("syncs", ctypes.c_int32),
+        ("error", ctypes.c_int32),
+        ("took_ns", ctypes.c_int64 * MOST_SYNCS),
+    )
+
+
 _WRITE_JOURNAL: Final = ctypes.PYFUNCTYPE(  # keeps the interpreter: a few microseconds, within the recorder's lock
     ctypes.c_int64,
     _POINTER,
@@ -136,6 +155,9 @@ def load() -> ctypes.CDLL | None:
         library.replaylab_crc32c.restype = ctypes.c_uint32
         library.replaylab_rows_digest.argtypes = (ctypes.c_int64, _POINTER, ctypes.c_int32, _POINTER)
         library.replaylab_rows_digest.restype = ctypes.c_uint64
+        if os.name == "posix":
+            library.replaylab_sync_as_asked.argtypes = (ctypes.c_int32, ctypes.c_int32, _POINTER, _POINTER)
+            library.replaylab_sync_as_asked.restype = None
     except (OSError, AttributeError):
         return None
     return library

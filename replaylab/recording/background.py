@@ -76,14 +76,14 @@ class Background:
     def quit(self) -> None:
         """End the thread as a killed process would: nothing more is synced."""
         self._ending = True
-        self.state.events.wake()
+        self.state.wake()
         self.thread.join()
 
     def end(self) -> None:
         """Sync what is left, and wait for the thread; on the thread itself, after what it is doing now."""
         self.syncer.end()
         self._ending = True
-        self.state.events.wake()
+        self.state.wake()
         if self.thread is not threading.current_thread():
             self.thread.join()
         self._finish()
@@ -171,7 +171,7 @@ class Background:
         _log.warning("recorder %s: asked to %s", self.state.run, act, extra={"event": "asked", "act": act})
         if act == "flush":
             self.state.positions.ask_for_sync()
-            self.state.events.wake()
+            self.state.wake()
         else:
             self._stop()
 
@@ -190,6 +190,7 @@ class Background:
             return True
         if state.journals.retired or state.journals.abandoned:
             return True
+        positions.expect_sync()
         if not positions.unsynced:
             self._synced_at = time.monotonic()
             return False
@@ -229,7 +230,7 @@ class Background:
             if file is state.journals.current:
                 with suppress(OSError):  # it goes on
                     state.turn()
-                    state.events.wake()
+                    state.wake()
 
     def _finish(self) -> None:
         """Sync all that is left, as often as failures allow, and close the last journal."""

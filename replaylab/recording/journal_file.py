@@ -177,8 +177,17 @@ class JournalFile:
         except OSError:
             self.given_up = True
             raise
-        if looks and not self.is_reachable:
+        if looks:
+            self.check_reachable()
+        self.synced = size
+
+    def check_reachable(self) -> None:
+        """Raise OSError when its path no longer leads to it."""
+        if not self.is_reachable:
             raise OSError(errno.ENOENT, f"{self.path} is gone")
+
+    def note_synced(self, size: int) -> None:
+        """Record that the first `size` bytes are permanent."""
         self.synced = size
 
     def make_name_permanent(self) -> None:

@@ -69,7 +69,7 @@ class Lifecycle:
                 self.background.sync()
             elif self._report is None and not inside and not self._is_durable(wanted):
                 positions.ask_for_sync()
-                state.events.wake()
+                state.wake()
                 state.wait(lambda: self._is_durable(wanted) or health.problem or self._report, timeout_seconds)
             missing = max(0, wanted - positions.durable_seq)  # other threads may have recorded meanwhile
         if not inside:
@@ -150,6 +150,7 @@ class Lifecycle:
         except ReplayLabError as error:
             state.health.note(error)
         state.journals.close()
+        state.requests.close()
         _live.discard(state)
 
     def _reported(self) -> RecordingReport:
@@ -198,6 +199,7 @@ def _forget() -> None:
         state.renew_lock()
         state.health.fork()
         state.journals.close()
+        state.requests.close()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -24,12 +24,16 @@ class Positions:
         Whether journals have lost their names, so that what was synced in them cannot be read after the recording.
     unsynced : list of bytes
         Lines accepted and not yet synced, kept under ``durability="group"`` so that they can be written again.
+    due_seq : int
+        Sequence number at which the writer asks for the next sync; the writer raises it when it asks.
     sync_asked : bool
         Whether a sync is wanted now, before the bound of ticks or seconds is reached.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sync_ticks: int) -> None:
         self.next_seq = 0
+        self._sync_ticks = sync_ticks
+        self.due_seq = sync_ticks - 1
         self.synced_seq = self.durable_seq = -1
         self.lost = False
         self.durable_at: datetime | None = None
@@ -66,9 +70,18 @@ class Positions:
         if count > 0:
             del self.unsynced[:count]
             self.synced_seq = seq
+        self.expect_sync()
         if not self.lost:
             self.durable_seq = self.synced_seq
             self.durable_at = at
+
+    def expect_sync(self) -> None:
+        """Let the writer ask for a sync when as many ticks wait for one as the bound allows."""
+        self.due_seq = self.synced_seq + self._sync_ticks
+
+    def raise_due(self, seq: int) -> None:
+        """Record that a sync up to a tick has been asked for."""
+        self.due_seq = seq + self._sync_ticks
 
     def lose(self, first_seq: int) -> None:
         """Record that the journals from `first_seq` on have lost their names."""

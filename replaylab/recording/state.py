@@ -26,6 +26,7 @@ from replaylab.recording.health import Health
 from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.journal_set import JournalSet
 from replaylab.recording.positions import Positions
+from replaylab.recording.sync_requests import SyncRequests
 from replaylab.storage.recovery import RESERVE
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS
 
@@ -88,11 +89,12 @@ class State:
         self.mode = mode
         self.environment = environment
         self.durability = durability_of(mode, settings)
-        self.positions = Positions()
+        self.positions = Positions(settings.buffer_ticks)
         self.journals = JournalSet(self.folder, run, self.durability, keys)
         self.health = Health(settings.max_failures, settings.max_failure_seconds)
         self.counters = Counters()
         self.events = EventQueue(run, environment.now)
+        self.requests = SyncRequests()
         self.feeds: list[Feed] = []
         self.on_feed_change: Callable[[Feed], None] | None = None
         self.renew_lock()
@@ -152,6 +154,24 @@ class State:
         started = time.monotonic()
         file.make_permanent(size, looks=looks)
         self.counters.sync.add(time.monotonic() - started)
+
+    @property
+    def waiting_ticks(self) -> int:
+        """Ticks that are kept until they are synced, without those that the kernel has synced meanwhile."""
+        kept, synced_seq = len(self.positions.unsynced), self.requests.synced_seq
+        return kept if synced_seq < 0 else min(kept, self.positions.last_seq - synced_seq)
+
+    def ask_for_sync(self, file: JournalFile, seq: int) -> None:
+        """Ask for a sync of a journal up to a tick that is in it."""
+        self.positions.raise_due(seq)
+        if not (self.requests.is_served and self.requests.ask(file.number, seq, file.size)):
+            self.events.wake()
+
+    def wake(self) -> None:
+        """Wake the background thread, also out of the kernel."""
+        self.events.wake()
+        if self.requests.is_served:
+            self.requests.interrupt()
 
     def make_durable(self, seq: int) -> None:
         """Record that every tick up to `seq` is permanent; needs no lock."""

@@ -83,7 +83,7 @@ def state_and_verdict(state: State) -> tuple[str, str]:
 
 
 def _reasons(state: State) -> list[str]:
-    reasons, waiting = state.health.reasons(), len(state.positions.unsynced)
+    reasons, waiting = state.health.reasons(), state.waiting_ticks
     if waiting >= state.settings.max_unsynced_ticks:
         reasons.append(f"{waiting} ticks wait for a sync")
     return reasons

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from typing import Final
 
+from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import DISK_FULL, FULL, State
 
 _LOOK_SECONDS: Final = 0.01  # between two looks whether the path of a journal still leads to it: each stops the writer
@@ -41,14 +43,15 @@ class Syncer:
         A journal whose sync failed is never synced again: the next call writes what was waiting to another one first.
         """
         begun = time.monotonic()
-        done = self._sync_current()
+        asked = self.state.positions.sync_asked
+        done = self._sync_current(by_kernel=not asked and self.state.requests.can_serve())
         if done is None:
             done = self._sync_all()
         if done:
             self.state.counters.flush.add(time.monotonic() - begun)
         return done
 
-    def _sync_current(self) -> bool | None:
+    def _sync_current(self, *, by_kernel: bool) -> bool | None:
         """Sync the one journal that is written, without the lock; return None when there is more to do, or it fails.
 
         The writer holds the lock in its calls of the operating system: waiting for it would hold both up. It makes its
@@ -65,14 +68,33 @@ class Syncer:
         now = time.monotonic()
         looks = now - self._looked_at >= _LOOK_SECONDS
         try:
-            state.sync(file, size, looks=looks)
+            if by_kernel and file.named:
+                self._serve(file, seq, size, looks=looks)
+            else:
+                state.sync(file, size, looks=looks)
+                state.make_durable(seq)
         except OSError as error:
             self._failed(error)
             return False
         if looks:
             self._looked_at = now
-        state.make_durable(seq)
         return True
+
+    def _serve(self, file: JournalFile, seq: int, size: int, *, looks: bool) -> None:
+        """Let the kernel sync a journal, as its writer asks for it; raises OSError."""
+        state = self.state
+        most = state.settings.max_unsynced_ticks // 2
+        done = state.requests.serve(file.descriptor, file.number, seq, size, most)
+        for seconds in done.seconds:
+            state.counters.sync.add(seconds)
+        if done.seconds:
+            if looks:
+                file.check_reachable()
+            file.note_synced(done.size)
+            state.make_durable(done.seq)
+        if done.error:
+            file.give_up()
+            raise OSError(done.error, os.strerror(done.error), str(file.path))
 
     def _sync_all(self) -> bool:
         """Sync every journal that is not permanent yet, in their order."""

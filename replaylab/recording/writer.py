@@ -79,7 +79,6 @@ class Writer:
         self._unsynced = state.positions.unsynced
         self._most = state.settings.max_unsynced_ticks
         self._at_once = min(_AT_ONCE, self._most)
-        self._due = state.settings.buffer_ticks
 
     @property
     def is_inside(self) -> bool:
@@ -127,8 +126,8 @@ class Writer:
                 file.write(line)
                 if self._keeps:
                     positions.accept(line)
-                    if len(self._unsynced) == self._due:
-                        state.events.wake()
+                    if seq >= positions.due_seq:
+                        state.ask_for_sync(file, seq)
                 else:
                     self._count(file, 1)
             except OSError as error:
@@ -284,9 +283,10 @@ class Writer:
 
     def _keep(self, lines: list[bytes]) -> None:
         """Count lines that are kept until they are synced."""
-        self.state.positions.accept_all(lines)
-        if len(self._unsynced) >= self._due:
-            self.state.events.wake()
+        positions = self.state.positions
+        positions.accept_all(lines)
+        if positions.last_seq >= positions.due_seq:
+            self.state.ask_for_sync(self._journals.current, positions.last_seq)
 
     def _count(self, file: JournalFile, ticks: int) -> None:
         """Count ticks whose lines are not kept; under ``durability="tick"`` they are synced first."""
@@ -299,17 +299,17 @@ class Writer:
     def _wait(self, room: int) -> str | None:
         """Wait until ticks may be written; return the reason when they may not."""
         state = self.state
-        health, events = state.health, state.events
+        health = state.health
         if self._writing and health.phase is not Phase.FORKED:
             return "reentrant"  # a signal handler, in the middle of a tick of the same thread
         deadline = time.monotonic() + self.overflow_seconds
-        while health.phase is _RECORDING and len(self._unsynced) + room > self._most:
+        while health.phase is _RECORDING and state.waiting_ticks + room > self._most:
             state.positions.ask_for_sync()  # whatever the next sync would have waited for
-            events.wake()
+            state.wake()
             left = deadline - time.monotonic()
             if self.overflow == REFUSE or left <= 0 or threading.get_ident() == self.background_thread:
                 return "overflow"
-            state.wait(lambda: health.phase is not _RECORDING or len(self._unsynced) + room <= self._most, left)
+            state.wait(lambda: health.phase is not _RECORDING or state.waiting_ticks + room <= self._most, left)
         if health.phase is _RECORDING and state.journals.current.spoilt:
             try:
                 old = state.turn()
@@ -336,7 +336,7 @@ class Writer:
             if long_enough and journals.spare and not journals.is_behind:
                 with suppress(OSError):  # the journal in use goes on
                     state.turn()
-                    state.events.wake()
+                    state.wake()
         open_game.begin_game(game_id)
         state.counters.add_game()
         state.events.emit(RecorderEventKind.GAME_STARTED, game_id=game_id)
@@ -379,7 +379,7 @@ class Writer:
             self.state.pause(DISK_FULL)
         else:
             self.state.fail(error)
-        self.state.events.wake()
+        self.state.wake()
 
     def _interrupted(self, file: JournalFile, before: int, lines: list[bytes], first: int) -> None:
         """After an exception from outside, such as Ctrl-C: all lines are written and counted, or none is."""
