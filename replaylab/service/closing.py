@@ -11,7 +11,7 @@ GOING_AWAY: Final = 1001
 
 
 class GoingAway(WebSocketsSansIOProtocol):
-    """A WebSocket of uvicorn; its own shutdown says 1012, that the service restarts, which nobody knows."""
+    """A WebSocket of uvicorn that closes with 1001 at shutdown; uvicorn sends 1012, which promises a restart."""
 
     def shutdown(self) -> None:
         """Say that the server goes away, and close."""
