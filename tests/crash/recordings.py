@@ -47,9 +47,12 @@ def games(count: int, each: int) -> list[Tick]:
 
 
 def stored(store: Path | rl.Store, only: Iterable[str] | None = None) -> list[Tick]:
-    """Give the ticks of a store, or of some of its games, game after game, in the order in which they were received."""
+    """Give the ticks of a store, or of some of its games, games in order of their ids, each as it was received.
+
+    A store lists games by their start, and the first ticks of one may be among those that a cut has taken.
+    """
     opened = store if isinstance(store, rl.Store) else rl.open_store(store)
-    games_wanted = opened.game_ids() if only is None else sorted(set(only).intersection(opened.game_ids()))
+    games_wanted = sorted(opened.game_ids() if only is None else set(only).intersection(opened.game_ids()))
     rows = (row for game in games_wanted for row in opened.game(game)._rows.to_pylist())
     return [Tick(**{name: row[column] for name, column in _COLUMNS.items()}) for row in rows]
 
