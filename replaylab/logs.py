@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+from replaylab.durable import of_user
 from replaylab.errors import SettingsError
 
 ROOT: Final = "replaylab"
@@ -129,7 +130,7 @@ def logging_to(target: str | None, form: str = "text", level: str = "INFO") -> I
         handler = _StandardError(sys.stderr)
     elif target is not None:
         try:
-            handler = _File(target, encoding="utf-8", errors="backslashreplace")
+            handler = _File(of_user(target, SettingsError), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise SettingsError(f"--log {target}: cannot be opened for writing ({error.strerror})") from None
     handler.setFormatter(JsonFormat() if form == "json" else TextFormat())

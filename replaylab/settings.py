@@ -23,6 +23,7 @@ from replaylab.clock import MAX_SPEED, MIN_SPEED
 from replaylab.durable import of_user
 from replaylab.errors import SettingsError
 from replaylab.plural import count_of
+from replaylab.urls import hidden_within, without_secrets
 
 _log = logging.getLogger("replaylab.settings")
 _RETIRED = frozenset(
@@ -163,8 +164,9 @@ class Settings(BaseSettings):
         Without the file the defaults hold and a warning is logged; settings that earlier releases had are ignored with
         a warning; a malformed file is a `SettingsError`.
         """
+        file = of_user(path, SettingsError)
         try:
-            found = json.loads(of_user(path, SettingsError).read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             _log.warning("no settings file at %s: defaults are used", path, extra={"event": "no_settings_file"})
             found = {}
@@ -185,14 +187,18 @@ def checked_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a known time zone; use a name such as America/New_York") from None
+        raise ValueError(
+            f"{without_secrets(name)!r} is not a known time zone; use a name such as America/New_York"
+        ) from None
     return name
 
 
 def checked_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise `SettingsError` unless an argument is one of its choices."""
     if value not in choices:
-        raise SettingsError(f"1 setting is out of bounds\n- {name}={value!r}: must be one of {', '.join(choices)}")
+        raise SettingsError(
+            f"1 setting is out of bounds\n- {name}={_shown(value)}: must be one of {', '.join(choices)}"
+        )
 
 
 @cache
@@ -206,9 +212,16 @@ def _all_problems(error: ValidationError) -> str:
     for one in error.errors():
         name = ".".join(str(part) for part in one["loc"])
         problem = one["msg"].removeprefix("Value error, ") if one["type"] == "value_error" else _allowed(name)
-        lines.append(f"- {name}={one['input']!r}: {problem}" if name else f"- {problem}")
+        known = not name or name in Settings.model_fields or not isinstance(one["input"], str)
+        shown = f"{name}={_shown(one['input'])}" if known else name  # a secret may have been meant for another program
+        lines.append(f"- {shown}: {problem}" if name else f"- {problem}")
     many = len(lines)
     return "\n".join([f"{count_of(many, 'setting')} {'is' if many == 1 else 'are'} out of bounds", *lines])
+
+
+def _shown(value: object) -> str:
+    """Return a value as it is written in code; a URL, of which there is no setting, without what is secret in it."""
+    return repr(hidden_within(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else value)
 
 
 def _allowed(name: str) -> str:

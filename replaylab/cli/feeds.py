@@ -14,6 +14,7 @@ import typer
 
 from replaylab.cli.exit_codes import COULD_NOT_RUN, INTERRUPTED, complain, finish
 from replaylab.cli.options import StorePath
+from replaylab.durable import of_user
 from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
 from replaylab.plural import count_of
 
@@ -62,6 +63,7 @@ def secret_of(path: Path | None, *, ask: bool = True) -> str | None:
     """Return the secret of tokens: that of a file, or that of the environment when it is asked for; None for none."""
     if path is None:
         return os.environ.get(SECRET_ENVIRONMENT) or None if ask else None
+    path = of_user(path)
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

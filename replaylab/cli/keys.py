@@ -9,6 +9,7 @@ import typer
 
 from replaylab.cli.options import AsJson, NoProgress, StorePath
 from replaylab.errors import KeyMissing
+from replaylab.urls import without_secrets
 
 NewKey = Annotated[bool, typer.Option("--new-key", help="Make the key file, when it is not there.")]
 
@@ -30,7 +31,9 @@ def encrypt(
 
     kms = kms_of_environment()
     if kms is None:
-        raise KeyMissing(f"{store}: no key to encrypt it with; pass --key-file FILE, with --new-key to make one")
+        raise KeyMissing(
+            f"{without_secrets(store)}: no key to encrypt it with; pass --key-file FILE, with --new-key to make one"
+        )
     if new_key and isinstance(kms, FileKey):
         FileKey(kms.path, create=True)
     report = library_encrypt(store, kms, progress=not no_progress)
@@ -59,7 +62,7 @@ def rotate(
 
     kms = kms_of_environment()
     if kms is None:
-        raise KeyMissing(f"{store}: no key that opens it now; pass --key-file FILE")
+        raise KeyMissing(f"{without_secrets(store)}: no key that opens it now; pass --key-file FILE")
     if to is None and not new_store_key:
         raise typer.BadParameter("nothing to do: pass --to FILE for another master key, or --new-store-key")
     if to is None and new_key:

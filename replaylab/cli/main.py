@@ -16,6 +16,7 @@ from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PRO
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
 from replaylab.errors import NotARecording, ReplayLabError, SegmentDamaged, SourceDamaged
+from replaylab.urls import hidden_within
 
 
 class _Commands(TyperGroup):
@@ -35,9 +36,12 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             code, problem = INTERRUPTED, "interrupted"
         except (FileExistsError, NotADirectoryError) as error:
-            code, problem = COULD_NOT_RUN, f"{error.filename} is a file or lies below one; name a folder"
+            code, problem = (
+                COULD_NOT_RUN,
+                hidden_within(f"{error.filename}: is a file or lies below one; name a folder"),
+            )
         except OSError as error:
-            code, problem = COULD_NOT_RUN, f"{error.filename or 'error'}: {error.strerror or error}"
+            code, problem = COULD_NOT_RUN, hidden_within(f"{error.filename or 'error'}: {error.strerror or error}")
         complain(problem)
         raise typer.Exit(code)
 

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from replaylab.durable import of_user
 from replaylab.encryption.keys import is_plain_store, not_encrypted
 from replaylab.encryption.kms import KEY_FILE
-from replaylab.errors import ReplayLabError
+from replaylab.errors import KeyMissing, ReplayLabError
 from replaylab.logs import STANDARD_ERROR, logging_to
+from replaylab.urls import hidden_within
 
 StorePath = Annotated[str, typer.Argument(metavar="STORE", help="Folder of the store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
@@ -80,7 +82,10 @@ def with_log(command: Callable[..., None]) -> Callable[..., None]:
                     command(*words, **options)
             except (ReplayLabError, OSError) as error:
                 _log.error(
-                    "%s failed: %s", command.__name__, error, extra={"event": "failed", "command": command.__name__}
+                    "%s failed: %s",
+                    command.__name__,
+                    hidden_within(str(error)),
+                    extra={"event": "failed", "command": command.__name__},
                 )
                 raise
 
@@ -101,7 +106,7 @@ def _key_at_hand(key_file: Path | None, store: str) -> Iterator[None]:
     if store and is_plain_store(Path(store), "segments"):
         raise not_encrypted(store)
     before = os.environ.get(KEY_FILE)
-    os.environ[KEY_FILE] = str(key_file.absolute())
+    os.environ[KEY_FILE] = str(of_user(key_file, KeyMissing).absolute())
     try:
         yield
     finally:

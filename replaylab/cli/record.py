@@ -17,7 +17,7 @@ import typer
 
 from replaylab.cli.exit_codes import INTERRUPTED, PROBLEM, complain, finish
 from replaylab.cli.options import AsJson, NoProgress, StorePath
-from replaylab.durable import OPENED
+from replaylab.durable import OPENED, of_user
 from replaylab.errors import SettingsError, SourceNotFound, SourceUnreadable
 from replaylab.plural import count_of
 
@@ -165,8 +165,9 @@ def _opened(source: str | None) -> Iterator[int]:
             raise SourceNotFound("standard input is closed; pipe ticks into it, or name a file with --from")
         yield sys.stdin.fileno()
         return
+    file = of_user(source)
     try:
-        descriptor = os.open(source, os.O_RDONLY | OPENED)
+        descriptor = os.open(file, os.O_RDONLY | OPENED)
     except FileNotFoundError:
         raise SourceNotFound(f"{source}: no such file; leave out --from to read standard input") from None
     except PermissionError:

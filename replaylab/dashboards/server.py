@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from replaylab.errors import StoreNotFound, TokenRefused
+from replaylab.durable import of_user
+from replaylab.errors import ServiceError, StoreNotFound, TokenRefused
 from replaylab.service.web_server import WebServer, is_here, listening, listening_on, needed
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
+from replaylab.urls import without_secrets
 
 if TYPE_CHECKING:
     from replaylab.service.tokens import Tokens
@@ -93,7 +94,9 @@ def serve_dashboard(
     True
     """
     if tokens is None and path is None and not is_here(host):
-        raise TokenRefused(f"host={host!r} lets other machines in: its users bring tokens then; give a secret or keys")
+        raise TokenRefused(
+            f"host={without_secrets(host)!r} lets other machines in: its users bring tokens then; give a secret or keys"
+        )
     opened = store if isinstance(store, Store) else open_store(store)
     if not opened.is_local:
         raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")
@@ -103,5 +106,5 @@ def serve_dashboard(
 
     hosts = None if path is not None or ANY in allow_hosts else {*HERE, host, *(one.lower() for one in allow_hosts)}
     app = DashboardApp(opened, Access(tokens, hosts, role_claim))
-    listener = listening(host, port) if path is None else listening_on(Path(path))
+    listener = listening(host, port) if path is None else listening_on(of_user(path, ServiceError))
     return DashboardServer(app, listener, host if path is None else str(path))

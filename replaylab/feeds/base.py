@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from replaylab.errors import FeedRefused
 from replaylab.mark import Mark
 from replaylab.tick import Tick
+from replaylab.urls import without_secrets
 
 Message: TypeAlias = Tick | Mark
 Token: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
@@ -148,8 +149,7 @@ def bare_url(url: str) -> str:
     >>> bare_url("wss://me:secret@game.example:444/feed?token=secret#x")
     'wss://game.example:444/feed'
     """
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return without_secrets(url)
 
 
 async def fresh_token(token: Token) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from replaylab.errors import FeedLost
 from replaylab.feeds.base import Connection, Token
 from replaylab.feeds.dial import needed
+from replaylab.urls import parts_of
 
 _KNOWN: Final = "ws://, wss://, socketio+http://, socketio+https://, store:PATH, simulated:SEED"
 
@@ -71,8 +71,9 @@ def open_feed(
     options |= {"timeout_seconds": chosen.network_timeout_seconds, "ping_seconds": chosen.heartbeat_seconds}
     if scheme in {"ws", "wss"} or scheme.startswith("socketio+"):
         needed("websockets", "msgspec")
-        if not urlsplit(url).hostname:
-            raise FeedLost("address", f"{scheme}://: the address names no host", retry=False)
+        parts = parts_of(url)
+        if parts is None or not parts.hostname:
+            raise FeedLost("address", f"{scheme}://: the address names no host, or cannot be read", retry=False)
     if scheme in {"ws", "wss"}:
         from replaylab.feeds.websocket import WebSocketFeed
 

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 import xxhash
 
+from replaylab.durable import of_user
 from replaylab.errors import SettingsError, TickError
 from replaylab.parsing.elements import split
 from replaylab.parsing.field_path import (
@@ -155,8 +156,9 @@ class Mapping:
             return given
         if str(given) in READY:
             return READY[str(given)]
+        file = of_user(given, SettingsError)
         try:
-            found = tomllib.loads(Path(given).read_text(encoding="utf-8"))
+            found = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingsError(f"no mapping {str(given)!r}: neither a file nor one of {', '.join(READY)}") from None
         except (OSError, ValueError) as error:

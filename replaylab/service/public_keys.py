@@ -12,9 +12,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 
+from replaylab.durable import of_user
 from replaylab.errors import MissingExtra, ServiceError
+from replaylab.urls import hidden_within, parts_of, without_secrets
 
 _AGAIN_SECONDS: Final = 60.0  # between two looks for a key that is not known
 _RENEW_SECONDS: Final = 300.0  # after which an address is read again while the keys that it gave are used
@@ -64,6 +65,8 @@ class PublicKeys:
     ) -> None:
         self._source = str(source)
         self._is_address = "://" in self._source
+        if not self._is_address:
+            self._source = str(of_user(source, ServiceError))
         self._now = now
         self._read = read or (_fetched if self._is_address else _of_file)
         self._read_at = self._good_at = now()
@@ -73,8 +76,7 @@ class PublicKeys:
 
     @property
     def _name(self) -> str:
-        parts = urlsplit(self._source)
-        return f"{parts.scheme}://{parts.hostname}{parts.path}" if self._is_address else self._source
+        return without_secrets(self._source)
 
     def __repr__(self) -> str:
         return f"PublicKeys({self._name!r}, {len(self._keys)} keys)"
@@ -221,9 +223,11 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _check_safe(address: str) -> None:
-    parts = urlsplit(address)
+    parts = parts_of(address)
+    if parts is None:
+        raise ServiceError(f"{without_secrets(address)}: not an address of keys")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE):
-        raise ServiceError(f"{parts.scheme}://{parts.hostname}: keys are fetched by https alone")
+        raise ServiceError(f"{without_secrets(address)}: keys are fetched by https alone")
 
 
 def _fetched(source: str) -> bytes:
@@ -235,6 +239,8 @@ def _fetched(source: str) -> bytes:
     except (OSError, HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()
-        why = getattr(error, "reason", error)
-        raise ServiceError(f"{urlsplit(source).hostname}: the keys cannot be fetched ({why})") from None
+        why = getattr(error, "reason", error if isinstance(error, OSError) else type(error).__name__)
+        raise ServiceError(
+            f"{without_secrets(source)}: the keys cannot be fetched ({hidden_within(str(why))})"
+        ) from None
     return found

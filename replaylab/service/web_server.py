@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from replaylab.errors import MissingExtra, PortTaken, ServiceError
+from replaylab.urls import without_secrets
 
 if TYPE_CHECKING:
     import uvicorn
@@ -149,7 +150,8 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(f"port {port} of {host} is taken; choose another one, or 0 for any that is free") from None
-        raise ServiceError(f"cannot listen on port {port} of {host}: {error.strerror or error}") from None
+        why = (error.strerror or str(error)).partition(" (while")[0]  # behind it Python says the whole address
+        raise ServiceError(f"cannot listen on port {port} of {without_secrets(host)}: {why}") from None
 
 
 def listening_on(path: Path) -> socket.socket:

@@ -91,8 +91,9 @@ class Inventory:
         StoreError
             When the file cannot be read, or holds no inventory.
         """
+        file = of_user(path)
         try:
-            found = json.loads(of_user(path).read_bytes())
+            found = json.loads(file.read_bytes())
         except FileNotFoundError:
             raise StoreNotFound(f"no inventory at {path}; `replaylab verify STORE --save FILE` writes one") from None
         except OSError as error:

@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from replaylab.errors import SettingsError
+from replaylab.urls import parts_of
 
 LEAST_SECRET_BYTES: Final = 32
 ATTEMPTS: Final = 8
@@ -66,8 +66,8 @@ class Webhook:
     def __init__(
         self, url: str, secret: str | bytes, *, timeout_seconds: float = 5.0, attempts: int = ATTEMPTS
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        parts = parts_of(url)
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
             raise SettingsError("url: write https://HOST/PATH, without a user or password")
         self._secret = secret.encode() if isinstance(secret, str) else bytes(secret)
         if len(self._secret) < LEAST_SECRET_BYTES:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from replaylab.encryption.document import KEYS_FILE
 from tests.crash.scale import SCALE
 
 _SECONDS = 120  # for one test, as for every other one
@@ -43,8 +45,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def encrypted_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encrypt the stores of a test of `_KEYED`; of all with `CRASH_KEY=$(openssl rand -base64 32) pytest ...`."""
+def encrypted_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Encrypt the stores of a test of `_KEYED`; of all with `CRASH_KEY=$(openssl rand -base64 32) pytest ...`.
+
+    A store that is in plain all the same would have shown nothing.
+    """
     key = getattr(request, "param", None) or os.environ.get("CRASH_KEY")
-    if key:
-        monkeypatch.setenv("REPLAYLAB_KEY", key)
+    if not key:
+        yield
+        return
+    monkeypatch.setenv("REPLAYLAB_KEY", key)
+    yield
+    if "tmp_path" in request.fixturenames:
+        stores = [folder.parent for folder in request.getfixturevalue("tmp_path").rglob("segments") if folder.is_dir()]
+        assert not [store for store in stores if not (store / KEYS_FILE).exists()]

@@ -105,6 +105,14 @@ class Server:
         self._run("createdb", "-h", self.folder, "-U", _USER, name)
         return self.uri(name)
 
+    def guarded(self, name: str, password: str) -> str:
+        """Return the URI of a database for a user who needs a password."""
+        self.run_sql(name, f"CREATE ROLE guard LOGIN SUPERUSER PASSWORD '{password}'")
+        rules = self.data / "pg_hba.conf"
+        rules.write_text("local all guard scram-sha-256\n" + rules.read_text())
+        self._run("pg_ctl", "-D", self.data, "reload")
+        return self.uri(name).replace(_USER, f"guard:{quote(password, safe='')}")
+
     def run_sql(self, name: str, statement: str) -> None:
         """Run a statement that may stand in no transaction."""
         self._run("psql", "-h", self.folder, "-U", _USER, "-d", name, "-c", statement)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 import replaylab as rl
-from replaylab.errors import DatabaseBusy, DatabaseFull, DatabaseUnreachable
+from replaylab.errors import DatabaseBusy, DatabaseError, DatabaseFull, DatabaseUnreachable
 from replaylab.postgres import load as loading
 from replaylab.postgres.address import Address
 from replaylab.postgres.connection import SCHEMA, Connection
@@ -157,6 +160,57 @@ def test_two_exports_at_once(database_server: Server, store: Path, tmp_path: Pat
         answers = [child.communicate(timeout=120) for child in (first, second)]
     assert sorted(int(out) for out, _ in answers) == [0, rl.Store(store).rows]
     is_whole(store, address, tmp_path / "b")
+
+
+PASSWORD = "Tr0ub/4d?r"
+
+
+def shown(call: Callable[[], object], caplog: pytest.LogCaptureFixture) -> str:
+    """Return all that a call shows that fails: its error with all causes, and the log at any level."""
+    with caplog.at_level(logging.DEBUG), pytest.raises(DatabaseError) as caught:
+        call()
+    error = traceback.TracebackException.from_exception(caught.value, capture_locals=False)
+    records = [repr(vars(record)) for record in caplog.records]
+    return "".join([*error.format(), repr(caught.value), repr(caught.value.args), caplog.text, *records])
+
+
+def test_no_password_is_shown_wherever_a_database_refuses(
+    own_server: Server,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A wrong password at the door, a server that goes in the middle, a table of another shape: each says its place."""
+    monkeypatch.setattr(loading, "RETRY_SECONDS", (0.01, 0.01))
+    address = own_server.guarded(own_server.database("guarded").partition("@/")[2].partition("?")[0], PASSWORD)
+    word = quote(PASSWORD, safe="")
+    wrong = address.replace(word, f"{word}-not")
+    said = []
+    for call in (lambda: rl.export(store, wrong), lambda: rl.convert(wrong, tmp_path / "n", progress=False)):
+        said.append(shown(call, caplog))
+        assert "password authentication failed for user" in said[-1]
+    for number in (statements(store, own_server.database("guarded_whole")) // 2, 2):
+        point = Point(number, own_server.kill)
+        with monkeypatch.context() as patch:
+            point.watch(patch)
+            said.append(shown(lambda: rl.export(store, address), caplog))
+        own_server.start()
+    rl.export(store, address)
+    point = Point(2, own_server.kill)
+    with monkeypatch.context() as patch:
+        point.watch(patch)
+        said.append(shown(lambda: rl.convert(address, tmp_path / "back", progress=False), caplog))
+    own_server.start()
+    with Connection(Address.of(address)) as connection:
+        connection.run("ALTER TABLE replaylab.games RENAME COLUMN game_id TO other")
+        connection.commit()
+        said += [repr(connection), repr(connection.address), str(connection.address)]
+    said.append(shown(lambda: rl.export(store, address), caplog))
+    said += list(capfd.readouterr())
+    said += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [text for text in said if PASSWORD in text or word in text]
 
 
 def test_an_export_that_does_not_end(database_server: Server, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

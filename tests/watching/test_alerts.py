@@ -349,6 +349,9 @@ def test_no_target_no_thread(tmp_path: Path) -> None:
         ("ftp://host/x", SECRET),
         ("https://me:pass-w0rd@host/x", SECRET),
         ("https:///x", SECRET),
+        ("https://[pass-w0rd/x", SECRET),
+        ("https://me:pass-w0rd@ho\u2100st/x", SECRET),
+        ("https://host:pass-w0rd/x", SECRET),
         ("https://host/x", "short-w0rd"),
     ],
 )
@@ -357,6 +360,23 @@ def test_bad_webhooks(url: str, secret: str) -> None:
     with pytest.raises(SettingsError) as caught:
         rl.Webhook(url, secret)
     assert "w0rd" not in str(caught.value)
+
+
+def test_no_recording_shows_the_path_of_a_webhook(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it refuses or is not there: neither log nor status, report, event or file shows path or secret."""
+    said = list[str]()
+    with caplog.at_level(logging.DEBUG), Receiver(answers=iter([500, 400] * 8)).serving() as receiver:
+        targets = [rl.Webhook(receiver.url, SECRET), rl.Webhook("http://127.0.0.1:1/hook/t0ken", SECRET, attempts=2)]
+        with rl.Recorder(tmp_path, alerts=targets, on_event=lambda event: said.append(repr(event))) as recorder:
+            recorder.record(rl.Tick("g", 1, AT, Decimal("1.02")))
+            wait_for(lambda: list(tmp_path.glob("status/*.json")))
+            said += [repr(recorder), repr(recorder.status()), repr(rl.status(tmp_path)), repr(targets)]
+            said += [path.read_text() for path in tmp_path.glob("status/*.json")]
+        said.append(repr(recorder.stop()))
+    assert sum("alert not delivered" in record.getMessage() for record in caplog.records) == 2
+    said += [caplog.text, *(repr(vars(record)) for record in caplog.records)]
+    said += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [text for text in said if "t0ken" in text or SECRET in text]
 
 
 def test_nothing_secret_is_shown() -> None:
