@@ -181,6 +181,7 @@ class Background:
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             self.watch.look()
+            self.state.journals.renew_spare(self.state.lock)
 
     def _is_due(self) -> bool:
         state, positions = self.state, self.state.positions

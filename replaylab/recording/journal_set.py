@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -145,6 +146,15 @@ class JournalSet:
             discard(self.spare)
             self.spare.close()
             self.spare = None
+
+    def renew_spare(self, lock: AbstractContextManager[Any]) -> None:
+        """Remove the spare when the store has got another key since it was made; the next one uses that."""
+        spare, keys = self.spare, self.keys
+        if spare is None or spare.sealed is None or keys is None or spare.sealed.key_id == keys.newest():
+            return
+        with lock:
+            if self.spare is spare:
+                self.discard_spare()
 
     def abandon(self, file: JournalFile | None = None) -> None:
         """Move a retired journal, or all of them, to the abandoned ones."""

@@ -55,7 +55,7 @@ def encrypted_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         yield
         return
     monkeypatch.setenv("REPLAYLAB_KEY", key)
+    place: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     yield
-    if "tmp_path" in request.fixturenames:
-        stores = [folder.parent for folder in request.getfixturevalue("tmp_path").rglob("segments") if folder.is_dir()]
-        assert not [store for store in stores if not (store / KEYS_FILE).exists()]
+    stores = [folder.parent for folder in place.rglob("segments") if folder.is_dir()] if place else []
+    assert not [store for store in stores if not (store / KEYS_FILE).exists()]

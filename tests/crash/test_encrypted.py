@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import replaylab as rl
-from tests.crash.recordings import Said, small, stored
+from replaylab.encryption.parquet import key_named
+from tests.crash.recordings import Said, made, small, stored
 from tests.crash.scale import SCALE
 from tests.crash.works import TICKS, WORKS, Killer, abandon
 
@@ -71,6 +72,27 @@ def test_no_stored_tick_is_lost(tmp_path: Path, work: str) -> None:
         assert status in {0, 9}, point
         assert sorted(map(repr, stored(store))) == expected, point
         point += STEP
+
+
+def test_a_renewal_that_is_killed_again_and_again(tmp_path: Path) -> None:
+    """The compactions of one store go on where the one before was killed; 300 segments with CRASH_SCALE=20."""
+    for number in range(15 * SCALE):
+        with rl.Recorder(tmp_path / "s", settings=small()) as recorder:
+            recorder.record_many(made(4, f"2031{number:04}-0123456789ab4cde"))
+    store = rl.open_store(tmp_path / "s")
+    segments, digest = len(store.sealed()), store.verify().rows_digest
+    assert segments == 15 * SCALE
+    rl.rotate(tmp_path / "s", rl.EnvironmentKey(), new_store_key=True)
+    turns, status = 0, 1
+    while status:
+        status, _ = killed_at(1 + turns * STEP, "compact", tmp_path / "s")
+        assert status in {0, 9}, turns
+        verified = rl.Store(tmp_path / "s").verify()
+        assert (verified.rows, verified.rows_digest, verified.problems) == (segments * 4, digest, []), turns
+        turns += 1
+    assert turns > 5
+    assert rl.open_store(tmp_path / "s").key_ids() == ["k2"]
+    assert all(key_named(path.name) == "k2" for path in tmp_path.glob("s/*/*.parquet"))
 
 
 def test_a_renewal_of_the_key_loses_nothing(tmp_path: Path) -> None:

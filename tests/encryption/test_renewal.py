@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from multiprocessing.synchronize import Barrier
@@ -60,6 +62,14 @@ def ticks(count: int, game: str = "20310102-0123456789ab4cde") -> list[rl.Tick]:
     """Return ticks of a game."""
     at = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
     return [rl.Tick(game, number, at + timedelta(seconds=number), Decimal("1.02")) for number in range(count)]
+
+
+def wait_for(reached: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    give_up_at = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
 
 
 def used(root: Path) -> set[str | None]:
@@ -167,6 +177,38 @@ def test_a_recorder_that_runs_keeps_its_key(tmp_path: Path) -> None:
     assert reader.rows == 8  # opened before the renewal, it looks up the key of what is sealed since
     assert rl.compact(root, progress=False, kms=key).keys_dropped == ("k1",)
     assert rl.open_store(root, kms=key).rows == 8
+
+
+def test_the_next_journal_of_a_recorder_that_runs_uses_the_new_key(tmp_path: Path) -> None:
+    """Also when it was made in advance, before the renewal: that one is made anew, and the current one goes on."""
+    root, key = tmp_path / "vault", FileKey(tmp_path / "key", create=True)
+
+    def written(*, empty: bool) -> list[str]:
+        files = [root / "journals" / name for name in journal_names(root / "journals")]
+        return [file.name for file in files if file.exists() and empty != bool(file.stat().st_size)]
+
+    settings = rl.Settings(seal_game_ticks=10, buffer_ticks=10)
+    with rl.Recorder(root, kms=key, settings=settings) as recorder:
+        recorder.record_many(ticks(12))
+        wait_for(lambda: written(empty=True))
+        (first,), (spare,) = written(empty=False), written(empty=True)
+        rotate(root, key, new_store_key=True)
+        wait_for(lambda: written(empty=True) not in ([spare], []))
+        keys = read_keys(root, key)
+        header = first_header(root / "journals" / first, keys=keys)
+        assert header is not None
+        assert header.key == "k1"
+        recorder.record_many(ticks(3, "20310103-0123456789ab4cde"))
+        recorder.flush()
+        second = max(written(empty=False))
+        header = first_header(root / "journals" / second, keys=keys)
+        assert header is not None
+        assert (second > first, header.key) == (True, "k2")
+        wait_for(lambda: first not in journal_names(root / "journals"))
+    assert {key_named(path.name) for path in root.glob("segments/*.parquet")} == {"k2"}  # what is sealed since, too
+    assert rl.compact(root, progress=False, kms=key).keys_dropped == ("k1",)
+    store = rl.open_store(root, kms=key)
+    assert (store.rows, store.verify().problems) == (15, [])
 
 
 def test_a_first_journal_is_made_again_when_the_key_was_renewed(
