@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from replaylab.parsing.json_line import MAX_KEYS, Kind, Line, Reading, Times, parse_line
+from replaylab.errors import TickError
+from replaylab.parsing.json_line import KNOWN_TYPES, MAX_KEYS, Kind, Line, Reading, Times, parse_line, read_time
 from replaylab.tick import MAX_TICK_BYTES, Row
 from tests.strategies import CONTROL, PLAIN, SINK_KEYS, TICK_KEYS, tick_line
 
@@ -357,3 +358,196 @@ def test_an_object_of_very_many_keys_is_refused_by_name() -> None:
     """No tick has ten thousand fields."""
     text = "{" + ", ".join(f'"k{number}": 1' for number in range(MAX_KEYS + 1)) + "}"
     assert label(text) == "too_many_keys"
+
+
+LAST_US = 253_370_764_799_999_999  # of the year 9998
+FIRST_S = -62_104_060_800  # the year 2 begins
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "read", "cut"),
+    [
+        (0, "s", 0, 0),
+        (7, "s", 7_000_000, 0),
+        (7, "ms", 7_000, 0),
+        (7, "us", 7, 0),
+        (7_000, "ns", 7, 0),
+        (-7, "ms", -7_000, 0),
+        (Decimal("7.000001"), "s", 7_000_001, 0),
+        (Decimal("7E+3"), "s", 7_000_000_000, 0),
+        ("7.25", "s", 7_250_000, 0),
+        ("-7.25", "ms", -7_250, 0),
+        ("0000000000000000007", "s", 7_000_000, 0),
+        (7_999, "ns", 7, 1),
+        (-1, "ns", -1, 1),
+        (Decimal("0.0000019"), "s", 1, 1),
+        (LAST_US, "us", LAST_US, 0),
+        (LAST_US * 1_000 + 999, "ns", LAST_US, 1),
+        (str(LAST_US * 1_000), "ns", LAST_US, 0),
+        (FIRST_S, "s", FIRST_S * 1_000_000, 0),
+        (Decimal("1E-40"), "s", 0, 1),
+        (None, "s", None, 0),
+    ],
+)
+def test_a_time_in_units_since_1970(value: object, unit: str, read: int | None, cut: int) -> None:
+    """Numbers, and texts of digits, are exact microseconds, rounded down where that is asked for; it is in UTC."""
+    times = Times(unit, truncate=True)
+    assert read_time(value, times) == (read, True)
+    assert times.cut == cut
+    if cut:
+        with pytest.raises(TickError) as caught:
+            read_time(value, Times(unit))
+        assert (caught.value.field, caught.value.reason) == ("timestamp", "time_too_fine")
+    else:
+        assert read_time(value, Times(unit)) == (read, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "reason"),
+    [
+        (LAST_US + 1, "us", "bad_time"),
+        (FIRST_S - 1, "s", "bad_time"),
+        (10**19, "us", "bad_time"),
+        (10**400, "ns", "bad_time"),
+        (Decimal("1E+999999"), "s", "bad_time"),
+        (Decimal("Infinity"), "s", "bad_time"),
+        (Decimal("NaN"), "s", "bad_time"),
+        ("0000000000000000000007", "s", "bad_time"),  # more digits than a time has
+        ("7e3", "s", "bad_time"),
+        ("\u0667", "s", "bad_time"),
+        (True, "s", "wrong_type"),
+        ([7], "s", "wrong_type"),
+    ],
+)
+@pytest.mark.parametrize("truncate", [False, True])
+def test_what_is_no_time_in_units_since_1970(value: object, unit: str, reason: str, truncate: bool) -> None:  # noqa: FBT001
+    """It is refused by its reason, and the field that the caller names is in the message."""
+    with pytest.raises(TickError) as caught:
+        read_time(value, Times(unit, truncate=truncate), "ts")
+    assert (caught.value.field, caught.value.reason) == ("ts", reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "cut"),
+    [
+        ("2031-01-02T03:04:05.1234569", "2031-01-02T03:04:05.123456", 1),
+        ("2031-01-02T03:04:05.1234560", "2031-01-02T03:04:05.123456", 0),
+        ("2031-01-02T03:04:05,1234569+02:00", "2031-01-02T03:04:05.123456+02:00", 1),
+        ("2031-01-02T03:04:05.123456", "2031-01-02T03:04:05.123456", 0),
+    ],
+)
+def test_a_text_that_is_finer_than_a_microsecond(text: str, same: str, cut: int) -> None:
+    """It is cut where that is asked for and counted when it lost something, its zone stays; else it is refused."""
+    times = Times(truncate=True)
+    assert read_time(text, times) == read_time(same)
+    assert times.cut == cut
+    if cut:
+        with pytest.raises(TickError):
+            read_time(text)
+
+
+def captured(**values: object) -> Line:
+    """Read a captured broadcast with some values replaced."""
+    data = {"gameId": "g", "tickCount": 3, "price": 1.5, "active": True, "rugged": False} | values
+    return parse_line(
+        json.dumps({"event": "gameStateUpdate", "ts": 1, "data": data}).encode(), Reading(None, Times("s"))
+    )
+
+
+@pytest.mark.parametrize("field", ["gameId", "tickCount", "price", "active", "rugged", "cooldownTimer", "tradeCount"])
+def test_every_field_of_a_captured_event_is_checked(field: str) -> None:
+    """A value that cannot be stored damages the line; field and value are named as they stand in it."""
+    line = captured(**{field: [8]})
+    assert (line.kind, line.label) == (Kind.DAMAGED, "wrong_type")
+    assert line.detail.startswith(f"{field}=[8]: ")
+
+
+def test_the_numbers_of_a_captured_event() -> None:
+    """Its tick, timer and count are those of the data."""
+    (found,) = captured(cooldownTimer=-12, tradeCount=4).rows
+    assert (found.tick, found.cooldown_timer, found.trade_count, found.wall_us) == (3, -12, 4, 1_000_000)
+    assert captured(tickCount=-1).label == captured(tradeCount=-1).label == "out_of_range"
+    assert captured().rows[0].cooldown_timer is None
+
+
+def test_the_fields_of_a_missing_game_are_named() -> None:
+    """An event with the fields of a tick and no game says which field is not there; so does a bad document."""
+    line = parse_line(b'{"event": "gameStateUpdate", "data": {"tickCount": 1, "price": 1.0}}')
+    assert line.detail == "gameId=None: not there"
+    line = parse_line(b'{"meta": [7], "prices": []}')
+    assert line.detail == "meta=[7]: must be an object"
+    assert parse_line(b'{"meta": {"game_id": 7}, "prices": []}').detail.startswith("meta.game_id=7: ")
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "rug"),
+    [
+        ("1.5", "0.020000000000001", True),
+        ("1.5", "0.0200000000000011", False),
+        ("0.5", "0.010000000000001", True),
+        ("0.5", "0.0100000000000011", False),
+        ("1", "0.02", True),
+    ],
+)
+def test_the_rug_of_a_game_state_document(before: str, last: str, rug: bool) -> None:  # noqa: FBT001
+    """At most 2 % of 1 and of the price before it, to the rounding of a double; only the last price may be it."""
+    rows = parse_line(f'{{"meta": {{"game_id": "g"}}, "prices": ["0.001", "{before}", "{last}"]}}'.encode()).rows
+    assert [one.rugged for one in rows] == [False, False, rug]
+    assert rows[1] == Row("g", 1, None, zoned=True, price=Decimal(before), price_filled=False, recorded_phase=None,
+                          active=True, rugged=False, cooldown_timer=None, trade_count=None)  # fmt: skip
+
+
+def test_which_damage_may_be_mended() -> None:
+    """Lines that are no JSON may hold whole ticks; lines that are JSON of another kind do not."""
+    assert parse_line(b'{"a": "\xff"}') == Line(Kind.DAMAGED, label="not_utf8", broken=True)
+    assert parse_line(b'{"a": 1').broken
+    assert not parse_line(b'{"a": 1, "a": 2}').broken
+    assert not parse_line(b"7").broken
+    assert Line(Kind.TICK).broken is False
+    assert parse_line(b'[{"a": 1}, {"b": 2}]') == Line(Kind.DAMAGED, label="not_object", broken=True)
+    assert parse_line(b'[{"type": "game_end"}]').label == "game_end"
+    assert parse_line(b'{"type": "game_end"},').label == "game_end"
+    assert parse_line(b'{"type": "game_end"}, {"type": "game_end"}').kind is Kind.DAMAGED
+
+
+def test_any_blanks_of_json_around_a_tick() -> None:
+    """Spaces, tabs and both ends of a line stand around a tick, in any order."""
+    assert parse_line(b"\t \r\n" + tick_line(TICK_KEYS).encode() + b"\r\t \n").rows == (row(),)
+
+
+@pytest.mark.parametrize("kind", sorted(KNOWN_TYPES))
+def test_types_that_recorders_write_are_known(kind: str) -> None:
+    """Each of them is a control line of a known type, by that name."""
+    assert parse_line(f'{{"type": "{kind}"}}'.encode()) == Line(Kind.CONTROL, label=kind)
+
+
+def test_what_recorders_write_beside_ticks() -> None:
+    """The types of all recorders, so that none of them is forgotten."""
+    recorded = {"game_start", "game_end", "game_complete", "session_start", "session_end", "action"}
+    assert recorded | {"hello", "heartbeat", "phase", "feed", "gap", "heal", "trade", "end"} == KNOWN_TYPES
+
+
+def test_a_price_that_is_declared_as_filled() -> None:
+    """A null price is a filled one only where the line says so."""
+    keys = [*TICK_KEYS, "price_filled"]
+    (found,) = parse_line(tick_line(keys, {"price": "null", "price_filled": "true"}).encode()).rows
+    assert (found.price, found.price_filled) == (None, True)
+    assert label(tick_line(keys, {"price": "null", "price_filled": "false"})) == "wrong_type"
+    assert label(tick_line(keys, {"price": "null", "price_filled": '"true"'})) == "wrong_type"
+
+
+def test_the_limit_of_keys() -> None:
+    """So many keys are read, one more is refused, and the message says how many may be there."""
+    keys = ", ".join(f'"k{number}": 1' for number in range(MAX_KEYS))
+    assert parse_line(f"{{{keys}}}".encode()).label == "unknown_object"
+    line = parse_line(f'{{{keys}, "more": 1}}'.encode())
+    assert (line.label, line.detail) == ("too_many_keys", "an object of more than 10,000 keys")
+
+
+@pytest.mark.parametrize(("length", "shown"), [(80, "k" * 80), (81, "k" * 77 + "...")])
+def test_keys_of_an_unknown_object_are_shown_shortly(length: int, shown: str) -> None:
+    """Up to 80 characters of the first eight keys are shown, and that there is more."""
+    assert parse_line(f'{{"{"k" * length}": 1}}'.encode()).detail == f"keys {shown}"
+    assert parse_line(b"{}").detail == "an empty object"
+    many = ", ".join(f'"{letter}": 1' for letter in "abcdefghij")
+    assert parse_line(f"{{{many}}}".encode()).detail == "keys a, b, c, d, e, f, g, h"
