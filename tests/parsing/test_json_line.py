@@ -551,3 +551,52 @@ def test_keys_of_an_unknown_object_are_shown_shortly(length: int, shown: str) ->
     assert parse_line(b"{}").detail == "an empty object"
     many = ", ".join(f'"{letter}": 1' for letter in "abcdefghij")
     assert parse_line(f"{{{many}}}".encode()).detail == "keys a, b, c, d, e, f, g, h"
+
+
+@pytest.mark.parametrize(
+    "field", ["game_id", "tick", "timestamp", "price", "active", "rugged", "phase", "cooldown_timer", "trade_count"]
+)
+def test_every_field_of_a_tick_is_checked(field: str) -> None:
+    """A value that cannot be stored damages the line; field and value are named as they stand in it."""
+    line = parse_line(tick_line(TICK_KEYS, {field: "[8]"}).encode())
+    assert (line.kind, line.label) == (Kind.DAMAGED, "wrong_type")
+    assert line.detail.startswith(f"{field}=[8]: ")
+
+
+def test_a_tick_that_was_repaired_says_so() -> None:
+    """A store that was written out as lines is read with what was repaired in it."""
+    keys = [*TICK_KEYS, "repaired"]
+    repaired = [parse_line(tick_line(keys, {"repaired": text}).encode()).rows[0].repaired for text in ("true", "1")]
+    assert repaired == [True, False]
+    assert row().repaired is False
+
+
+def test_the_least_that_is_no_control_line() -> None:
+    """Game, tick and price are what a tick is known by, under any type; two of them are not."""
+    assert label('{"type": "x", "game_id": "g", "tick": 1, "price": 1}') == "unknown_type"
+    assert parse_line(b'{"type": "x", "game_id": "g", "tick": 1}').kind is Kind.CONTROL
+
+
+def test_a_demonstration_is_known_by_both_of_its_parts() -> None:
+    """One of them alone is an object that is not known."""
+    assert parse_line(b'{"meta": {}, "actions": []}') == Line(Kind.CONTROL, label="demonstration", private=True)
+    assert label('{"meta": {}}') == label('{"actions": []}') == "unknown_object"
+
+
+def test_what_is_not_there_is_named() -> None:
+    """A field that is missing, and a number that is no time, are named with what is wrong with them."""
+    assert parse_line(b'{"type": "tick", "game_id": "g"}').detail == "tick=None: not there"
+    with pytest.raises(TickError, match=r"^ts=Decimal\('NaN'\): no time in s since 1970$"):
+        read_time(Decimal("NaN"), Times("s"), "ts")
+
+
+def test_one_price_is_no_rug() -> None:
+    """A document with one price, however low, has no price before it that it fell from."""
+    (found,) = parse_line(b'{"meta": {"game_id": "g"}, "prices": [null, "0.001"]}').rows
+    assert (found.tick, found.rugged) == (1, False)
+
+
+def test_no_letter_is_a_blank() -> None:
+    """A letter before or behind a tick is damage."""
+    text = tick_line(TICK_KEYS).encode()
+    assert {parse_line(line).label for line in (b"X" + text, text + b"X", b"XX" + text + b"XX")} == {"not_json"}
