@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -131,6 +132,30 @@ class Mark:
         kind: Any = found.get("type")
         time: Any = found.get("timestamp", found.get("start"))
         return cls(kind, time, found.get("game_id"), found.get("lane"), detail)
+
+
+def traded_quantity(detail: Mapping[str, Any]) -> float | None:
+    """Return how much a trade moved: its quantity, or its amount by its price where the server says no quantity.
+
+    The game's server writes quantity 0 for every short and says the amount of money instead. None where neither is
+    known.
+
+    Examples
+    --------
+    >>> traded_quantity({"side": "short_open", "quantity": 0, "amount": Decimal("0.5"), "price": Decimal(2)})
+    0.25
+    """
+    quantity, amount, price = (_double(detail.get(name)) for name in ("quantity", "amount", "price"))
+    return amount / price if not quantity and amount and price else quantity
+
+
+def _double(value: object) -> float | None:
+    """Return a number as a double; None where it is no finite number."""
+    try:
+        found = float(value)  # type: ignore[arg-type] # what is no number is none
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if isfinite(found) else None
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -132,9 +134,21 @@ def _of_handshake(name: str, error: Exception, seconds: float) -> FeedError:  # 
         case FileNotFoundError() | IsADirectoryError() | PermissionError():
             return FeedLost("ca", f"the certificates of ca= cannot be read: {error.strerror}", retry=False)
         case OSError():
-            return FeedLost("refused", f"{name}: cannot connect ({error.strerror or type(error).__name__})")
+            return FeedLost("refused", f"{name}: cannot connect ({_system_text(error)})")
         case _:
             return FeedLost("address", f"{name}: cannot connect ({type(error).__name__})", retry=False)
+
+
+def _system_text(error: OSError) -> str:
+    """Return what the system says of a connection that failed; asyncio's own text repeats address and number.
+
+    Examples
+    --------
+    >>> _system_text(OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 111] Connect call failed"))
+    'Connection refused'
+    """
+    numbers = [error.errno] if error.errno else map(int, re.findall(r"\[Errno (\d+)\]", str(error)))
+    return ", ".join(dict.fromkeys(map(os.strerror, numbers))) or type(error).__name__
 
 
 def _of_status(name: str, status: int) -> FeedError:

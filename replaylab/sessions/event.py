@@ -105,6 +105,9 @@ class LiveStatus:
         Of those, accepted by the recorder.
     gaps, missing, healed : int
         Gaps there were, ticks that are missing now as far as their numbers tell, ticks that came after all.
+    whole, unknown : int
+        Of those gaps, those at whose end nothing was missing, and those of which no number tells what is missing, as
+        they end in another game.
     lag_ms : float or None
         From the socket to the recorder, of the newest frame.
     seq, durable_seq : int or None
@@ -133,6 +136,8 @@ class LiveStatus:
     gaps: int = 0
     missing: int = 0
     healed: int = 0
+    whole: int = 0
+    unknown: int = 0
     lag_ms: float | None = None
     seq: int | None = None
     durable_seq: int | None = None

@@ -27,6 +27,8 @@ class GapLedger:
     ----------
     gaps, missing, healed : int
         Gaps there were, ticks that are missing now as far as numbers tell, and ticks that came after all.
+    whole, unknown : int
+        Of those gaps, those at whose end nothing was missing, and those of which no number tells what is missing.
 
     Examples
     --------
@@ -40,7 +42,7 @@ class GapLedger:
     """
 
     def __init__(self) -> None:
-        self.gaps = self.healed = 0
+        self.gaps = self.healed = self.whole = self.unknown = 0
         self.outage: Outage | None = None
         self._games: OrderedDict[str, Continuity] = OrderedDict()
         self._forgotten = 0
@@ -146,6 +148,8 @@ class GapLedger:
 
     def _gap(self, game_id: str, at: datetime, outage: Outage | None = None, **detail: Any) -> Mark:
         self.gaps += 1
+        self.unknown += detail["missing"] is None
+        self.whole += detail.get("healed") is True
         start = outage.start if outage else at
         found = {"cause": outage.cause, **detail} if outage else detail
         return Mark(MarkKind.GAP, at, game_id, detail={"healed": False, **found, "start": start, "end": at})

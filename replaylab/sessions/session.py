@@ -234,6 +234,8 @@ class LiveSession:
             gaps=self._ledger.gaps,
             missing=self._ledger.missing,
             healed=self._ledger.healed,
+            whole=self._ledger.whole,
+            unknown=self._ledger.unknown,
             lag_ms=self._lag_ms,
             seq=recorder.seq if recorder else None,
             durable_seq=recorder.durable_seq if recorder else None,

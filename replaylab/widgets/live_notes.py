@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from replaylab.errors import TickError
 from replaylab.plural import count_of
 from replaylab.sessions.event import LiveState, LiveStatus
+from replaylab.sessions.supervisor import STALE_SECONDS
 from replaylab.tick import parse_time
 
 _GAMES: Final = 2  # the one that is shown, and the one before it
@@ -46,16 +48,41 @@ class LiveNotes:
 
     def __init__(self) -> None:
         self._gaps: OrderedDict[str, dict[int, str]] = OrderedDict()
+        self._details: dict[str, dict[int, Mapping[str, Any]]] = {}  # of those gaps, as long as ticks can heal them
+        self.heals = 0  # gaps whose words have changed
         self._trades: OrderedDict[str, dict[int, float]] = OrderedDict()
 
     def gap(self, game_id: str, row: int, detail: Mapping[str, Any]) -> None:
         """Note a gap before a row."""
         known = self._gaps.setdefault(game_id, {})
         known[row] = cause_text(detail)
+        if _can_heal(detail):
+            self._details.setdefault(game_id, {})[row] = detail
         if len(known) > _GAPS:
-            del known[next(iter(known))]
+            oldest = next(iter(known))
+            del known[oldest]
+            self._details.get(game_id, {}).pop(oldest, None)
         if len(self._gaps) > _GAMES:
-            self._gaps.popitem(last=False)
+            old, _ = self._gaps.popitem(last=False)
+            self._details.pop(old, None)
+
+    def heal(self, game_id: str, detail: Mapping[str, Any]) -> bool:
+        """Note that ticks came after all; return whether they were missing in a gap that is noted."""
+        first, last, count = (detail.get(name) for name in ("first_tick", "last_tick", "count"))
+        if not (isinstance(first, int) and isinstance(last, int) and isinstance(count, int)):
+            return False
+        open_gaps = self._details.get(game_id, {})
+        for row, gap in open_gaps.items():
+            if gap["after"] < first and last < gap["before"]:
+                left = gap["missing"] - count
+                healed = {**gap, "missing": max(left, 0), "healed": left <= 0}
+                open_gaps[row] = healed
+                if left <= 0:
+                    del open_gaps[row]
+                self._gaps[game_id][row] = cause_text(healed)
+                self.heals += 1
+                return True
+        return False
 
     def gaps(self, game_id: str) -> dict[int, str]:
         """Return the gaps of a game, by row."""
@@ -73,6 +100,11 @@ class LiveNotes:
     def trades(self, game_id: str) -> dict[int, float]:
         """Return what was bought less what was sold in a game, by tick."""
         return self._trades.get(game_id, {})
+
+
+def _can_heal(detail: Mapping[str, Any]) -> bool:
+    numbers = all(isinstance(detail.get(name), int) for name in ("after", "before", "missing"))
+    return numbers and detail.get("healed") is not True
 
 
 def cause_text(detail: Mapping[str, Any]) -> str:
@@ -119,19 +151,44 @@ def status_words(status: LiveStatus, kept: int) -> dict[str, Any]:
     state = _WORDS[status.state]
     waits = "" if status.seq is None or status.durable_seq is None else _durable(status.seq - status.durable_seq)
     recorded = f"{status.recorded:,} recorded, {waits}"
-    gaps = count_of(status.gaps, "gap") if status.gaps else "no gap"
-    if status.missing or status.healed:
-        gaps += f", {status.missing:,} missing, {status.healed:,} healed"
     return {
         "state": state,
         "feed": status.feed,
-        "why": status.last_error or ""
-        if state in {"stale", "reconnecting"} or status.state is LiveState.FAILED
-        else "",
+        "why": _why(status, state),
         "recorder": f"not recorded, the newest {kept:,} ticks are in memory" if status.seq is None else recorded,
-        "gaps": gaps,
+        "gaps": gaps_text(status),
         "verdict": status.verdict,
     }
+
+
+def gaps_text(status: LiveStatus) -> str:
+    """Return how many gaps there were, and what is missing now, in words.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> status = LiveStatus("ws://here", LiveState.LIVE, datetime(2031, 1, 2, tzinfo=UTC), gaps=2, whole=1, missing=3)
+    >>> gaps_text(status)
+    '2 gaps, 1 healed: 3 ticks missing'
+    """
+    if not status.gaps and not status.missing:
+        return "nothing missing"
+    count = count_of(status.gaps, "gap")
+    if not status.missing and not status.unknown:
+        return f"{count}, healed: nothing missing"
+    said = [f"{count_of(status.missing, 'tick')} missing"] if status.missing else []
+    if status.healed:
+        said.append(f"{status.healed:,} came after all")
+    if status.unknown:
+        said.append(f"how much is unknown of {status.unknown:,}")
+    return f"{count}{f', {status.whole:,} healed' if status.whole else ''}: {', '.join(said)}"
+
+
+def _why(status: LiveStatus, state: str) -> str:
+    if state == "stale":
+        return f"nothing has come since {status.since - timedelta(seconds=STALE_SECONDS):%H:%M:%S} UTC"
+    shown = state == "reconnecting" or status.state is LiveState.FAILED
+    return (status.last_error or "").removeprefix(f"{status.feed}: ") if shown else ""
 
 
 def _durable(waiting: int) -> str:

@@ -49,6 +49,7 @@ class LivePayload:
         self._sent = -1  # next row to send; below 0 while no page is open
         self._latest_us = 0
         self._planned = False
+        self._heals = 0  # of the notes, that the pages know
 
     def opening(self) -> tuple[dict[str, Any], list[memoryview]]:
         """Return the facts and the rows that open the game in a page."""
@@ -88,7 +89,7 @@ class LivePayload:
             return
         at, columns = self._rows(self._sent)
         if len(columns):
-            gaps = self._gap_words(at)
+            gaps = self._gap_words(at if self._heals == self._notes.heals else self.track.ring.first)
             self._channel.post("append", columns.buffers(0, len(columns)), id=self.id, at=at, n=len(columns), gaps=gaps)
 
     def flush_notes(self) -> None:
@@ -115,6 +116,7 @@ class LivePayload:
         found = {gap.index: gap_text(gap) for gap in self.track.gaps_from(start) if gap.index < self._sent}
         found |= {row: text for row, text in self._notes.gaps(self.track.game_id).items() if start <= row <= self._sent}
         gaps = [(row, text) for row, text in sorted(found.items()) if not new or (row, text) not in self._said]
+        self._heals = self._notes.heals
         self._said = {one for one in self._said if one[0] >= self.track.ring.first} | set(gaps)
         return [{"row": row, "label": text} for row, text in gaps]
 

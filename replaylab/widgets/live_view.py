@@ -17,7 +17,8 @@ from replaylab.widgets.live_notes import status_words
 from replaylab.widgets.panels import TRADES, signed
 from replaylab.widgets.player import ReplayPlayer
 
-STATUS_SECONDS: Final = 1.0  # between two looks at the recorder
+STATUS_SECONDS: Final = 0.5  # between two looks at the recorder
+_SEEN_AT_ONCE: Final = frozenset({"state", "gap", "heal"})
 
 
 class LiveView:
@@ -68,7 +69,7 @@ class LiveView:
     def _begin(self) -> None:
         for message in self._session.kept:
             self._inbox.put(message)
-        for kind in ("tick", "gap", "trade", "state"):
+        for kind in ("tick", "gap", "heal", "trade", "state"):
             self._session.on(kind, self._inbox.put)
 
     def look_soon(self) -> None:
@@ -87,19 +88,21 @@ class LiveView:
             self._timer = self._loop.call_later(STATUS_SECONDS, self.look)
 
     def _take(self, messages: list[Any]) -> None:
-        state = any(message is None for message in messages)
-        traded = False
+        kinds: set[str] = set()
         for message in messages:
             if isinstance(message, Tick):
                 self.engine.push(message)
-            elif isinstance(message, Mark):
-                traded |= self._note(str(message.kind), message.game_id, message.detail)
-            elif isinstance(message, LiveEvent):
-                traded |= self._note(message.kind, message.game_id, message.detail)
-                state = state or message.kind == "state"
-        if traded:
+            elif isinstance(message, (Mark, LiveEvent)):
+                kind = str(message.kind)
+                if self._note(kind, message.game_id, message.detail):
+                    kinds.add(kind)
+            elif message is None:
+                kinds.add("state")
+        if MarkKind.TRADE in kinds:
             self._show_trades()
-        if state:
+        elif MarkKind.HEAL in kinds:
+            self.player.show_notes()
+        if kinds & _SEEN_AT_ONCE:
             self.look()
 
     def _show_trades(self) -> None:
@@ -111,17 +114,20 @@ class LiveView:
         self.player.show_notes()
 
     def _note(self, kind: str, game_id: str | None, detail: Mapping[str, Any]) -> bool:
-        """Note a gap, or a trade; return whether it was a trade that can be drawn."""
+        """Note a gap, what healed it, or a trade; return whether that changes what is shown."""
         if kind == MarkKind.TRADE:
-            tick, amount = detail.get("tick"), signed(detail.get("side"), detail.get("quantity"))
+            tick, amount = detail.get("tick"), signed(detail)
             if isinstance(tick, int) and amount is not None and game_id:
                 self._notes.trade(game_id, tick, amount)
                 return True
+            return False
+        if kind == MarkKind.HEAL:
+            return bool(game_id) and self._notes.heal(game_id or "", detail)
         if kind == MarkKind.GAP:
             stream = self.engine.stream
             game = detail.get("next_game_id") or game_id or ""
             self._notes.gap(game, stream.stop if stream is not None and stream.game_id == game else 0, detail)
-        return False
+        return kind in _SEEN_AT_ONCE
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.errors import Unplayable
+from replaylab.mark import traded_quantity
 from replaylab.playback.timeline import Timeline
 
 TRADES: Final = "trades"  # those that were recorded beside the ticks
@@ -93,19 +94,18 @@ def _is_trades(what: object) -> bool:
     return isinstance(what, str) and what == TRADES
 
 
-def signed(side: object, quantity: object) -> float | None:
-    """Return a quantity above zero where it was bought, below where it was sold; None where it is no number.
+def signed(trade: Mapping[str, Any]) -> float | None:
+    """Return how much a trade moved, above zero where it was bought, below where it was sold; None where unknown.
 
     Examples
     --------
-    >>> signed("short_open", 2)
+    >>> signed({"side": "short_open", "quantity": 2})
     -2.0
     """
-    try:
-        amount = float(quantity)  # type: ignore[arg-type] # what is no number has none
-    except (TypeError, ValueError):
+    amount = traded_quantity(trade)
+    if amount is None:
         return None
-    return amount if side in _BOUGHT else -amount
+    return amount if trade.get("side") in _BOUGHT else -amount
 
 
 def _traded(table: pa.Table, trades: Mapping[int, float]) -> NDArray[np.float64]:
@@ -161,9 +161,9 @@ def _recorded(line: Timeline) -> NDArray[np.float64]:
         raise Unplayable("panels: trades are recorded in a game of a store; this is none")
     values = np.full(line.stop, np.nan)
     frame = line.game.trades()
-    for tick, side, quantity in zip(frame["tick"], frame["side"], frame["quantity"], strict=True):
+    for trade in frame[["tick", "side", "quantity", "amount", "price"]].to_dict("records"):
+        tick, amount = trade["tick"], signed(trade)
         row = None if tick is None or tick != tick else line.index_of_tick(int(tick))  # noqa: PLR0124  NaN, or NA
-        amount = signed(side, quantity)
         if row is None or amount is None:
             continue
         values[row] = amount + (0.0 if np.isnan(values[row]) else values[row])

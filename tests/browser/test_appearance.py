@@ -118,7 +118,7 @@ def test_the_words_at_the_pointer_are_exact(start: Start) -> None:
         stamp = 1_000_000 * 5 + 50_000 * row
         assert price == f"1.{row * 7919 % 1000:03d}123456789"
         assert time == f"2031-01-02 03:04:{stamp // 1_000_000:02d}.{stamp % 1_000_000:06d} UTC"
-        assert phase == "live"
+        assert phase == "in play"
     assert len(rows) == 3
 
 

@@ -19,7 +19,7 @@ GAMES = {  # name: the game, what is said of its first row, what is said of its 
     "equal": ("odd(['1', '2', '3'], times=[7, 7, 7])", "tick 0", "tick 2"),
     "pause": ("odd(['1', '2', '3'], times=[0, 240_000, 240_250])", "tick 0", "tick 2"),
     "rug": ("odd(['0.01'], rugged=[0])", "rugged", "rugged"),
-    "double": ("odd(['1', '2', '0.02', '1.5', '0.01'], rugged=[2, 4])", "live", "rugged"),
+    "double": ("odd(['1', '2', '0.02', '1.5', '0.01'], rugged=[2, 4])", "in play", "rugged"),
     "idle": ("odd(['1', '1', '1'], active=False)", "cooldown", "cooldown"),
 }
 

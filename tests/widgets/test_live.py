@@ -63,10 +63,46 @@ def test_the_recorder_in_words() -> None:
     """What is recorded, what is not durable yet, and what is missing are said with their numbers."""
     status = LiveStatus("f", LiveState.LIVE, AT, recorded=1_234, seq=1_300, durable_seq=1_290, gaps=2, missing=3)
     words = status_words(status, 100)
-    assert (words["recorder"], words["gaps"]) == ("1,234 recorded, 10 not yet durable", "2 gaps, 3 missing, 0 healed")
+    assert (words["recorder"], words["gaps"]) == ("1,234 recorded, 10 not yet durable", "2 gaps: 3 ticks missing")
     again = LiveStatus("f", LiveState.LOST, AT, recorded=1, seq=5, durable_seq=5, gaps=1, last_error="refused")
     words = status_words(again, 100)
-    assert (words["recorder"], words["gaps"], words["why"]) == ("1 recorded, all durable", "1 gap", "refused")
+    assert (words["recorder"], words["why"]) == ("1 recorded, all durable", "refused")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({}, "nothing missing"),
+        ({"gaps": 1}, "1 gap, healed: nothing missing"),
+        ({"gaps": 3}, "3 gaps, healed: nothing missing"),
+        ({"gaps": 2, "missing": 1, "healed": 16}, "2 gaps: 1 tick missing, 16 came after all"),
+        ({"gaps": 2, "whole": 1, "unknown": 1}, "2 gaps, 1 healed: how much is unknown of 1"),
+        ({"gaps": 4, "missing": 1_200, "unknown": 2}, "4 gaps: 1,200 ticks missing, how much is unknown of 2"),
+    ],
+)
+def test_gaps_in_words(counts: dict[str, int], words: str) -> None:
+    """Gaps that were healed are said to be, and where no number tells what is missing that is said, too."""
+    assert status_words(LiveStatus("f", LiveState.LIVE, AT, **counts), 100)["gaps"] == words  # type: ignore[arg-type]
+
+
+def test_a_stale_feed_says_since_when() -> None:
+    """Silence is said with the time of what came last, not with why an earlier connection was lost."""
+    status = LiveStatus("f", LiveState.STALE, AT, last_error="an old reason")
+    assert status_words(status, 100)["why"] == "nothing has come since 23:59:50 UTC"
+
+
+def test_a_gap_that_is_filled_later_is_healed_in_its_words() -> None:
+    """What comes after all leaves less missing; the last of it heals the gap, and no other gap changes."""
+    notes = LiveNotes()
+    notes.gap("g", 4, {"cause": "disconnect", "after": 3, "before": 7, "missing": 3})
+    notes.gap("g", 9, {"cause": "stall", "after": 11, "before": 14, "missing": 2})
+    assert notes.heal("g", {"first_tick": 4, "last_tick": 4, "count": 1})
+    assert notes.gaps("g") == {4: "disconnect: 2 missing", 9: "stall: 2 missing"}
+    assert notes.heal("g", {"first_tick": 5, "last_tick": 6, "count": 2})
+    assert notes.gaps("g") == {4: "disconnect: healed", 9: "stall: 2 missing"}
+    for nothing in ({"first_tick": 20, "last_tick": 21, "count": 2}, {"first_tick": "x"}, {}):
+        assert not notes.heal("g", nothing)
+    assert not notes.heal("other", {"first_tick": 12, "last_tick": 12, "count": 1})
 
 
 def test_notes_are_bounded() -> None:

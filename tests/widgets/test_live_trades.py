@@ -23,6 +23,13 @@ def trade(number: int, side: str, quantity: str, game: str = "g") -> Mark:
     return Mark("trade", at, game, detail={"tick": number, "side": side, "quantity": Decimal(quantity)})  # type: ignore[arg-type] # its name will do
 
 
+def short(number: int, side: str, amount: str, price: str) -> Mark:
+    """A short as the game's server says it: quantity 0, and how much money."""
+    at = datetime(2031, 1, 2, tzinfo=UTC)
+    sizes = {"quantity": Decimal(0), "amount": Decimal(amount), "price": Decimal(price)}
+    return Mark("trade", at, "g", detail={"tick": number, "side": side, **sizes})  # type: ignore[arg-type] # its name will do
+
+
 def drawn(page: FakePage) -> dict[int, float]:
     """What a page draws in its panel of trades, by row."""
     values: list[float] = []
@@ -60,6 +67,24 @@ def test_trades_are_drawn_at_their_ticks() -> None:
 
     first, later = asyncio.run(scene())
     assert first == later == {1: 1.5, 3: -4.0}
+
+
+def test_shorts_without_a_quantity_are_drawn() -> None:
+    """A short of quantity 0 is as much as its amount buys at its price, sold when opened and bought when closed."""
+    trades = [short(0, "short_open", "0.5", "2"), short(1, "short_close", "1.5", "2"), short(1, "short_open", "1", "0")]
+    left: list[Any] = [Frame([tick(0), tick(1)]), 0.2, Frame(trades)]
+
+    async def scene() -> dict[int, float]:
+        live = Live(ScriptedFeed(lambda _now: None, lambda _since: left.pop(0) if left else 1000.0))
+        page = FakePage(live.player)
+        live.start()
+        await until(lambda: len(drawn(page)) == 2)
+        found = drawn(page)
+        await live.close()
+        live.player.close()
+        return found
+
+    assert asyncio.run(scene()) == {0: -0.25, 1: 0.75}
 
 
 def test_panels_of_ones_own_stay() -> None:

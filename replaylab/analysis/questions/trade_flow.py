@@ -14,7 +14,7 @@ from replaylab.analysis.price_paths.arguments import PASSES, some_games, wholes
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.errors import AnalysisError
-from replaylab.mark import Mark
+from replaylab.mark import Mark, traded_quantity
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 
@@ -102,7 +102,7 @@ def _fill(found: dict[str, Floats], known: Paths, game: int, marks: Sequence[Mar
         at = mark.detail.get("tick")
         if not isinstance(at, int) or not first <= at <= last:
             continue
-        quantity = _number(mark.detail.get("quantity"))
+        quantity = traded_quantity(mark.detail) or 0.0
         count[at - first] += 1
         (bought if mark.detail.get("side") in _BOUGHT else sold)[at - first] += quantity
         leverage[at - first] = max(leverage[at - first], _number(mark.detail.get("leverage")))

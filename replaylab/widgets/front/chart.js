@@ -28,6 +28,7 @@ export class Chart {
     this.edition = 0;
     this.pair = [0, 0];
     this.extent = [0, 1];
+    this.margin = 0; // pixels that the axes of panels below need
   }
 
   /**
@@ -48,6 +49,15 @@ export class Chart {
 
   stale() {
     this.edition += 1;
+  }
+
+  // Leave at least so much room for the axis, so that those of the panels are seen whole.
+  /** @param {number} pixels */
+  widen(pixels) {
+    if (pixels <= this.margin) return;
+    this.margin = pixels;
+    this.stale();
+    this.session.schedule();
   }
 
   // Rows and pixels. A row's middle is half a row from its edge, so that one row stands in the middle of its plot.
@@ -229,7 +239,7 @@ export class Chart {
     const marks = this.log ? logSteps(low, high, this.height / 42) : roundSteps(low, high, this.height / 52);
     const texts = marks.found.map((mark) => axisText(mark, marks.step));
     const title = under.measureText(this.log ? "log price" : "price").width + 4;
-    this.left = Math.ceil(Math.max(30, title, ...texts.map((text) => under.measureText(text).width + 12)));
+    this.left = Math.ceil(Math.max(30, title, this.margin, ...texts.map((text) => under.measureText(text).width + 12)));
     const bets = this.session.trades?.trades.some((trade) => trade.kind === "bet");
     this.labels.begin(this.left, HEAD + (bets ? 11 : 1), this.right + 4, this.bottom);
     paintPhases(under, this);

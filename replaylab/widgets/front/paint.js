@@ -250,7 +250,7 @@ export function nameGaps(context, chart) {
   for (const gap of chart.session.track.facts.gaps) {
     const x = chart.x(gap.row - 0.5);
     if (x < chart.left - 4 || x > chart.right + 4) continue;
-    const place = chart.labels.place(context.measureText(gap.label).width, x, chart.bottom - 4, [0]);
+    const place = chart.labels.place(context.measureText(gap.label).width, x, chart.bottom - 4, [0, -16]);
     if (place) chart.labels.words.push({ text: gap.label, x: place[0], y: place[1] });
   }
 }

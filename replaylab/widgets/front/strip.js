@@ -133,12 +133,16 @@ export class Strip {
     const extent = this.measure();
     if (!extent) return;
     this.extent = extent;
+    if (session.track.facts.panels[this.number].kind === "bars") line(under, chart.left, this.y(0), chart.right, this.y(0));
     under.fillStyle = theme.ink;
     under.textAlign = "right";
     under.textBaseline = "middle";
     const [low, high] = extent;
-    for (const value of [low, high])
-      under.fillText(axisText(Number(value.toPrecision(3)), 0), chart.left - 6, Math.max(8, this.y(value) - (value === low ? 5 : 0)));
+    for (const value of [low, high]) {
+      const text = axisText(Number(value.toPrecision(3)), 0);
+      chart.widen(Math.ceil(under.measureText(text).width + 12));
+      under.fillText(text, chart.left - 6, Math.max(8, this.y(value) - (value === low ? 5 : 0)));
+    }
     for (const [context, color] of /** @type {[CanvasRenderingContext2D, string][]} */ ([
       [under, theme.ahead],
       [over, theme.line],

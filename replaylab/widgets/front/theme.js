@@ -17,8 +17,8 @@ export const TINTS = {
 export const PHASE_NAMES = {
   COOLDOWN: "cooldown",
   PRESALE: "presale",
-  GAME_ACTIVATION: "live",
-  ACTIVE_GAMEPLAY: "live",
+  GAME_ACTIVATION: "in play",
+  ACTIVE_GAMEPLAY: "in play",
   RUGGED: "rugged",
 };
 

@@ -35,7 +35,8 @@ export class View {
     this.stage = control("div", "rlab-stage", { tabindex: "0", role: "group", "aria-label": "Price chart" });
     this.canvas = make("canvas", "rlab-canvas", { "aria-hidden": "true" });
     this.tip = make("div", "rlab-tip", { "aria-hidden": "true" });
-    this.stage.append(this.canvas, this.tip);
+    this.blank = make("div", "rlab-blank");
+    this.stage.append(this.canvas, this.tip, this.blank);
     this.chart = new Chart(this.canvas, session);
     this.panel = new Panel(session, this);
     this.feed = new FeedLine(session);
@@ -101,6 +102,9 @@ export class View {
     const { session } = this;
     this.feed.changed();
     this.panel.options.hidden = !session.track;
+    this.blank.hidden = Boolean(session.track) || !session.feed;
+    this.panel.bar.hidden = !this.blank.hidden;
+    put(this.blank, session.feed?.state === "ended" ? "no tick came" : "no tick yet");
     if (!session.track) {
       this.tip.hidden = true;
       for (const button of this.panel.bar.querySelectorAll("button")) button.disabled = true;
@@ -123,6 +127,7 @@ export class View {
 
   /** @param {{ name: string }[]} panels */
   addStrips(panels) {
+    this.chart.margin = 0;
     this.panels = panels.map(({ name }, number) => {
       const canvas = make("canvas", "rlab-strip", { role: "img", "aria-label": `Panel: ${name}` });
       return new Strip(canvas, this.session, this.chart, number);

@@ -48,6 +48,15 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found["tick"].tolist() == table["tick"].tolist()
 
 
+def test_a_short_without_a_quantity_counts_what_its_amount_buys(tmp_path: Path) -> None:
+    """The game's server says quantity 0 of every short, and how much money."""
+    store = recorded(tmp_path, [0, 1, 2], [])
+    with rl.Recorder(store) as recorder:
+        sizes = {"quantity": Decimal(0), "amount": Decimal("0.5"), "price": Decimal(2)}
+        recorder.mark(Mark("trade", START, "g", detail={"tick": 1, "side": "short_open", **sizes}))  # type: ignore[arg-type]
+    assert trade_flow(store, windows=(1,))["sold_1"].tolist()[2] == 0.25
+
+
 def test_against_a_loop(tmp_path: Path) -> None:
     """Random trades over random ticks: each window is what a plain loop adds up, and is cut off at the row."""
     chance = random.Random(9)
