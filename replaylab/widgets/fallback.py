@@ -224,6 +224,11 @@ def picture(payload: StoredPayload, *, log: bool = False) -> bytes:
     return small.getvalue()
 
 
+def load_pictures() -> None:
+    """Load what draws a picture, which takes a second or two."""
+    import replaylab.charts.style  # noqa: F401
+
+
 def _draw(ax: Axes, payload: StoredPayload, *, log: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 

@@ -76,6 +76,10 @@ class LivePayload:
         }
         return facts, columns.buffers(0, len(columns))
 
+    def close(self) -> None:
+        """Send nothing any more: another payload has opened the game in the pages, and what was planned is in it."""
+        self._sent = -1
+
     def nudge(self) -> None:
         """Schedule sending what is new; cheap, and may be called from any thread."""
         if not self._planned and self._sent >= 0:
@@ -94,7 +98,7 @@ class LivePayload:
 
     def flush_notes(self) -> None:
         """Send gaps that no row has followed yet, and trades of rows that the pages have."""
-        if self._sent < self.track.stop:
+        if self._sent < 0 or self._sent < self.track.stop:
             return
         gaps, values = self._gap_words(self.track.ring.first), self._new_trades()
         if gaps or values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from uuid import uuid4
 from replaylab.playback.stream import Stream
 from replaylab.playback.timeline import Timeline
 from replaylab.widgets.cell_output import plain, renew, show
-from replaylab.widgets.fallback import picture
+from replaylab.widgets.fallback import load_pictures, picture
 from replaylab.widgets.payload import StoredPayload
 
 if TYPE_CHECKING:
@@ -78,15 +79,21 @@ class LiveStill:
         self._id = uuid4().hex
         self._shown: tuple[str, int] | None = None  # game and rows of the picture
         self._next_seconds = 0.0
+        self._loads: threading.Thread | None = None
 
     def show(self, bundle: object) -> None:
         """Show the player, and in the same cell what stands in for it."""
+        if self._loads is None:  # a second or two, in which the event loop would show no tick
+            self._loads = threading.Thread(target=load_pictures, name="replaylab-pictures", daemon=True)
+            self._loads.start()
         self._note()
         show(bundle, self._make(), self._text, self._id)
 
     def renew(self, *, over: bool) -> None:
         """Draw what is there now, unless it is what was drawn last, or was drawn a moment ago and the feed goes on."""
         if self._rows() in {None, self._shown} or (not over and time.monotonic() < self._next_seconds):
+            return
+        if self._loads is not None and self._loads.is_alive() and not over:
             return
         self._note()
         renew(self._make(), self._text, self._id)

@@ -161,8 +161,9 @@ def _recorded(line: Timeline) -> NDArray[np.float64]:
         raise Unplayable("panels: trades are recorded in a game of a store; this is none")
     values = np.full(line.stop, np.nan)
     frame = line.game.trades()
-    for trade in frame[["tick", "side", "quantity", "amount", "price"]].to_dict("records"):
-        tick, amount = trade["tick"], signed(trade)
+    names = ["side", "quantity", "amount", "price"]
+    for tick, *said in zip(frame["tick"], *(frame[name] for name in names), strict=True):
+        amount = signed(dict(zip(names, said, strict=True)))
         row = None if tick is None or tick != tick else line.index_of_tick(int(tick))  # noqa: PLR0124  NaN, or NA
         if row is None or amount is None:
             continue

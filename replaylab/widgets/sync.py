@@ -452,6 +452,8 @@ class PlayerSync:
     def _reopen(self) -> None:
         """Open what the engine holds now in every page."""
         self._follows = False
+        if isinstance(self.payload, LivePayload):
+            self.payload.close()
         self.payload = self._new_payload()
         self._shown = None
         self.options.loop = self.options.selection = (None, None)

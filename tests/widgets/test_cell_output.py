@@ -139,6 +139,9 @@ def test_a_live_picture_is_renewed_now_and_then_and_at_the_end(
     player.renew_still(over=True)  # no cell has shown it
     assert shown == []
     player._ipython_display_()
+    assert player._still is not None
+    assert player._still._loads is not None
+    player._still._loads.join(60)  # until what draws has been loaded, no picture is made while a feed goes on
     player.renew_still(over=True)  # no tick has come
     assert len(shown) == 2
     assert "<img" not in shown[1]["text/html"]

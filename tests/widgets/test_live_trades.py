@@ -11,7 +11,9 @@ import numpy as np
 
 from replaylab.feeds.base import Frame
 from replaylab.mark import Mark
+from replaylab.playback.engine import ReplayEngine
 from replaylab.widgets.live import Live
+from replaylab.widgets.player import ReplayPlayer
 from tests.sessions.virtual import ScriptedFeed, tick
 from tests.widgets.pages import FakePage
 from tests.widgets.test_inbox import until
@@ -85,6 +87,36 @@ def test_shorts_without_a_quantity_are_drawn() -> None:
         return found
 
     assert asyncio.run(scene()) == {0: -0.25, 1: 0.75}
+
+
+def test_rows_that_were_planned_are_not_sent_again_when_panels_open() -> None:
+    """A page that a new panel opens anew has every row; those on their way before come once, or it would lose some."""
+
+    async def scene() -> list[tuple[str, int, int]]:
+        engine = ReplayEngine()
+        player = ReplayPlayer(engine)
+        engine.push(tick(0))
+        page = FakePage(player)
+        await until(lambda: "open" in page.kinds())
+        for number in range(1, 5):
+            engine.push(tick(number))
+        player.panels = ["trades"]
+        engine.push(tick(5))
+        await until(lambda: any(content["kind"] == "append" and content["at"] >= 5 for content, _ in page.heard))
+        player.close()
+        return [
+            (content["kind"], content.get("at", 0), content["facts"]["n"] if "facts" in content else content["n"])
+            for content, _ in page.heard
+            if content["kind"] in {"open", "append"}
+        ]
+
+    found = asyncio.run(scene())
+    last = max(place for place, (kind, _at, _rows) in enumerate(found) if kind == "open")
+    position = found[last][2]
+    for _kind, at, rows in found[last + 1 :]:
+        assert at == position
+        position += rows
+    assert position == 6
 
 
 def test_panels_of_ones_own_stay() -> None:
