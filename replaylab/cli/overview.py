@@ -41,6 +41,8 @@ class Overview:
         First and last known time of a tick, UTC.
     complete : int
         Games of which every tick up to the rug is there.
+    live_ticks : int
+        Distinct live ticks of all games; the other rows are of countdowns and rugs, or were received twice.
     damaged : tuple of str
         Segments that could not be read, one sentence each; what they hold is not counted.
 
@@ -60,6 +62,7 @@ class Overview:
     start: datetime | None
     end: datetime | None
     complete: int
+    live_ticks: int = 0
     damaged: tuple[str, ...] = ()
 
     @property
@@ -135,6 +138,7 @@ def overview(store: str | os.PathLike[str] | Store) -> Overview:
         start=pc.min(table.column("start")).as_py(),
         end=pc.max(table.column("end")).as_py(),
         complete=_count(table, "complete"),
+        live_ticks=_sum(table, "ticks"),
         damaged=tuple(opened.damaged.values()),
     )
 

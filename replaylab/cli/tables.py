@@ -95,12 +95,12 @@ def show_inspection(found: Inspection) -> None:
 
 def show_overview(found: Overview) -> None:
     """Print what a store holds."""
-    a_tick = "" if found.bytes_a_tick is None else f", {found.bytes_a_tick:.1f} a tick"
+    a_tick = "" if found.bytes_a_tick is None else f", {found.bytes_a_tick:.1f} a row"
     show_pairs(
         {
             "store": found.path,
             "games": f"{found.games:,}, {found.complete:,} of them complete",
-            "ticks": f"{found.rows:,}",
+            "rows": f"{found.rows:,}, {found.live_ticks:,} of them live ticks",
             "sources": f"{found.sources:,}",
             "segments": f"{found.segments:,}",
             "bytes": f"{found.bytes:,}{a_tick}",

@@ -183,6 +183,8 @@ def test_info_of_a_store(folder: Path) -> None:
     assert newest == found["table"][-3:]
     assert oldest == found["table"][:3]
     shown = run("info", folder / "store", "--limit", 3).stdout
+    assert found["live_ticks"] == sum(row["ticks"] for row in found["table"]) < found["rows"]
+    assert f"{found['rows']:,}, {found['live_ticks']:,} of them live ticks" in shown
     assert f"newest 3 of {len(store)}" in shown
     assert all(row["game_id"] in shown for row in newest)
 
