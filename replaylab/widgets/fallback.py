@@ -226,7 +226,9 @@ def picture(payload: StoredPayload, *, log: bool = False) -> bytes:
 
 def load_pictures() -> None:
     """Load what draws a picture, which takes a second or two."""
-    import replaylab.charts.style  # noqa: F401
+    from PIL import Image  # noqa: F401
+
+    from replaylab.charts.style import blank  # noqa: F401
 
 
 def _draw(ax: Axes, payload: StoredPayload, *, log: bool) -> None:
