@@ -238,6 +238,10 @@ class Store:
             self._listing.refuse_lost()
         return table
 
+    def kept_summaries(self) -> pa.Table:
+        """Return the rows of `games_table` that are known without reading a tick: those of games that do not grow."""
+        return self._summaries.known(self.segments())
+
     def remarks(self, kind: str | None = None) -> pa.Table:
         """Return what is no clean tick: control lines, annotations, repairs, quarantined bytes, with their places.
 

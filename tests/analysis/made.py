@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from replaylab import analysis as a
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.simulation.bulk import price_arrays
 from replaylab.table import PRICE_TYPE, TIME_TYPE
@@ -113,3 +115,16 @@ def with_gaps(games: int = 6_000, ticks: int = 40, share: float = 1) -> Paths:
     rug = np.where(hidden, -1, source.rug_tick)
     price = np.where(hidden, np.nan, source.rug_price)
     return Paths(source.games, start, source.tick[kept], source.price[kept], rug, price)
+
+
+@dataclass
+class Once:
+    """Buy at tick 0, sell at a multiple."""
+
+    target: float = 1.5
+
+    def decide(self, tape: a.Tape, account: Any) -> Any:
+        """Return the order of this tick."""
+        if tape.now == 0:
+            return a.Buy("0.1")
+        return a.Sell() if account.quantity and tape.value >= self.target else None

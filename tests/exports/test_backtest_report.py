@@ -7,7 +7,6 @@ import gzip
 import json
 import math
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,23 +22,10 @@ from replaylab.exports.backtest_report import report
 from replaylab.exports.report_games import GAMES, THUMBNAILS, ReportGames
 from replaylab.playback.engine import ReplayEngine
 from replaylab.storage.store import Store
-from tests.analysis.made import Made, drawn, made, whole
+from tests.analysis.made import Made, Once, drawn, made, whole
 from tests.stores import quiet, simulated
 
 RULES = a.Rules(balance=10, min_bet="0.001", max_bet=1)
-
-
-@dataclass
-class Once:
-    """Buy at tick 0, sell at a multiple."""
-
-    target: float = 1.5
-
-    def decide(self, tape: a.Tape, account: Any) -> Any:
-        """Return the order of this tick."""
-        if tape.now == 0:
-            return a.Buy("0.1")
-        return a.Sell() if account.quantity and tape.value >= self.target else None
 
 
 @pytest.fixture(scope="module")

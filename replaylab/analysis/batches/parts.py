@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Final
@@ -56,11 +56,14 @@ class Part:
         Ids, in the order in which they are read.
     ranges : tuple, one a segment, of tuples, one a game
         First row and number of rows.
+    summaries : Table, optional
+        Those of its games, in their order, where the store has kept them.
     """
 
     segments: tuple[Segment | JournalRows, ...]
     games: tuple[str, ...]
     ranges: tuple[tuple[Range, ...], ...]
+    summaries: pa.Table | None = field(default=None, compare=False)
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
@@ -104,13 +107,22 @@ class Part:
     def singles(self) -> Iterator[Part]:
         """Return its games each as a part of its own."""
         for number, game in enumerate(self.games):
-            yield Part(self.segments, (game,), tuple((ranges[number],) for ranges in self.ranges))
+            kept = None if self.summaries is None else self.summaries.slice(number, 1)
+            yield Part(self.segments, (game,), tuple((ranges[number],) for ranges in self.ranges), kept)
 
     def only(self, games: AbstractSet[str]) -> Part:
         """Return the part of some of its games."""
         kept = [number for number, game in enumerate(self.games) if game in games]
         ranges = tuple(tuple(each[number] for number in kept) for each in self.ranges)
-        return Part(self.segments, tuple(self.games[number] for number in kept), ranges)
+        summaries = None if self.summaries is None else self.summaries.take(pa.array(kept, pa.int64()))
+        return Part(self.segments, tuple(self.games[number] for number in kept), ranges, summaries)
+
+    def summed(self, known: pa.Table, place: Mapping[str, int]) -> Part:
+        """Return the part with its summaries, taken from those that are known, when all of them are."""
+        if not all(game in place for game in self.games):
+            return self
+        rows = known.take(pa.array([place[game] for game in self.games], pa.int64()))
+        return replace(self, summaries=rows)
 
 
 def _is_run(ranges: Sequence[Range]) -> bool:

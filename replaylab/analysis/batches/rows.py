@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
-from typing import Any, Final
+from itertools import groupby, pairwise
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,12 @@ REASON: Final = "error"
 _ABSENT: Final = {"NAType", "NaTType"}  # what pandas puts where a value is missing
 VALUE: Final = "value"  # column of a function that returns a plain value
 _PLAIN: Final = (bool, int, float, str, bytes, Decimal, date, datetime, timedelta, np.generic)
+_BATCHED: Final = {bool, int, float, str, np.float64}
+_INT64: Final = 2**63
 _INT64_DIGITS: Final = 19
 _DECIMAL128_DIGITS: Final = 38
 _DECIMAL256_DIGITS: Final = 76
+_Kinds: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 def rows_of(game_id: str, given: object) -> pa.Table:
@@ -109,6 +113,77 @@ def _without_index(table: pa.Table) -> pa.Table:
     """Return the table of a frame without the index that pandas hands over as columns."""
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     return table.drop_columns(index).replace_schema_metadata(None)
+
+
+class Done:
+    """What a function returned for games, one after another; plain values of one kind become a table at once."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[str, _Kinds | None, Any]] = []  # game, kinds, values; or None and a table or an error
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, game_id: str, given: object) -> None:
+        """Add what was returned for a game; raises as `rows_of` does."""
+        plain = _plain(given)
+        self._rows.append((game_id, *plain) if plain else (game_id, None, rows_of(game_id, given)))
+
+    def fail(self, game_id: str, reason: str) -> None:
+        """Add a game that was not finished."""
+        self._rows.append((game_id, None, reason))
+
+    def rows(self) -> tuple[tuple[str, ...], tuple[pa.Table, ...], dict[str, str | Exception]]:
+        """Return the games that were finished, their rows, and why others were not."""
+        tables: list[pa.Table] = []
+        errors: dict[str, str | Exception] = {}
+        for kinds, run in groupby(self._rows, key=itemgetter(1)):
+            if kinds is not None:
+                tables += _tables(kinds, list(run), errors)
+                continue
+            for game_id, _, made in run:
+                if isinstance(made, str):
+                    errors[game_id] = made
+                else:
+                    tables.append(made)
+        return tuple(game for game, *_ in self._rows if game not in errors), alike(tables), errors
+
+
+def _plain(given: object) -> tuple[_Kinds, tuple[Any, ...]] | None:
+    """Return names and kinds of the columns of a row, and its values, where many are stored as one alone would be."""
+    row: dict[Any, Any] = given if type(given) is dict else {VALUE: given}
+    kinds = []
+    for name, value in row.items():
+        kind: Any = type(value)
+        if kind is Decimal:
+            _, digits, exponent = value.as_tuple()
+            kind = len(digits), exponent
+        elif kind is int:
+            if not -_INT64 <= value < _INT64:
+                return None
+        elif kind not in _BATCHED:
+            return None
+        if type(name) is not str or name in {GAME, REASON}:
+            return None
+        kinds.append((name, kind))
+    return (tuple(kinds), tuple(row.values())) if kinds else None
+
+
+def _tables(kinds: _Kinds, run: list[tuple[str, Any, tuple[Any, ...]]], errors: dict[str, Any]) -> list[pa.Table]:
+    """Return the rows of games that are alike; those of a game that cannot be stored go to `errors`."""
+    names = [name for name, _ in kinds]
+    columns = zip(*(values for *_, values in run), strict=True)
+    try:
+        made = [pa.array(list(values)) for values in columns]
+        return [pa.Table.from_arrays([pa.array([game for game, *_ in run], pa.string()), *made], [GAME, *names])]
+    except (pa.ArrowException, TypeError, OverflowError, ValueError):
+        found = []
+        for game_id, _, values in run:
+            try:
+                found.append(rows_of(game_id, dict(zip(names, values, strict=True))))
+            except (AnalysisError, ValueError) as error:
+                errors[game_id] = error
+        return found
 
 
 def alike(tables: Iterable[pa.Table]) -> tuple[pa.Table, ...]:

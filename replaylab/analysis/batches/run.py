@@ -11,7 +11,7 @@ from typing import Any
 from replaylab.analysis.batches.cache import Cache
 from replaylab.analysis.batches.executors import runner_for
 from replaylab.analysis.batches.parts import LEAST_ROWS, Part, parts_of
-from replaylab.analysis.batches.task import ENDLESS, MOST_ENDLESS, WORKER_FAILED, Outcome, Stopped, Task
+from replaylab.analysis.batches.task import ENDLESS, MOST_ENDLESS, WORKER_FAILED, EachGame, Outcome, Stopped, Task
 from replaylab.errors import WorkerFailed
 from replaylab.progress import bar
 from replaylab.segments.segment import Segment
@@ -80,7 +80,7 @@ class Run:
 
     def _work(self, parts: Sequence[Part]) -> set[str]:
         """Run the task on parts; return the games whose segments were gone."""
-        left = [part for part in map(self._less_known, parts) if part.games]
+        left = self._summed([part for part in map(self._less_known, parts) if part.games])
         lost: set[str] = set()
         runner = runner_for(self.task, len(left), self.executor, self.workers, local=self.store.is_local)
         total = sum(len(part.games) for part in left)
@@ -108,6 +108,14 @@ class Run:
                 lost.update(set(part.games) - known)
                 shown.update(len(known))
         return lost
+
+    def _summed(self, parts: list[Part]) -> list[Part]:
+        """Return parts with the summaries that the store has kept: a function that asks for no more reads no rows."""
+        if not isinstance(self.task, EachGame):
+            return parts
+        known = self.store.kept_summaries()
+        place = {game: row for row, game in enumerate(known.column("game_id").to_pylist())}
+        return [part.summed(known, place) for part in parts] if place else parts
 
     def _next(self, runner: Any) -> tuple[Part, Outcome | None, str]:
         try:

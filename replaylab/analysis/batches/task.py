@@ -5,22 +5,17 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from replaylab.analysis.backtests.patience import within
+from replaylab.analysis.batches.part_games import SUMMED, UNREADABLE, PartGames
 from replaylab.analysis.batches.parts import Part
-from replaylab.analysis.batches.rows import alike, rows_of
-from replaylab.analysis.price_paths.live import Ticks, live_ticks
-from replaylab.columns import as_numpy
-from replaylab.errors import SegmentDamaged, StoreUnreachable
-from replaylab.storage.game import Game, TickPath
-from replaylab.storage.game_summary import COLUMNS
+from replaylab.analysis.batches.rows import Done, alike
+from replaylab.errors import SegmentDamaged
+from replaylab.storage.game import Game
 from replaylab.storage.game_summary import summarise as summarise_rows
 
 
@@ -91,71 +86,50 @@ class EachGame:
     max_seconds: float | None = None
 
     def __call__(self, part: Part) -> Outcome:
-        """Read the games and call the function."""
-        return _read(part, self, self._work)
+        """Call the function for each game, of which is read what it asks for."""
+        if part.summaries is not None:
+            return self._work(part, None)
+        return _read(part, self, self._work, SUMMED)
 
-    def _work(self, part: Part, table: pa.Table) -> Outcome:
-        starts = [0, *accumulate(part.counts)]
-        outcomes: list[Outcome] = []
-        shared = _Shared(table)
+    def _work(self, part: Part, summed: pa.Table | None) -> Outcome:
+        games, done = PartGames(part, summed), Done()
 
         def go_on() -> None:
-            for number in range(len(outcomes), len(part.games)):
-                rows = table.slice(starts[number], part.counts[number])
-                outcomes.append(self._game(shared.game(number, part.games[number], rows)))
+            for number in range(len(done), len(part.games)):
+                self._call(games.game(number), games, done)
+                if games.trouble is not None:
+                    return
 
         endless = 0
         try:
-            while not within(self.max_seconds, go_on, lambda: len(outcomes)):
+            while not within(self.max_seconds, go_on, lambda: len(done)):
                 reason = f"{ENDLESS} within {self.max_seconds:g} s; max_seconds= gives it more, or None for no limit"
-                outcomes.append(Outcome(failures={part.games[len(outcomes)]: reason}))
+                done.fail(part.games[len(done)], reason)
                 endless += 1
                 if endless == MOST_ENDLESS:  # the run ends by name
                     break
         except KeyboardInterrupt:
-            raise Stopped(part, Outcome.of(outcomes)) from None
-        return Outcome.of(outcomes)
+            raise Stopped(part, _outcome(done)) from None
+        if games.trouble is None:
+            return _outcome(done)
+        rest = part.only(set(part.games[len(done) :]))
+        return Outcome.of([_outcome(done), _unread(rest, self, games.trouble)])
 
-    def _game(self, game: Game) -> Outcome:
+    def _call(self, game: Game, games: PartGames, done: Done) -> None:
         try:
-            return Outcome((game.id,), (rows_of(game.id, self.fn(game, **self.parameters)),))
+            given = self.fn(game, **self.parameters)
+            if games.trouble is None:
+                done.add(game.id, given)
         except (Exception, SystemExit) as error:  # noqa: BLE001 whatever a user's function raises is a row of its game
-            return Outcome(failures={game.id: reason_of(error)})
+            if games.trouble is None:
+                done.fail(game.id, reason_of(error))
 
 
-class _Shared:
-    """Summaries and price paths of the games of a part, made from its columns at once."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-
-    @cached_property
-    def _summaries(self) -> pa.Table:
-        return summarise_rows(self._table)
-
-    @cached_property
-    def _ticks(self) -> Ticks:
-        rug_tick = np.array(as_numpy(self._summaries.column("rug_tick"), null=-1), np.int64)
-        start, tick, price = live_ticks(self._table, rug_tick)
-        tick.flags.writeable = price.flags.writeable = False
-        return start, tick, price
-
-    @cached_property
-    def _rows(self) -> list[tuple[Any, ...]]:
-        return list(zip(*(column.to_pylist() for column in self._summaries.columns), strict=True))  # a table is slower
-
-    def _summary(self, number: int) -> dict[str, Any]:
-        found = dict(zip(self._summaries.column_names, self._rows[number], strict=True))
-        return found | {name: list(value) for name, value in found.items() if isinstance(value, list)}
-
-    def _path(self, number: int) -> TickPath:
-        start, tick, price = self._ticks
-        here = slice(int(start[number]), int(start[number + 1]))
-        return TickPath(tick[here], price[here])
-
-    def game(self, number: int, game_id: str, rows: pa.Table) -> Game:
-        """Return a game of the part, by its number from 0."""
-        return Game(game_id, lambda: rows, summary=partial(self._summary, number), path=partial(self._path, number))
+def _outcome(done: Done) -> Outcome:
+    games, tables, errors = done.rows()
+    return Outcome(
+        games, tables, {game: error if isinstance(error, str) else reason_of(error) for game, error in errors.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -164,7 +138,7 @@ class Summary:
 
     def __call__(self, part: Part) -> Outcome:
         """Read the columns that it takes and sum up."""
-        return _read(part, self, lambda _, table: Outcome(part.games, (summarise_rows(table),)), [*COLUMNS, "seq"])
+        return _read(part, self, lambda _, table: Outcome(part.games, (summarise_rows(table),)), SUMMED)
 
 
 def _read(
@@ -173,15 +147,18 @@ def _read(
     """Read a part and work on it; where a page is damaged, each game alone, so that only those in the page fail."""
     try:
         table = part.read(columns)
-    except FileNotFoundError:
-        return Outcome(gone=True)
-    except SegmentDamaged as error:
-        if len(part.games) > 1:
-            return Outcome.of(task(one) for one in part.singles())
-        return Outcome.failed(part, reason_of(error))
-    except StoreUnreachable as error:
-        return Outcome.failed(part, reason_of(error))
+    except UNREADABLE as error:
+        return _unread(part, task, error)
     return work(part, table)
+
+
+def _unread(part: Part, task: Task, error: Exception) -> Outcome:
+    """Return the outcome of a part that could not be read; the games of a damaged one are tried each alone."""
+    if isinstance(error, FileNotFoundError):
+        return Outcome(gone=True)
+    if isinstance(error, SegmentDamaged) and len(part.games) > 1:
+        return Outcome.of(task(one) for one in part.singles())
+    return Outcome.failed(part, reason_of(error))
 
 
 def reason_of(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,9 @@ import pytest
 
 from replaylab import analysis as a
 from replaylab.errors import StrategyError
-from tests.analysis.made import drawn, made, whole
+from tests.analysis.made import Once, drawn, made, whole
 
 RULES = a.Rules(balance=10, min_bet="0.001", max_bet=1)
-
-
-@dataclass
-class Once:
-    """Buy at tick 0, sell at a multiple."""
-
-    target: float = 1.5
-
-    def decide(self, tape: a.Tape, account: Any) -> Any:
-        """Return the order of this tick."""
-        if tape.now == 0:
-            return a.Buy("0.1")
-        return a.Sell() if account.quantity and tape.value >= self.target else None
 
 
 def test_a_report_shows_itself_in_a_cell_and_is_written_whole(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_workers_open_an_encrypted_store_with_its_kms(client: Client, tmp_path: 
     pd.testing.assert_frame_equal(there, rl.Store(tmp_path / "store").games())
 
 
+@pytest.mark.encryption
 def test_workers_without_the_key_say_so(client: Client, tmp_path: Path) -> None:
     """What a worker says that cannot have the key is `KeyMissing`, with what to do, and no error of unpickling."""
     key = rl.FileKey(tmp_path / "key", create=True)
