@@ -68,6 +68,8 @@ def rotate(
     if to is None and new_key:
         raise typer.BadParameter("--new-key makes the file of --to FILE; for a new key of the store: --new-store-key")
     keys = library_rotate(store, kms, None if to is None else FileKey(to, create=new_key), new_store_key=new_store_key)
+    if to is not None:
+        show_pairs({"opened by": f"{to} from now on; keep a copy of it elsewhere"})
     if new_store_key:
         older = ", ".join(keys.ids[:-1])
         show_pairs({"new files": keys.id, "older files": f"{older}, until `replaylab compact` encrypts them anew"})

@@ -283,6 +283,8 @@ def keys_of(root: Path, kms: Kms | None = None) -> StoreKeys | None:
 
 def not_encrypted(place: str) -> KeyMissing:
     """Return the error for a key that is given for a store in plain: a caller who has one expects no plain rows."""
+    if any(Path(place).glob("segments/sealed_*")):
+        return KeyMissing(f"{place} holds encrypted segments, and its {KEYS_FILE} is gone; restore that from a backup")
     return KeyMissing(
         f"{place} is not encrypted: it has no {KEYS_FILE}. Encrypt it with `replaylab encrypt`, restore that file, or "
         "open the store without a key"

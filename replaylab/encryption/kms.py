@@ -23,7 +23,10 @@ _MASTER: Final = b"replaylab master 1"
 _PRINT_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
 _MOST_BYTES: Final = 256  # of a key file
-_MAKE: Final = "make one with rl.FileKey(path, create=True), or: (umask 077; openssl rand -base64 32 > FILE)"
+_MAKE: Final = (
+    "make one with --new-key, with rl.FileKey(path, create=True), or: (umask 077; openssl rand -base64 32 > FILE)"
+)
+_NAME: Final = "name the one that the store was encrypted with, or was rotated to last; a new one does not open it"
 
 
 class Kms(ABC):
@@ -91,17 +94,17 @@ class FileKey(Kms):
 
     def wrap(self, key: bytes) -> bytes:
         """Return a key wrapped by AES-256-GCM; raises `KeyMissing`."""
-        return _wrapped(self._master(), key)
+        return _wrapped(self._master(_MAKE), key)
 
     def unwrap(self, wrapped: bytes) -> bytes:
         """Return a key that `wrap` has wrapped; raises `KeyMissing`, `KeyWrong` or `Tampered`."""
-        return _unwrapped(self._master(), wrapped, self.path)
+        return _unwrapped(self._master(_NAME), wrapped, self.path)
 
-    def _master(self) -> bytes:
+    def _master(self, advice: str) -> bytes:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | OPENED | NO_WAITING)
         except FileNotFoundError:
-            raise KeyMissing(f"no key file at {self.path}; {_MAKE}") from None
+            raise KeyMissing(f"no key file at {self.path}; {advice}") from None
         except OSError as error:
             raise KeyMissing(f"{self.path}: the key file cannot be read ({error.strerror or error})") from error
         try:

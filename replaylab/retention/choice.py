@@ -46,7 +46,10 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.older_than is None and self.keep_games is None and self.max_bytes is None:
-            raise SettingsError("say what is to be removed: older_than, keep_games or max_bytes")
+            raise SettingsError(
+                "say what is to be removed: older_than, keep_games or max_bytes (--older-than, --keep-games, "
+                "--max-bytes)"
+            )
         if self.older_than is not None and self.older_than <= timedelta(0):
             raise SettingsError(f"older_than={self.older_than}: must be above 0")
         for name in ("keep_games", "max_bytes"):

@@ -102,6 +102,10 @@ def test_missing_and_wrong_keys(root: Path, key: FileKey, tmp_path: Path, monkey
     with pytest.raises(KeyMissing, match=r"is not encrypted: it has no keys\.json"):
         keys_of(tmp_path / "plain", key)
     assert keys_of(tmp_path / "plain") is None
+    (tmp_path / "lost" / "segments").mkdir(parents=True)
+    (tmp_path / "lost" / "segments" / f"sealed_{'0' * 32}_{'0' * 32}.parquet").touch()
+    with pytest.raises(KeyMissing, match=r"holds encrypted segments, and its keys\.json is gone; restore"):
+        keys_of(tmp_path / "lost", key)
     monkeypatch.setenv("REPLAYLAB_KEY_FILE", key.path)
     assert keys_of(root) is not None
     assert keys_of(tmp_path / "plain") is None
@@ -249,7 +253,7 @@ def test_neither_text_nor_pickle_holds_the_key(root: Path, key: FileKey) -> None
     Path(key.path).unlink()
     arrived = pickle.loads(pickled)
     assert isinstance(arrived, StoreKeys)
-    with pytest.raises(KeyMissing, match=r"vault: no key file at .*; make one with"):
+    with pytest.raises(KeyMissing, match=r"vault: no key file at .*; name the one"):
         arrived.derive(bytes(16), "segment")
 
 

@@ -50,7 +50,7 @@ def test_a_copy_reads_with_the_key_and_names_it_without(vault: rl.Store, way: st
     Path("key").rename("away")
     copy, part = COPIES[way](vault), COPIES[way](segment)
     for ask in (lambda: copy.rows, copy.games, lambda: part.footer, part.read, copy.key_ids):
-        with pytest.raises(KeyMissing, match=r"vault: no key file at .*key; make one with"):
+        with pytest.raises(KeyMissing, match=r"vault: no key file at .*key; name the one"):
             ask()
     Path("away").rename("key")
     assert copy.games().equals(vault.games())

@@ -202,7 +202,8 @@ def test_a_recorder_with_a_key_prunes_on_a_schedule(tmp_path: Path) -> None:
         wait_for(lambda: any(event.kind is RecorderEventKind.PRUNED for event in events))
         assert recorder.record_many(ticks("game-9", 30, NOW)).accepted == 30
     opened = rl.open_store(store, kms=key)
-    assert opened.game_ids() == ["game-3", "game-4", "game-9"]
+    assert opened.game_ids()[-2:] == ["game-4", "game-9"]
+    assert opened.game_ids()[:-2] in (["game-3"], [])  # gone when another round has come before the end
     assert opened.verify().ok, str(opened.verify())
     assert set(opened.parquet_keys()) == {path.name for path in (store / "segments").iterdir()}
 

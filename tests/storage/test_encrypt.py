@@ -165,7 +165,8 @@ def test_commands_take_a_key_file(store: tuple[Path, FileKey], tmp_path: Path) -
     assert (code, "is encrypted and no key is given" in said) == (2, True)
     assert run("verify", root, "--no-progress", "--key-file", tmp_path / "mine")[0] == 0
     assert run("stats", root, "--no-progress", "--key-file", tmp_path / "mine")[0] == 0
-    assert run("rotate", root, "--key-file", tmp_path / "mine", "--to", tmp_path / "next", "--new-key")[0] == 0
+    code, said = run("rotate", root, "--key-file", tmp_path / "mine", "--to", tmp_path / "next", "--new-key")
+    assert (code, "next from now on; keep a copy" in said.replace("\n", " ")) == (0, True)
     code, said = run("info", root, "--key-file", tmp_path / "mine")
     assert (code, "wrong key" in said) == (2, True)
     assert run("info", root, "--key-file", tmp_path / "next")[0] == 0

@@ -94,7 +94,7 @@ def test_workers_without_the_key_say_so(client: Client, tmp_path: Path) -> None:
     found = map_games(vault, len, executor=client, progress=False)
     assert len(found.failed) == 2
     for said in found.failed["error"].to_pylist():
-        assert re.match(r"KeyMissing: .*vault: no key file at .*key; make one with", said)
+        assert re.match(r"KeyMissing: .*vault: no key file at .*key; name the one", said)
     with pytest.raises(errors.KeyMissing, match="no key file"):
         client.submit(lambda store: store.rows, vault).result()
 
