@@ -373,3 +373,210 @@ def test_rules_of_another_type_are_refused(rules: Any) -> None:
     """What is no `Rules` is an error that says what to give."""
     with pytest.raises(AnalysisError, match="pass `Rules`"):
         Account(rules)
+
+
+def plain(amount: Decimal) -> str:
+    """Return an amount without the zeros at its end."""
+    return str(amount.normalize())
+
+
+def movements(played: Account) -> list[tuple[str, int, str, str]]:
+    """Return game, tick, kind and amount of every movement."""
+    return [(one.game_id, one.tick, one.kind, plain(one.amount)) for one in played.ledger.entries]
+
+
+def trades(played: Account) -> list[tuple[str, int, int, str, str, str, str]]:
+    """Return kind, both ticks, what was paid and returned, ending and position of every trade."""
+    return [
+        (one.kind, one.opened, one.closed, plain(one.paid), plain(one.returned), one.ending, one.position)
+        for one in played.ledger.trades
+    ]
+
+
+def test_a_game_by_hand() -> None:
+    """Every movement and trade of a game with commission and slippage, checked against figures worked out by hand."""
+    played = account(commission="0.1", slippage="0.25", pays=4, window=3)
+    assert played.execute(Buy("0.2"), 1, Decimal("1.6")) is None  # at 2, so 0.1 are held
+    assert (played.quantity, played.cost, played.entry_price) == (Decimal("0.1"), Decimal("0.2"), Decimal(2))
+    assert played.execute(Bet("0.1"), 2, ONE) is None
+    assert played.execute(Sell("0.5"), 3, Decimal(4)) is None  # at 3, so 0.05 bring 0.15
+    assert (played.quantity, played.cost, played.entry_price) == (Decimal("0.05"), Decimal("0.1"), Decimal(2))
+    played.live(4)
+    assert played.open_bets == [(2, Decimal("0.1"))]
+    played.rug(5, Decimal("0.02"))
+    assert movements(played) == [
+        ("g", 1, "buy", "-0.2"),
+        ("g", 1, "commission", "-0.02"),
+        ("g", 2, "bet", "-0.1"),
+        ("g", 3, "sell", "0.15"),
+        ("g", 3, "commission", "-0.015"),
+        ("g", 5, "rug", "0.001"),
+        ("g", 5, "won", "0.4"),
+    ]
+    assert trades(played) == [
+        ("position", 1, 5, "0.235", "0.151", "rug", ""),
+        ("bet", 2, 5, "0.1", "0.4", "won", ""),
+    ]
+    assert played.balance == Decimal("1.216")
+    assert (played.bet, played.open_bets, played.quantity, played.entry_price) == (None, [], 0, None)
+
+
+def test_positions_by_name_by_hand() -> None:
+    """Each position has its own quantity, cost, ticks and end; the one without a name is not touched by the others."""
+    played = account()
+    for order, tick, price in (
+        (Buy("0.1"), 1, "1"),
+        (Buy("0.2", position="x"), 2, "2"),
+        (Buy("0.3", position="y"), 3, "3"),
+    ):
+        assert played.execute(order, tick, Decimal(price)) is None
+    assert played.positions == {
+        "": (Decimal("0.1"), Decimal("0.1"), 1),
+        "x": (Decimal("0.1"), Decimal("0.2"), 2),
+        "y": (Decimal("0.1"), Decimal("0.3"), 3),
+    }
+    assert [played.held(name) for name in ("", "x", "y", "z")] == [True, True, True, False]
+    assert played.execute(Sell(position="x"), 4, Decimal(5)) is None
+    assert played.execute(Sell(position="x"), 5, Decimal(5)) == "nothing is held that could be sold"
+    assert (played.held("x"), sorted(played.positions), played.quantity) == (False, ["", "y"], Decimal("0.1"))
+    assert played.execute(Buy("0.1", position="x"), 6, ONE) is None
+    played.rug(9, Decimal("0.01"))
+    assert trades(played) == [
+        ("position", 2, 4, "0.2", "0.5", "sold", "x"),
+        ("position", 1, 9, "0.1", "0.001", "rug", ""),
+        ("position", 3, 9, "0.3", "0.001", "rug", "y"),
+        ("position", 6, 9, "0.1", "0.001", "rug", "x"),
+    ]
+    assert (played.positions, played.held()) == ({}, False)
+    played.open("h")
+    played.execute(Buy("0.1"), 1, ONE)
+    played.void(Decimal(2))
+    assert trades(played)[-1] == ("position", 1, 1, "0.1", "0.2", "mark", "")
+
+
+@pytest.mark.parametrize(("price", "ending", "returned"), [(None, "void", "0.2"), (Decimal(3), "mark", "0.3")])
+def test_a_game_without_a_rug_by_hand(price: Decimal | None, ending: str, returned: str) -> None:
+    """Positions come back at cost or at a price, named ones too, and bets at cost, at the last tick."""
+    played = account(bets=2)
+    for order in (Buy("0.2"), Buy("0.2", position="x"), Bet("0.1"), Bet("0.1")):
+        assert played.execute(order, 4, Decimal(2)) is None
+    played.live(7)
+    played.void(price)
+    assert trades(played) == [
+        ("position", 4, 7, "0.2", returned, ending, ""),
+        ("position", 4, 7, "0.2", returned, ending, "x"),
+        ("bet", 4, 7, "0.1", "0.1", "void", ""),
+        ("bet", 4, 7, "0.1", "0.1", "void", ""),
+    ]
+    assert (played.positions, played.open_bets, played.bet) == ({}, [], None)
+    assert [kind for *_, kind, _ in movements(played)][-4:] == [ending, ending, "void", "void"]
+
+
+def test_several_bets_by_hand() -> None:
+    """So many may be open; each is lost at the end of its own window, and its place is free a cooldown later."""
+    played = account(bets=2, window=5, cooldown=3)
+    assert [played.execute(Bet("0.1"), tick, ONE) for tick in (0, 2)] == [None, None]
+    assert played.execute(Bet("0.1"), 3, ONE) == "2 side bets are still open"
+    assert (played.bet, played.may_bet(4)) == ((0, Decimal("0.1")), False)
+    played.live(4)
+    assert len(played.open_bets) == 2
+    played.live(5)
+    assert (played.open_bets, played.bet) == ([(2, Decimal("0.1"))], (2, Decimal("0.1")))
+    assert played.execute(Bet("0.1"), 7, ONE) == "the next side bet may be placed at tick 8"
+    assert (played.may_bet(7), played.may_bet(8)) == (False, True)
+    played.live(8)
+    assert played.execute(Bet("0.1"), 8, ONE) is None
+    assert played.open_bets == [(8, Decimal("0.1"))]
+    played.rug(14, None)
+    assert trades(played) == [
+        ("bet", 0, 5, "0.1", "0", "lost", ""),
+        ("bet", 2, 7, "0.1", "0", "lost", ""),
+        ("bet", 8, 13, "0.1", "0", "lost", ""),
+    ]
+    played.open("h")
+    assert played.may_bet(0)
+
+
+def test_refusals_are_noted() -> None:
+    """Game, tick, order and reason of each; only what the balance does not cover is marked as that."""
+    played = account(balance="0.3")
+    assert played.execute(Bet("0.2"), 0, ONE) is None
+    asked = [
+        (Buy("0.2"), 1),
+        (Buy("2"), 2),
+        (Bet("0.05"), 3),
+        (Sell(), 4),
+        (Sell(2), 5),
+        (Sell(0), 6),
+        (Buy("0.05"), 7),
+    ]
+    said = [played.execute(order, tick, Decimal(0)) for order, tick in asked]
+    assert said == [
+        "amount=0.2 is more than the balance of 0.1",
+        "amount=2 lies outside the limits 0.001 to 1",
+        "a side bet of tick 0 is still open",
+        "nothing is held that could be sold",
+        "share=2: pass more than 0, up to 1",
+        "share=0: pass more than 0, up to 1",
+        "nothing can be bought at a price of 0",
+    ]
+    played.refuse(Buy("0.05"), 8, "the game is over")
+    noted = [(one.game_id, one.tick, one.order, one.reason, one.unaffordable) for one in played.ledger.refused]
+    assert noted == [
+        *(("g", tick, repr(order), why, tick == 1) for (order, tick), why in zip(asked, said, strict=True)),
+        ("g", 8, repr(Buy("0.05")), "the game is over", False),
+    ]
+    assert len(played.ledger.entries) == 1
+
+
+def test_limits_themselves_are_allowed() -> None:
+    """The least amount, the greatest, all of the balance with its commission, and all of what is held."""
+    played = account(balance="1.1", commission="0.1", min_bet="0.5", max_bet=1)
+    assert played.execute(Bet("0.499"), 0, ONE) is not None
+    assert played.execute(Buy("1"), 0, ONE) is None
+    assert played.balance == 0
+    assert played.execute(Sell(1), 1, ONE) is None
+    assert played.balance == Decimal("0.9")
+    said = played.execute(Buy("0.85"), 2, ONE)
+    assert said == "amount=0.85 and a commission of 0.1 of it is more than the balance of 0.900000000000000000"
+
+
+def test_an_amount_that_is_none_is_named_after_what_it_is() -> None:
+    """The reason says whether it is an amount or a share."""
+    assert str(account().execute(Buy("x"), 0, ONE)).startswith("amount='x'")
+    played = account()
+    played.execute(Buy("0.1"), 0, ONE)
+    assert str(played.execute(Sell("x"), 0, ONE)).startswith("share='x'")
+
+
+def test_bounds_of_rules() -> None:
+    """The least and greatest values that are rules, those beyond them, and latency in ticks of 250 ms, rounded up."""
+    rules = Rules(**LIMITS, window=1, bets=1_000, commission=0, slippage="0.999", cooldown=0)
+    assert (rules.balance, rules.pays, rules.latency, Rules(**LIMITS).window) == (1, 5, 0, 40)
+    assert (Rules(**LIMITS).bets, Rules(**LIMITS).cooldown, Rules(**LIMITS).slippage) == (1, 0, 0)
+    assert Rules(min_bet=1, max_bet=1).min_bet == 1
+    for ticks, ms, latency in ((2, 0, 2), (0, 1, 1), (0, 250, 1), (1, 251, 3)):
+        assert Rules(**LIMITS, latency_ticks=ticks, latency_ms=ms).latency == latency
+    beyond = {
+        "bets": 1_001,
+        "slippage": 1,
+        "latency_ticks": -1,
+        "latency_ms": -1,
+        "cooldown": -1,
+        "window": 0,
+        "commission": 1,
+    }
+    for name, value in beyond.items():
+        with pytest.raises(AnalysisError, match=name):
+            Rules(**LIMITS, **{name: value})
+    with pytest.raises(AnalysisError, match="max_bet=1 lies below min_bet=2"):
+        Rules(min_bet=2, max_bet=1)
+
+
+def test_a_strict_account_says_where() -> None:
+    """The error names game and tick, and nothing is noted besides."""
+    played = Account(Rules(**LIMITS), strict=True)
+    played.open("g")
+    with pytest.raises(OrderRefused, match=r"^game 'g', tick 3: nothing is held that could be sold$"):
+        played.execute(Sell(), 3, ONE)
+    assert played.ledger.refused == []
