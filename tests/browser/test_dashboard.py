@@ -59,6 +59,8 @@ def test_it_is_read_by_everybody(
         card = page.get_by_role("article", name=recorder.status().run)
         expect(card).to_contain_text("now-playing", timeout=30_000)
         expect(page.get_by_role("alert")).to_contain_text("its process has ended without closing it")
+        expect(card).to_contain_text("a second")
+        expect(page.get_by_role("article").filter(has_text="dead")).not_to_contain_text("a second")
         expect(page.locator(".rlab-game path[d^=M]")).to_have_count(4)
         page.screenshot(path=screenshots / f"dashboard_{scheme}_{width}.png", full_page=True)
         page.add_script_tag(path=AXE)

@@ -268,7 +268,7 @@ export class Dashboard {
     say(why, run.reasons.join("; "));
     const refused = Object.entries(run.refused).map(([reason, number]) => `${count(number)} ${reason}`);
     fillPairs(pairs, [
-      ["ticks", `${count(run.accepted)}, ${count(run.ticks_a_second)} a second`],
+      ["ticks", ended ? count(run.accepted) : `${count(run.accepted)}, ${count(run.ticks_a_second)} a second`],
       ["game", run.game_id || "none now"],
       ["not yet durable", count(run.unsynced)],
       ["durable", ago(run.durable_at, state.at)],
