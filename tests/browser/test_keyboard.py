@@ -109,7 +109,7 @@ def test_what_a_screen_reader_is_told(start: Start) -> None:
     playing = start("player = play(game(101))", LISTEN)
     player = playing.players[0]
     player.slider.fill("50")
-    told = "tick 50, price 1.950123456789, live, 2.5 s of 5.0 s"
+    told = "tick 50, price 1.950123456789, in play, 2.5 s of 5.0 s"
     player.wait(lambda: player.slider.get_attribute("aria-valuetext") == told)
     player.button("Play").click()
     assert player.button("Pause").is_visible()
@@ -125,3 +125,34 @@ def test_nothing_for_axe_to_find(start: Start) -> None:
         playing.notebook.theme(f"JupyterLab {theme}")
         found = playing.page.evaluate("async () => (await axe.run('.rlab')).violations.map((one) => one.id + one.help)")
         assert found == []
+
+
+def test_a_list_of_keys_and_a_tick_by_its_number(start: Start) -> None:
+    """The question mark opens a dialog with a list; J goes to a tick, and says what is no number of one."""
+    playing = start("player = play(game(1_000, start=5))", "player")
+    player = playing.players[0]
+    player.stage.focus()
+    playing.page.keyboard.press("?")
+    keys = player.root.get_by_role("dialog", name="Keys of the player")
+    keys.wait_for(state="visible")
+    assert "go to a tick by its number" in keys.inner_text()
+    playing.page.add_script_tag(path=AXE)
+    violations = "async () => (await axe.run('.rlab')).violations.map((one) => one.id + one.help)"
+    assert playing.page.evaluate(violations) == []
+    playing.page.keyboard.press("End")  # keys of the list play nothing
+    playing.page.keyboard.press("Escape")
+    keys.wait_for(state="hidden")
+    assert player.row == 0
+    playing.page.keyboard.press("j")
+    number = player.root.get_by_role("textbox", name="Number of the tick")
+    for wrong in ("x", ""):
+        number.fill(wrong)
+        playing.page.keyboard.press("Enter")
+        assert number.get_attribute("aria-invalid") == "true"
+    number.fill("1,004")
+    playing.page.keyboard.press("Enter")
+    playing.until("player.index", 999)
+    playing.page.keyboard.press("j")
+    number.fill("17")
+    playing.page.keyboard.press("Enter")
+    playing.until("player.index", 12)

@@ -86,6 +86,8 @@ export class Panel {
     this.a = this.button("Loop from here", "[", () => session.setLoop([session.row, session.loop[1]]), "", "A");
     this.b = this.button("Loop to here", "]", () => session.setLoop([session.loop[0], session.row]), "", "B");
     this.off = this.button("No loop", "Escape", () => view.free(), "", "No loop");
+    this.goto = this.button("Go to a tick", "J", () => view.goto.toggle(), "", "Go to");
+    this.keys = this.button("Keys", "?", () => view.keys.open(), "", "?");
     this.list = this.button("Table of ticks", "I", () => view.table.toggle(), "", "Table");
     this.write = this.button("Mark here", "A", () => view.form.toggle(), "", "Mark here");
     this.skip = this.button("Skip to the next tick", "S", () => view.skip(), "", "Skip gap");
@@ -107,6 +109,7 @@ export class Panel {
       this.off,
       this.write,
       this.list,
+      this.goto,
       this.skip,
       this.log,
       this.candles,
@@ -116,6 +119,7 @@ export class Panel {
       this.fit,
       this.now,
       ...this.jumps.map((jump) => jump.button),
+      this.keys,
       this.pace,
       this.picker,
     );

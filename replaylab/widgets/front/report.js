@@ -1,7 +1,7 @@
-// Report: tells the kernel which rows were played. Ranges, at most ten a second, one batch in flight, nothing lost:
+// Report: tells the kernel which rows were played. Ranges, at most eight a second, one batch in flight, nothing lost:
 // what the kernel has not taken yet is kept and merged.
 
-const EVERY_MS = 100;
+const EVERY_MS = 125; // eight a second: each costs the kernel three messages
 const SLOW_MS = 2500;
 
 export class Report {

@@ -257,6 +257,19 @@ export class Track {
     return low;
   }
 
+  // The last row whose tick is at most `tick`, or the first one.
+  /** @param {number} tick */
+  rowOf(tick) {
+    let low = this.base;
+    let high = this.last;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (this.tick(middle) <= tick) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
   // Put the least and greatest price of rows [from, to) into `out`; false when there is no price.
   /**
    * @param {number} from

@@ -4,6 +4,8 @@ import { Chart } from "./chart.js";
 import { groupText } from "./digits.js";
 import { control, make, put } from "./elements.js";
 import { FeedLine } from "./feedline.js";
+import { GoToForm } from "./gotoform.js";
+import { KeyList } from "./keylist.js";
 import { pressed } from "./keys.js";
 import { MarkForm } from "./markform.js";
 import { HEAD } from "./paint.js";
@@ -45,7 +47,20 @@ export class View {
     /** @type {Strip[]} */
     this.panels = [];
     this.form = new MarkForm(session, this);
-    this.root.append(head, this.feed.root, this.stage, this.strips, this.panel.bar, this.form.root, this.panel.options, this.table.root);
+    this.goto = new GoToForm(this);
+    this.keys = new KeyList(this);
+    const forms = [this.form.root, this.goto.root];
+    this.root.append(
+      head,
+      this.feed.root,
+      this.stage,
+      this.strips,
+      this.panel.bar,
+      ...forms,
+      this.panel.options,
+      this.table.root,
+      this.keys.root,
+    );
     host.append(this.root);
     addStyleSheet(host.getRootNode());
     this.theme = readTheme(this.root);
