@@ -101,12 +101,12 @@ class Player:
         """Choose from a list by its name."""
         self.root.get_by_role("combobox", name=name).select_option(value)
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait until something holds."""
         wait_until(self.page, condition, seconds)
 
 
-def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Let the page go on until something holds; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -154,7 +154,7 @@ class Playing:
         failed = [one for one in self.notebook.cells()[number]["outputs"] if one["output_type"] == "error"]
         assert not failed
 
-    def until(self, expression: str, value: object = True, seconds: float = 10.0) -> None:  # noqa: FBT002
+    def until(self, expression: str, value: object = True, seconds: float = 30.0) -> None:  # noqa: FBT002
         """Wait until an expression in the kernel has a value; what the page told is on its way for a moment."""
         wait_until(self.page, lambda: bool(self.ask(expression) == value), seconds)
 

@@ -41,7 +41,7 @@ def test_odd_games_show_sensibly(start: Start, screenshots: Path) -> None:
             player.wait(lambda player=player: "next tick in" in player.root.locator(".rlab-pace").inner_text())  # type: ignore[misc]
             player.button("Skip to the next tick").click()
         rows = playing.ask(f"len({name}.engine.timeline)")
-        player.wait(lambda player=player, rows=rows: player.row == rows - 1 and not player.playing, 5)  # type: ignore[misc]
+        player.wait(lambda player=player, rows=rows: player.row == rows - 1 and not player.playing)  # type: ignore[misc]
         assert last in readout.inner_text(), name
         playing.until(f"[{name}.index, seen_{name}[-{rows}:]]", [rows - 1, list(range(rows))])
         player.root.screenshot(path=screenshots / f"odd_{name}.png")
@@ -64,12 +64,12 @@ def test_live(start: Start, screenshots: Path) -> None:
     player = playing.players[0]
     playing.tell("_ = [engine.push(tick) for tick in game(900, name='a')[100:]]")
     player.wait(lambda: player.row == 899)
-    assert player.playing
+    player.wait(lambda: player.playing)
     player.slider.fill("800")
     player.wait(lambda: player.row == 800)
     playing.tell("_ = [engine.push(tick) for tick in game(950, name='a')[900:]]")
     player.wait(lambda: player.slider.get_attribute("max") == "949")
-    assert playing.ask("[engine.status.following, engine.index >= 800]") == [False, True]
+    playing.until("[engine.status.following, engine.index >= 800]", [False, True])
     player.root.screenshot(path=screenshots / "player_live.png")
     player.button("Go to the newest tick").click()
     player.wait(lambda: player.row == 949)
