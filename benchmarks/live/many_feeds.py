@@ -29,9 +29,11 @@ from replaylab.sessions.session import LiveSession
 
 SOCKET = ROOT.parent / "shared" / "socket" / "gameStateUpdate.jsonl"
 SENDER = """
-import asyncio, json, sys
+import asyncio, json, logging, sys
 from datetime import UTC, datetime
 from websockets.asyncio.server import serve
+
+logging.disable()  # that clients close their connections
 
 kind, path, rate = sys.argv[1], sys.argv[2], float(sys.argv[3])
 events = [json.dumps(one) for one in json.load(open(path))] if kind == "socketio" else []

@@ -41,6 +41,7 @@ _VALUES: Final = {  # what may stand for each field; anything else is left to th
 _OTHER: Final = r'(?:"[^"\\\x00-\x1f]{0,1000}"|-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?|true|false|null)'
 _TELLING: Final = frozenset({"event", "event_type", "data", "meta", "price_filled"})  # more than a field of a tick
 _BLANK: Final = r"[ \t]*"
+_USUAL: Final = ((": ", ", ", ""), (":", ",", ""))  # blanks as a writer sets them: quicker to match than any blanks
 _new: Final = object.__new__
 _SETTERS: Final = tuple(vars(Tick)[name].__set__ for name in _VALUES)
 (
@@ -79,9 +80,12 @@ class Form:
             return None
         fields = [key for key in keys if key in _VALUES]
         values = [r'"tick"' if key == "type" else _VALUES.get(key, _OTHER) for key in keys]
-        pairs = [f'"{re.escape(key)}"{_BLANK}:{_BLANK}{value}' for key, value in zip(keys, values, strict=True)]
-        joined = f"{_BLANK},{_BLANK}".join(pairs)
-        pattern = re.compile(rf"{_BLANK}\{{{_BLANK}{joined}{_BLANK}\}}[ \t\r]*\Z", re.ASCII)
+        text = line.decode()
+        for colon, comma, edge in (*_USUAL, (f"{_BLANK}:{_BLANK}", f"{_BLANK},{_BLANK}", _BLANK)):
+            pairs = [f'"{re.escape(key)}"{colon}{value}' for key, value in zip(keys, values, strict=True)]
+            pattern = re.compile(rf"{edge}\{{{edge}{comma.join(pairs)}{edge}\}}[ \t\r]*\Z", re.ASCII)
+            if pattern.match(text):
+                break
         return cls(pattern, itemgetter(*(fields.index(name) for name in _VALUES)))
 
 

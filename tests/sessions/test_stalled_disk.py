@@ -62,7 +62,7 @@ def test_the_loop_turns_and_frames_are_recorded_while_the_disk_is_stuck(
         number += 1
         return Frame([tick(number - 1)], [f"g-{number - 1}"], f"g-{number - 1}")
 
-    settings = Settings(min_free_start_bytes=0, min_free_bytes=0, sync_seconds=0.05, **seals)  # type: ignore[arg-type]
+    settings = Settings(min_free_start_bytes=0, min_free_bytes=0, sync_seconds=0.05, **seals)
     recorder = rl.Recorder(tmp_path, overflow="refuse", settings=settings)
     with recorder, LiveSession(ScriptedFeed(lambda _now: None, brings), to=recorder) as session:
         assert disk.stuck.wait(SECONDS)
