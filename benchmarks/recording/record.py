@@ -126,6 +126,24 @@ def rates(folder: Path, given: list[Tick], rounds: int) -> None:
     print_ratio("record rate", len(given) / median(ours["one by one"]) / 150_000, "of the 150,000 ticks/s claimed")
 
 
+def bare_writes(folder: Path, given: list[Tick]) -> None:
+    """How long the operating system takes for one line, with nothing else."""
+    encoder = Encoder(RUN)
+    lines = [encoder.line(tick, seq) for seq, tick in enumerate(given)]
+    took = [0] * len(lines)
+    clock, write = time.perf_counter_ns, os.write
+    with (folder / "bare").open("wb") as file:
+        gc.disable()
+        for number, line in enumerate(lines):
+            begin = clock()
+            write(file.fileno(), line)
+            took[number] = clock() - begin
+        gc.enable()
+    took.sort()
+    table = [(name, took[int(len(took) * share)] / 1000) for name, share in (("p50", 0.5), ("p99", 0.99))]
+    print_table("one write of a line, nothing else, us", ("", "us"), table)
+
+
 def calls(folder: Path, given: list[Tick]) -> None:
     """How long one call takes at full speed."""
     took = [0] * len(given)
@@ -215,6 +233,7 @@ def main() -> None:
     with workshop() as folder:
         given = ticks(many)
         rates(folder, given, options.rounds)
+        bare_writes(folder, given)
         calls(folder, given)
         a_day(folder, 2_000 if options.quick else options.day)
         recovery(folder, 2_000 if options.quick else options.dead)

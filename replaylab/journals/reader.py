@@ -412,7 +412,9 @@ class JournalReader:
 
 def _batch_of(content: bytes, layouts: list[Known]) -> Batch:
     """Return the ticks of lines, read as columns."""
-    return scan_block(bytearray(content) + bytes(PADDING), [(len(content), False)], layouts).batch
+    block = bytearray(len(content) + PADDING)
+    block[: len(content)] = content  # one copy: the interpreter's lock is held for it
+    return scan_block(block, [(len(content), False)], layouts).batch
 
 
 def _good_lines(batch: Batch, count: int) -> Whole:

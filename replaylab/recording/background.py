@@ -59,6 +59,8 @@ class Background:
         self.syncer = Syncer(state)
         self.watch = DiskWatch(state, sealer, self.syncer)
         self.listener = listener
+        if listener is not None:
+            state.events.listen()
         self.status_file = status_file
         self.pruning = Pruning(state)
         self._stop = stop

@@ -71,22 +71,30 @@ class EventQueue:
     def __init__(self, run: str, now: Callable[[], datetime]) -> None:
         self._run = run
         self._now = now
+        self._is_listened = False
         self._queue: SimpleQueue[RecorderEvent | threading.Event | None] = SimpleQueue()
         self.get = self._queue.get  # raises queue.Empty
         self.get_nowait = self._queue.get_nowait
         self.is_empty = self._queue.empty
 
+    def listen(self) -> None:
+        """Queue events from now on: there is a listener."""
+        self._is_listened = True
+
     def emit(self, kind: RecorderEventKind, **details: Any) -> None:
-        """Log an event and queue it for the listener."""
-        shown = " ".join(f"{name}={value}" for name, value in details.items())
-        extra = {
-            "event": kind.value,
-            "recorder_run": self._run,
-            "recorder_event": kind.value,
-            **{f"recorder_{name}": value for name, value in details.items()},
-        }
-        _log.log(_LEVELS.get(kind, logging.INFO), "recorder %s: %s %s", self._run, kind.value, shown, extra=extra)
-        self._queue.put(RecorderEvent(kind, self._now(), details))
+        """Log an event and queue it for the listener, where there is one: to wake the thread for nothing costs."""
+        level = _LEVELS.get(kind, logging.INFO)
+        if _log.isEnabledFor(level):
+            shown = " ".join(f"{name}={value}" for name, value in details.items())
+            extra = {
+                "event": kind.value,
+                "recorder_run": self._run,
+                "recorder_event": kind.value,
+                **{f"recorder_{name}": value for name, value in details.items()},
+            }
+            _log.log(level, "recorder %s: %s %s", self._run, kind.value, shown, extra=extra)
+        if self._is_listened:
+            self._queue.put(RecorderEvent(kind, self._now(), details))
 
     def wake(self) -> None:
         """Wake the background thread."""
