@@ -8,6 +8,7 @@ and tasks constant. The server is a process of its own. `--ticks` is of each fee
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 
 import replaylab as rl
 from benchmarks.live.feed_cost import settings
@@ -74,6 +76,8 @@ def held() -> list[float]:
     """Memory (MB), threads, handles, tasks of the feeds, and blocks of Python's memory, now."""
     process = psutil.Process()
     tasks = FEEDS.submit(_tasks()).result()
+    pa.default_memory_pool().release_unused()  # what is freed and kept for later is no growth
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     memory = process.memory_info().rss / 1e6
     return [memory, threading.active_count(), process.num_fds(), tasks, sys.getallocatedblocks()]
 
