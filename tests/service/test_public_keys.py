@@ -151,7 +151,7 @@ def test_keys_are_fetched_safely() -> None:
     """Keys that anybody on the way could exchange are not fetched."""
     with pytest.raises(ServiceError, match="https alone"):
         PublicKeys("http://issuer.example/keys")
-    with pytest.raises(ServiceError, match=r"127\.0\.0\.1: the keys cannot be fetched"):
+    with pytest.raises(ServiceError, match=r"http://127\.0\.0\.1:9/keys: the keys cannot be fetched"):
         PublicKeys("http://127.0.0.1:9/keys")
     with pytest.raises(ServiceError, match="cannot be read"):
         PublicKeys("no-such-file.pem")
