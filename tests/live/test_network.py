@@ -51,10 +51,11 @@ def wait_for_more(session: LiveSession, name: str, than: int) -> None:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> rl.Store:
-    """Real recordings with their damage; by hand so many of those that are not in the repository."""
+    """Real recordings with their damage and gaps; by hand so many more of those that are not in the repository."""
     folder = tmp_path_factory.mktemp("samples") / "store"
     others = sorted(RECORDINGS.glob("*.jsonl")) if HELD_OUT else []
-    sources = random.Random(SEED).sample(others, HELD_OUT) if others else [REPOSITORY / "data" / "samples"]
+    assert len(others) >= HELD_OUT, f"fewer than {HELD_OUT} recordings in {RECORDINGS}"
+    sources = [REPOSITORY / "data" / "samples", *random.Random(SEED).sample(others, HELD_OUT)]
     rl.convert(sources, folder, progress=False)
     found = rl.open_store(folder)
     assert isinstance(found, rl.Store)
