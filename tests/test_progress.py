@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from replaylab.progress import _Cell, bar
+from replaylab.progress import Unwatched, _Cell, bar
 
 WORK = """
 import time
@@ -57,9 +57,12 @@ def test_a_bar_in_a_cell_shows_its_last_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_bar_is_not_shown_to_a_pipe() -> None:
-    """Where nobody looks, nothing is written."""
-    code = "from replaylab.progress import bar\nwith bar(2, 'working', 'file', show=True) as one: one.update(2)"
+    """Where no one looks, nothing is written, and tqdm, which takes a while, is not loaded."""
+    code = (
+        "import sys\nfrom replaylab.progress import bar\n"
+        "with bar(2, 'working', 'file', show=True) as one: one.update(2)\nassert 'tqdm' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert (done.stdout, done.stderr) == ("", "")
     with bar(1, "working", "file", show=False) as hidden:
-        assert hidden.disable
+        assert isinstance(hidden, Unwatched)
