@@ -17,7 +17,7 @@ from pathlib import Path
 
 import replaylab as rl
 from benchmarks.live.many_feeds import lag_ms, received, servers
-from benchmarks.measure import arguments, print_table, workshop
+from benchmarks.measure import arguments, print_ratio, print_table, workshop
 from replaylab.feeds.websocket import WebSocketFeed
 from replaylab.sessions.loop import FEEDS
 from replaylab.sessions.session import LiveSession
@@ -80,16 +80,19 @@ def main() -> None:
     found = arguments(__doc__, rate=500, seconds=10)
     seconds = 1.0 if found.quick else float(found.seconds)
     rows = []
+    worst_ms = 0.0
     with workshop() as folder, servers("lines", folder, float(found.rate)) as port:
         for number, kind in enumerate(KINDS):
             bare: list[float] = []
             received(port, "lines", 1, seconds, bare)
             lags, late = followed(folder / str(number), port, kind, seconds)
             p99 = [statistics.quantiles(values, n=100)[98] for values in (bare, lags, late)]
+            worst_ms = max(worst_ms, p99[1])
             rows.append([kind, *(f"{value:.1f}" for value in p99), f"{max(late):.1f}", len(lags)])
     print_table(
         "milliseconds", ["recorder", "bare receive p99", "accepted p99", "loop late p99", "most", "ticks"], rows
     )
+    print_ratio("stall", 10 / worst_ms, "10 ms over the slowest p99 from the socket to accepted")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 
 import replaylab as rl
 from replaylab.feeds.websocket import WebSocketFeed
+from replaylab.plural import count_of
 from replaylab.service.server import FeedServer
 from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
@@ -205,7 +206,7 @@ def test_signals_end_both_in_order(
         _, served = serving.communicate(timeout=60)
         assert code.result(60) == 1001
     assert (recording.returncode, serving.returncode) == codes
-    assert f"{rl.open_store(tmp_path / 'copy').rows:,} ticks" in told
+    assert count_of(rl.open_store(tmp_path / "copy").rows, "tick") in told
     assert said.endswith("replaylab: interrupted\n")
     assert "Traceback" not in said + served
 
