@@ -83,14 +83,16 @@ def _draw_histogram(ax: Axes, frame: pd.DataFrame) -> None:
 def _draw_reached(ax: Axes, frame: pd.DataFrame) -> None:
     at, reached = column(frame, "at"), column(frame, "reached")
     low, high = column(frame, "low"), column(frame, "high")
-    seen = np.isfinite(reached) & (reached > 0)  # a log axis has no zero
-    ax.set(xscale="log", yscale="log", xlim=(at.min() / 1.25, at.max() * 1.25))
+    is_log = bool((reached > 0).any())  # such an axis has no zero
+    seen = reached > 0 if is_log else np.isfinite(reached)
+    ax.set(xscale="log", yscale="log" if is_log else "linear", xlim=(at.min() / 1.25, at.max() * 1.25))
     if "beside" in frame:
         ax.plot(at, column(frame, "beside"), "--", color=VERMILION, linewidth=1.6, label=_BESIDE)
     estimates(ax, at[seen], reached[seen], low[seen], high[seen], label="reached before the rug",
               interval=intervals(frame))  # fmt: skip
-    ax.set_ylim(top=1.3)
-    ax.set(xlabel="multiple of tick 0 (log), and the games seen there", ylabel="share of games (log)")
+    ax.set_ylim(bottom=None if is_log else 0, top=1.3 if is_log else 1.1)
+    named = "share of games (log)" if is_log else "share of games"
+    ax.set(xlabel="multiple of tick 0 (log), and the games seen there", ylabel=named)
     ax.set_xticks(at, [f"{one:g}\n{games:,}" for one, games in zip(at, frame["games"], strict=True)])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g} %"))

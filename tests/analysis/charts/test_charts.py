@@ -159,6 +159,16 @@ def test_durations_are_the_frame() -> None:
     assert f"1-99\n{frame['games'][0]}" in words(ax.figure)
 
 
+def test_peaks_that_no_game_reached() -> None:
+    """A share of zero stands on a linear axis, and neither panel is pressed together by the labels of a log axis."""
+    frame = a.peak_table(small(), at=[1e6, 1e7])
+    found = charts.peak_table(frame)
+    found.canvas.draw()
+    left, right = found.axes
+    assert min(one.get_window_extent().width for one in (left, right)) > 200
+    assert (right.get_yscale(), right.get_ylim()[0]) == ("linear", 0)
+
+
 def test_peaks_add_up() -> None:
     """The bars of the histogram are all games once; the points are the shares, and those of zero are left out."""
     frame = a.peak_table(small(), at=[1, 2, 4, 10_000], beside=drawn(2000))
