@@ -156,6 +156,12 @@ class State:
         self.counters.sync.add(time.monotonic() - started)
 
     @property
+    def durable_seq(self) -> int:
+        """The last tick that survives a power cut, with those that the kernel has synced meanwhile."""
+        durable_seq = self.positions.durable_seq
+        return durable_seq if self.positions.lost else max(durable_seq, self.requests.synced_seq)
+
+    @property
     def waiting_ticks(self) -> int:
         """Ticks that are kept until they are synced, without those that the kernel has synced meanwhile."""
         kept, synced_seq = len(self.positions.unsynced), self.requests.synced_seq

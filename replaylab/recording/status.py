@@ -98,6 +98,8 @@ def status_of(state: State, game_id: str | None) -> RecorderStatus:
     """Return the state of a recorder now; waits for no lock."""
     positions, journals, health, counters = state.positions, state.journals, state.health, state.counters
     reasons = _reasons(state)
+    durable_seq = state.durable_seq  # before the last tick is looked at, which it must not pass
+    last_seq = positions.last_seq
     return RecorderStatus(
         state=health.phase.value,
         verdict=_verdict(state, reasons),
@@ -108,9 +110,9 @@ def status_of(state: State, game_id: str | None) -> RecorderStatus:
         game_id=game_id,
         durability=state.durability,
         accepted=positions.next_seq,
-        unsynced=positions.last_seq - positions.durable_seq,
-        seq=positions.last_seq,
-        durable_seq=positions.durable_seq,
+        unsynced=last_seq - durable_seq,
+        seq=last_seq,
+        durable_seq=durable_seq,
         durable_at=positions.durable_at,
         refused=dict(counters.refused.copy()),
         errors=health.errors,

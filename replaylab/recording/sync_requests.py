@@ -64,8 +64,12 @@ class SyncRequests:
 
     @property
     def synced_seq(self) -> int:
-        """The last tick that the kernel has synced, while it is syncing; -1 otherwise."""
-        return int(self._run.seq) if self.is_served else -1
+        """The last tick that the kernel has synced and that is not yet called durable; -1 when there is none."""
+        return int(self._run.seq)
+
+    def forget(self) -> None:
+        """Forget what was synced: it is called durable now, or will not be."""
+        self._run = SyncRunStruct(seq=-1)
 
     def _open(self) -> bool:
         try:

@@ -84,14 +84,17 @@ class Syncer:
         """Let the kernel sync a journal, as its writer asks for it; raises OSError."""
         state = self.state
         most = state.settings.max_unsynced_ticks // 2
-        done = state.requests.serve(file.descriptor, file.number, seq, size, most)
-        for seconds in done.seconds:
-            state.counters.sync.add(seconds)
-        if done.seconds:
-            if looks:
-                file.check_reachable()
-            file.note_synced(done.size)
-            state.make_durable(done.seq)
+        try:
+            done = state.requests.serve(file.descriptor, file.number, seq, size, most)
+            for seconds in done.seconds:
+                state.counters.sync.add(seconds)
+            if done.seconds:
+                if looks:
+                    file.check_reachable()
+                file.note_synced(done.size)
+                state.make_durable(done.seq)
+        finally:
+            state.requests.forget()
         if done.error:
             file.give_up()
             raise OSError(done.error, os.strerror(done.error), str(file.path))
