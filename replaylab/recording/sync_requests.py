@@ -44,7 +44,8 @@ class Syncs(NamedTuple):
 class SyncRequests:
     """The requests of one recorder's writer; `is_served` says whether the kernel is reading them.
 
-    All but `ask` and `interrupt` are called on the thread that syncs, or when it has ended.
+    Any thread may call `ask` and `interrupt` and read `synced_seq`; the rest is for the thread that syncs, or after
+    its end.
     """
 
     def __init__(self) -> None:
