@@ -185,3 +185,15 @@ def cpu_seconds(*command: str) -> float:
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def process_seconds(pid: int) -> float:
+    """User and system seconds so far of a process that runs, to the nanosecond: psutil knows them to 10 ms only.
+
+    Examples
+    --------
+    >>> import os, time
+    >>> time.process_time() <= process_seconds(os.getpid()) <= time.process_time()
+    True
+    """
+    return time.clock_gettime(~pid << 3 | 2)  # CPUCLOCK_SCHED of a process, as clock_getcpuclockid(3) makes it

@@ -13,11 +13,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
-
 import replaylab as rl
 from benchmarks.live.feed_cost import settings
-from benchmarks.measure import Ratio, arguments, print_ratio, print_table, workshop
+from benchmarks.measure import Ratio, arguments, print_ratio, print_table, process_seconds, workshop
 
 SERVER = """
 import sys
@@ -106,11 +104,9 @@ def measured(code: str, source: Path, query: str, clients: int, seconds: float) 
         with subprocess.Popen(readers, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             child.stdout.readline()
-            process = psutil.Process(server.pid)
-            before, wall = process.cpu_times(), time.perf_counter()
+            before, wall = process_seconds(server.pid), time.perf_counter()
             _, lag = child.stdout.readline().split()
-            after, wall = process.cpu_times(), time.perf_counter() - wall
-            share = (after.user + after.system - before.user - before.system) / wall
+            share = (process_seconds(server.pid) - before) / (time.perf_counter() - wall)
         server.kill()
     return share, float(lag)
 

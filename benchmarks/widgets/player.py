@@ -15,10 +15,9 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.measure import arguments, print_ratio, print_table, workshop
+from benchmarks.measure import arguments, print_ratio, print_table, process_seconds, workshop
 from tests.browser.conftest import _FLAGS
 from tests.browser.lab import running_lab
 from tests.browser.playing import Player, Playing
@@ -148,25 +147,18 @@ class Played:
     complete: bool
 
 
-class Kernel:
-    """CPU of the kernel of a notebook."""
-
-    def __init__(self, playing: Playing) -> None:
-        self._process = psutil.Process(playing.ask("__import__('os').getpid()"))
-
-    def seconds(self) -> float:
-        """User and system seconds so far."""
-        used = self._process.cpu_times()
-        return float(used.user + used.system)
+def kernel_of(playing: Playing) -> int:
+    """The process of the kernel of a notebook."""
+    return int(playing.ask("__import__('os').getpid()"))
 
 
 def play_once(page: Page, playing: Playing, ticks: int) -> Played:
     """Play to the end with a callback a tick."""
-    kernel = Kernel(playing)
+    kernel = kernel_of(playing)
     playing.tell("seen = []; heard = player.on_tick(lambda step: seen.append(step.index))")
-    before = kernel.seconds()
+    before = process_seconds(kernel)
     seen: dict[str, Any] = page.evaluate(WATCH)
-    used = kernel.seconds() - before
+    used = process_seconds(kernel) - before
     playing.until("player.index", ticks - 1)
     seconds = seen["end"] / 1000
     ideal = (ticks - 1) / TICKS_A_SECOND
@@ -177,14 +169,14 @@ def play_once(page: Page, playing: Playing, ticks: int) -> Played:
 
 def redraw(page: Page, playing: Playing, ticks: int) -> tuple[float, float]:
     """Frames a second and kernel CPU (%) of the peer."""
-    kernel = Kernel(playing)
+    kernel = kernel_of(playing)
     page.evaluate(
         "() => { window.shown = 0; document.querySelector('.jupyter-widgets.widget-image')"
         ".addEventListener('load', () => { window.shown += 1; }); }"
     )
-    before = kernel.seconds()
+    before = process_seconds(kernel)
     playing.tell("await run()")
-    used = kernel.seconds() - before
+    used = process_seconds(kernel) - before
     seconds = ticks / TICKS_A_SECOND
     return page.evaluate("window.shown") / seconds, 100 * used / seconds
 

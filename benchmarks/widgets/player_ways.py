@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.measure import arguments, print_ratio, print_table, workshop
+from benchmarks.measure import arguments, print_ratio, print_table, process_seconds, workshop
 from benchmarks.widgets.ways import WAYS, Way
 from tests.browser.conftest import _FLAGS
 from tests.browser.lab import Lab, running_lab
@@ -90,16 +90,15 @@ class Measured:
 
 def play(playing: Playing, way: Way, ticks: int, rate: int) -> Found:
     """Play all ticks once."""
-    kernel = psutil.Process(playing.ask("__import__('os').getpid()"))
+    kernel = int(playing.ask("__import__('os').getpid()"))
     playing.send(f"await asyncio.sleep(0.5)\ntask = asyncio.ensure_future(run({rate}))")
-    before = kernel.cpu_times()
+    before = process_seconds(kernel)
     limit = 3_000 * ticks / rate + 15_000
     seen: dict[str, Any] = playing.page.evaluate(WATCH.format(reads=way.reads), [rate, ticks - 1, limit])
-    after = kernel.cpu_times()
+    used = process_seconds(kernel) - before
     if seen["end"] == ticks - 1:
         playing.until("task.done()")
         playing.tell("task.result()")
-    used = after.user + after.system - before.user - before.system
     late = seen["seconds"] - (ticks - 1) / rate
     return Found(
         seen["shown"] / seen["seconds"], seen["shown"], late, 100 * used / seen["seconds"], seen["end"] == ticks - 1

@@ -164,9 +164,10 @@ def test_a_server_that_does_not_speak(
 ) -> None:
     """One that closes at once, and one that accepts and never speaks, is tried again, and recorded when it speaks."""
     monkeypatch.setattr("replaylab.settings.current", lambda: rl.Settings(network_timeout_seconds=0.2))
+    said: list[str | bytes] = [LINE % 0, END]
     with (
         caplog.at_level(logging.INFO, "replaylab"),
-        in_background(in_turn([LINE % 0, END], [LINE % 0, END])) as port,
+        in_background(in_turn(*[said] * 100)) as port,  # also for connections that were given up while it was stalled
         FaultProxy(port) as proxy,
     ):
         proxy.down, proxy.stalled = how == "closes", how != "closes"
