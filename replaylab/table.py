@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.columns import column, decimals, texts
+from replaylab.columns import column, decimals, taken_from, texts
 from replaylab.compute import pc
 from replaylab.tick import PRESALE_MS, PRICE_PRECISION, PRICE_SCALE, Phase, Row
 
@@ -184,9 +184,10 @@ class Batch:
         if len(self) < 2 or (self.line[1:] >= self.line[:-1]).all():
             return self
         rows = np.argsort(self.line, kind="stable")
-        columns = {name: getattr(self, name) for name in self.__slots__ if name != "further"}
-        taken = {name: values.take(column(rows) if name == "price" else rows) for name, values in columns.items()}
-        return Batch(**taken, further={name: values.take(column(rows)) for name, values in self.further.items()})
+        columns = {name: getattr(self, name) for name in self.__slots__ if name not in {"price", "further"}}
+        taken = {name: values.take(rows) for name, values in columns.items()}
+        further = {name: taken_from(values, rows) for name, values in self.further.items()}
+        return Batch(**taken, price=taken_from(self.price, rows), further=further)
 
 
 def _whole(values: Iterable[int | None]) -> NDArray[np.int64]:

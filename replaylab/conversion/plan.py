@@ -175,12 +175,12 @@ class _Stored:
 
     def _candidates(self, source: Source, file: BinaryIO) -> Iterator[str]:
         yield from sorted(self._known(self._named[_own_name(source.name)]), key=lambda name: -self.chains[name][-1].end)
-        if not source.size:
+        if not source.size or not self._sized:
             return
         file.seek(0)
         head = head_digest(file.read(HEAD_BYTES))
         digests: dict[int, str] = {}
-        for firsts in (self._sized[source.size], self._sized[head]):
+        for firsts in (self._sized.get(source.size, {}), self._sized.get(head, {})):
             for end, names in sorted(firsts.items(), reverse=True):
                 if end <= source.size:
                     digest = digests.get(end) or digests.setdefault(end, digest_between(file, 0, end))
