@@ -165,7 +165,9 @@ class Lines:
     line_count, end : int
         Lines that ended, and where the next block begins.
     closed : bool
-        Whether its last line says that the journal was closed normally.
+        Whether the last of its lines that hold no tick says that the journal was closed normally.
+    closed_at : int
+        First byte of the last line that says so; -1 when none does.
     counter : int
         Greatest counter of a line of an encrypted journal; -1 before the first.
     """
@@ -188,6 +190,7 @@ class Lines:
     line_count: int = 0
     end: int = 0
     closed: bool = False
+    closed_at: int = -1
     seed: int = 0
     counter: int = -1
 
@@ -285,6 +288,7 @@ def _take_control(found: Lines, raw: bytes, number: int, at: int, size: int) -> 
     found.control_bytes += size
     found.control_lines += 1
     found.closed = label == "journal_end"
+    found.closed_at = at if found.closed else found.closed_at
 
 
 def _header_of(line: dict[str, Any]) -> Header:
@@ -337,7 +341,7 @@ def _add_inner(found: Lines, inner: Lines, *, ends: bool) -> None:
     found.control_bytes += inner.control_bytes - inner.control_lines * (not ends)
     found.control_lines += inner.control_lines
     found.damage += inner.damage if ends else [replace(one, end=one.end - 1, raw=one.raw[:-1]) for one in inner.damage]
-    found.closed = inner.closed
+    found.closed, found.closed_at = inner.closed, max(found.closed_at, inner.closed_at)
 
 
 def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool = False) -> None:

@@ -124,7 +124,8 @@ class JournalReader:
         self._counter = -1
         self._held = held or SeqRanges()
         self._seqs = SeqRanges()
-        self._next: int | None = None
+        self._first: int | None = None  # sequence number that its header names
+        self._highest: int | None = None  # of those read
         self._line = 0
         self._last_line = 0
         self._head = b""
@@ -197,7 +198,7 @@ class JournalReader:
         if opened is not None:
             self.header, self._sealed = opened
             self._plain = self._sealed is None
-            self.run, self.number, self._next = self.header.run, self.header.number, self.header.first_seq
+            self.run, self.number, self._first = self.header.run, self.header.number, self.header.first_seq
         elif self._keys is not None:
             refuse_unopened(self.name, first)
 
@@ -211,7 +212,10 @@ class JournalReader:
         used = block[: found.end - self.end]
         self._digest.update(used)
         self._head += used[: HEAD_BYTES - len(self._head)]
-        self.closed = found.closed if found.line_count else self.closed
+        if found.closed:
+            self.closed = not len(good) or int(good.starts[-1]) < found.closed_at
+        elif len(good) or found.control_lines:
+            self.closed = False
         self._keep(found, good)
         self._count(found, good)
         self.end, self._line = found.end, self._line + found.line_count
@@ -245,14 +249,18 @@ class JournalReader:
         """Keep the ticks of a block, each sequence number of the run once."""
         if not len(good):
             return
-        seqs = good.seqs
-        following, last_line = int(seqs[-1]) + 1, int(good.lines[-1])
-        steps = np.diff(seqs, prepend=seqs[0] - 1 if self._next is None else self._next - 1)
+        seqs, last_line = good.seqs, int(good.lines[-1])
+        highest = np.maximum.accumulate(seqs)
+        if self._highest is not None:
+            highest = np.maximum(highest, self._highest)
+        else:
+            self._highest = int(seqs[0] if self._first is None else self._first) - 1
+        steps = seqs - np.concatenate([[self._highest], highest[:-1]])  # 1: a number that is new, and follows the last
         if (steps != 1).any() or self._held.holds(seqs).any():
             self._name_gaps(found, seqs, good.lines, steps)
             good = self._once(good)
         self._seqs |= SeqRanges.of(good.seqs)
-        self._next, self._last_line = following, last_line
+        self._highest, self._last_line = int(highest[-1]), last_line
         self._tabulate(good)
 
     def _name_gaps(self, found: Lines, seqs: Whole, lines: Whole, steps: Whole) -> None:

@@ -157,6 +157,7 @@ def _take(found: Lines, opened: OpenedLine, number: int, at: int, size: int) -> 
     found.control_bytes += size
     found.control_lines += 1
     found.closed = label == "journal_end"
+    found.closed_at = at if found.closed else found.closed_at
 
 
 def _take_header(found: Lines, raw: bytes, number: int, at: int) -> None:
