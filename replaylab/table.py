@@ -296,9 +296,9 @@ def to_wall(times: pa.Array, zone: str, skipped: NDArray[np.bool_] | None = None
 
     The inverse of `to_utc`: `skipped` are the rows that `skipped_times` named, whose text the clock never showed.
     """
-    moments = times.cast(pa.int64()).cast(TIME_TYPE)
     if zone == "UTC":
-        return moments.cast(pa.int64())
+        return times.view(pa.int64())  # a cast would load pyarrow.compute
+    moments = times.view(TIME_TYPE)
     walls = pc.local_timestamp(_in_zone(moments, zone)).cast(pa.int64())
     if skipped is None or not skipped.any():
         return walls

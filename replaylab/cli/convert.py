@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -36,6 +37,8 @@ def convert(  # noqa: PLR0913 the options of the command
 
     A second run adds only what is new. Packed files are unpacked; - reads standard input.
     """
+    # numpy's linear algebra, of which nothing is used, starts threads that spin for a tenth of a second
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from replaylab.cli.tables import show_conversion, show_json
     from replaylab.conversion.convert import convert as library_convert
 
@@ -50,7 +53,7 @@ def convert(  # noqa: PLR0913 the options of the command
         workers=workers,
         progress=False if no_progress else None,
     )
-    show_json(report.model_dump(mode="json"), ok=report.ok) if json else show_conversion(report)
+    show_json(report.to_dict(), ok=report.ok) if json else show_conversion(report)
     finish(*report.problems, *([] if report.balanced else ["the bytes do not add up: see the report"]))
 
 

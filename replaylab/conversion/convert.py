@@ -19,6 +19,7 @@ from replaylab.conversion.job import Folders, How
 from replaylab.conversion.mending import carried_on, mending
 from replaylab.conversion.plan import Plan, plan
 from replaylab.conversion.pool import Pool
+from replaylab.conversion.report import ConversionReport, report
 from replaylab.conversion.source import Paths, Piece, Search, Source, reading, search_sources
 from replaylab.conversion.unpack import HEAD_BYTES, Dress, Unpacked, dress_of, too_long_document, unpack
 from replaylab.durable import make_folders, of_user, sole_writer, usable_cores
@@ -45,7 +46,6 @@ from replaylab.storage.store import REMARKS, SEGMENTS, Store
 from replaylab.storage.zones import stored_fit
 
 if TYPE_CHECKING:
-    from replaylab.conversion.report import ConversionReport
     from replaylab.segments.extent import Extent
     from replaylab.settings import Settings
 
@@ -154,11 +154,8 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
             if found and len(made.unreadable) == len(found):
                 problem = "; ".join(made.unreadable.values())
                 raise NotARecording(problem) if made.refused else SourceUnreadable(problem)
-    from replaylab.conversion.report import report  # brings pydantic, so it loads while nothing waits for it
-
     done = report(str(root), how.zone, made, extents, search.left_alone, doubt)
-    counts_only = {"sources", "reasons", "examples", "left_alone"}
-    fields = done.model_dump(mode="json", exclude=counts_only) | {
+    fields = done.to_dict(without={"sources", "reasons", "examples", "left_alone"}) | {
         "sources": len(found),
         "event": "converted",
     }

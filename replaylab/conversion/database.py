@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from replaylab.conversion.plan import Known, Plan
+from replaylab.conversion.report import ConversionReport, report
 from replaylab.conversion.source import Piece, Source
 from replaylab.encryption.kms import Kms
 from replaylab.errors import SettingsError
 from replaylab.postgres.address import is_address
-
-if TYPE_CHECKING:
-    from replaylab.conversion.report import ConversionReport
 
 _log = logging.getLogger("replaylab.conversion")
 
@@ -33,7 +31,6 @@ def database_in(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str
 
 def fetched(address: str, store: Path, *, zone: str, progress: bool, kms: Kms | None = None) -> ConversionReport:
     """Bring a database into a store, and return the report of the sources that it holds."""
-    from replaylab.conversion.report import report
     from replaylab.postgres.fetch import fetch
 
     found = fetch(address, store, kms=kms, progress=progress)
@@ -43,7 +40,7 @@ def fetched(address: str, store: Path, *, zone: str, progress: bool, kms: Kms | 
     made.jobs = [
         [Piece(Source(Path(one.source), one.source, one.end), one.start, one.end, 0, 0)] for one in found.extents
     ]
-    done = report(str(store), zone, made, found.extents).model_copy(update={"segments": found.segments})
+    done = replace(report(str(store), zone, made, found.extents), segments=found.segments)
     fields = {"event": "fetched", "store": str(store), "database": found.database, "ticks": done.ticks_stored}
     _log.info("%s brought into %s: %d ticks", found.database, store, done.ticks_stored, extra=fields)
     return done

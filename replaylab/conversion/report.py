@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
-
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, Self
 
 from replaylab.conversion.plan import Known, Plan
 from replaylab.parsing.scan import BYTE_KINDS, count_label
@@ -41,11 +41,47 @@ class SourceReport:
     problem: str = ""
 
 
-class ConversionReport(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class ConversionReport:
     """What a conversion did with every byte: ``bytes_in = kept + repaired + quarantined + blank + known``.
 
     `known` bytes and ticks were in the store before, and were not stored twice. `ticks_seen = ticks_stored +
     ticks_known + ticks_quarantined`: of the `pieces_quarantined`, only those that had been a tick count as one.
+
+    Attributes
+    ----------
+    lines : dict
+        Lines by kind.
+    ticks_merged : int
+        Whole ticks taken from damaged lines.
+    ticks_torn : int
+        Ticks of which the end was cut off; what is missing is null.
+    ticks_quarantined : int
+        Ticks that could not be read.
+    pieces_quarantined : int
+        Stretches of bytes that were quarantined, ticks or not.
+    reasons : dict
+        Repairs and quarantines by reason.
+    examples : dict
+        By reason, field and value of the first one.
+    unknown_types : dict
+        Lines of types that are no tick's, by type.
+    zoneless_times : int
+        Times without a zone, read in source_tz.
+    doubtful_times : int
+        Times that the clock of source_tz showed twice or never.
+    zone_doubt : str
+        What ids that begin with a date say against source_tz, and what fits them.
+    times_truncated : int
+        Times that were cut to microseconds, as asked.
+    times_at_epoch : int
+        Times in 1970, the beginning of the epoch.
+    cut_off : list
+        Packed sources that are damaged or end too early.
+    read_as : dict
+        Sources by how they were packed or laid out.
+    left_alone : dict
+        Files of folders that were not read, and why.
 
     Examples
     --------
@@ -57,47 +93,41 @@ class ConversionReport(BaseModel):
     (True, True)
     """
 
-    model_config = ConfigDict(frozen=True)
-
     store: str
     source_tz: str
-    sources: list[SourceReport] = Field(default_factory=list)
+    sources: list[SourceReport] = field(default_factory=list)
     bytes_in: int = 0
     bytes_kept: int = 0
     bytes_repaired: int = 0
     bytes_quarantined: int = 0
     bytes_blank: int = 0
     bytes_known: int = 0
-    lines: dict[str, int] = Field(default_factory=dict, description="lines by kind")
+    lines: dict[str, int] = field(default_factory=dict)
     ticks_stored: int = 0
-    ticks_merged: int = Field(0, description="whole ticks taken from damaged lines")
-    ticks_torn: int = Field(0, description="ticks of which the end was cut off; what is missing is null")
+    ticks_merged: int = 0
+    ticks_torn: int = 0
     ticks_known: int = 0
-    ticks_quarantined: int = Field(0, description="ticks that could not be read")
-    pieces_quarantined: int = Field(0, description="stretches of bytes that were quarantined, ticks or not")
+    ticks_quarantined: int = 0
+    pieces_quarantined: int = 0
     price_filled: int = 0
-    reasons: dict[str, int] = Field(default_factory=dict, description="repairs and quarantines by reason")
-    examples: dict[str, str] = Field(default_factory=dict, description="by reason, field and value of the first one")
-    unknown_types: dict[str, int] = Field(
-        default_factory=dict, description="lines of types that are no tick's, by type"
-    )
-    zoneless_times: int = Field(0, description="times without a zone, read in source_tz")
-    doubtful_times: int = Field(0, description="times that the clock of source_tz showed twice or never")
-    zone_doubt: str = Field("", description="what ids that begin with a date say against source_tz, and what fits them")
-    times_truncated: int = Field(0, description="times that were cut to microseconds, as asked")
-    times_at_epoch: int = Field(0, description="times in 1970, the beginning of the epoch")
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    unknown_types: dict[str, int] = field(default_factory=dict)
+    zoneless_times: int = 0
+    doubtful_times: int = 0
+    zone_doubt: str = ""
+    times_truncated: int = 0
+    times_at_epoch: int = 0
     segments: int = 0
-    cut_off: list[str] = Field(default_factory=list, description="packed sources that are damaged or end too early")
-    read_as: dict[str, str] = Field(default_factory=dict, description="sources by how they were packed or laid out")
-    left_alone: dict[str, str] = Field(default_factory=dict, description="files of folders that were not read, and why")
+    cut_off: list[str] = field(default_factory=list)
+    read_as: dict[str, str] = field(default_factory=dict)
+    left_alone: dict[str, str] = field(default_factory=dict)
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def ticks_seen(self) -> int:
         """Ticks met: stored now, known before, and lost to damage."""
         return self.ticks_stored + self.ticks_known + self.ticks_quarantined
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def balanced(self) -> bool:
         """Whether every byte is accounted for."""
@@ -173,6 +203,51 @@ class ConversionReport(BaseModel):
         first = {reason: f"; first {example}" for reason, example in self.examples.items()}
         return [(reason, count, REPAIRS.get(reason, "quarantined") + first.get(reason, "")) for reason, count in order]
 
+    def to_dict(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return what the report says as plain values, ready for JSON, `ticks_seen` and `balanced` among them.
+
+        Parameters
+        ----------
+        without : collection of str
+            Names to leave out.
+
+        Examples
+        --------
+        >>> ConversionReport(store="store", source_tz="UTC").to_dict()["balanced"]
+        True
+        """
+        names = [*(one.name for one in fields(self)), "ticks_seen", "balanced"]
+        return {name: _plain(getattr(self, name)) for name in names if name not in without}
+
+    def to_json(self) -> str:
+        """Return the report as a JSON object; `from_json` reads it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return the report that `to_json` wrote.
+
+        Examples
+        --------
+        >>> report = ConversionReport(store="store", source_tz="UTC", bytes_in=1)
+        >>> ConversionReport.from_json(report.to_json()) == report
+        True
+        """
+        known = {one.name for one in fields(cls)}
+        values = {name: value for name, value in json.loads(text).items() if name in known}
+        return cls(**{**values, "sources": [SourceReport(**one) for one in values["sources"]]})
+
+    def model_dump(self, *, mode: str = "python", exclude: Collection[str] | None = None) -> dict[str, Any]:
+        """Return `to_dict`; deprecated."""
+        del mode  # the values are the same
+        _say_instead("model_dump", "to_dict()")
+        return self.to_dict(without=exclude or ())
+
+    def model_dump_json(self, *, indent: int | None = None, exclude: Collection[str] | None = None) -> str:
+        """Return `to_json`; deprecated."""
+        _say_instead("model_dump_json", "to_json()")
+        return json.dumps(self.to_dict(without=exclude or ()), ensure_ascii=False, indent=indent)
+
     def __str__(self) -> str:
         lines = [f"{name}: {text}" for name, text in self.described().items()]
         lines += [f"  {reason}: {count:,}, {done}" for reason, count, done in self.damage()]
@@ -182,6 +257,18 @@ class ConversionReport(BaseModel):
         from replaylab.charts.html import report_card
 
         return report_card(self)
+
+
+def _plain(value: Any) -> Any:
+    """Return sources as mappings, and lists and mappings as copies."""
+    if isinstance(value, list):
+        return [asdict(one) if isinstance(one, SourceReport) else one for one in value]
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _say_instead(name: str, now: str) -> None:
+    text = f"ConversionReport.{name} goes in 0.3: write report.{now}"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def _no_ticks(types: dict[str, int]) -> str:

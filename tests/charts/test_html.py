@@ -19,7 +19,13 @@ from replaylab.storage.store import Store
 from tests.playing import tick
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-BYTES = {"bytes_in": 100, "bytes_kept": 60, "bytes_repaired": 25, "bytes_quarantined": 10, "bytes_blank": 5}
+BYTES: dict[str, Any] = {
+    "bytes_in": 100,
+    "bytes_kept": 60,
+    "bytes_repaired": 25,
+    "bytes_quarantined": 10,
+    "bytes_blank": 5,
+}
 
 
 @pytest.fixture(scope="module")

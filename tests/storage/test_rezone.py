@@ -200,7 +200,7 @@ def test_convert_inspect_and_verify_say_so(tmp_path: Path) -> None:
     report = quiet(file, store)
     assert f"zone: {sentence}; rl.rezone('{store}', 'America/New_York') changes what is stored" in str(report)
     assert report.ok
-    assert json.loads(report.model_dump_json())["zone_doubt"].startswith(sentence)
+    assert json.loads(report.to_json())["zone_doubt"].startswith(sentence)
     from replaylab.conversion.inspect import inspect
 
     assert inspect(file).zone == sentence
