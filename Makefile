@@ -217,6 +217,10 @@ docs: $(VENV)/.docs ## build the documentation site into build/site; a warning i
 	$(BIN)/sphinx-build -q -W --keep-going -n -c docs -b html . build/site
 	echo "make: the site is in build/site/index.html"
 
+.PHONY: links
+links: $(VENV)/.docs ## ask the addresses on the site's pages whether they are still there; needs the internet (links inside: make test)
+	@$(BIN)/sphinx-build -q -c docs -b linkcheck . build/links
+
 .PHONY: release
 release: $(VENV)/.test ## wheel and source archive into dist/, checked, with a bill of materials and licences; tried in an environment of its own
 	@rm -rf dist build/release

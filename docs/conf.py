@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -67,6 +70,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # light or dark, as the browser says
 html_sourcelink_suffix = ""
 html_theme_options = {
     "navigation_with_keys": True,
@@ -79,6 +83,59 @@ html_theme_options = {
 }
 
 _GAMES = 3
+_VOID: Final = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
+_UNREAD: Final = frozenset({"script", "style", "svg"})
+
+
+class _Excerpts(HTMLParser):
+    """Leaves of a page what a search shows of it: its text, and the ids at which sections begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._open: list[tuple[str, bool]] = []  # tag, and whether it was kept
+        self._unread = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _VOID:
+            return
+        given = dict(attrs)
+        self._unread += tag in _UNREAD
+        self._open.append((tag, "id" in given))
+        if "id" in given:
+            self.found.append(f'<div id="{escape(given["id"] or "")}">')
+
+    def handle_endtag(self, tag: str) -> None:
+        while tag not in _VOID and any(tag == opened for opened, _ in self._open):
+            last, kept = self._open.pop()
+            self._unread -= last in _UNREAD
+            self.found += ["</div>"] * kept
+            if last == tag:
+                break
+
+    def handle_data(self, data: str) -> None:
+        if not self._unread and data != "#":  # the sign of a link to a heading
+            self.found.append(escape(data, quote=False))
+
+
+_pages: dict[str, str] = {}
+
+
+def _keep_excerpts(app: Sphinx, page: str, _template: str, context: dict[str, Any], doctree: object) -> None:
+    """Keep the text of a page for the search; the search itself gets the script that shows it."""
+    if page == "search":
+        app.add_js_file("search.js")
+    elif doctree is not None:
+        parser = _Excerpts()
+        parser.feed(context["body"])
+        _pages[page] = " ".join("".join(parser.found).split())
+
+
+def _write_excerpts(app: Sphinx, error: Exception | None) -> None:
+    """Write the text of all pages as a script: a page opened from a disk can load that, and cannot fetch a page."""
+    if error is None and app.builder.format == "html":
+        text = json.dumps(_pages, ensure_ascii=False, indent=0)
+        (Path(app.outdir) / "_static" / "excerpts.js").write_text(f"window.EXCERPTS = {text};\n", encoding="utf-8")
 
 
 def _write_games(app: Sphinx, error: Exception | None) -> None:
@@ -99,4 +156,6 @@ def _write_games(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Connect what this file adds to the build."""
+    app.connect("html-page-context", _keep_excerpts)
+    app.connect("build-finished", _write_excerpts)
     app.connect("build-finished", _write_games)
