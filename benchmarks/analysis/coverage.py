@@ -9,18 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from replaylab import analysis as a
+from replaylab.analysis.price_paths.moves import Moves
 from replaylab.analysis.simulated.watching import watched
 from replaylab.errors import AnalysisError
 from replaylab.simulation.bulk import price_arrays
 
 CHUNK = 20_000  # games at once, of those that stand for the truth
+CHUNKS = 15  # of them for the moves up to a tick
+ZONES = (0, 1)  # prices from which moves are counted apart
+LAST_TICK = 6_000  # no game lives so long
 
 
 class Answer(NamedTuple):
@@ -117,7 +123,27 @@ def touched(some: a.Paths, draws: int) -> Answers:
 
 def moves(some: a.Paths, draws: int) -> Answers:
     """How far prices move."""
-    yield Answer("volatility_by_price", a.volatility_by_price(some, edges=[0, 1], resamples=draws), "mean")
+    found = a.volatility_by_price(some, edges=list(ZONES), resamples=draws)
+    by_tick = means_by_last_tick()
+    last = by_tick[np.arange(len(ZONES)), np.clip(found["to_tick"], 0, by_tick.shape[1] - 1)]
+    ends = found[["mean", "low", "high"]].sub(last - by_tick[:, -1], axis=0)  # of cut games it is of moves up to there
+    yield Answer("volatility_by_price", ends, "mean")
+
+
+@cache
+def means_by_last_tick() -> NDArray[np.float64]:
+    """Return the mean size of the moves of whole games up to each tick, a row for each zone of prices."""
+    above, below = np.zeros((len(ZONES), LAST_TICK)), np.zeros((len(ZONES), LAST_TICK))
+    for place in range(CHUNKS):
+        known = drawn_as(CHUNK, 900_000 + place, cut=False)
+        found = Moves.of(known)
+        zone = np.searchsorted(ZONES, found.before, side="right") - 1
+        for row in range(len(ZONES)):
+            tick, size = found.tick[zone == row], found.size[zone == row]
+            above[row] += np.bincount(tick, size, LAST_TICK)[:LAST_TICK]
+            below[row] += np.bincount(tick, minlength=LAST_TICK)[:LAST_TICK]
+    means: NDArray[np.float64] = np.cumsum(above, axis=1) / np.maximum(np.cumsum(below, axis=1), 1)
+    return means
 
 
 def spikes(some: a.Paths, draws: int) -> Answers:

@@ -26,7 +26,7 @@ def encrypt(
     Keep a copy of the key file elsewhere: without it nothing can be read.
     """
     from replaylab.cli.tables import show_json, show_pairs
-    from replaylab.encryption.kms import FileKey, kms_of_environment
+    from replaylab.encryption.kms import FileKey, NewFileKey, kms_of_environment
     from replaylab.storage.encrypt import encrypt as library_encrypt
 
     kms = kms_of_environment()
@@ -35,7 +35,7 @@ def encrypt(
             f"{without_secrets(store)}: no key to encrypt it with; pass --key-file FILE, with --new-key to make one"
         )
     if new_key and isinstance(kms, FileKey):
-        FileKey(kms.path, create=True)
+        kms = NewFileKey(kms.path)
     report = library_encrypt(store, kms, progress=not no_progress)
     show_json(report) if json else show_pairs({"encrypted": str(report)})
 
@@ -58,7 +58,7 @@ def rotate(
     """
     from replaylab.cli.tables import show_pairs
     from replaylab.encryption.keys import rotate as library_rotate
-    from replaylab.encryption.kms import FileKey, kms_of_environment
+    from replaylab.encryption.kms import FileKey, NewFileKey, kms_of_environment
 
     kms = kms_of_environment()
     if kms is None:
@@ -67,7 +67,8 @@ def rotate(
         raise typer.BadParameter("nothing to do: pass --to FILE for another master key, or --new-store-key")
     if to is None and new_key:
         raise typer.BadParameter("--new-key makes the file of --to FILE; for a new key of the store: --new-store-key")
-    keys = library_rotate(store, kms, None if to is None else FileKey(to, create=new_key), new_store_key=new_store_key)
+    new = None if to is None else NewFileKey(to) if new_key else FileKey(to)
+    keys = library_rotate(store, kms, new, new_store_key=new_store_key)
     if to is not None:
         show_pairs({"opened by": f"{to} from now on; keep a copy of it elsewhere"})
     if new_store_key:

@@ -122,6 +122,23 @@ class FileKey(Kms):
             os.close(descriptor)
 
 
+class NewFileKey(FileKey):
+    """A master key whose file is made when the first key is wrapped by it: what is refused before makes none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> key = NewFileKey(tempfile.mkdtemp() + "/master.key")
+    >>> key.unwrap(key.wrap(bytes(32))) == bytes(32)
+    True
+    """
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return a key wrapped by AES-256-GCM; raises `KeyMissing`, also when the file cannot be made."""
+        FileKey(self.path, create=True)
+        return super().wrap(key)
+
+
 @dataclass(frozen=True)
 class EnvironmentKey(Kms):
     """A master key in an environment variable: 32 bytes as base64; what is pickled is the name of the variable.

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-What = Literal["ticks", "games"]
+What = Literal["ticks", "live", "prices", "games"]
+_OF_PRICES: Final = ["game_id", "tick", "timestamp", "price"]
 Damaged = Literal["raise", "skip"]
 Prices = Literal["decimal", "float64"]
 LEFT_OUT: Final = b"replaylab.left_out"
@@ -157,6 +158,16 @@ def _asked(
         return found
 
 
+def live_query(what: What, columns: Sequence[str] | None, games: str | Iterable[str] | None) -> tuple[str, list[str]]:
+    """Return the query, and its parameters, for the live ticks or their prices that were asked for, by game and tick."""
+    names = _columns(what, columns, SCHEMA.names if what == "live" else _OF_PRICES)
+    ids = [] if games is None else asked_ids(games).to_pylist()
+    only = "" if games is None else f"WHERE l.game_id IN ({', '.join('?' * len(ids)) or 'NULL'})"
+    chosen = ", ".join(f'l."{name}"' for name in names)
+    order = "g.start NULLS LAST, l.game_id, l.tick"
+    return f"SELECT {chosen} FROM live l JOIN games g ON g.game_id = l.game_id {only} ORDER BY {order}", ids
+
+
 def asked_columns(what: What, asked: Sequence[str] | None) -> list[str]:
     """Return the columns of ticks that were asked for; raises `AnalysisError` for one that is not there."""
     return _columns(what, asked, SCHEMA.names)
@@ -177,7 +188,8 @@ def _columns(what: str, asked: Sequence[str] | None, known: list[str]) -> list[s
     wanted = [asked] if isinstance(asked, str) else list(asked)
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise AnalysisError(f"columns={unknown}: not there; {what} have the columns {', '.join(known)}")
+        rows = "live ticks" if what == "live" else what
+        raise AnalysisError(f"columns={unknown}: not there; {rows} have the columns {', '.join(known)}")
     return wanted
 
 

@@ -32,6 +32,7 @@ from replaylab.storage.marks import marks_of
 from replaylab.storage.refused import refused_rows
 from replaylab.storage.summary_cache import Summaries
 from replaylab.storage.verify import Verification, check
+from replaylab.table import SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -452,6 +453,9 @@ class Store:
     ) -> pd.DataFrame:
         """Return every row, or one row a game (``what="games"``), as a pandas frame.
 
+        ``what="live"`` has every live tick once (what the analysis counts), ``"prices"`` of these `game_id`, `tick`,
+        `timestamp` and `price`; DuckDB finds them (`pip install 'replaylab[sql]'`).
+
         Prices are the nearest doubles, or with ``prices="decimal"`` exact Decimals (`object`), of which each takes a
         hundred bytes; ``frame.attrs["prices"]`` says which. Whole numbers that may be missing are nullable, names are
         categories. For more than some million rows use `dataset` or `to_polars`. With
@@ -468,7 +472,7 @@ class Store:
         damaged: Damaged = "raise",
         prices: Prices = "decimal",
     ) -> pl.DataFrame:
-        """Return every row, or one row a game (``what="games"``), as a Polars frame.
+        """Return every row, one row a game (``what="games"``), or live ticks as `to_pandas` does, as a Polars frame.
 
         Prices are Decimal(38, 24), in which Polars reckons exactly, or with ``prices="float64"`` the nearest doubles.
 
@@ -486,8 +490,11 @@ class Store:
     ) -> pa.Table:
         if what == "ticks":
             return self.to_arrow(columns, games, damaged=damaged)
+        if what in {"live", "prices"}:
+            found = self.sql(*interchange.live_query(what, columns, games), damaged=damaged)
+            return found.cast(pa.schema([SCHEMA.field(name) for name in found.column_names], found.schema.metadata))
         if what != "games":
-            raise AnalysisError(f"what={what!r} is not known; take 'ticks' or 'games'")
+            raise AnalysisError(f"what={what!r} is not known; take 'ticks', 'live', 'prices' or 'games'")
         table = self.games_table(damaged=damaged)
         return marked(interchange.chosen_games(table, columns, games), self._listing.rows_lost())
 

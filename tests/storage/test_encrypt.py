@@ -181,6 +181,25 @@ def test_commands_take_a_key_file(store: tuple[Path, FileKey], tmp_path: Path) -
     assert "REPLAYLAB_KEY_FILE" not in os.environ
 
 
+def test_a_command_that_is_refused_makes_no_key_file(store: tuple[Path, FileKey], tmp_path: Path) -> None:
+    """`--new-key` makes its file when a key is wrapped by it: not for a wrong key, a store in plain, or none at all."""
+    root, key = store
+    new = tmp_path / "next"
+    for place in (root, tmp_path / "nowhere"):
+        assert run("rotate", place, "--key-file", key.path, "--to", new, "--new-key")[0] == 2
+        assert not new.exists()
+    assert run("encrypt", tmp_path / "nowhere", "--key-file", new, "--new-key", "--no-progress")[0] == 2
+    assert not new.exists()
+    assert run("encrypt", root, "--key-file", key.path, "--no-progress")[0] == 0
+    code, said = run("encrypt", root, "--key-file", new, "--new-key", "--no-progress")
+    assert (code, "no key file at" in said, new.exists()) == (2, True, False), said
+    wrong = FileKey(tmp_path / "wrong", create=True)
+    code, said = run("rotate", root, "--key-file", wrong.path, "--to", new, "--new-key")
+    assert (code, "wrong key" in said, new.exists()) == (2, True, False), said
+    assert run("rotate", root, "--key-file", key.path, "--to", new, "--new-key")[0] == 0
+    assert run("info", root, "--key-file", new)[0] == 0
+
+
 def test_convert_makes_an_encrypted_store(made: Path, tmp_path: Path) -> None:
     """With `--key-file`; a key file that others can read ends it before a byte is written."""
     key = FileKey(tmp_path / "key", create=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import replaylab as rl
 from replaylab.analysis.price_paths.paths import Paths, paths
 from replaylab.columns import nearest_doubles
+from replaylab.errors import AnalysisError
 from tests.stores import RECORDINGS, quiet, simulated
 
 DAMAGE = ("never_rugged", "late_start", "missing_ticks", "several_files", "double_tick", "double_rug")
@@ -46,6 +47,28 @@ def test_live_ticks_are_those_of_the_paths(store: rl.Store) -> None:
     live = store.sql("SELECT * FROM live")
     assert live.num_rows == known.n_ticks
     assert live.column_names == store.sql("SELECT * FROM ticks LIMIT 0").column_names
+
+
+def test_live_ticks_are_frames_too(store: rl.Store) -> None:
+    """`to_pandas("live")` and `"prices"` are the ticks of `Paths` in their order, in doubles, or exact on request."""
+    known = paths(store)
+    live, prices = store.to_pandas("live"), store.to_pandas("prices")
+    assert live.columns.tolist() == store.to_pandas().columns.tolist()
+    assert (live.dtypes.drop(["game_id", "source"]) == store.to_pandas().dtypes.drop(["game_id", "source"])).all()
+    assert prices.columns.tolist() == ["game_id", "tick", "timestamp", "price"]
+    for frame in (live, prices):
+        assert frame["game_id"].tolist() == np.array(known.game_ids, object)[known.game_of_tick].tolist()
+        assert frame["tick"].tolist() == known.tick.tolist()
+        assert np.array_equal(frame["price"].to_numpy(), known.price, equal_nan=True)
+    one = store.to_polars("prices", games=known.game_ids[0], columns="price")
+    exact = store.to_pandas("live", games=[known.game_ids[0]], prices="decimal")["price"]
+    assert one["price"].to_list() == exact.tolist()
+    assert len(exact) == int((known.game_of_tick == 0).sum())
+    assert store.to_pandas("prices", games=[]).empty
+    with pytest.raises(AnalysisError, match=r"what='gap' is not known; take 'ticks', 'live', 'prices' or 'games'"):
+        store.to_pandas("gap")  # type: ignore[arg-type]
+    with pytest.raises(AnalysisError, match="live ticks have the columns game_id"):
+        store.to_pandas("live", columns=["peak"])
 
 
 def test_gaps_are_those_of_the_games(store: rl.Store) -> None:

@@ -71,3 +71,14 @@ def test_moves_behind_the_last_rug_are_not_known() -> None:
     assert table["n_ticks"].tolist() == [3, 3]
     assert table["mean"].isna().tolist() == [False, True]
     assert table["median"].isna().tolist() == [False, True]
+
+
+def test_a_few_late_games_do_not_stand_for_all_that_live_so_long() -> None:
+    """Of cut games, moves behind the last tick that five were watched at do not count, and `to_tick` says so."""
+    games = [whole(3, [1, 2, 4], 0.1)] * 6 + [Made(range(4), None, [1, 2, 4, 8])] * 5 + [Made(range(9), None, [1] * 9)]
+    (row,) = volatility_by_price(made(games), edges=[0], resamples=50).to_dict("records")
+    assert (row["to_tick"], row["n_ticks"], row["n_games"]) == (3, 6 * 2 + 5 * 3 + 3, 12)
+    entire = made([whole(3, [1, 2, 4], 0.1)] * 6 + [whole(9, [1] * 9)])
+    assert volatility_by_price(entire, edges=[0], resamples=0)[["to_tick", "n_ticks"]].to_numpy().tolist() == [[8, 20]]
+    few = made([Made(range(4), None, [1, 2, 4, 8]), Made(range(9), None, [1] * 9), whole(3, [1, 2, 4], 0.1)])
+    assert volatility_by_price(few, edges=[0], resamples=0)["to_tick"].tolist() == [8]
