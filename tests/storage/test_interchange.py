@@ -166,7 +166,7 @@ def test_pandas_frames_are_exact(store: rl.Store) -> None:
     highest = store.to_pandas("games", games="exact", columns=["peak"], prices="decimal")
     assert highest["peak"].to_list() == [Decimal(EXACT[4])]
     assert highest.attrs["prices"] == "decimal"
-    with pytest.raises(errors.AnalysisError, match="take 'ticks' or 'games'"):
+    with pytest.raises(errors.AnalysisError, match="take 'ticks', 'live', 'prices' or 'games'"):
         store.to_pandas("rows")  # type: ignore[arg-type]
 
 

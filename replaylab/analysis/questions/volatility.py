@@ -51,12 +51,12 @@ def volatility_by_price(
     -------
     DataFrame
         One row a zone: `from_price`, `to_price` (inf for none), `n_games`, `n_ticks` (moves between two live ticks that
-        follow each other), `mean` size of a move, relative to the price before, with `low`, `high`, `median`, `to_tick`.
-        The median is that of an ordinary move; the mean is more than twice that, from the one move in eight that is big.
-        Cut-off games show early ticks more often than late ones: mean and median weigh each move by the inverse chance
-        that its tick was watched, see `replaylab.analysis.price_paths.moves`. Then only the moves up to `to_tick` count,
-        the last tick that five games were watched at; of whole games all count. NaN where no move was seen, or only
-        moves behind the rugs of all games that were watched up to there.
+        follow each other), `mean` size of a move, relative to the price before, with `low` and `high`, its `median`,
+        and `to_tick`. The median is that of an ordinary move; the mean is more than twice that, from the one move in
+        eight that is big. Cut-off games show early ticks more often than late ones: mean and median weigh each move by
+        the inverse chance that its tick was watched, see `replaylab.analysis.price_paths.moves`. Then only the moves up
+        to `to_tick` count, the last tick that five games were watched at; of whole games all count. NaN where no move
+        was seen, or only moves behind the rugs of all games that were watched up to there.
 
     Raises
     ------
