@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from replaylab.dashboards.view import Verified
 from replaylab.errors import ReplayLabError
 from replaylab.storage.compact import compact
 from replaylab.storage.store import Store
@@ -47,6 +49,7 @@ class Acts:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.last: Job | None = None
+        self.verified: Verified | None = None
         self._lock = threading.Lock()
 
     def do(self, act: str, run: str | None, subject: str) -> str:
@@ -100,6 +103,7 @@ class Acts:
 
     def _verify(self) -> tuple[bool, str]:
         found = self.store.verify()
+        self.verified = Verified(datetime.now(UTC), (*found.problems, *found.missing))
         return found.ok, str(found).splitlines()[0]
 
     def _logged(self, act: str, run: str | None, subject: str) -> None:

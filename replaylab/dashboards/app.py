@@ -99,7 +99,7 @@ class DashboardApp:
         async with self._reading:
             loop_time = asyncio.get_running_loop().time()
             if self._latest is None or loop_time - self._read_at >= SECONDS * 0.9:
-                found = await asyncio.to_thread(self._view.now)
+                found = await asyncio.to_thread(self._view.now, self.acts.verified)
                 self._read_at = asyncio.get_running_loop().time()
                 self._latest = found
         job = self.acts.last

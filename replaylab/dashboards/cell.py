@@ -84,7 +84,7 @@ class Dashboard(anywidget.AnyWidget):
     def refresh(self) -> None:
         """Look at the store now; it is done once a second by itself until the widget is closed."""
         job = self._acts.last
-        shown = self._view.now() | _LEAVE | {"job": None if job is None else job.shown()}
+        shown = self._view.now(self._acts.verified) | _LEAVE | {"job": None if job is None else job.shown()}
         self.set_trait("state", shown)
 
     def close(self) -> None:

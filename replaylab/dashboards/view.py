@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -22,9 +22,11 @@ GAMES: Final = 12  # the newest ones are drawn
 GAPS: Final = 20
 POINTS: Final = 120  # of a small chart, at most: two for each pixel column would not be seen
 RUNS: Final = 50  # newest first; more are counted
+FINDINGS: Final = 5  # of the last verification; more are counted
 GAMES_SECONDS: Final = 2.0  # between two looks at the games of a store that changes, at least
 GAMES_SHARE: Final = 0.01  # of a core that these looks may take
 _MOST_GAMES_SECONDS: Final = 30.0
+_Files = dict[str, tuple[int, int]]
 _GAME_FIELDS: Final = ("game_id", "ticks", "peak", "start", "complete", "late_start", "gaps")
 _RUN_FIELDS: Final = (
     "run",
@@ -49,11 +51,28 @@ _RUN_FIELDS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How the last verification of a store ended: when, and each finding in one sentence."""
+
+    at: datetime
+    findings: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """What an operator has to see until another verification finds nothing."""
+        when = f"verify of {self.at:%Y-%m-%d %H:%M} UTC"
+        more = len(self.findings) - FINDINGS
+        found = [f"{when}: {finding}" for finding in self.findings[:FINDINGS]]
+        return [*found, f"{when}: and {more} more; `replaylab verify` shows all"] if more > 0 else found
+
+
 class View:
     """What the dashboard shows of a store. One thread at a time may ask.
 
     The recorders are looked at each time. The games are looked at again only when a file of the store has changed, and
-    at most once in `GAMES_SECONDS`; where that takes long, less often, up to half a minute apart.
+    at most once in `GAMES_SECONDS`; where that takes long, less often, up to half a minute apart. A segment is written
+    once: one whose size or time has changed since it was first seen is read whole and checked.
 
     Parameters
     ----------
@@ -76,17 +95,24 @@ class View:
         self._gaps: list[dict[str, Any]] = []
         self._totals: dict[str, Any] = {}
         self._problems: list[str] = []
-        self._seen: object = None
+        self._seen: _Files | None = None
+        self._altered: dict[str, str] = {}  # segments that are not what they were, with the reason
         self._look_at = -float("inf")  # when the games are looked at again
 
-    def now(self) -> dict[str, Any]:
+    def now(self, verified: Verified | None = None) -> dict[str, Any]:
         """Return the state of the store now.
+
+        Parameters
+        ----------
+        verified : Verified, optional
+            How its last verification ended; what that found is a problem until another one finds nothing.
 
         Returns
         -------
         dict
             `at`, `store`, `verdict` (``healthy``, ``degraded``, ``failed``; ``idle`` when nothing records),
-            `problems`, `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601 in UTC.
+            `problems`, `verified_at`, `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601
+            in UTC.
         """
         problems: list[str] = []
         try:
@@ -97,13 +123,15 @@ class View:
             self._look_at_games()
         except (ReplayLabError, OSError) as error:
             self._problems = [str(error)]
-        problems += [*found.problems, *self._problems]
+        altered = [problem for _, problem in sorted(self._altered.items())]
+        problems += [*found.problems, *self._problems, *altered, *(verified.problems if verified else ())]
         runs = [_run(one) for one in reversed(found.runs)]
         return {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "store": str(self.store.path),
             "verdict": _verdict(found, problems),
             "problems": problems,
+            "verified_at": _plain(verified.at) if verified else None,
             "runs": runs[:RUNS],
             "more_runs": max(0, len(runs) - RUNS),
             "disk": self._disk(),
@@ -138,6 +166,7 @@ class View:
         if seen == self._seen:
             return
         held = self.store.held()
+        self._check_altered(held, seen)
         games = held.games()
         self._totals = {
             "games": len(games),
@@ -163,15 +192,29 @@ class View:
             drawn.append({name: _plain(row[name]) for name in _GAME_FIELDS} | {"points": self._points[key]})
         return drawn
 
-    def _what_is_there(self) -> object:
-        """Return something that changes when a file of the store does."""
-        return tuple(
-            (entry.name, found.st_size, found.st_mtime_ns)
+    def _check_altered(self, held: Store, seen: _Files) -> None:
+        """Read the segments whose size or time has changed; those that are gone are no problem of this kind."""
+        before = self._seen or {}
+        self._altered = {name: problem for name, problem in self._altered.items() if name in seen}
+        for segment in held.sealed():
+            name = segment.path.name
+            if name in before and name in seen and before[name] != seen[name]:
+                try:
+                    problem = segment.problem()
+                except FileNotFoundError:  # compacted in between
+                    continue
+                self._altered.pop(name, None)
+                self._altered |= {name: problem} if problem else {}
+
+    def _what_is_there(self) -> _Files:
+        """Return size and time of each file of the store by its name."""
+        return {
+            entry.name: (found.st_size, found.st_mtime_ns)
             for folder in ("segments", "journals")
             if (self.store.path / folder).is_dir()
             for entry in sorted((self.store.path / folder).iterdir())
             for found in [entry.stat()]
-        )
+        }
 
 
 def _verdict(found: StoreStatus, problems: list[str]) -> str:

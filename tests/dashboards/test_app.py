@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,9 +152,9 @@ def test_one_reading_serves_all_pages(server: DashboardServer, monkeypatch: pyte
     read: list[float] = []
     now = server.app._view.now
 
-    def counted() -> Any:
+    def counted(*given: Any) -> Any:
         read.append(0.0)
-        return now()
+        return now(*given)
 
     monkeypatch.setattr(server.app._view, "now", counted)
     begun = time.monotonic()
@@ -352,6 +353,28 @@ def test_verify_and_compact(server: DashboardServer, caplog: pytest.LogCaptureFi
         (logging.WARNING, "verify"),
         (logging.WARNING, "compact"),
     ]
+
+
+def test_what_verify_finds_is_an_alarm(server: DashboardServer, store: Path) -> None:
+    """It stays until a verification finds nothing, whatever else is asked for; metrics count it."""
+    assert ask(server, "/state").json["problems"] == []
+    [segment, *_] = sorted((store / "segments").glob("*.parquet"))
+    whole, times = segment.read_bytes(), segment.stat()
+    segment.write_bytes(bytes([*whole[:100], whole[100] ^ 1, *whole[101:]]))
+    os.utime(segment, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a disk does it that loses a bit
+    assert ask(server, "/state").json["problems"] == []
+    assert act(server, "verify").status == 202
+    assert until(lambda: ask(server, "/state").json["problems"], 60)
+    [problem] = ask(server, "/state").json["problems"]
+    assert problem.startswith("verify of ")
+    assert segment.name in problem
+    assert ask(server, "/state").json["verdict"] == "failed"
+    assert "replaylab_store_problems 1.0" in ask(server, "/metrics").text
+    segment.write_bytes(whole)
+    os.utime(segment, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert until(lambda: not server.app.acts.last.running, 60)
+    assert act(server, "verify").status == 202
+    assert until(lambda: not ask(server, "/state").json["problems"], 60)
 
 
 def test_a_recorder_is_asked_to_flush_and_to_stop(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import replaylab as rl
-from replaylab.dashboards.view import GAMES, POINTS, View, _thinned
+from replaylab.dashboards.view import FINDINGS, GAMES, POINTS, Verified, View, _thinned
 from tests.playing import until
 from tests.stores import quiet, run_child, simulated
 
@@ -68,6 +70,11 @@ def test_a_killed_recorder_is_an_alarm(tmp_path: Path) -> None:
     assert shown["verdict"] == "failed"
     assert [run["state"] for run in shown["runs"]] == ["dead"]
     assert shown["runs"][0]["run"] in shown["problems"][0]
+    rl.recover(tmp_path)
+    assert View(rl.Store(tmp_path)).now()["verdict"] == "failed"  # sealed, and nothing records in its place
+    for path in (tmp_path / "status").glob("*.json"):
+        path.unlink()
+    assert (View(rl.Store(tmp_path)).now()["verdict"], View(rl.Store(tmp_path)).now()["problems"]) == ("idle", [])
 
 
 def test_a_damaged_segment_is_a_problem(tmp_path: Path) -> None:
@@ -79,6 +86,55 @@ def test_a_damaged_segment_is_a_problem(tmp_path: Path) -> None:
     shown = View(rl.Store(tmp_path / "store")).now()
     assert any(segments[0].name in problem for problem in shown["problems"])
     assert len(shown["games"]) == 2
+
+
+def test_a_segment_that_is_damaged_later_is_a_problem(tmp_path: Path) -> None:
+    """Its file is named at the next look, until it is what it was; a time that has changed alone is no damage."""
+    for seed in (1, 2):
+        quiet(simulated(tmp_path / str(seed), games=2, seed=seed), tmp_path / "store")
+    clock = Clock()
+    view = View(rl.open_store(tmp_path / "store"), clock)
+    assert view.now()["problems"] == []
+    segment, other = sorted((tmp_path / "store" / "segments").glob("*.parquet"))
+    whole = segment.read_bytes()
+
+    def later() -> dict[str, Any]:
+        clock.seconds += 60
+        return view.now()
+
+    segment.write_bytes(bytes([*whole[:100], whole[100] ^ 1, *whole[101:]]))
+    os.utime(segment, ns=(1, 1))
+    os.utime(other, ns=(1, 1))
+    for _ in range(2):
+        shown = later()
+        [problem] = shown["problems"]
+        assert segment.name in problem
+        assert "not those that were written" in problem
+        assert shown["verdict"] == "failed"
+    segment.write_bytes(whole[:-9])
+    assert any(segment.name in problem for problem in later()["problems"])
+    segment.write_bytes(whole)
+    assert later()["problems"] == []
+    segment.write_bytes(whole[:-9])
+    later()
+    segment.unlink()
+    assert not any("not those that were written" in problem for problem in later()["problems"])
+
+
+def test_what_a_verification_found_stays_a_problem(tmp_path: Path) -> None:
+    """A few findings with when that was, how many more there are, and no problem once another one finds nothing."""
+    rl.Recorder(tmp_path).stop()
+    view = View(rl.open_store(tmp_path))
+    at = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+    shown = view.now(Verified(at, tuple(f"finding {number}" for number in range(FINDINGS + 2))))
+    assert shown["problems"] == [
+        *(f"verify of 2031-01-02 03:04 UTC: finding {number}" for number in range(FINDINGS)),
+        "verify of 2031-01-02 03:04 UTC: and 2 more; `replaylab verify` shows all",
+    ]
+    assert (shown["verdict"], shown["verified_at"]) == ("failed", "2031-01-02T03:04:05.000+00:00")
+    well = view.now(Verified(at))
+    assert (well["problems"], well["verdict"]) == ([], "idle")
+    assert view.now()["verified_at"] is None
 
 
 def test_a_store_that_goes_away(tmp_path: Path) -> None:

@@ -222,6 +222,7 @@ export class Dashboard {
       ["games", count(totals.games ?? 0)],
       ["ticks", count(totals.ticks ?? 0)],
       ["in segments", size(totals.bytes ?? 0)],
+      ["verified here", ago(state.verified_at, state.at)],
       ["free", state.disk ? `${size(state.disk.free)} of ${size(state.disk.total)}` : "unknown"],
     ];
     const wanted = pairs.map(([name, value]) => ({ name, value }));
