@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -58,12 +58,12 @@ class Verified:
     at: datetime
     findings: tuple[str, ...] = ()
 
-    @property
-    def problems(self) -> list[str]:
-        """What an operator has to see until another verification finds nothing."""
+    def problems(self, known: Collection[str]) -> list[str]:
+        """Return what an operator has to see until another verification finds nothing, less what is known already."""
         when = f"verify of {self.at:%Y-%m-%d %H:%M} UTC"
-        more = len(self.findings) - FINDINGS
-        found = [f"{when}: {finding}" for finding in self.findings[:FINDINGS]]
+        findings = [finding for finding in self.findings if finding not in known]
+        more = len(findings) - FINDINGS
+        found = [f"{when}: {finding}" for finding in findings[:FINDINGS]]
         return [*found, f"{when}: and {more} more; `replaylab verify` shows all"] if more > 0 else found
 
 
@@ -114,7 +114,6 @@ class View:
             `problems`, `verified_at`, `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601
             in UTC.
         """
-        problems: list[str] = []
         try:
             found = status(self.store)
         except (ReplayLabError, OSError) as error:
@@ -124,7 +123,8 @@ class View:
         except (ReplayLabError, OSError) as error:
             self._problems = [str(error)]
         altered = [problem for _, problem in sorted(self._altered.items())]
-        problems += [*found.problems, *self._problems, *altered, *(verified.problems if verified else ())]
+        problems = list(dict.fromkeys((*found.problems, *self._problems, *altered)))
+        problems += verified.problems(problems) if verified else ()
         runs = [_run(one) for one in reversed(found.runs)]
         return {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -174,7 +174,8 @@ class View:
             "complete": int(games["complete"].sum()) if len(games) else 0,
             "bytes": self.store.size_bytes,
         }
-        self._problems = [f"{name}: {reason}" for name, reason in sorted(held.damaged.items())]
+        damaged = sorted(held.damaged.items())
+        self._problems = [reason if name in reason else f"{name}: {reason}" for name, reason in damaged]
         newest = games.sort_values(["start", "game_id"], na_position="first").tail(GAMES).iloc[::-1]
         self._games = self._drawn(held, _rows(newest))
         gaps = held.gaps().sort_values("start", na_position="first").tail(GAPS).iloc[::-1]

@@ -83,9 +83,13 @@ def test_a_damaged_segment_is_a_problem(tmp_path: Path) -> None:
         quiet(simulated(tmp_path / str(seed), games=2, seed=seed), tmp_path / "store")
     segments = sorted((tmp_path / "store" / "segments").iterdir())
     segments[0].write_bytes(segments[0].read_bytes()[:-9])
-    shown = View(rl.Store(tmp_path / "store")).now()
-    assert any(segments[0].name in problem for problem in shown["problems"])
+    store = rl.Store(tmp_path / "store")
+    shown = View(store).now()
+    [problem] = shown["problems"]
+    assert problem.count(segments[0].name) == 1
     assert len(shown["games"]) == 2
+    found = store.verify().problems
+    assert View(store).now(Verified(datetime.now(UTC), tuple(found)))["problems"] == found  # not said twice
 
 
 def test_a_segment_that_is_damaged_later_is_a_problem(tmp_path: Path) -> None:

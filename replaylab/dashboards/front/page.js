@@ -324,7 +324,7 @@ export class Dashboard {
         const ended = game.complete ? "ended" : "not ended";
         say(
           element.lastElementChild,
-          `peak ${count(game.peak)}, ${count(game.ticks)} ticks, ${ended}${game.gaps ? `, ${game.gaps} gaps` : ""}`,
+          `peak ${game.peak === null ? "unknown" : Number(game.peak).toFixed(2)}, ${count(game.ticks)} ticks, ${ended}${game.gaps ? `, ${game.gaps} gaps` : ""}`,
         );
       },
     );
