@@ -23,6 +23,7 @@ from replaylab.encryption.keys import make_keys
 from replaylab.encryption.kms import FileKey
 from replaylab.encryption.lines import SealedLines, sealed_size
 from replaylab.errors import KeyMissing, Tampered
+from replaylab.journals.encoder import closed
 from replaylab.journals.format import scan
 from replaylab.journals.sealed import scan_sealed
 from replaylab.recording.refusals import Refusals
@@ -254,11 +255,16 @@ def test_flip_in_either_header_costs_nothing(left: Path, key: FileKey) -> None:
         assert rl.Store(left, kms=key).rows == TICKS
 
 
-def test_journal_without_an_authentic_header_stays_as_it_is(left: Path, key: FileKey) -> None:
-    """It is named, the rest of the store is read, and it is neither sealed nor set aside."""
+@pytest.mark.parametrize("forged", [False, True])
+def test_journal_without_an_authentic_header_stays_as_it_is(left: Path, key: FileKey, forged: bool) -> None:  # noqa: FBT001
+    """It is named, the rest of the store is read, and it is neither sealed nor set aside; a checksum is no seal."""
     path = journal(left)
     lines = _lines(path)
-    path.write_bytes(b"".join([lines[0].replace(b'"first_seq": 0', b'"first_seq": 9'), *lines[2:]]))
+    header = lines[0].replace(b'"first_seq": 0', b'"first_seq": 9')
+    if forged:
+        header = closed(header[: header.rindex(b', "crc"')], 0)
+        assert [one.first_seq for one in scan(header).headers] == [9]
+    path.write_bytes(b"".join([header, header, *lines[2:]] if forged else [header, *lines[2:]]))
     changed = path.read_bytes()
     store = rl.open_store(left, kms=key)
     assert store.rows == 0

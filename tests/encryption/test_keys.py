@@ -90,6 +90,18 @@ def found_keys(root: Path, key: FileKey) -> keys.StoreKeys:
     return there
 
 
+class Lying(Kms):
+    """A service that unwraps what it never wrapped, and says nothing."""
+
+    def wrap(self, key: bytes) -> bytes:
+        """Return it as it is."""
+        return key
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return some key."""
+        return wrapped[:32]
+
+
 def test_missing_and_wrong_keys(root: Path, key: FileKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key, another key, and a key for a store in plain are three messages."""
     monkeypatch.delenv("REPLAYLAB_KEY_FILE", raising=False)
@@ -99,6 +111,8 @@ def test_missing_and_wrong_keys(root: Path, key: FileKey, tmp_path: Path, monkey
         keys_of(root)
     with pytest.raises(KeyWrong, match="vault: wrong key"):
         keys_of(root, FileKey(tmp_path / "other", create=True))
+    with pytest.raises(KeyWrong, match="vault: wrong key: what Lying unwraps is not the key of this store"):
+        keys_of(root, Lying())
     with pytest.raises(KeyMissing, match=r"is not encrypted: it has no keys\.json"):
         keys_of(tmp_path / "plain", key)
     assert keys_of(tmp_path / "plain") is None

@@ -8,8 +8,9 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from replaylab.encryption.kms import FileKey
 from replaylab.recording.refusals import Refusals
 from replaylab.tick import parse_time
 from tests.crash.scale import SCALE
+from tests.playing import until
 
 KILLS = 4 * SCALE
 GAME, SOURCE, PRICE, LINE = "20310102-feedfacecafebeef", "markedsource", "1.0700123456789", "marked by hand, no tick"
@@ -45,6 +47,11 @@ def seen_in(folder: Path) -> list[str]:
         named = os.fsencode(path.relative_to(folder))
         found += [f"{path}: {mark!r}" for mark in MARKS if mark in content or mark in named]
     return found
+
+
+def segments(store: Path, known: Collection[Path] = ()) -> set[Path]:
+    """Return the segments of a store that are not known."""
+    return set((store / "segments").glob("*.parquet")) - set(known)
 
 
 def test_a_mark_is_found_in_every_form(tmp_path: Path) -> None:
@@ -97,16 +104,15 @@ def test_no_mark_is_seen_after_a_kill(tmp_path: Path, work: Callable[[Path, File
     ]
     (recordings / f"{SOURCE}.jsonl").write_text("".join(lines))
     for number in range(KILLS):
+        before = segments(store)
         child = os.fork()
         if child == 0:
             try:
                 work(store, key, recordings)
             finally:
                 os._exit(1)
-        deadline = time.monotonic() + 30
-        while not (store / "segments").is_dir() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(chance.random() * 0.4)  # a moment by chance: nothing below depends on it
+        assert until(partial(segments, store, before), 60), "it stores ticks"
+        time.sleep(chance.random() * 0.2)  # a moment by chance: nothing below depends on it
         os.kill(child, signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
         assert seen_in(store) == []
