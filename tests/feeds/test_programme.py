@@ -178,8 +178,8 @@ def test_a_paced_feed_keeps_its_pace() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
         feed = PacedFeed(Programme(GAMES, "nominal"), "test", speed=10.0)
-        await feed.connect()
         since, ticks = loop.time(), 0
+        await feed.connect()
         while ticks < 12:
             frame = await feed.receive()
             assert frame is not None

@@ -27,7 +27,7 @@ def read(handler: Handler, ticks: int, **options: Any) -> tuple[SocketIOFeed, li
             feed = SocketIOFeed(f"socketio+http://127.0.0.1:{port}", **options)
             try:
                 await feed.connect()
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while sum(isinstance(one, Tick) for one in found) < ticks:
                         frame = await feed.receive()
                         assert frame is not None
@@ -119,9 +119,9 @@ def test_the_token_is_sent_as_auth() -> None:
 
     async def run() -> None:
         async with serving(handle) as port:
-            feed = SocketIOFeed(f"socketio+http://127.0.0.1:{port}", token=lambda: "planted-77", timeout_seconds=0.5)
+            feed = SocketIOFeed(f"socketio+http://127.0.0.1:{port}", token=lambda: "planted-77", timeout_seconds=2.0)
             with pytest.raises(FeedLost) as raised:
-                await asyncio.wait_for(feed.connect(), 5)
+                await asyncio.wait_for(feed.connect(), 60)
             await feed.close()
             assert "planted-77" not in repr(feed) + repr(raised.value) + str(vars(raised.value))
 
@@ -147,7 +147,7 @@ def test_what_was_missed_comes_before_the_answer() -> None:
 
     async def run() -> None:
         found: list[Message] = []
-        async with serving(handle) as port, asyncio.timeout(20):
+        async with serving(handle) as port, asyncio.timeout(60):
             feed = SocketIOFeed(f"socketio+http://127.0.0.1:{port}")
             await feed.connect()
             ids: list[str | None] = []

@@ -53,7 +53,7 @@ def served(messages: list[str | bytes], ticks: int, **options: Any) -> tuple[Web
     async def run() -> tuple[WebSocketFeed, list[Message]]:
         async with serving(sending(messages), max_size=None) as port:
             feed = WebSocketFeed(f"ws://127.0.0.1:{port}/feed", **options)
-            return feed, await asyncio.wait_for(read(feed, ticks), 20)
+            return feed, await asyncio.wait_for(read(feed, ticks), 60)
 
     return asyncio.run(run())
 
@@ -65,7 +65,7 @@ def lost(handler: Callable[[ServerConnection], Awaitable[None]], **options: Any)
         async with serving(handler, **options) as port:
             feed = WebSocketFeed(f"ws://127.0.0.1:{port}/feed?key={TOKEN}", token=TOKEN)
             with pytest.raises(FeedError) as raised:
-                await asyncio.wait_for(read(feed, 9), 20)
+                await asyncio.wait_for(read(feed, 9), 60)
             return raised.value
 
     return asyncio.run(run())
@@ -255,14 +255,14 @@ def unreachable(url: str, **options: Any) -> FeedLost:
                 pass
         return raised.value
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_nothing_listens() -> None:
     """A port where nothing listens, and a host that does not exist, are failures of the network."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    error = unreachable(f"ws://127.0.0.1:{port}/feed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: as long as it is held, nothing else can
+        error = unreachable(f"ws://127.0.0.1:{taken.getsockname()[1]}/feed")
     assert (error.cause, error.answered, error.retry) == ("refused", False, True)
     error = unreachable("ws://no-such-host.invalid/feed")
     assert (error.cause, error.answered, error.retry) == ("dns", False, True)
@@ -322,7 +322,7 @@ def test_certificates(certificates: dict[str, Path], name: str, *, trusted: bool
     async def run() -> list[Message]:
         async with serving(sending([LINE % 1]), ssl=context) as port:
             feed = WebSocketFeed(f"wss://localhost:{port}/feed", ca=made if trusted else None)
-            return await asyncio.wait_for(read(feed, 1), 20)
+            return await asyncio.wait_for(read(feed, 1), 60)
 
     if name == "good" and trusted:
         assert len(asyncio.run(run())) == 1

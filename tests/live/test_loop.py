@@ -25,7 +25,7 @@ from replaylab.plural import count_of
 from replaylab.service.server import FeedServer
 from replaylab.sessions.session import LiveSession
 from replaylab.testing import FaultProxy
-from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, whole_games
+from tests.live.copies import QUICK, REPOSITORY, lacking, rows_of, wait_for, whole_games
 from tests.playing import until
 
 GAMES = int(os.environ.get("REPLAYLAB_TEST_GAMES", "6"))  # by hand 20
@@ -96,15 +96,13 @@ def test_through_a_network_that_cuts(server: FeedServer, store: rl.Store, tmp_pa
 
 def test_a_server_that_was_killed_and_comes_back(store: rl.Store, tmp_path: Path) -> None:
     """A server that goes and comes back at the same port is resumed by id; the outage is one gap, and nothing lacks."""
-    first = rl.serve(store, speed=100)
+    first = rl.serve(store, speed=30)
     session = LiveSession(WebSocketFeed(first.url), to=tmp_path / "copy", clock=QUICK).start()
     session.wait("live", timeout=30)
-    while session.status().ticks < 100:
-        time.sleep(0.01)
+    wait_for(lambda: session.status().ticks >= 100)
     first.stop()
     with rl.serve(store, pacing="none", port=first.port) as other:  # other pacing, other content of the programme
-        while session.status().connections < 2:
-            time.sleep(0.01)
+        wait_for(lambda: session.status().connections >= 2)
         assert other.port == first.port
         session.wait("closed", timeout=60)
     session.stop()

@@ -159,7 +159,7 @@ def test_a_stall_is_one_gap(store: rl.Store, tmp_path: Path, monkeypatch: pytest
         wait_for(lambda: "lost" in seen)
         proxy.stalled = False
         copy = recorded(session, tmp_path / "copy")
-    assert seen[seen.index("stale") :][:2] == ["stale", "lost"]
+    assert seen[seen.index("lost") - 1] == "stale"  # a slow machine may have been stale before, too
     assert rows_of(copy) == rows_of(store)
     gaps = copy.gaps()
     assert gaps["cause"].tolist()[0] == "stall"
@@ -201,7 +201,7 @@ def test_a_token_is_renewed_before_it_ends(store: rl.Store, tmp_path: Path) -> N
     asked: list[str] = []
 
     def token() -> str:
-        asked.append(tokens.issue(4))
+        asked.append(tokens.issue(6))
         return asked[-1]
 
     with rl.serve(store, speed=20, secret=SECRET) as server:
@@ -243,7 +243,7 @@ def test_following_opens_no_port(store: rl.Store, tmp_path: Path) -> None:
         session.wait("live", timeout=30)
         assert listening() - before == served
         session.stop()
-    assert listening() == before
+    assert not listening() - before  # what others leave may go meanwhile
 
 
 def test_nothing_is_left_of_many_outages(store: rl.Store) -> None:

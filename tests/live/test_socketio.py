@@ -58,7 +58,7 @@ def running(node: Path, script: str, *arguments: str) -> Iterator[subprocess.Pop
             yield child
         finally:
             child.stdin.close()
-            child.wait(30)
+            child.wait(60)
 
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -239,5 +239,5 @@ def test_what_is_asked_for_is_checked(store: rl.Store) -> None:
             f"{server.http}/socket.io/?EIO=4&transport=polling", headers={"Origin": "https://evil.example"}
         )
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(request, timeout=20)
+            urllib.request.urlopen(request, timeout=60)
         assert server.door.refused["400"] == 2

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from replaylab.service.pace import Alarm
+from replaylab.sessions.clock import Clock
+from tests.sessions.virtual import run_virtually
 
 
 def test_everybody_wakes_in_order_and_never_too_early() -> None:
     """Fifty waits of different lengths end in the order of their lengths, each at its time or later."""
     found: list[tuple[int, float]] = []
 
-    async def run() -> None:
+    async def run(_clock: Clock) -> None:
         alarm, loop = Alarm(), asyncio.get_running_loop()
         begin = loop.time()
 
@@ -21,7 +23,7 @@ def test_everybody_wakes_in_order_and_never_too_early() -> None:
 
         await asyncio.wait_for(asyncio.gather(*map(one, reversed(range(50)))), 30)
 
-    asyncio.run(run())
+    run_virtually(run)
     assert [number for number, _ in found] == list(range(50))
     assert all(late >= number * 0.006 - 1e-6 for number, late in found)
 

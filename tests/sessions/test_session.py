@@ -32,14 +32,19 @@ def feeds_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == NAME]
 
 
-def in_turn(*what: Frame | float | FeedLost | None) -> Callable[[float], Frame | float | None]:
-    """Brings one after another; an error is raised. After the last nothing comes."""
+def in_turn(*what: Frame | float | FeedLost | threading.Event | None) -> Callable[[float], Frame | float | None]:
+    """Brings one after another; an error is raised, and an event waited for. After the last nothing comes."""
     left = list(what)
 
     def brings(_since: float) -> Frame | float | None:
+        while left and isinstance(event := left[0], threading.Event):
+            if not event.is_set():
+                return 0.01
+            del left[0]
         found = left.pop(0) if left else 1000.0
         if isinstance(found, FeedLost):
             raise found
+        assert not isinstance(found, threading.Event)
         return found
 
     return brings
@@ -168,13 +173,15 @@ def test_callbacks_run_in_the_loop_of_the_caller() -> None:
         return lambda _what: seen.append((kind, threading.current_thread().name))
 
     async def run() -> None:
-        session = LiveSession(ScriptedFeed(lambda _now: None, in_turn(frames(0), 0.05, frames(1), None)))
+        go_on = threading.Event()
+        session = LiveSession(ScriptedFeed(lambda _now: None, in_turn(frames(0), go_on, frames(1), None)))
         session.on("tick", note("tick"))
         session.on("tick", lambda what: 1 / (what.tick - 0))
         end = session.on("state", note("state"))
         end()
         async with session:
             await session.until("live", timeout=30)
+            go_on.set()
             await session.until("closed", timeout=30)
             await asyncio.sleep(0)
 
@@ -194,13 +201,15 @@ def test_callbacks_run_in_the_loop_of_the_caller() -> None:
 
 def test_what_is_kept_can_be_saved_and_gone_on_from(tmp_path: Path) -> None:
     """Without a store the newest ticks are kept; they can be saved, and recording goes on from them without a hole."""
-    feed = ScriptedFeed(lambda _now: None, in_turn(frames(0, 1, 2), 0.3, frames(3, 4), 1.0, None))
+    go_on = threading.Event()
+    feed = ScriptedFeed(lambda _now: None, in_turn(frames(0, 1, 2), go_on, frames(3, 4), None))
     session = LiveSession(feed)
     with session:
         session.wait("live", timeout=30)
         session.record(tmp_path / "on")
         with pytest.raises(RecordingFailed, match="already"):
             session.record(tmp_path / "other")
+        go_on.set()
         session.wait("closed", timeout=30)
         assert session.save(tmp_path / "saved", last="5min").ticks == 5
     assert rl.open_store(tmp_path / "on").game("g").ticks()["tick"].to_pylist() == [0, 1, 2, 3, 4]
@@ -232,10 +241,11 @@ def test_a_recorder_without_room_stops_the_reading(tmp_path: Path) -> None:
         session.wait("closed", timeout=60)
     assert session.status().recorded == session.status().ticks == rl.open_store(tmp_path).rows
 
-    recorder = rl.Recorder(tmp_path / "stopped")
-    with LiveSession(ScriptedFeed(lambda _now: None, in_turn(frames(0), 0.2, frames(1))), to=recorder) as session:
+    recorder, go_on = rl.Recorder(tmp_path / "stopped"), threading.Event()
+    with LiveSession(ScriptedFeed(lambda _now: None, in_turn(frames(0), go_on, frames(1))), to=recorder) as session:
         session.wait("live", timeout=30)
         recorder.stop()
+        go_on.set()
         session.wait("failed", timeout=30)
         assert "closed" in str(session.status().last_error)
 
