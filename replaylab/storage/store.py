@@ -33,6 +33,7 @@ from replaylab.storage.refused import refused_rows
 from replaylab.storage.summary_cache import Summaries
 from replaylab.storage.verify import Verification, check
 from replaylab.table import SCHEMA
+from replaylab.tick import short_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,10 +202,14 @@ class Store:
 
     def game(self, game_id: str) -> Game:
         """Return one game; raises `GameNotFound`. ``store["<TAB>`` completes ids."""
+        asked: object = game_id
+        if not isinstance(asked, str):
+            what = f"a store is asked by the id of a game, not by {asked!r:.40}"
+            raise GameNotFound(f"{what}; type store[store.game_ids()[0]], or store.games().head(3) for a part of it")
         if game_id not in self:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
-            raise GameNotFound(f"no game {game_id!r} in {self.place}{hint}")
+            raise GameNotFound(f"no game {short_id(str(game_id))!r} in {self.place}{hint}")
         read = lambda: reread(lambda: self._listing.read_game(game_id))  # noqa: E731 two of them are handed over
         return Game(game_id, read, marks=lambda: marks_of(self, None, game_id))
 

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import html
 import itertools
-import os
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import anywidget
 import ipywidgets
-import pandas as pd
 import traitlets
 
-from replaylab.errors import GameNotFound, ReplayLabError, Unplayable
+from replaylab.errors import ReplayLabError, Unplayable
 from replaylab.plural import count_of
 from replaylab.storage.game import Game
-from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 from replaylab.widgets.bundle import module
 from replaylab.widgets.cell_output import embedded, in_kernel, show
 from replaylab.widgets.fallback import turned
 from replaylab.widgets.games_table import GamesTable
 from replaylab.widgets.player import ReplayPlayer
+from replaylab.widgets.sources import chosen
 from replaylab.widgets.trades import Trades
 
 KEPT: Final = 2_000  # games in a saved notebook, 50 to 80 bytes each
 _LOOK_SECONDS: Final = 2.0  # between two looks whether the store has changed
 _AT_ONCE: Final = 256  # thumbnails of one question
-_HELP: Final = "type rl.browse(store), rl.browse('store'), or rl.browse(store.games().query('peak > 10'))"
+_HELP: Final = (
+    "type rl.browse(store), rl.browse('store'), rl.browse(store, ['id', 'id']), "
+    "or rl.browse(store.games().query('peak > 10'))"
+)
 _LISTED: Final = 20  # games in plain HTML, where no script may run
 _numbers: Final = itertools.count(1)
 
@@ -262,38 +263,12 @@ def _plain(games: GamesTable, title: str, note: str) -> str:
     return f"{words}<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _asked(source: object, games: object) -> tuple[Store, list[str] | None]:
+def _asked(source: object, games: object) -> tuple[Store, Sequence[str] | None]:
     """Return the store, and the ids that were asked for; None for all of them."""
-    if isinstance(source, (str, os.PathLike)):
-        source = open_store(source)
-    if isinstance(source, pd.DataFrame):
-        place = source.attrs.get("store")
-        if place is None:
-            raise Unplayable(f"the table does not say which store its games are in; {_HELP}")
-        source, games = open_store(place), source if games is None else games
-    if not isinstance(source, Store):
-        raise Unplayable(f"a {type(source).__name__} holds no games to browse; {_HELP}")
-    if games is None:
-        return source, None
-    ids = _ids(games)
-    known = set(source.game_ids())
-    lacking = [one for one in ids if one not in known]
-    if lacking:
-        more = f" (and {len(lacking) - 1:,} more of {len(ids):,})" if len(lacking) > 1 else ""
-        raise GameNotFound(f"no game {lacking[0]!r} in {source.place}{more}; see Store.game_ids()")
-    return source, ids
-
-
-def _ids(games: object) -> list[str]:
-    if isinstance(games, pd.DataFrame):
-        if "game_id" not in games.columns:
-            raise Unplayable(f"the table has no column game_id; {_HELP}")
-        games = games["game_id"]
-    given: Iterable[Any] = [games] if isinstance(games, (str, Game)) else cast("Iterable[Any]", games)
-    ids = [one.id if isinstance(one, Game) else one for one in given]
-    if not all(isinstance(one, str) for one in ids):
-        raise Unplayable(f"games={games!r:.60} names no game; {_HELP}")
-    return ids
+    store, ids = chosen(source, games, _HELP)
+    if not isinstance(store, Store):
+        raise Unplayable(f"a {type(store).__name__} holds no games to browse; {_HELP}")
+    return store, ids
 
 
 def browse(source: object, games: object = None, *, trades: object = None, height: int = 420) -> GameBrowser:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, SupportsIndex, get_args
 
 from replaylab.durable import of_user, publish, written_aside
 from replaylab.errors import StoreUnwritable, TickError
@@ -74,13 +75,15 @@ class ChartMark:
 
     @classmethod
     def of(cls, value: object, line: Timeline | None) -> ChartMark:
-        """Return a mark of a game, of a mark, a mapping of its fields, or the number of a tick.
+        """Return a mark of a game, of a mark, a mapping of its fields, a tick and its label, or the number of a tick.
 
         Raises
         ------
         TickError
             When the game has no such tick or row.
         """
+        if isinstance(value, tuple) and len(value) == 2:
+            value = cls(_whole(value[0]), value[1])
         if isinstance(value, Mapping):
             unknown = sorted(set(value) - set(cls.__dataclass_fields__))
             if unknown:
@@ -108,10 +111,25 @@ class ChartMark:
         )
 
 
+def marks_of(values: object, line: Timeline | None) -> tuple[ChartMark, ...]:
+    """Return the marks of a game: of a list of what `ChartMark.of` takes, or of a mapping of ticks to labels.
+
+    Raises
+    ------
+    TickError
+        When it is neither, or the game has no such tick.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        hint = "pass a list of numbers of ticks, of marks or of mappings of their fields, or {tick: label}"
+        raise TickError("marks", values, "wrong_type", hint)
+    each = values.items() if isinstance(values, Mapping) else values
+    return tuple(ChartMark.of(one, line) for one in each)
+
+
 def _whole(tick: object) -> int:
-    if isinstance(tick, bool) or not isinstance(tick, int):
+    if isinstance(tick, bool) or not isinstance(tick, SupportsIndex):
         raise TickError("tick", tick, "wrong_type", "must be a whole number")
-    return tick
+    return operator.index(tick)
 
 
 def _tick(line: Timeline | None, row: object) -> int:

@@ -185,7 +185,9 @@ class _Track:
 
 def _several(given: object, ids: object) -> list[Game]:
     """Return the games to compare."""
-    given, asked = chosen(given, ids)
+    if isinstance(given, Game) and isinstance(ids, Game):  # rl.compare(game, game)
+        given, ids = [given, ids], None
+    given, asked = chosen(given, ids, _HELP)
     games: Any = [given] if isinstance(given, Game) else given
     if isinstance(given, Store):
         names = given.game_ids() if asked is None else asked

@@ -47,14 +47,14 @@ def still(stream: Stream | None, words: str, player: str, *, log: bool = False) 
     """
     table = None if stream is None else stream.ring.to_table(DRAWN_ROWS)
     if stream is None or table is None or not table.num_rows:
-        return plain(html.escape(words), player)
+        return plain(html.escape(words, quote=False), player)
     payload = StoredPayload(Timeline(table))
     summary = payload.summary if len(payload) == stream.stop else f"{payload.summary}; the newest of {stream.stop:,}"
     drawn = base64.b64encode(picture(payload, log=log)).decode()
     return plain(
         f'<div class="rlab-live-still"><img alt="{html.escape(f"Price chart of {summary}")}" '
         f'style="max-width:100%;background:#fff" src="data:image/png;base64,{drawn}">'
-        f"<div>{html.escape(summary)}</div></div>{html.escape(words)}",
+        f"<div>{html.escape(summary, quote=False)}</div></div>{html.escape(words, quote=False)}",
         player,
     )
 

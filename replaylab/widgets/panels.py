@@ -51,6 +51,8 @@ class Panels:
     """
 
     def __init__(self, source: object = ()) -> None:
+        if isinstance(source, str):
+            source = [source]
         if isinstance(source, Mapping):
             found = dict(source)
         elif isinstance(source, Iterable) and not isinstance(source, (str, bytes)):

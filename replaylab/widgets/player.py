@@ -24,14 +24,14 @@ from replaylab.tick import short_id
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.bundle import loader
 from replaylab.widgets.cell_output import in_kernel, keep_what_is_in_boxes, show
-from replaylab.widgets.chart_marks import ChartMark, MarksFile
+from replaylab.widgets.chart_marks import ChartMark, MarksFile, marks_of
 from replaylab.widgets.fallback import cell
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.live_still import LiveStill, still
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.player_traits import MarksTrait, PanelsTrait, RangeTrait, SpeedTrait, TradesTrait
-from replaylab.widgets.ranges import Loop, Rows
+from replaylab.widgets.ranges import Loop, Rows, checked_row
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
 
@@ -74,7 +74,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     trades : Backtest, DataFrame, or list of trades, optional
         What a strategy did: entries and exits are drawn at their price, side bets as spans, and the profit at the
         playhead is said. See `replaylab.widgets.trades`.
-    marks : path, or list of ChartMark, mappings of their fields, or numbers of ticks
+    marks : path, mapping of ticks to labels, or list of ChartMark, mappings of their fields, or numbers of ticks
         What is written on the chart of the first game. A path names a small JSON file, beside the notebook say, that
         keeps the marks of all games, those that are made in the page among them.
     panels : list of str, or mapping of str to series or function
@@ -203,7 +203,7 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     def seek(self, index: int) -> bool:
         """Go to a row, counted from 0; False, and nothing changes, when there is no such row."""
-        return self._active.seek(index)
+        return self._active.seek(checked_row(index))
 
     def step(self, n: int = 1) -> int:
         """Pause, go `n` rows on (back when negative), each of them to the callbacks; return how many it went."""
@@ -347,7 +347,7 @@ class ReplayPlayer(anywidget.AnyWidget):
             sync.marks_file = MarksFile(marks)
             sync.marks = sync.marks_file.load()
         else:
-            sync.set_marks(tuple(ChartMark.of(one, self.engine.timeline) for one in marks))
+            sync.set_marks(marks_of(marks, self.engine.timeline))
 
     def _marks_set(self, change: dict[str, Any]) -> None:
         if self._sync is not None:

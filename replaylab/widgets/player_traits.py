@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import traitlets
 
 from replaylab.clock import checked_speed
-from replaylab.errors import TickError
-from replaylab.widgets.chart_marks import ChartMark
+from replaylab.widgets.chart_marks import ChartMark, marks_of
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.ranges import Rows, checked_rows
 from replaylab.widgets.trades import Trades
@@ -65,10 +63,8 @@ class RangeTrait(traitlets.TraitType[Any, Any]):
 class MarksTrait(traitlets.TraitType[Any, Any]):
     """Marks of the game that a player shows, as a tuple."""
 
-    info_text = "marks, mappings of their fields, or numbers of ticks"
+    info_text = "a list of marks, mappings of their fields or numbers of ticks, or a mapping of ticks to labels"
 
     def validate(self, obj: Any, value: Any) -> tuple[ChartMark, ...]:
         """Return the marks, or raise `TickError`."""
-        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-            raise TickError("marks", value, "wrong_type", f"pass a list of {self.info_text}")
-        return tuple(ChartMark.of(one, obj.engine.timeline) for one in value)
+        return marks_of(value, obj.engine.timeline)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import pyarrow as pa
 
@@ -121,3 +122,17 @@ def checked_rows(name: str, value: object, total: int) -> tuple[int | None, int 
     if not 0 <= first <= last < total:
         raise TickError(name, (first, last), "no_such_row", f"the game has rows 0 to {total - 1}, first before last")
     return first, last
+
+
+def checked_row(index: object) -> int:
+    """Return the number of a row as it was given; raise `TickError` for what is no whole number.
+
+    Examples
+    --------
+    >>> checked_row(3)
+    3
+    """
+    if not isinstance(index, SupportsIndex):
+        hint = "must be the number of a row; player.engine.seek_event('rug') goes to the rug, to 'peak' or a 'gap'"
+        raise TickError("index", index, "wrong_type", hint)
+    return operator.index(index)

@@ -22,6 +22,7 @@ def test_keys(start: Start) -> None:
     player.stage.focus()
     press = playing.page.keyboard.press
     steps = {"ArrowRight": 1, "ArrowUp": 2, "ArrowLeft": 1, "Shift+ArrowRight": 11, "PageUp": 31, "End": 399, "Home": 0}
+    steps |= {"5": 200, "9": 359, ".": 360, ",": 359, "0": 0}
     for key, row in steps.items():
         press(key)
         player.wait(lambda row=row: player.row == row)  # type: ignore[misc]
@@ -45,7 +46,7 @@ def test_keys(start: Start) -> None:
 
 
 def test_the_other_keys(start: Start) -> None:
-    """What lies ahead, zoom, the whole game, follow and the games have keys, too."""
+    """What lies ahead, zoom, the whole game, follow, the whole screen and the games have keys, too."""
     playing = start("player = play([game(400, name='one'), game(300, name='two')])", LISTEN)
     player = playing.players[0]
     player.stage.focus()
@@ -61,8 +62,14 @@ def test_the_other_keys(start: Start) -> None:
     assert player.button("Follow the playhead").get_attribute("aria-pressed") == "true"
     press("f")
     player.wait(lambda: player.button("Follow the playhead").get_attribute("aria-pressed") == "false")
-    press("0")
+    press("w")
     player.wait(lambda: not player.button("Show the whole game").is_visible())
+    height = player.stage.evaluate("(stage) => stage.clientHeight")
+    press("Shift+F")
+    player.wait(lambda: bool(player.stage.evaluate("(stage) => stage.clientHeight") > 1.5 * height))
+    player.wait(lambda: player.button("Full screen").get_attribute("aria-pressed") == "true")
+    press("Shift+F")
+    player.wait(lambda: bool(player.stage.evaluate("(stage) => stage.clientHeight") == height))
     speed = player.root.get_by_label("Speed", exact=True)
     for key, chosen in ((">", "2"), (">", "5"), ("<", "2"), ("<", "1"), ("<", "0.5"), (">", "1")):
         press(key)

@@ -106,7 +106,7 @@ def test_whatever_a_cell_showed_is_there_again(start: Start, lab: Lab, screensho
 
 def test_an_untrusted_notebook_shows_the_picture(start: Start, lab: Lab, screenshots: Path) -> None:
     """A notebook of someone else, whose scripts JupyterLab does not run, shows the chart and its words."""
-    playing = start("player = play(game(400, ms=20))\nplayer")
+    playing = start("player = play(game(400, ms=20))\nplayer", "play(game(9), blind=True)", players=2)
     page, path = playing.page, saved(playing)
     book = json.loads(path.read_text(encoding="utf-8"))
     book["cells"][1]["source"] += "\n# of someone else"  # another text has another signature: nobody trusts it
@@ -116,6 +116,8 @@ def test_an_untrusted_notebook_shows_the_picture(start: Start, lab: Lab, screens
     assert page.locator(PICTURE).evaluate("(image) => image.naturalWidth") > 500
     assert page.get_by_text(ERROR).locator("visible=true").count() == 0
     assert page.locator(".rlab").count() == 0
+    words = page.get_by_text("run the cell again to play it")  # of the blind one, whose chart would tell how it ends
+    expect(words).to_have_text("ReplayPlayer('game', blind): run the cell again to play it", timeout=30_000)
     page.screenshot(path=screenshots / "notebook_untrusted.png")
 
 

@@ -98,6 +98,7 @@ def test_thumbnails_do_not_depend_on_what_is_asked_together(store: rl.Store) -> 
         (lambda _store: rl.browse(pd.DataFrame({"game_id": ["a"]})), Unplayable, "does not say which store"),
         (lambda store: rl.browse(store, pd.DataFrame({"id": ["a"]})), Unplayable, "no column game_id"),
         (lambda store: rl.browse(store, [1]), Unplayable, "names no game"),
+        (lambda store: rl.browse(store.game_ids()), Unplayable, "ids need their store before them; type rl.browse"),
     ],
 )
 def test_wrong_calls_say_what_to_type(store: rl.Store, call: Any, error: type[Exception], said: str) -> None:

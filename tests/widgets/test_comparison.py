@@ -69,8 +69,9 @@ def test_trades_stand_on_the_lines(store: rl.Store) -> None:
     ("call", "said"),
     [
         (rl.compare, "9 games: at most 8 can be told apart; type rl.compare"),
-        (lambda _store: rl.compare([]), "no game was given"),
-        (lambda _store: rl.compare(["a"]), "str is no Game"),
+        (lambda _store: rl.compare([]), "no game was asked for: [] holds none; type rl.compare"),
+        (lambda _store: rl.compare(["a"]), "ids need their store before them; type rl.compare"),
+        (lambda store: rl.compare(store, 3), "games=3 names no game; type rl.compare"),
         (lambda _store: rl.compare(7), "a int holds no games to compare"),
         (lambda _store: rl.compare(["a"], ["b"]), "ids need a store before them"),
     ],
@@ -85,6 +86,7 @@ def test_natural_calls(store: rl.Store) -> None:
     """A list of games, a part of the table, a path with ids."""
     for compared in (
         rl.compare([store["late"], store["game-1"]]),
+        rl.compare(store["late"], store["game-1"]),
         rl.compare(store.games().head(2)),
         rl.compare(store.path, ["late", "game-1"]),
     ):

@@ -52,7 +52,7 @@ def test_columns_and_series_reach_the_page(make: Make) -> None:
         ({"v": 3}, r"panels\['v'\] is a int"),
         (["volatility"], r"panels\['volatility'\]: 'volatility' is no numeric column of these ticks; there are tick"),
         (["trades"], "recorded in a game of a store"),
-        ("trade_count", "pass names of columns"),
+        ("price_like", "is no numeric column of these ticks; there are tick"),
         (7, "pass names of columns"),
         ({3: [1.0] * 20}, "3 is no name"),
         ({str(number): [1.0] * 20 for number in range(9)}, "9 panels, at most 6"),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import replaylab as rl
@@ -82,6 +83,16 @@ def test_rows_that_are_not_there_are_refused(make: Make, name: str, rows: object
     assert not getattr(player, name)
 
 
+def test_a_place_that_is_no_row_says_what_to_type(make: Make) -> None:
+    """`seek` takes the number of a row; the name of an event is for another call, which the error names."""
+    player, _ = make(game(20))
+    anything: Any = "rug"
+    with pytest.raises(TickError, match=r"must be the number of a row; player\.engine\.seek_event\('rug'\)"):
+        player.seek(anything)
+    assert player.seek(np.int64(3))  # type: ignore[arg-type]
+    assert player.index == 3
+
+
 def test_marks_are_a_value(make: Make) -> None:
     """They can be set as ticks, mappings or marks, read and observed; a page gets shape, colour and price."""
     player, page = make(game(50))
@@ -94,9 +105,12 @@ def test_marks_are_a_value(make: Make) -> None:
     assert [mark.tick for mark in player.marks] == [5, 7, 9]
     player.mark(11, "more", shape="dot")
     assert len(player.marks) == 4
+    for given in ({5: "here", 9: ""}, [(5, "here"), np.int64(9)]):
+        player.marks = given
+        assert [(mark.tick, mark.label) for mark in player.marks] == [(5, "here"), (9, "")]
     player.marks = []
     assert page.last("marks")["marks"] == []
-    assert seen == [3, 4, 0]
+    assert seen == [3, 4, 2, 0]
 
 
 def test_a_mark_of_the_page_comes_to_python(make: Make) -> None:

@@ -45,6 +45,10 @@ CALLS: dict[str, Callable[[Store, list[str]], ReplayPlayer]] = {
     "a store and a part of its table": lambda store, ids: rl.play(
         store, store.games().query("game_id == @chosen", local_dict={"chosen": ids[3]})
     ),
+    "a row of its table": lambda store, _: rl.play(store.games().iloc[3]),
+    "a store and a row of its table": lambda store, _: rl.play(store, store.games().iloc[3]),
+    "a store and a tuple of its table": lambda store, _: rl.play(store, list(store.games().itertuples())[3]),
+    "a column alone": lambda store, _: rl.play(store.games()["game_id"].tail(2).head(1)),
     "a column of its table": lambda store, ids: rl.play(
         store, store.games().query("game_id == @chosen", local_dict={"chosen": ids[3]})["game_id"]
     ),
@@ -82,6 +86,13 @@ def test_several_games_keep_the_order_asked_for(store: Store) -> None:
         (lambda _: rl.play("nowhere"), StoreNotFound, "nowhere"),
         (lambda _: rl.play("game.jsonl"), Unplayable, "type rl.convert"),
         (lambda _: rl.play(7), Unplayable, "int is no game"),
+        (lambda _: rl.play([]), Unplayable, "no game was asked for: .* holds none; type rl.play"),
+        (lambda _: rl.play(None), Unplayable, "no game was asked for: None holds none; type rl.play"),
+        (lambda store: rl.play(store.game_ids()), Unplayable, "ids need their store before them; type rl.play"),
+        (lambda store: rl.play(store.game_ids()[0]), StoreNotFound, "is the id of a game: type rl.play"),
+        (lambda _: rl.play(pd.Series(["a"])), Unplayable, "put the store before it; type rl.play"),
+        (lambda store: rl.play(next(store.games().itertuples())), Unplayable, "put the store before it"),
+        (lambda store: store[:3], GameNotFound, "by slice.*type store"),
     ],
 )
 def test_errors_say_what_to_type(store: Store, call: Callable[[Store], Any], error: type[Exception], said: str) -> None:

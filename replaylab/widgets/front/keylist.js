@@ -5,13 +5,13 @@ import { control, make } from "./elements.js";
 /** @type {[string, string][]} */
 const LISTED = [
   ["Space", "play, pause"],
-  ["\u2190 \u2192", "one tick back, on; with Shift ten"],
+  ["\u2190 \u2192, , .", "one tick back, on; arrows with Shift ten"],
   ["Page Up, Page Down", "a twentieth of the game on, back"],
   ["Home, End", "the first tick, the last one"],
+  ["0 to 9", "so many tenths into the game"],
   ["J", "go to a tick by its number"],
   ["T, K, R", "the start of play, the peak, the rug"],
-  ["G, M", "the next gap, the next mark"],
-  [", .", "the trade before, the next trade"],
+  ["G, M, D", "the next gap, mark, trade; with Shift the one before"],
   ["S", "skip to the next tick"],
   ["< >", "slower, faster"],
   ["[ ]", "loop from here, to here"],
@@ -20,8 +20,8 @@ const LISTED = [
   ["I", "table of ticks"],
   ["L, C", "logarithmic price, candles"],
   ["H, B", "what lies ahead, the future hidden wholly"],
-  ["+ \u2212 0", "zoom in, out, the whole game"],
-  ["F", "follow the playhead"],
+  ["+ \u2212 W", "zoom in, out, the whole game"],
+  ["F, Shift+F", "follow the playhead, full screen"],
   ["N, P, O", "the next game, the one before, play on"],
   ["?", "this list"],
 ];

@@ -20,8 +20,10 @@ const KEYS = {
   t: (view) => view.jump("live"),
   k: (view) => view.jump("peak"),
   r: (view) => view.jump("rug"),
-  g: (view) => view.jump("gap"),
-  m: (view) => view.jump("mark"),
+  g: (view, event) => view.jump(event.shiftKey ? "gap_before" : "gap"),
+  m: (view, event) => view.jump(event.shiftKey ? "mark_before" : "mark"),
+  d: (view, event) => view.jump(event.shiftKey ? "trade_before" : "trade"),
+  w: (view) => view.fit(),
   i: (view) => view.table.toggle(),
   a: (view) => view.form.toggle(),
   j: (view) => view.goto.toggle(),
@@ -29,14 +31,13 @@ const KEYS = {
   Escape: (view) => view.free(),
   "<": (view) => view.panel.turnSpeed(-1),
   ">": (view) => view.panel.turnSpeed(1),
-  ",": (view) => view.jump("trade_before"),
-  ".": (view) => view.jump("trade"),
+  ",": (view) => view.session.step(-1),
+  ".": (view) => view.session.step(1),
   o: (view) => view.flip("play_on"),
-  f: (view) => view.follow(),
+  f: (view, event) => (event.shiftKey ? view.fill() : view.follow()),
   s: (view) => view.skip(),
   n: (view) => step_game(view, 1),
   p: (view) => step_game(view, -1),
-  0: (view) => view.fit(),
   "+": (view) => view.zoom(0.7),
   "=": (view) => view.zoom(0.7),
   "-": (view) => view.zoom(1 / 0.7),
@@ -66,6 +67,12 @@ export function pressed(event, view) {
   if (focused === "SELECT") return; // its keys choose
   if (focused === "INPUT" && /** @type {HTMLInputElement} */ (event.target).type === "text") return; // they are written
   if (event.key === " " && focused === "BUTTON") return; // Space presses it
+  if (/^[0-9]$/.test(event.key)) {
+    event.preventDefault();
+    event.stopPropagation();
+    view.tenth(Number(event.key));
+    return;
+  }
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();

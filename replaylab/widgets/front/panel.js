@@ -11,10 +11,10 @@ const JUMPS = [
   ["live", "Go to the start of play", "T", "Start"],
   ["peak", "Go to the peak", "K", "Peak"],
   ["rug", "Go to the rug", "R", "Rug"],
-  ["gap", "Go to the next gap", "G", "Gap"],
-  ["mark", "Go to the next mark", "M", "Mark"],
-  ["trade_before", "Go to the trade before", ",", "Trade before"],
-  ["trade", "Go to the next trade", ".", "Trade"],
+  ["gap", "Go to the next gap", "G", "Next gap"],
+  ["mark", "Go to the next mark", "M", "Next mark"],
+  ["trade_before", "Go to the trade before", "Shift+D", "Trade before"],
+  ["trade", "Go to the next trade", "D", "Next trade"],
 ];
 
 export class Panel {
@@ -87,6 +87,8 @@ export class Panel {
     this.b = this.button("Loop to here", "]", () => session.setLoop([session.loop[0], session.row]), "", "B");
     this.off = this.button("No loop", "Escape", () => view.free(), "", "No loop");
     this.goto = this.button("Go to a tick", "J", () => view.goto.toggle(), "", "Go to");
+    this.full = this.button("Full screen", "Shift+F", () => view.fill(), "", "Full screen");
+    this.full.hidden = !document.fullscreenEnabled;
     this.keys = this.button("Keys", "?", () => view.keys.open(), "", "?");
     this.list = this.button("Table of ticks", "I", () => view.table.toggle(), "", "Table");
     this.write = this.button("Mark here", "A", () => view.form.toggle(), "", "Mark here");
@@ -96,7 +98,7 @@ export class Panel {
     this.ahead = this.button("Show what lies ahead", "H", () => view.flip("ahead"), "", "Ahead");
     this.blind = this.button("Hide the future", "B", () => view.hide(), "", "Blind");
     this.follow = this.button("Follow the playhead", "F", () => view.follow(), "", "Follow");
-    this.fit = this.button("Show the whole game", "0", () => view.fit(), "", "Whole");
+    this.fit = this.button("Show the whole game", "W", () => view.fit(), "", "Whole");
     this.now = this.button("Go to the newest tick", "End", () => view.newest(), "", "Now");
     this.jumps = JUMPS.map(([name, title, key, text]) => ({ name, button: this.button(title, key, () => view.jump(name), "", text) }));
     this.on = this.button("Play on with the next game", "O", () => view.flip("play_on"), "", "Play on");
@@ -119,6 +121,7 @@ export class Panel {
       this.fit,
       this.now,
       ...this.jumps.map((jump) => jump.button),
+      this.full,
       this.keys,
       this.pace,
       this.picker,
@@ -136,7 +139,7 @@ export class Panel {
   }
 
   changed() {
-    const { session } = this;
+    const { session, view } = this;
     const { track, head, loop } = session;
     if (!track) return;
     icon(this.toggle, session.playing ? "pause" : "play");
@@ -155,6 +158,7 @@ export class Panel {
     this.press(this.a, loop[0] !== null);
     this.press(this.b, loop[1] !== null);
     this.off.hidden = [...loop, ...session.selection].every((row) => row === null);
+    this.press(this.full, document.fullscreenElement === view.root);
     this.press(this.log, session.shown.log);
     this.press(this.candles, session.shown.candles > 0);
     this.press(this.ahead, session.shown.ahead);

@@ -75,6 +75,9 @@ export class View {
     const observer = new ResizeObserver(() => this.resize());
     for (const element of [this.root, this.stage, this.panel.seek.root]) observer.observe(element);
     this.ends.push(() => observer.disconnect());
+    const filled = () => this.panel.changed();
+    document.addEventListener("fullscreenchange", filled);
+    this.ends.push(() => document.removeEventListener("fullscreenchange", filled));
     this.root.addEventListener("keydown", (event) => pressed(event, this));
     this.stage.addEventListener("pointermove", (event) => this.pointer(event));
     this.strips.addEventListener("pointermove", (event) => this.pointer(event));
@@ -271,26 +274,19 @@ export class View {
   // Rows to go to by name: the start of play, the peak, the rug, the next gap, the next mark.
   /** @param {string} name */
   target(name) {
-    const { track, marks, row } = this.session;
-    /** @param {import("./types.js").Mark[]} found */
-    const next = (found) =>
-      found
-        .map((one) => one.row)
-        .sort((one, other) => one - other)
-        .find((one) => one > row);
+    const { track, marks, trades, row } = this.session;
+    /** @param {{ row: number }[]} found */
+    const nearest = (found) => {
+      const rows = found.map((one) => one.row);
+      return name.endsWith("_before")
+        ? rows.filter((one) => one < row).sort(descending)[0]
+        : rows.filter((one) => one > row).sort(ascending)[0];
+    };
     if (name === "live") return track.facts.live_row;
-    if (name === "gap") return next(track.facts.gaps);
-    if (name === "mark") return next(marks);
-    if (name.startsWith("trade")) return this.trade(name === "trade" ? 1 : -1);
+    if (name.startsWith("gap")) return nearest(track.facts.gaps);
+    if (name.startsWith("mark")) return nearest(marks);
+    if (name.startsWith("trade")) return nearest((trades?.trades || []).map((one) => ({ row: one.open })));
     return track.facts.events.find((event) => event.kind === name)?.row;
-  }
-
-  // The row at which the next trade, or the one before, was opened.
-  /** @param {number} direction */
-  trade(direction) {
-    const { trades, row } = this.session;
-    const found = (trades?.trades || []).map((one) => one.open).filter((open) => (open - row) * direction > 0);
-    return found.length ? found.reduce((one, other) => ((other - one) * direction < 0 ? other : one)) : undefined;
   }
 
   /** @param {string} name */
@@ -329,6 +325,19 @@ export class View {
     this.session.schedule();
   }
 
+  // So many tenths into the rows that the page knows.
+  /** @param {number} tenths */
+  tenth(tenths) {
+    const { track } = this.session;
+    if (track.size) this.session.seek(track.base + Math.round(((track.last - track.base) * tenths) / 10));
+  }
+
+  // The whole screen, and the cell again.
+  fill() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.().catch(() => this.root.scrollIntoView()); // a frame may forbid it
+  }
+
   fit() {
     this.chart.fit();
     this.session.schedule();
@@ -348,6 +357,17 @@ export class View {
     }
   }
 }
+
+/**
+ * @param {number} one
+ * @param {number} other
+ */
+const ascending = (one, other) => one - other;
+/**
+ * @param {number} one
+ * @param {number} other
+ */
+const descending = (one, other) => other - one;
 
 // The style sheet, once a document (or shadow root).
 /** @param {Node} root */

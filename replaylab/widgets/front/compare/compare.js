@@ -18,7 +18,9 @@ const ALIGNMENTS = [
   ["start", "at their first tick"],
   ["peak", "at their peak"],
 ];
-const EDGE = { left: 52, right: 12, top: 8, bottom: 22 };
+const EDGE = { left: 56, right: 12, top: 22, bottom: 22 };
+/** @type {Record<string, string>} */
+const COUNTED = { tick: "tick", start: "from start", peak: "from peak" };
 
 /** @typedef {{ id: string, origins: Record<string, number>, tick: Int32Array, price: Float64Array, rugged: boolean, shown: boolean, trades: [number, number, string, boolean][], profit: string }} Track */
 
@@ -152,13 +154,17 @@ class Comparison {
       " ": () => this.toggle(),
       ArrowLeft: () => this.seek(Math.ceil(this.at) - step),
       ArrowRight: () => this.seek(Math.floor(this.at) + step),
+      ",": () => this.seek(Math.ceil(this.at) - 1),
+      ".": () => this.seek(Math.floor(this.at) + 1),
       Home: () => this.seek(this.low),
       End: () => this.seek(this.high),
     };
-    if (!keys[event.key]) return;
+    const tenth = /^[0-9]$/.test(event.key) ? Number(event.key) / 10 : -1;
+    if (!keys[event.key] && tenth < 0) return;
     event.preventDefault();
     event.stopPropagation();
-    keys[event.key]();
+    if (tenth < 0) keys[event.key]();
+    else this.seek(Math.round(this.low + tenth * (this.high - this.low)));
   }
 
   /** @param {PointerEvent} event */
@@ -255,9 +261,12 @@ class Comparison {
       context.stroke();
       context.fillText(Number(price.toPrecision(6)).toLocaleString("en"), EDGE.left - 6, y);
     }
-    context.textAlign = "center";
     context.textBaseline = "alphabetic";
+    context.fillText("price", EDGE.left - 6, 11);
+    context.fillText(COUNTED[this.align], EDGE.left - 6, this.height - 6, EDGE.left - 8);
+    context.textAlign = "center";
     for (const tick of roundSteps(this.low, this.high, Math.max(3, this.width / 110)).found) {
+      if (this.x(tick) < EDGE.left) continue;
       context.fillText((tick || 0).toLocaleString("en"), this.x(tick), this.height - 6);
     }
   }
