@@ -185,8 +185,8 @@ UNIT := tests/parsing tests/segments tests/journals tests/exports tests/fair tes
 
 # The floors that pyproject.toml declares are what this runs with; the rest is what they bring. All tests are run but these,
 # which stay with `make test`: encryption (its floor is pyarrow 26, which would lift that of all others), with its example and
-# its page of the docs; the benchmarks (an old version of a dependency brings a package of that name); the browser and the
-# notebooks, whose JupyterLab has no floor of ours.
+# its page of the docs; the benchmarks (an old version of a dependency brings a package of that name); the browser (its
+# JavaScript is the same) and the notebooks (what is stored in them was printed by the newest versions).
 LOWEST_LEAVES_OUT := -m "not encryption" --ignore tests/encryption --ignore replaylab/storage/encrypt.py \
   --deselect "tests/test_docs.py::test_blocks_run[security.md]" --ignore tests/test_benchmarks.py --ignore tests/browser
 LOWEST := build/lowest
