@@ -203,7 +203,7 @@ test-lowest: $(LOWEST)/.installed ## the tests without a browser, with the lowes
 	@$(LOWEST)/bin/python -m pytest -n 2 -p no:nbval -o filterwarnings=default --disable-warnings $(LOWEST_LEAVES_OUT)
 
 .PHONY: check
-check: $(VENV)/.test ## the unit tests alone, of every room, in a minute or two
+check: $(VENV)/.test ## the unit tests alone, of every room, in about a minute on two cores
 	@$(BIN)/python -m pytest -q -n 2 -p no:nbval -m "not slow" --hypothesis-profile=check \
 	  $(filter-out tests/test_docs.py tests/test_signals.py tests/test_truth.py,$(UNIT))
 
