@@ -114,6 +114,11 @@ def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 30.0)
         page.wait_for_timeout(20)
 
 
+def until_painted(page: Page) -> None:
+    """Wait for two frames of the page: what the last event changed is drawn, and read by the compositor."""
+    page.evaluate("() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")
+
+
 def code_cell(number: int, source: str) -> dict[str, Any]:
     """A cell that has not been run."""
     return {

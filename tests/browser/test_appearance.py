@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.cells import LISTEN
 from tests.browser.lab import Lab
-from tests.browser.playing import Playing, Start
+from tests.browser.playing import Playing, Start, until_painted
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
 
@@ -64,8 +64,8 @@ def test_themes_and_narrow_areas(start: Start, screenshots: Path) -> None:
         assert (paper < 60) == (theme == "Dark")
         player.root.screenshot(path=screenshots / f"player_{theme.lower()}.png")
     playing.page.set_viewport_size({"width": 640, "height": 900})
-    playing.page.wait_for_timeout(300)
-    assert playing.page.evaluate(CUT_OFF) == []
+    player.wait(lambda: bool(player.root.evaluate("(root) => root.clientWidth < 600")))
+    player.wait(lambda: bool(playing.page.evaluate(CUT_OFF) == []))
     player.root.screenshot(path=screenshots / "player_narrow.png")
 
 
@@ -111,7 +111,7 @@ def test_the_words_at_the_pointer_are_exact(start: Start) -> None:
     for place in (0.2, 0.5, 0.8):
         player.stage.hover(position={"x": box["width"] * place, "y": 100})
         player.wait(lambda: player.root.locator(".rlab-stage .rlab-tip").is_visible())
-        playing.page.wait_for_timeout(50)
+        until_painted(playing.page)
         tick, price, time, phase, *_ = player.root.locator(".rlab-stage .rlab-tip").inner_text().split("\n")
         row = int(tick.removeprefix("tick "))
         rows.add(row)
@@ -132,7 +132,7 @@ def test_zoom_pan_and_follow(start: Start) -> None:
 
     def row_at(place: float) -> int:
         mouse.move(box["x"] + box["width"] * place, box["y"] + 90)
-        playing.page.wait_for_timeout(60)
+        until_painted(playing.page)
         return int(
             player.root.locator(".rlab-stage .rlab-tip")
             .inner_text()
@@ -146,7 +146,7 @@ def test_zoom_pan_and_follow(start: Start) -> None:
     middle = row_at(0.5)
     for _ in range(6):
         mouse.wheel(0, -300)
-        playing.page.wait_for_timeout(30)
+        until_painted(playing.page)
     assert abs(row_at(0.5) - middle) < whole / 20
     near = row_at(0.9) - row_at(0.3)
     assert near < whole / 4

@@ -152,8 +152,8 @@ def test_a_saved_notebook_shows_the_table(start: Start, lab: Lab, screenshots: P
     page = playing.page
     expect(rows(page).first).to_be_visible(timeout=30_000)
     page.wait_for_timeout(2_000)
-    assert page.locator(".rlab-browse:visible").count() == 1  # what stands in for it is hidden
-    assert page.locator(".rlab-still:visible").count() == 0
+    expect(page.locator(".rlab-browse:visible")).to_have_count(1, timeout=30_000)  # what stands in for it is hidden
+    expect(page.locator(".rlab-still:visible")).to_have_count(0, timeout=30_000)
     path = saved(playing)
     assert path.stat().st_size < 200_000
     Notebook(page, lab, path.name)

@@ -35,7 +35,7 @@ def test_keys(start: Start) -> None:
     press("Shift+ArrowRight")
     press("]")
     press("l")
-    assert player.button("Log price").get_attribute("aria-pressed") == "true"
+    player.wait(lambda: player.button("Log price").get_attribute("aria-pressed") == "true")
     press(" ")
     player.wait(lambda: player.playing)
     playing.page.wait_for_timeout(700)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab import Lab, Notebook
-from tests.browser.playing import Player, Start
+from tests.browser.playing import Player, Start, until_painted
 from tests.browser.test_appearance import CUT_OFF
 from tests.browser.test_keyboard import AXE
 from tests.browser.test_reopened import saved
@@ -64,17 +64,16 @@ def test_everything_at_once_is_seen_and_accessible(start: Start, screenshots: Pa
         assert page.evaluate(INK, ".rlab-strip") > 3
     playing.notebook.theme("JupyterLab Light")
     page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    page.wait_for_timeout(200)
+    until_painted(page)
     player.root.screenshot(path=screenshots / "everything_forced.png")
     assert page.evaluate(VIOLATIONS) == []
     assert page.evaluate("getComputedStyle(document.querySelector('.rlab-button')).transitionDuration") == "0s"
     page.emulate_media(forced_colors="none", reduced_motion="no-preference")
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     page.set_viewport_size({"width": 390, "height": 1100})
-    page.wait_for_timeout(400)
+    player.wait(lambda: bool(player.root.evaluate("(root) => root.clientWidth < 390")))
+    player.wait(lambda: bool({*page.evaluate(CUT_OFF)} <= {"rlab-table"}))  # the table scrolls by itself
     page.screenshot(path=screenshots / "everything_phone.png")
-    cut = [name for name in page.evaluate(CUT_OFF) if name != "rlab-table"]  # the table scrolls by itself
-    assert cut == []
     assert page.evaluate(VIOLATIONS) == []
 
 

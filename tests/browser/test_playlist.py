@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.cells import LISTEN
 from tests.browser.lab import REPOSITORY
-from tests.browser.playing import Start
+from tests.browser.playing import Start, until_painted
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
 
@@ -58,7 +58,7 @@ def test_places_to_go_to(start: Start, screenshots: Path) -> None:
     player.root.screenshot(path=screenshots / "player_places_dark.png")
     playing.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     playing.page.set_viewport_size({"width": 640, "height": 900})
-    playing.page.wait_for_timeout(300)
+    until_painted(playing.page)
     player.root.screenshot(path=screenshots / "player_places_narrow.png")
     player.button("Stop").click()
     playing.until("player.index", 0)

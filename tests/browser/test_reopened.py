@@ -87,8 +87,8 @@ def test_whatever_a_cell_showed_is_there_again(start: Start, lab: Lab, screensho
     expect(page.locator(".rlab-dash .rlab-game")).to_have_count(3, timeout=30_000)
     expect(page.locator(".rlab-compare .rlab-key:visible")).to_have_count(3, timeout=30_000)
     page.wait_for_timeout(2_000)
-    assert page.locator(".rlab-still:visible").count() == 0  # what stands in for them is hidden
-    assert page.locator(".rlab[data-row]:visible").count() == 2
+    expect(page.locator(".rlab-still:visible")).to_have_count(0, timeout=30_000)  # what stands in for them is hidden
+    expect(page.locator(".rlab[data-row]:visible")).to_have_count(2, timeout=30_000)
     path = saved(playing)
     Notebook(page, lab, path.name)
     compared = page.locator(".rlab-compare:visible")

@@ -151,7 +151,7 @@ def test_a_loop_set_in_the_page(start: Start) -> None:
     player.button("Loop from here").click()
     player.slider.fill("40")
     player.button("Loop to here").click()
-    assert player.button("Loop from here").get_attribute("aria-pressed") == "true"
+    player.wait(lambda: player.button("Loop from here").get_attribute("aria-pressed") == "true")
     player.button("Play").click()
     playing.until("seen.count(50) >= 3 and max(seen[3:]) <= 60")
     player.button("No loop").click()
