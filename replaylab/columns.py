@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Context, Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 _EXACT: Final = Context(prec=80)
+Whole = TypeVar("Whole", bound=np.integer[Any])
 
 
 def column(values: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> pa.Array:
@@ -145,6 +146,21 @@ def taken_from(array: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
     word: np.dtype[Any] = np.dtype({8: "i1", 16: "i2", 32: "i4", 64: "i8", 128: "c16"}[array.type.bit_width])
     values = np.frombuffer(content, word, len(array), start * word.itemsize)
     return pa.Array.from_buffers(array.type, len(rows), [valid, pa.py_buffer(values[rows])])
+
+
+def distinct(values: NDArray[Whole]) -> NDArray[Whole]:
+    """Return the distinct ones of whole numbers, in order.
+
+    `np.unique` does the same by hashing, since numpy 2.3: a microsecond a value, and ten where memory is busy, against
+    0.07 to sort them and 0.001 where they are nearly in order.
+
+    Examples
+    --------
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    ordered = np.sort(values, kind="stable")
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def texts(values: Sequence[str | bytes | None], kind: pa.DataType | None = None) -> pa.Array:

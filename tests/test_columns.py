@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import replaylab as rl
-from replaylab.columns import as_numpy, column, decimals, present, texts
+from replaylab.columns import as_numpy, column, decimals, distinct, present, texts
 
 PRICE = pa.decimal128(38, 24)
 whole = st.lists(st.none() | st.integers(-(2**63) + 1, 2**63 - 1))
@@ -78,3 +78,12 @@ def test_conversion_loads_no_pandas(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "store")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "False"
+
+
+@given(st.lists(st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1)), st.sampled_from(["i8", "i4", "u1"]))
+def test_distinct_is_what_numpy_says(values: list[int], kind: str) -> None:
+    """The distinct values are those of `np.unique`, in its order and type."""
+    given_values = np.array(values, np.int64).astype(kind)
+    found, expected = distinct(given_values), np.unique(given_values)
+    assert found.tolist() == expected.tolist()
+    assert found.dtype == expected.dtype

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from replaylab.columns import distinct
 from replaylab.table import Whole
 
 
@@ -29,7 +30,7 @@ class SeqRanges:
         """Return the set of some numbers, in any order, duplicates allowed."""
         values = numbers if isinstance(numbers, np.ndarray) else np.fromiter(numbers, np.int64)
         if (np.diff(values) <= 0).any():
-            values = np.unique(values)
+            values = distinct(values)
         if not len(values):
             return cls()
         breaks = np.flatnonzero(np.diff(values) > 1)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replaylab.clock import NOMINAL_SECONDS
+from replaylab.columns import distinct
 from replaylab.continuity import missing_runs
 from replaylab.errors import Unplayable
 from replaylab.playback.event import Gap, Mode
@@ -167,7 +168,7 @@ class Timeline:
             end = self.tick[rug].min()
             counted = counted & (self.tick < end) | rug & (self.tick == end)
         rows = np.flatnonzero(counted)
-        runs = missing_runs(np.unique(self.tick[rows]))
+        runs = missing_runs(distinct(self.tick[rows]))
         highest = np.maximum.accumulate(self.tick[rows])
         found: dict[int, int] = {}
         for row, missing in zip(rows[highest.searchsorted(runs.last, side="right")], runs.missing, strict=True):

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.columns import as_numpy, column
+from replaylab.columns import as_numpy, column, distinct
 from replaylab.durable import sole_writer
 from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreError
@@ -271,7 +271,7 @@ def _pruned(segment: Segment, games: AbstractSet[str]) -> dict[int, dict[str, An
     found: dict[int, dict[str, Any]] = {}
     for table in _removed_rows(segment, games):
         owner = _owners(table, segment.footer.extents)
-        for number in np.unique(owner):
+        for number in distinct(owner):
             part = table.take(column(np.flatnonzero(owner == number)))
             count = len(part.column("game_id").unique())
             one = {"rows": part.num_rows, "games": count, "digest": rows_digest(part)}

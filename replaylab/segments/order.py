@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from replaylab.columns import as_numpy, column, take
+from replaylab.columns import as_numpy, column, distinct, take
 from replaylab.table import Whole
 
 _NUMBER: Final = re.compile(r"-\d{6,}\.journal\Z")  # behind the run, in the name of a journal
@@ -25,15 +25,15 @@ def in_order_received(table: pa.Table) -> pa.Table:
     codes = as_numpy(table.column("game_id").combine_chunks().indices)
     names = table.column("source").combine_chunks()
     runs = [_NUMBER.sub("", name) for name in names.dictionary.to_pylist()]
-    distinct = list(dict.fromkeys(runs))
-    code_of = {run: code for code, run in enumerate(distinct)}
+    once = list(dict.fromkeys(runs))
+    code_of = {run: code for code, run in enumerate(once)}
     run_of = np.array([code_of[run] for run in runs], np.int64)
     written = as_numpy(names.indices)
     seq = as_numpy(table.column("seq"))
     game_changes = np.flatnonzero(codes[1:] != codes[:-1])
     source_changes = np.flatnonzero(written[1:] != written[:-1])
     source_changes = source_changes[run_of[written[source_changes]] != run_of[written[source_changes + 1]]]
-    one_each = len(np.unique(codes[np.append(game_changes, len(codes) - 1)])) == len(game_changes) + 1
+    one_each = len(distinct(codes[np.append(game_changes, len(codes) - 1)])) == len(game_changes) + 1
     breaks = np.concatenate([source_changes, np.flatnonzero(seq[1:] < seq[:-1])])
     if one_each and np.isin(breaks, game_changes).all():
         return table
@@ -42,7 +42,7 @@ def in_order_received(table: pa.Table) -> pa.Table:
     first = np.full(len(pairs), np.iinfo(np.int64).max)
     times = as_numpy(table.column("timestamp"), np.iinfo(np.int64).max)
     np.minimum.at(first, of_row, times)
-    rank = _ranks(distinct)
+    rank = _ranks(once)
     _, stands_at, number = np.unique(game, return_index=True, return_inverse=True)  # codes say nothing of the order
     return table.take(column(np.lexsort([seq, rank[source], first[of_row], stands_at[number]])))
 

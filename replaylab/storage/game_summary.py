@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.columns import as_numpy, column, present
+from replaylab.columns import as_numpy, column, distinct, present
 from replaylab.continuity import NO_END, missing_runs
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import Phase
@@ -210,7 +210,7 @@ class _LiveTicks:
         game, number = games.of_row[self._counted], tick[self._counted]
         every = game, number
         if ((np.diff(number) <= 0) & (game[1:] == game[:-1])).any():  # out of order, or a tick twice
-            keys = np.unique(game.astype(np.int64) << 32 | number)
+            keys = distinct(game.astype(np.int64) << 32 | number)
             game, number = (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
         self.count, self.first, self.last = _ends(game, number, total)
         self.after_rug = self.last > rug_tick

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replaylab.columns import as_numpy, column
+from replaylab.columns import as_numpy, column, distinct
 from replaylab.errors import SegmentDamaged
 from replaylab.segments.extent import Extent
 from replaylab.segments.segment import Segment
@@ -235,6 +235,6 @@ def _firsts(segment: Segment, zones: set[str]) -> list[tuple[str, int, str]]:
     found = []
     for one in segment.footer.games:
         rows = slice(one.first_row, one.first_row + one.rows)
-        held = {zone_of[number] for number in np.unique(owner[rows])}
+        held = {zone_of[number] for number in distinct(owner[rows])}
         found.append((one.game, int(times[rows].min()), held.pop() if len(held) == 1 else ""))
     return found

@@ -17,6 +17,7 @@ from replaylab.analysis.backtests.orders import Bet, Buy, Cancel, Placed, Sell, 
 from replaylab.analysis.backtests.trader import Played
 from replaylab.analysis.backtests.waiting import Waiting
 from replaylab.analysis.price_paths.paths import Paths
+from replaylab.columns import distinct
 from replaylab.errors import LookAhead, StrategyError
 from replaylab.storage.game_summary import SCHEMA
 
@@ -125,7 +126,7 @@ def check_look_ahead(
     chosen = np.sort(rng.permutation(len(paths))[:games])
     kept = np.ceil(paths.lengths[chosen] * rng.random(len(chosen))).astype(np.int64)
     _check_cut(strategy, paths, orders, chosen[kept > 0], kept[kept > 0])
-    rows = rng.permutation(np.unique(orders.row))
+    rows = rng.permutation(distinct(orders.row))
     of_row = np.searchsorted(paths.start, rows, side="right") - 1
     left = games
     for _ in range(_ROUNDS):

@@ -22,6 +22,7 @@ from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.interval import mean_by_game, share_by_game
 from replaylab.analysis.questions.trades import CUT, OUTCOMES, TARGET, EntryPlan, Trades, trades
+from replaylab.columns import distinct
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def entry_trades(source: Source, plan: EntryPlan, *, where: Selection | None = N
             "mfe": found.favourable,
         }
     )
-    frame.attrs = {"n_games": len(np.unique(game)), "n_ticks": len(frame)}
+    frame.attrs = {"n_games": len(distinct(game)), "n_ticks": len(frame)}
     return frame
 
 
@@ -271,7 +272,7 @@ class _Tally:
         self._end = self._begin + found.held[seen]
         self._follow_up = FollowUp.of_runs(known, Runs.of(known))
         self._weights = self._follow_up.weight(self._begin, self._end)
-        self.n_games = len(np.unique(self._game))
+        self.n_games = len(distinct(self._game))
         self.result, self.adverse, self.favourable = found.result[seen], found.adverse[seen], found.favourable[seen]
         self.held = found.held[seen].astype(np.float64)
 
@@ -294,7 +295,7 @@ class _Tally:
         low, high = share_by_game(above, below, confidence=confidence)
         weights = self._weights[here]
         return {
-            "n_games": len(np.unique(self._game[here])),
+            "n_games": len(distinct(self._game[here])),
             "n_ticks": int(here.sum()),
             "share": self.mean(here.astype(np.float64)),
             "low": float(low[0]),

@@ -13,6 +13,7 @@ from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.price_paths.spells import Spells, kaplan_meier, rugs_between
 from replaylab.analysis.questions.interval import rate_interval, wilson
+from replaylab.columns import distinct
 from replaylab.simulation.process import RUG_PROBABILITY
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def hazard(
     share = np.divide(rugs, at_risk, out=np.full(len(rugs), np.nan), where=at_risk > 0)
     low, high = rate_interval(rugs, at_risk, confidence=confidence)
     games = [
-        len(np.unique(spells.game[(spells.entry < end) & (spells.exit > begin)]))
+        len(distinct(spells.game[(spells.entry < end) & (spells.exit > begin)]))
         for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
     ]
     frame = pd.DataFrame(
@@ -145,7 +146,7 @@ def _from_age(found: Paths, spells: Spells, age: int, window: int) -> dict[str, 
     """Return one row of `p_rug_within`."""
     curve = kaplan_meier(spells, age)
     dead, trials = rugs_between(curve, age, age + window)
-    alive = np.unique(found.game_of_tick[found.tick == age])
+    alive = distinct(found.game_of_tick[found.tick == age])
     left = spells.since(age)
     here = left.entry == age
     rugs = int((left.rugged[here] & (left.exit[here] <= age + window)).sum())

@@ -20,6 +20,7 @@ from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.interval import mean_by_game, normal_quantile, share_by_game
 from replaylab.analysis.questions.trades import CUT, EntryPlan, trades
+from replaylab.columns import distinct
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def excursion_table(
         weights = follow_up.weight(begin, begin + found.held[decided])
         return {
             "hold": hold,
-            "n_games": len(np.unique(known.game_of_tick[found.row[decided]])),
+            "n_games": len(distinct(known.game_of_tick[found.row[decided]])),
             "n_ticks": int(decided.sum()),
             "cut": int((~decided).sum()),
             **_quantiles("mae_", found.adverse[decided], weights, mean=True),

@@ -19,6 +19,7 @@ from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.interval import mean_by_game, wilson
+from replaylab.columns import distinct
 from replaylab.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def volatility_by_price(
             {
                 "from_price": begin,
                 "to_price": float(begins[place + 1]) if place + 1 < len(begins) else float("inf"),
-                "n_games": len(np.unique(moves.game[here])),
+                "n_games": len(distinct(moves.game[here])),
                 "n_ticks": int(here.sum()),
                 "mean": weighted_mean(size, weight),
                 "low": float(low[0]),
