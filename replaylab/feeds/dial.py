@@ -43,6 +43,7 @@ def needed(*packages: str) -> None:
 async def dial(
     url: str,
     *,
+    name: str | None = None,
     headers: Mapping[str, str] | None = None,
     token: str | None = None,
     ca: str | Path | None = None,
@@ -55,6 +56,8 @@ async def dial(
     ----------
     url : str
         ``ws://`` or ``wss://``.
+    name : str, optional
+        What messages call it; else the address without its query.
     headers : mapping, optional
         Sent with the handshake.
     token : str, optional
@@ -72,7 +75,7 @@ async def dial(
 
     from replaylab.feeds.incoming import Incoming
 
-    name = bare_url(url)
+    name = bare_url(url) if name is None else name
     sent = dict(headers or {})
     if token is not None:
         sent["Authorization"] = f"Bearer {token}"

@@ -122,7 +122,7 @@ class SocketIOFeed(Connection):
         token = await fresh_token(self._token)
         self._early, self._expected, self._got_data = [], 0, False
         socket = self._socket = await dial(
-            self._url, headers=self._headers, ca=self._ca, timeout_seconds=self._timeout_seconds
+            self._url, name=self.name, headers=self._headers, ca=self._ca, timeout_seconds=self._timeout_seconds
         )
         problem: FeedError
         try:

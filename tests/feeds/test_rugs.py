@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from replaylab.fair import commitment, prices
 from replaylab.feeds.rugs import RugsReader
-from replaylab.feeds.rugs_wire import captured_of
+from replaylab.feeds.rugs_wire import TRADE, UPDATE, captured_of
 from replaylab.tick import Tick
 from tests.crash.scale import SCALE
 from tests.feeds.frames import (
@@ -340,17 +340,24 @@ def test_mutated_frames_never_raise(data: st.DataObject) -> None:
     assert [tick.tick for tick in ticks_of(found) if tick.game_id == "good"][-1] == 31
 
 
+REAL = ("gameStateUpdate.jsonl", "frames-2026-02.jsonl")
+
+
 def test_ten_thousand_mutations_of_real_frames() -> None:
-    """Ten thousand random mutations of the real frames raise nothing."""
-    lines = [captured_of(line).data for line in real_frames() if len(line) < 2000]
+    """Ten thousand random mutations of the real frames, large and small, of both protocols, raise nothing."""
+    captured = [captured_of(line) for name in REAL for line in real_frames(name)]
+    events = [(one.event or UPDATE, bytes(one.data)) for one in captured]
+    assert {name for name, _ in events} == {UPDATE, TRADE}
+    assert max(len(data) for _, data in events) > 40_000
     chance = random.Random(7)
     reader = RugsReader(trades=True)
     for number in range(10_000):
-        frame = bytearray(bytes(chance.choice(lines)))
+        event, data = events[number % len(events)]
+        frame = bytearray(data)
         for _ in range(chance.randint(1, 5)):
             at = chance.randrange(len(frame))
             frame[at : at + chance.randint(0, 9)] = chance.randbytes(chance.randint(0, 5))
-        reader.take("gameStateUpdate", bytes(frame), AT + number * QUARTER)
+        reader.take(event, bytes(frame), AT + number * QUARTER)
     good = ticks_of(reader.take("gameStateUpdate", tick_frame(0, game="good"), AT + timedelta(days=1)))
     assert [tick.tick for tick in good] == [0]
     assert sum(reader.refused.values()) > 5_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -181,3 +182,17 @@ def test_no_socketio_there(first: str) -> None:
     with pytest.raises(FeedLost) as raised:
         read(handle, 1)
     assert (raised.value.cause, raised.value.answered) == ("protocol", True)
+
+
+def test_a_failure_names_the_address_that_was_given() -> None:
+    """What goes wrong while connecting is said of the address that the user typed, not of the WebSocket behind it."""
+
+    async def run() -> str:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # and does not listen
+            url = f"socketio+http://127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(FeedLost) as raised:
+                await SocketIOFeed(url).connect()
+        return str(raised.value).replace(url, "URL")
+
+    assert asyncio.run(run()) == "URL: cannot connect (Connection refused)"

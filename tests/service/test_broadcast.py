@@ -130,7 +130,7 @@ def test_a_token_ends_for_its_client_alone(wide: Path) -> None:
             return len([one async for one in feed if isinstance(one, rl.Tick)])
 
     async def run(server: FeedServer) -> int:
-        short = asyncio.ensure_future(ticks(server, 3))  # two to three seconds to be let in
+        short = asyncio.ensure_future(ticks(server, 4))  # three to four seconds to be let in
         found = await ticks(server, 600)
         with pytest.raises(FeedRefused, match="4401"):
             await short
