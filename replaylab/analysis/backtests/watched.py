@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.backtests.ledger import Trade
-from replaylab.analysis.price_paths.follow_up import FollowUp, watched_to
+from replaylab.analysis.price_paths.follow_up import FollowUp, too_late, watched_to
 from replaylab.analysis.price_paths.paths import Paths
 
 Floats = NDArray[np.float64]
@@ -47,11 +47,15 @@ class Watched:
         return cls(FollowUp.of_ends(known, until), known, until)
 
     def of_games(self) -> Floats:
-        """Return the weight of each game: 0 where its rug was not seen, or a gap may have hidden one."""
+        """Return the weight of each game: 0 where its rug was not seen, or a gap may have hidden one.
+
+        All are 0 where too many games live longer than any record goes; trades likewise.
+        """
         rows = self.known.start[:-1]
         first, rug = self.known.tick[rows].astype(np.int64), self.known.rug_tick
         seen = (rug >= 0) & (self.until[rows] == rug)
-        return np.where(seen, self.follow_up.weight(first, np.where(seen, rug, first)), 0.0)
+        weights = np.where(seen, self.follow_up.weight(first, np.where(seen, rug, first)), 0.0)
+        return self._enough(weights, len(first))
 
     def of_trades(self, trades: Sequence[Trade]) -> Floats:
         """Return the weight of each trade: 0 where the record, or a gap in it, ended before it did."""
@@ -63,4 +67,8 @@ class Watched:
         step = int(self.known.tick.max(initial=0)) + 1
         rows = np.searchsorted(self.known.game_of_tick * step + self.known.tick, game * step + opened)
         ended &= closed <= self.until[rows]
-        return np.where(ended, self.follow_up.weight(opened, closed), 0.0)
+        return self._enough(np.where(ended, self.follow_up.weight(opened, closed), 0.0), len(np.unique(game)))
+
+    @staticmethod
+    def _enough(weights: Floats, games: int) -> Floats:
+        return np.zeros(len(weights)) if too_late(float(weights.sum()), len(weights), games) else weights

@@ -5,11 +5,15 @@ to the soon ones: to rugs, to bets that won. Each seen outcome is therefore weig
 which is watched at the beginning is still watched at the end (inverse probability of censoring weights; Robins and
 Rotnitzky 1992). The chance is the Kaplan-Meier estimate of the cuts, by tick of the game. It is right as long as what
 cuts a record is independent of what the game does next; without a cut every weight is 1.
+
+What comes later than any record goes has no weight that makes up for it, as when all records end after the same number
+of ticks: the weights then add up to less than the number of outcomes, and `too_late` says when that is too little.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +23,7 @@ from replaylab.analysis.price_paths.runs import Runs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+MOST_TOO_LATE: Final = 0.05  # of the outcomes of many games
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +115,39 @@ class FollowUp:
         pull = np.divide(through, at_risk, out=np.zeros(size), where=(at_risk > 0) & (hazard < 1))
         above += np.bincount(self.game, pull[self.tick] * (self.cut - hazard[self.tick]), self.games)
         return above, below
+
+
+def too_late(weights: float, begun: int, games: int) -> bool:
+    """Return whether so many outcomes come later than any record goes that those seen do not stand for all.
+
+    Their share is what the weights lack of the number of outcomes begun (it is what Kaplan-Meier leaves behind the last
+    tick). Up to one over the root of the number of games, twice the standard error of a share, it may be chance, and up
+    to 5 % it moves little.
+
+    Parameters
+    ----------
+    weights : float
+        Sum of the weights of the outcomes that were seen.
+    begun, games : int
+        Outcomes that were seen or cut, and the games that they are from.
+
+    Examples
+    --------
+    >>> too_late(weights=430.0, begun=1_000, games=1_000), too_late(weights=990.0, begun=1_000, games=1_000)
+    (True, False)
+    """
+    return begun > 0 and 1 - weights / begun > max(1 / max(games, 1) ** 0.5, MOST_TOO_LATE) + 1e-9
+
+
+def without_figures(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a table with its counts alone: every other figure is NaN.
+
+    Examples
+    --------
+    >>> without_figures({"n_games": 3, "share": 0.5})
+    {'n_games': 3, 'share': nan}
+    """
+    return {name: float("nan") if isinstance(value, float) else value for name, value in row.items()}
 
 
 def watched_to(known: Paths) -> Ints:

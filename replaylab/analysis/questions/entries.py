@@ -1,7 +1,8 @@
 """Entries: outcomes of buying at a tick or a price and selling at a target, a stop, after a time, or at the rug.
 
 The rug counts: an entry that is still open when it comes is a loss. An outcome that was not recorded is `cut`.
-Shares and means weigh the known outcomes so that cut-off games do not bias them (see `follow_up`); intervals are by
+Shares and means weigh the known outcomes so that cut-off games do not bias them (see `follow_up`), and are NaN where
+too many outcomes come later than any record goes; intervals are by
 whole games, as ticks of a game are no repetitions of each other. See `trades` for the rules of a sale.
 """
 
@@ -16,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import PASSES, numbers, some_games
-from replaylab.analysis.price_paths.follow_up import FollowUp, weighted_mean, weighted_quantiles
+from replaylab.analysis.price_paths.follow_up import (
+    FollowUp,
+    too_late,
+    weighted_mean,
+    weighted_quantiles,
+    without_figures,
+)
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
@@ -96,7 +103,8 @@ class EntryStudy:
         One row: `n_games` and `n_ticks` (entries whose outcome is known, and the games that they are from), `cut`
         (entries not known), `success` (share that reached the target; NaN without one) with `success_low`,
         `success_high`, `mean_result` with `mean_low`, `mean_high` (by whole games), `median_result`,
-        `mean_held` (ticks), `mean_mae`, `mean_mfe`.
+        `mean_held` (ticks), `mean_mae`, `mean_mfe`. All but the counts are NaN where too many outcomes come later than
+        any record goes (see `replaylab.analysis.price_paths.follow_up.too_late`).
     outcomes : DataFrame
         One row a way out (target, stop, hold, rug): `outcome`, `n_games`, `n_ticks`, `share` of the entries with
         `low`, `high`, `mean_result`, `mean_held`, `median_held`. The time that winners took is no optimum to hold:
@@ -176,6 +184,7 @@ def entry_study(
         "mean_mae": tally.mean(tally.adverse),
         "mean_mfe": tally.mean(tally.favourable),
     }
+    summary = without_figures(summary) if tally.too_late else summary
     return EntryStudy(pd.DataFrame([summary]), pd.DataFrame(rows), plan)
 
 
@@ -207,7 +216,8 @@ def touch_table(
     DataFrame
         One row a price and target: `at_price`, `target`, `n_games`, `n_ticks` (known entries), `cut`, the shares
         `target_first`, `stop_first`, `hold_first`, `rug_first`, `low`, `high` (of `target_first`), `mean_result` with
-        `mean_low`, `mean_high`. NaN where no game reached the price; the last two where fewer than five did.
+        `mean_low`, `mean_high`. NaN where no game reached the price, or too many outcomes come later than any record
+        goes; the last two where fewer than five games did.
 
     Raises
     ------
@@ -243,7 +253,7 @@ def _touched(known: Paths, plan: EntryPlan, drawing: dict[str, Any]) -> dict[str
     tally = _Tally(known, trades(known, plan, empty=True), plan)
     ways = {OUTCOMES[place]: tally.way(place, drawing["confidence"]) for place in range(CUT)}
     low, high = tally.mean_interval(drawing)
-    return {
+    found = {
         "n_games": tally.n_games,
         "n_ticks": int(tally.decided.sum()),
         "cut": int((~tally.decided).sum()),
@@ -254,6 +264,7 @@ def _touched(known: Paths, plan: EntryPlan, drawing: dict[str, Any]) -> dict[str
         "mean_low": low,
         "mean_high": high,
     }
+    return without_figures(found) if tally.too_late else found
 
 
 class _Tally:
@@ -272,6 +283,8 @@ class _Tally:
         self._end = self._begin + found.held[seen]
         self._follow_up = FollowUp.of_runs(known, Runs.of(known))
         self._weights = self._follow_up.weight(self._begin, self._end)
+        games = len(distinct(known.game_of_tick[found.row]))
+        self.too_late = too_late(float(self._weights.sum()), len(found.row), games)
         self.n_games = len(distinct(self._game))
         self.result, self.adverse, self.favourable = found.result[seen], found.adverse[seen], found.favourable[seen]
         self.held = found.held[seen].astype(np.float64)
@@ -294,7 +307,7 @@ class _Tally:
         above, below = self._sums(here.astype(np.float64))
         low, high = share_by_game(above, below, confidence=confidence)
         weights = self._weights[here]
-        return {
+        found = {
             "n_games": len(distinct(self._game[here])),
             "n_ticks": int(here.sum()),
             "share": self.mean(here.astype(np.float64)),
@@ -304,6 +317,7 @@ class _Tally:
             "mean_held": weighted_mean(self.held[here], weights),
             "median_held": weighted_quantiles(self.held[here], weights, (0.5,))[0],
         }
+        return without_figures(found) if self.too_late else found
 
     def mean_interval(self, drawing: dict[str, Any]) -> tuple[float, float]:
         """Return the interval of the mean result; NaN for fewer than two games."""

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from replaylab.analysis.price_paths.spells import Spells, kaplan_meier
+from replaylab.analysis.price_paths.follow_up import too_late
+from replaylab.analysis.price_paths.spells import Curve, Spells, kaplan_meier
 from replaylab.columns import as_numpy
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 _NEAR = 1e-12  # what sums of doubles differ by although they mean the same
 
 
@@ -39,9 +41,7 @@ def rug_tick_quantiles(games: pa.Table, shares: Sequence[float]) -> dict[float, 
     [0.5]
     """
     first, last, rug = _ticks(games)
-    end = np.where(rug >= 0, rug, last)
-    kept = end > first
-    curve = kaplan_meier(Spells(first[kept], end[kept], (rug >= 0)[kept], np.arange(int(kept.sum()))))
+    curve = _lives(first, last, rug)
     found = {}
     for share in shares:
         below = np.flatnonzero(curve.survival <= 1 - share + _NEAR)
@@ -54,7 +54,8 @@ def peak_quantiles_of(games: pa.Table, shares: Sequence[float]) -> dict[float, D
     """Return the least peak that each share of the games does not exceed, by share, from the complete ones, weighted.
 
     Long games go higher and are cut off more often: each complete game counts by the inverse chance of having been
-    watched to its end, the Kaplan-Meier estimate of the cuts. Nothing without a complete game.
+    watched to its end, the Kaplan-Meier estimate of the cuts. Nothing without a complete game, or where too many games
+    live longer than any record goes.
 
     Examples
     --------
@@ -66,7 +67,8 @@ def peak_quantiles_of(games: pa.Table, shares: Sequence[float]) -> dict[float, D
     """
     first, last, rug = _ticks(games)
     seen = np.flatnonzero(as_numpy(_counted(games).column("complete")))
-    if not len(seen):
+    alive = float(np.nanmin(_lives(first, last, rug).survival))
+    if not len(seen) or too_late(len(first) * (1 - alive), len(first), len(first)):
         return {}
     watched = kaplan_meier(Spells(first, last + 1, rug < 0, np.arange(len(first)))).survival
     chance = np.nan_to_num(watched[np.minimum(rug[seen], len(watched) - 1)])
@@ -75,6 +77,12 @@ def peak_quantiles_of(games: pa.Table, shares: Sequence[float]) -> dict[float, D
     weights = np.cumsum(np.divide(1, chance, out=np.zeros(len(chance)), where=chance > 0)[order])
     place = [int(np.searchsorted(weights, (share - _NEAR) * weights[-1])) for share in shares]
     return {share: peaks[int(order[at])].as_py() for share, at in zip(shares, place, strict=True)}
+
+
+def _lives(first: Ints, last: Ints, rug: Ints) -> Curve:
+    end = np.where(rug >= 0, rug, last)
+    kept = end > first
+    return kaplan_meier(Spells(first[kept], end[kept], (rug >= 0)[kept], np.arange(int(kept.sum()))))
 
 
 def _counted(games: pa.Table) -> pa.Table:

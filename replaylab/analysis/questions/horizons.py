@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import PASSES, number, one_of, some_games, wholes
-from replaylab.analysis.price_paths.follow_up import FollowUp, weighted_mean, weighted_quantiles
+from replaylab.analysis.price_paths.follow_up import (
+    FollowUp,
+    too_late,
+    weighted_mean,
+    weighted_quantiles,
+    without_figures,
+)
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.runs import Runs
 from replaylab.analysis.price_paths.selection import Selection
@@ -65,7 +71,8 @@ def horizon_table(
         missing tick, ends), `survived` (share not ended by the rug) with `survived_low`, `survived_high`,
         `mean_result` with `low`, `high`, and the quantiles `q05`, `q25`, `median`, `q75`, `q95` of the result. A rug
         settles a window sooner than its end does, so known windows are weighted for those that were cut; see
-        `replaylab.analysis.price_paths.follow_up`.
+        `replaylab.analysis.price_paths.follow_up`. Only the counts are known, and the rest is NaN, where too many
+        windows end later than any record goes.
 
     Raises
     ------
@@ -83,6 +90,7 @@ def horizon_table(
     known = some_games(paths(source, where=where))
     runs, rows = Runs.of(known), _entered(known, between)
     game, paid = known.game_of_tick[rows], known.price[rows]
+    games = len(np.unique(game))
     follow_up, begin = FollowUp.of_runs(known, runs), known.tick[rows].astype(np.int64)
     rug_tick = known.tick[runs.last[rows]].astype(np.int64) + 1
     at_rug = np.where(runs.rugged[rows], runs.rug_price[rows] if rug == "recorded" else 0.0, np.nan)
@@ -99,7 +107,7 @@ def horizon_table(
         gained, _ = follow_up.sums(of, since, end, result[decided])
         lived_low, lived_high = share_by_game(lived[:, None], below[:, None], confidence=confidence)
         low, high = _mean_interval(gained, below, confidence, resamples, seed)
-        return {
+        found = {
             "hold": hold,
             "n_games": int((below > 0).sum()),
             "n_ticks": int(decided.sum()),
@@ -112,6 +120,7 @@ def horizon_table(
             "high": high,
             **_quantiles("", result[decided], weights),
         }
+        return without_figures(found) if too_late(float(weights.sum()), len(rows), games) else found
 
     return _frame(known, held, holds, confidence)
 
@@ -143,6 +152,7 @@ def excursion_table(
         One row a hold: `hold`, `n_games`, `n_ticks`, `cut`, and of both excursions the mean and the quantiles:
         `mae_mean`, `mae_q05`, `mae_q25`, `mae_median`, `mae_q75`, `mae_q95`, `mfe_mean`, ...; results relative to the
         price paid, the adverse ones at most 0, the favourable ones at least 0.
+        NaN where too many windows end later than any record goes.
 
     Raises
     ------
@@ -168,7 +178,8 @@ def excursion_table(
         decided = found.outcome != CUT
         begin = known.tick[found.row[decided]].astype(np.int64)
         weights = follow_up.weight(begin, begin + found.held[decided])
-        return {
+        games = len(np.unique(known.game_of_tick[found.row]))
+        row = {
             "hold": hold,
             "n_games": len(distinct(known.game_of_tick[found.row[decided]])),
             "n_ticks": int(decided.sum()),
@@ -176,6 +187,7 @@ def excursion_table(
             **_quantiles("mae_", found.adverse[decided], weights, mean=True),
             **_quantiles("mfe_", found.favourable[decided], weights, mean=True),
         }
+        return without_figures(row) if too_late(float(weights.sum()), len(found.row), games) else row
 
     return _frame(known, held, holds, None)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import numbers, some_games
+from replaylab.analysis.price_paths.follow_up import too_late
 from replaylab.analysis.price_paths.live import Floats, Ints
 from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
@@ -57,7 +58,8 @@ def peak_table(
     Returns
     -------
     DataFrame
-        One row a multiple: `at`, `reached`, `low`, `high`, `n_games` (watched from tick 0), `games` (of these, seen
+        One row a multiple: `at`, `reached` (NaN where too many games were still alive and below it when their records
+        ended, so that only bounds are known), `low`, `high`, `n_games` (watched from tick 0), `games` (of these, seen
         there), `complete_games`, `complete_reached` (a count), and `beside` where asked for.
 
     Examples
@@ -76,12 +78,15 @@ def peak_table(
     watched = _Watched.of(found)
     rows = []
     for multiple in multiples:
-        reached, trials = watched.share(multiple)
+        reached, trials, rest = watched.share(multiple)
         counts = {"n_games": len(watched.exit), "games": watched.seen(multiple)}
         own = {"complete_games": len(highest), "complete_reached": int((highest >= multiple).sum())}
-        rows.append({"at": multiple, "reached": reached, "trials": trials, **counts, **own})
+        rows.append({"at": multiple, "reached": reached, "most": reached + rest, "trials": trials, **counts, **own})
     frame = pd.DataFrame(rows)
-    low, high = wilson(frame["reached"], frame.pop("trials"), confidence=confidence)
+    most, behind = frame.pop("most"), frame.pop("trials")
+    low, _ = wilson(frame["reached"], behind, confidence=confidence)
+    _, high = wilson(most, behind, confidence=confidence)
+    frame.loc[most > frame["reached"], "reached"] = np.nan
     frame.insert(2, "low", low)
     frame.insert(3, "high", high)
     if beside is not None:
@@ -113,7 +118,7 @@ def peak_quantiles(
     DataFrame
         `share`, `peak` (highest multiple that at least 1 - share of the games reach), `low`, `high`, `n_games`
         (watched from tick 0). NaN where it is not known: no game was watched, or, of `high` and in cut-off games of
-        `peak`, it may lie above the highest price that was seen.
+        `peak`, it may lie above the highest price that was seen, or too many records end before it is decided.
 
     Examples
     --------
@@ -141,19 +146,27 @@ def peak_quantiles(
 
 def _highest_reached(watched: _Watched, prices: Floats, share: float, bound: int, confidence: float) -> float:
     """Return the highest price that at least `share` of the games reach; by bisection, as fewer reach a higher one."""
+    place = _last_reached(watched, prices, share, bound, confidence, most=bound == _HIGH)
+    if not place or (bound == 0 and _last_reached(watched, prices, share, bound, confidence, most=True) != place):
+        return float("nan")
+    first = place
+    beyond = bound == _HIGH or not watched.rugged.all()  # no price above was seen, but there may be one
+    return float("nan") if first == len(prices) and beyond else float(prices[first - 1])
+
+
+def _last_reached(watched: _Watched, prices: Floats, share: float, bound: int, confidence: float, *, most: bool) -> int:
+    """Return how many of the prices at least `share` of the games reach, or as far as is known at `most`."""
     first, last = 0, len(prices)
     while first < last:
         middle = (first + last) // 2
-        reached, trials = watched.share(float(prices[middle]))
+        reached, trials, rest = watched.share(float(prices[middle]))
+        reached += rest if most else 0.0
         low, high = wilson(reached, trials, confidence=confidence)
         if (reached, float(low), float(high))[bound] >= share:
             first = middle + 1
         else:
             last = middle
-    if not first:
-        return float("nan")
-    beyond = bound == _HIGH or not watched.rugged.all()  # no price above was seen, but there may be one
-    return float("nan") if first == len(prices) and beyond else float(prices[first - 1])
+    return first
 
 
 def _highest(found: Paths) -> Floats:
@@ -206,10 +219,14 @@ class _Watched(NamedTuple):
         """Number of games seen to reach a multiple."""
         return int((self._touch(multiple) < _NEVER).sum())
 
-    def share(self, multiple: float) -> tuple[float, float]:
-        """Return the chance to reach a multiple before the rug, and the trials behind it; Aalen-Johansen."""
+    def share(self, multiple: float) -> tuple[float, float, float]:
+        """Return the chance to reach a multiple before the rug, the trials behind it, and what is not known of it.
+
+        By Aalen-Johansen. The last is the share of games neither there nor rugged when their records end; 0 where it is
+        no more than chance leaves, see `too_late`.
+        """
         if not len(self.exit):
-            return float("nan"), 0.0
+            return float("nan"), 0.0, 0.0
         touch = self._touch(multiple)
         touched = touch < _NEVER
         end = np.where(touched, touch, self.exit)
@@ -217,11 +234,13 @@ class _Watched(NamedTuple):
         reached = np.bincount(end[touched], minlength=size)
         rugs = np.bincount(end[~touched & self.rugged], minlength=size)
         at_risk = len(end) - np.concatenate([[0], np.cumsum(np.bincount(end, minlength=size))[:-1]])
-        return _incidence(at_risk, reached, rugs)
+        share, trials, alive = _incidence(at_risk, reached, rugs)
+        games = len(end)
+        return share, trials, alive if too_late(games * (1 - alive), games, games) else 0.0
 
 
-def _incidence(at_risk: Ints, reached: Ints, rugs: Ints) -> tuple[float, float]:
-    """Return the Aalen-Johansen estimate of one of two ways to end, and the trials of the same variance."""
+def _incidence(at_risk: Ints, reached: Ints, rugs: Ints) -> tuple[float, float, float]:
+    """Return the Aalen-Johansen estimate of one of two ways to end, its trials, and the share that has not ended."""
     out = reached + rugs
     alive = np.cumprod(1 - out / at_risk)
     before = np.concatenate([[1.0], alive[:-1]])
@@ -237,4 +256,4 @@ def _incidence(at_risk: Ints, reached: Ints, rugs: Ints) -> tuple[float, float]:
     )
     settled = float(reached.sum() + rugs.sum())  # games of which it is known whether they went so high
     trials = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else settled
-    return share, float(trials)
+    return share, float(trials), float(alive[-1])

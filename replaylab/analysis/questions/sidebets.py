@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replaylab.analysis.price_paths.arguments import PASSES, POINTS, one_of, some_games, whole, wholes
-from replaylab.analysis.price_paths.follow_up import FollowUp, watched_to
+from replaylab.analysis.price_paths.follow_up import FollowUp, too_late, watched_to
 from replaylab.analysis.price_paths.paths import Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.analysis.questions.followed import Followed, ticks_left
@@ -194,6 +194,7 @@ def sidebet_pooled(
         `wins`, `cut` (bets not settled), `win_rate`, `low`, `high`, `settled_rate`, `expected_value`, `kelly`. A bet
         that wins is settled sooner than one that loses: `win_rate` weighs the settled bets so that those of cut-off
         games do not bias it (see `replaylab.analysis.price_paths.follow_up`); `settled_rate` is wins / n_ticks.
+        NaN, but for that, where too many bets are settled later than any record goes.
 
     Raises
     ------
@@ -227,8 +228,11 @@ def sidebet_pooled(
     size = len(begins)
     bets, wins, cut = (np.bincount(group[which & (group >= 0)], minlength=size) for which in (settled, won, ~settled))
     weight = below.sum(axis=0)
+    begun = [np.unique(game[group == place], return_counts=True)[1] for place in range(size)]
+    late = [too_late(float(one), int(counts.sum()), len(counts)) for one, counts in zip(weight, begun, strict=True)]
     rate = np.divide(above.sum(axis=0), weight, out=np.full(size, np.nan), where=weight > 0)
     low, high = share_by_game(above, below, confidence=confidence)
+    rate, low, high = (np.where(late, np.nan, one) for one in (rate, low, high))
     frame = pd.DataFrame(
         {
             "from_tick": begins,
