@@ -137,7 +137,7 @@ def _chances(weights: Floats | None) -> Floats | None:
     if weights is None or (weights == 1).all():
         return None
     if not weights.any():
-        raise AnalysisError("weights=0: no game was watched to its end, so none can be drawn")
+        raise AnalysisError("weights=0: none or too few of the games were watched to their end, so none can be drawn")
     return np.asarray(weights / weights.sum())
 
 

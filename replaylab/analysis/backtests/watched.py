@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from replaylab.analysis.backtests.ledger import Trade
 from replaylab.analysis.price_paths.follow_up import FollowUp, too_late, watched_to
 from replaylab.analysis.price_paths.paths import Paths
+from replaylab.columns import distinct
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +68,7 @@ class Watched:
         step = int(self.known.tick.max(initial=0)) + 1
         rows = np.searchsorted(self.known.game_of_tick * step + self.known.tick, game * step + opened)
         ended &= closed <= self.until[rows]
-        return self._enough(np.where(ended, self.follow_up.weight(opened, closed), 0.0), len(np.unique(game)))
+        return self._enough(np.where(ended, self.follow_up.weight(opened, closed), 0.0), len(distinct(game)))
 
     @staticmethod
     def _enough(weights: Floats, games: int) -> Floats:

@@ -2,8 +2,8 @@
 
 The rug counts: an entry that is still open when it comes is a loss. An outcome that was not recorded is `cut`.
 Shares and means weigh the known outcomes so that cut-off games do not bias them (see `follow_up`), and are NaN where
-too many outcomes come later than any record goes; intervals are by
-whole games, as ticks of a game are no repetitions of each other. See `trades` for the rules of a sale.
+too many outcomes come later than any record goes; intervals are by whole games, as ticks of a game are no repetitions
+of each other. See `trades` for the rules of a sale.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def horizon_table(
     known = some_games(paths(source, where=where))
     runs, rows = Runs.of(known), _entered(known, between)
     game, paid = known.game_of_tick[rows], known.price[rows]
-    games = len(np.unique(game))
+    games = len(distinct(game))
     follow_up, begin = FollowUp.of_runs(known, runs), known.tick[rows].astype(np.int64)
     rug_tick = known.tick[runs.last[rows]].astype(np.int64) + 1
     at_rug = np.where(runs.rugged[rows], runs.rug_price[rows] if rug == "recorded" else 0.0, np.nan)
@@ -178,7 +178,7 @@ def excursion_table(
         decided = found.outcome != CUT
         begin = known.tick[found.row[decided]].astype(np.int64)
         weights = follow_up.weight(begin, begin + found.held[decided])
-        games = len(np.unique(known.game_of_tick[found.row]))
+        games = len(distinct(known.game_of_tick[found.row]))
         row = {
             "hold": hold,
             "n_games": len(distinct(known.game_of_tick[found.row[decided]])),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 CELLS: Final = 50_000_000  # points x games: 400 MB of results
+_UNKNOWN: Final = "no mean profit is known: too few games were watched to their end"
 _PARTS: Final = 4  # for each worker, so that none waits long for another
 
 
@@ -103,11 +104,15 @@ class Sweep:
     @property
     def _best(self) -> int:
         means = self.table["mean_profit"].to_numpy(np.float64)
+        if np.isnan(means).all():
+            raise AnalysisError(f"games={self.n_games}: {_UNKNOWN}")
         return int(np.nanargmax(means))
 
     @property
     def verdict(self) -> str:
         """What the best point is worth after so many tries, in words."""
+        if self.table["mean_profit"].isna().all():
+            return _UNKNOWN
         best = self.best
         at = ", ".join(f"{name}={best[name]!s}" for name in self.parameters)
         chance = float(best["p_adjusted"])

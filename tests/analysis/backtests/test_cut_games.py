@@ -14,8 +14,10 @@ from replaylab.analysis.backtests.backtest import Backtest, backtest
 from replaylab.analysis.backtests.orders import Bet, Buy, Order, Sell
 from replaylab.analysis.backtests.ruin import ruin
 from replaylab.analysis.backtests.vectorised import Vectorised
+from replaylab.analysis.comparisons.paired import compare
 from replaylab.analysis.price_paths.paths import Paths
 from replaylab.analysis.simulated.watching import watched
+from replaylab.analysis.sweeps.sweep import sweep
 from replaylab.errors import AnalysisError, LookAhead
 from tests.analysis.made import Made, drawn, made, whole, with_gaps
 
@@ -191,3 +193,31 @@ def test_rare_look_ahead_is_found() -> None:
         some = games.take(np.random.default_rng(seed).permutation(GAMES)[:500])
         with pytest.raises(LookAhead):
             backtest(some, Vectorised(oracle), rules=RULES, progress=False)
+
+
+def test_results_that_no_record_reaches_are_not_known() -> None:
+    """Where all records end at one tick and many trades are open there, no mean is told, and no chance of ruin."""
+    short = watched(drawn(GAMES), entries=np.zeros(GAMES, np.int64), lengths=np.full(GAMES, 60))
+    found = run(short, doubling)
+    told = figures(found)
+    assert np.isnan([told["mean_return"], told["volatility"], told["sharpe"]]).all()
+    assert told["profit"] != 0
+    with pytest.raises(AnalysisError, match="too few of the games were watched to their end"):
+        found.ruin()
+    other = run(short, betting)
+    assert compare({"one": found, "other": other})[["mean_difference", "low", "p_value"]].isna().all(axis=None)
+    tried = sweep(short, doubling_at, {"at": [1.5, 2.0]}, rules=RULES, progress=False, check=False)
+    assert "no mean profit is known" in repr(tried)
+    with pytest.raises(AnalysisError, match="no mean profit is known"):
+        _ = tried.best
+
+
+def doubling_at(at: float) -> Vectorised:
+    """Buy at tick 0, sell at the first price of `at` or more."""
+
+    def signals(paths: Paths) -> dict[Order, Any]:
+        rows = np.flatnonzero(paths.price >= at)
+        _, first = np.unique(paths.game_of_tick[rows], return_index=True)
+        return {Buy("0.1"): np.flatnonzero(paths.tick == 0), Sell(): rows[first]}
+
+    return Vectorised(signals)

@@ -19,7 +19,7 @@ from replaylab.analysis.questions.entries import entry_study, touch_table
 from replaylab.analysis.questions.horizons import excursion_table, horizon_table
 from replaylab.analysis.questions.interval import mean_by_game, rate_interval, share_by_game
 from replaylab.analysis.questions.odds import theory_rate
-from replaylab.analysis.questions.peaks import peak_quantiles
+from replaylab.analysis.questions.peaks import peak_quantiles, peak_table
 from replaylab.analysis.questions.sequences import bet_sequence, martingale
 from replaylab.analysis.questions.sidebets import sidebet_pooled, sidebet_table
 from replaylab.analysis.questions.survival import survival
@@ -216,3 +216,47 @@ def test_intervals_cover_as_often_as_they_say() -> None:
         missed["mean"].append(not row["low"] <= truth <= row["high"])
     rates = pd.DataFrame(missed).mean()
     assert ((rates > 0.01) & (rates < 0.10)).all(), rates
+
+
+def cut_at(tick: int) -> Paths:
+    """Return the simulated games, all of them watched for the same number of ticks."""
+    return watched(drawn(GAMES), entries=np.zeros(GAMES, np.int64), lengths=np.full(GAMES, tick))
+
+
+def test_what_no_record_reaches_is_not_known() -> None:
+    """Where all records end at one tick, what comes later has no weight: figures are NaN, never those of what was seen.
+
+    The bets that were settled by tick 60 won 0.29 and those from tick 50 on all; the truth is 0.18.
+    """
+    short = cut_at(60)
+    bets = sidebet_pooled(short)
+    assert bets["settled_rate"].iloc[1] == 1
+    assert bets[["win_rate", "low", "high", "expected_value", "kelly"]].isna().all(axis=None)
+    horizons = horizon_table(short, holds=[100], resamples=0)
+    assert horizons[["survived", "survived_high", "mean_result", "median"]].isna().all(axis=None)
+    assert excursion_table(short, holds=[100])[["mae_mean", "mfe_median"]].isna().all(axis=None)
+    study = entry_study(short, EntryPlan(at_tick=0, target=1.0), resamples=0)
+    assert study.summary[["success", "mean_result", "median_result"]].isna().all(axis=None)
+    assert study.outcomes[["share", "low", "high"]].isna().all(axis=None)
+    assert study.summary["cut"].iloc[0] > GAMES / 3
+    touched = touch_table(short, prices=[1.1], targets=[1.0], resamples=0)
+    assert touched[["target_first", "low", "mean_result"]].isna().all(axis=None)
+
+
+def test_peaks_that_no_record_reaches_are_bounded() -> None:
+    """What is known of peaks then is between what was reached and that with all games alive below it."""
+    short = cut_at(60)
+    games = drawn(GAMES)
+    truth = float((np.maximum.reduceat(games.price, games.start[:-1]) >= 2).mean())
+    (row,) = peak_table(short, at=[2.0]).to_dict("records")
+    assert math.isnan(row["reached"])
+    assert row["low"] < 0.2 < truth < row["high"]
+    last = peak_quantiles(short, shares=[0.95]).iloc[0]
+    assert math.isnan(last["peak"])
+    assert math.isnan(last["high"])
+
+
+def test_little_that_no_record_reaches_moves_little() -> None:
+    """Records of 600 ticks lack a twentieth of the games' ends: what the first ticks are asked is answered."""
+    bets = sidebet_pooled(cut_at(600)).iloc[0]
+    assert bets["low"] < RATE < bets["high"]
