@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replaylab.cli.exit_codes import complain
-from replaylab.cli.feeds import SECRET_ENVIRONMENT, secret_of, until_signal
+from replaylab.cli.feeds import SECRET_ENVIRONMENT, secret_of, signals_kept
 from replaylab.cli.options import StorePath
 from replaylab.errors import SettingsError
 
@@ -40,17 +40,18 @@ def dashboard(  # noqa: PLR0913 each is an option
     """Serve a page that shows how the recorders of a store are doing, until Ctrl-C; also /metrics for Prometheus."""
     from replaylab.dashboards.server import serve_dashboard
 
-    server = serve_dashboard(
-        store,
-        host=host,
-        port=port,
-        path=socket,
-        tokens=_tokens(secret_of(secret_file), jwks, audience),
-        allow_hosts=allow_host or (),
-        role_claim=role_claim,
-    )
-    complain(f"the dashboard of {store} is at {server.url}; Ctrl-C ends")
-    code = until_signal(lambda: not server.is_serving)
+    with signals_kept() as wait:
+        server = serve_dashboard(
+            store,
+            host=host,
+            port=port,
+            path=socket,
+            tokens=_tokens(secret_of(secret_file), jwks, audience),
+            allow_hosts=allow_host or (),
+            role_claim=role_claim,
+        )
+        complain(f"the dashboard of {store} is at {server.url}; Ctrl-C ends")
+        code = wait(lambda: not server.is_serving)
     server.stop()
     if code:
         raise typer.Exit(code)

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -49,11 +50,14 @@ def serve(
 
     secret = secret_of(secret_file, ask=keys is None)
     chosen: Any = pacing
-    server = library_serve(store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret, keys=keys)
-    complain(f"serving {store} at {server.url} (also {server.http}/feed.jsonl); Ctrl-C ends")
-    if server.left_out:
-        complain(left_out_text(server.left_out))
-    code = until_signal(lambda: not server.is_serving)
+    with signals_kept() as wait:
+        server = library_serve(
+            store, speed=speed, pacing=chosen, loop=loop, host=host, port=port, secret=secret, keys=keys
+        )
+        complain(f"serving {store} at {server.url} (also {server.http}/feed.jsonl); Ctrl-C ends")
+        if server.left_out:
+            complain(left_out_text(server.left_out))
+        code = wait(lambda: not server.is_serving)
     server.stop()
     if code:
         raise typer.Exit(code)
@@ -93,30 +97,31 @@ def webhooks(urls: list[str]) -> list[Webhook]:
 
 def record_feeds(store: str, urls: list[str], *, show: bool, **options: Any) -> None:
     """Record live feeds until they are over, or Ctrl-C; print what came of each; options as in `open_sessions`."""
-    from replaylab.cli.feeds_table import FeedsLog, FeedsTable
-    from replaylab.sessions.opening import open_sessions
-    from replaylab.sessions.session import LiveSession
+    with signals_kept() as wait:
+        from replaylab.cli.feeds_table import FeedsLog, FeedsTable
+        from replaylab.sessions.opening import open_sessions
+        from replaylab.sessions.session import LiveSession
 
-    sessions = open_sessions(LiveSession, urls, store, **options)
-    screen = FeedsTable(sys.stderr) if show and sys.stderr.isatty() else FeedsLog(sys.stderr) if show else None
+        sessions = open_sessions(LiveSession, urls, store, **options)
+        screen = FeedsTable(sys.stderr) if show and sys.stderr.isatty() else FeedsLog(sys.stderr) if show else None
 
-    def look() -> bool:
-        found = [session.status() for session in sessions]
-        if screen is not None:
-            screen.show(found)
-        return all(str(one.state) in {"closed", "failed"} for one in found)
+        def look() -> bool:
+            found = [session.status() for session in sessions]
+            if screen is not None:
+                screen.show(found)
+            return all(str(one.state) in {"closed", "failed"} for one in found)
 
-    sessions.start()
-    try:
-        code = until_signal(look)
-    finally:
-        if screen is not None:
-            screen.close()
-        failed = [one.last_error for one in (session.status() for session in sessions) if str(one.state) == "failed"]
-        report = sessions.stop()
+        sessions.start()
+        try:
+            code = wait(look)
+        finally:
+            if screen is not None:
+                screen.close()
+            states = [session.status() for session in sessions]
+            report = sessions.stop()
+    problems = [one.last_error for one in states if str(one.state) == "failed" and one.last_error]
     for session in sessions:
         print(summary_of(session.status()))  # noqa: T201 the answer
-    problems = [problem for problem in failed if problem]
     if report is not None and report.problem:
         problems.append(report.problem)
     if code:
@@ -146,10 +151,12 @@ def summary_of(status: LiveStatus) -> str:
     return f"{status.feed}: {counts}{f' ({reasons})' if reasons else ''}"
 
 
-def until_signal(over: Callable[[], bool]) -> int:
-    """Wait for the end, or for a signal; return the exit code of the signal, 0 for none.
+@contextmanager
+def signals_kept() -> Iterator[Callable[[Callable[[], bool]], int]]:
+    """Keep signals from here on; yield what waits for the end or one of them, and returns its exit code, 0 for none.
 
-    After a signal the process is about to end, and further ones are passed over: they would cut its ending short.
+    One that comes while feeds or a server are still being opened ends them once they are. After it the process is about
+    to end, and further ones are passed over: they would cut its ending short.
     """
     heard: list[int] = []
     woken = threading.Event()
@@ -158,13 +165,22 @@ def until_signal(over: Callable[[], bool]) -> int:
         heard.append(number)
         woken.set()
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while not heard and not over():
-            woken.wait(_LOOK_SECONDS)
-    finally:
+    def leave() -> None:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if heard else handler)
-    if not heard:
-        return 0
-    return INTERRUPTED if heard[0] == signal.SIGINT else _TERMINATED
+
+    def wait(over: Callable[[], bool]) -> int:
+        try:
+            while not heard and not over():
+                woken.wait(_LOOK_SECONDS)
+        finally:
+            leave()
+        if not heard:
+            return 0
+        return INTERRUPTED if heard[0] == signal.SIGINT else _TERMINATED
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wait
+    finally:
+        leave()

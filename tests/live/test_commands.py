@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,42 @@ def test_certificates_from_the_command_line(name: str, tmp_path: Path) -> None:
             assert found.exit_code == 0, found.output
             assert f"{url}: 1 tick, 0 gaps, 0 missing, 1 message refused (not_json 1)" in found.stdout
             assert rl.open_store(tmp_path / "copy").rows == 1
+
+
+WHILE_IT_OPENS = """
+import importlib, signal, sys
+module, name = sys.argv.pop(1), sys.argv.pop(1)
+opening = importlib.import_module(module)
+really = getattr(opening, name)
+def interrupted(*given, **options):
+    signal.raise_signal(signal.SIGINT)
+    return really(*given, **options)
+setattr(opening, name, interrupted)
+from replaylab.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("opener", "words"),
+    [
+        ("replaylab.sessions.opening open_sessions", ["record", "copy", "--feed", "ws://127.0.0.1:1/feed"]),
+        ("replaylab.service.server serve", ["serve", "store", "--port", "0"]),
+        ("replaylab.dashboards.server serve_dashboard", ["dashboard", "store", "--port", "0"]),
+    ],
+)
+def test_ctrl_c_while_it_opens(opener: str, words: list[str], tmp_path: Path) -> None:
+    """Ctrl-C before feeds or a server are open ends the command as it does later: 130, and no traceback."""
+    whole_games(tmp_path / "store", 1, 3)
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_OPENS, *opener.split(), *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert words[0] != "record" or "ws://127.0.0.1:1/feed: 0 ticks" in done.stdout
