@@ -25,6 +25,7 @@ _TOKEN: Final = 4401
 _UNKNOWN_ID: Final = 4410
 _SLOW: Final = 4409
 _TOO_BIG: Final = 1009
+_FORBIDDEN: Final = 403
 _RESTARTS: Final = frozenset({1001, 1012})
 _WIRE: Final = logging.getLogger("replaylab.feeds.wire")
 _WIRE.setLevel(logging.INFO)  # at DEBUG the library writes every header and frame: tokens, and names of players
@@ -155,8 +156,9 @@ def _system_text(error: OSError) -> str:
 
 
 def _of_status(name: str, status: int) -> FeedError:
-    if status in {401, 403}:
-        return FeedRefused(f"{name}: refused with HTTP {status}; it wants a token, or another one (token=)")
+    if status in {401, _FORBIDDEN}:
+        path = ", or serves nothing at this path" if status == _FORBIDDEN else ""
+        return FeedRefused(f"{name}: refused with HTTP {status}; it wants a token, or another one (token=){path}")
     passing = status == _TOO_MANY or status >= 500
     return FeedLost(f"http_{status}", f"{name}: answered with HTTP {status}", retry=passing, answered=True)
 

@@ -237,6 +237,7 @@ def test_answers_of_http(status: int, kind: type[FeedError], *, retry: bool) -> 
     assert TOKEN not in seen
     if isinstance(error, FeedLost):
         assert (error.cause, error.answered) == (f"http_{status}", True)
+    assert ("nothing at this path" in str(error)) == (status == 403)  # as servers answer what they do not know
 
 
 def test_a_frame_above_8_mib() -> None:
