@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -179,6 +179,7 @@ class Disk:
         self.errors: list[int] = []
         self.failed: set[int] = set()
         self.again = 0
+        self._held: list[int] = []
         self._delay_seconds = delay_seconds
 
     def sync(self, descriptor: int) -> int:
@@ -188,9 +189,15 @@ class Disk:
         time.sleep(self._delay_seconds)
         if self.errors:
             self.failed.add(seen.st_ino)
+            self._held.append(os.dup(descriptor))  # as long as it is open no other file gets its number
             return self.errors.pop(0)
         self.permanent[seen.st_ino] = seen.st_size
         return 0
+
+    def close(self) -> None:
+        """Let the files go whose sync has failed."""
+        while self._held:
+            os.close(self._held.pop())
 
     def sync_of_kernel(self, descriptor: int) -> int:
         """Sync in the place of the kernel's fsync."""
@@ -227,9 +234,9 @@ def test_what_a_receipt_calls_durable_is_synced(
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
 def test_ticks_of_a_failed_sync_are_written_again(tmp_path: Path, error: int) -> None:
     """A failed sync of the kernel is as one of the thread: its file is given up, and each tick is there once."""
-    disk, given, heard = Disk(), ticks(MANY), Heard()
+    given, heard = ticks(MANY), Heard()
     settings = small(buffer_ticks=100, max_unsynced_ticks=1_000, sync_seconds=3_600, max_failures=50)
-    with rl.Recorder(tmp_path, settings=settings, on_event=heard) as recorder:
+    with closing(Disk()) as disk, rl.Recorder(tmp_path, settings=settings, on_event=heard) as recorder:
         requests = recorder._state.requests
         with syncing(requests, disk.sync):
             accepted = []
