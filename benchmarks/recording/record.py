@@ -1,8 +1,9 @@
 """Record: durable ticks a second against JSON lines with a buffer; what one call, a day, a recovery and idling cost.
 
 The claims: at least 150,000 durable ticks a second from one thread, at least 1.5 times the usual way with the same sync
-policy (100 ticks), and twice that which writes each line at once and so loses as little to a kill; `record` at most 3 us in the middle and 30 us in 99 of 100; a day of one feed in flat memory; a
-million ticks of a dead recorder recovered in 5 s; one feed of 4 ticks/s in 0.5 % of a core.
+policy (100 ticks), and twice that which writes each line at once and so loses as little to a kill; `record` at most
+3 us in the middle and 30 us in 99 of 100; a day of one feed in flat memory; a million ticks of a dead recorder
+recovered in 5 s; one feed of 4 ticks/s in 0.5 % of a core.
 """
 
 from __future__ import annotations
