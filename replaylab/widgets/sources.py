@@ -14,6 +14,7 @@ from replaylab.playback.playlist import Playlist
 from replaylab.storage.game import Game
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
+from replaylab.urls import hidden_within
 
 _HELP: Final = (
     "type rl.play(store), rl.play(store, 'id'), rl.play(store, ['id', 'id']), rl.play(store, store.games()), "
@@ -84,10 +85,8 @@ def _refuse_backtest(given: object, usage: str) -> None:
 
 def _opened(path: str | os.PathLike[str], usage: str) -> Store:
     if str(path).endswith((".jsonl", ".ndjson", ".parquet")):
-        raise Unplayable(
-            f"{os.fspath(path)!r} is a file, not a store: type rl.convert({os.fspath(path)!r}, 'store'), "
-            "then rl.play('store')"
-        )
+        name = repr(hidden_within(os.fspath(path)))
+        raise Unplayable(f"{name} is a file, not a store: type rl.convert({name}, 'store'), then rl.play('store')")
     try:
         return open_store(path)
     except StoreNotFound as error:
@@ -141,6 +140,11 @@ def _known(store: Store, ids: Sequence[str]) -> Sequence[str]:
     return ids
 
 
+def _without_secrets(value: object) -> object:
+    return hidden_within(value) if isinstance(value, str) else value
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    shown = [_without_secrets(one) for one in value] if isinstance(value, (list, tuple)) else _without_secrets(value)
+    text = hidden_within(repr(shown))
     return text if len(text) <= 60 else f"{text[:57]}..."
