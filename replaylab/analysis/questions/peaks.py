@@ -149,9 +149,8 @@ def _highest_reached(watched: _Watched, prices: Floats, share: float, bound: int
     place = _last_reached(watched, prices, share, bound, confidence, most=bound == _HIGH)
     if not place or (bound == 0 and _last_reached(watched, prices, share, bound, confidence, most=True) != place):
         return float("nan")
-    first = place
     beyond = bound == _HIGH or not watched.rugged.all()  # no price above was seen, but there may be one
-    return float("nan") if first == len(prices) and beyond else float(prices[first - 1])
+    return float("nan") if place == len(prices) and beyond else float(prices[place - 1])
 
 
 def _last_reached(watched: _Watched, prices: Floats, share: float, bound: int, confidence: float, *, most: bool) -> int:
