@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 5,
+    KERNEL_VERSION = 6,
     PADDING = 128,
     LONGEST_FRAME = 96,
     LONGEST_LINE = 4096,
@@ -152,6 +152,7 @@ struct sync_run {
     int32_t syncs; /* out: how many syncs succeeded, and entries of took_ns */
     int32_t error; /* out: errno of the sync that failed, or 0 */
     int64_t took_ns[64];
+    int64_t synced_at_ns; /* out: the time of day after the last sync that succeeded, since 1970 in UTC; set before `seq` */
 };
 enum { MOST_SYNCS = 64 };
 typedef int sync_call(int descriptor);

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 5  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+VERSION: Final = 6  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
 LONGEST_FRAME: Final = 96
 MOST_PIECES: Final = 32
 MOST_SYNCS: Final = 64
@@ -118,6 +118,7 @@ class SyncRunStruct(ctypes.Structure):
         ("syncs", ctypes.c_int32),
         ("error", ctypes.c_int32),
         ("took_ns", ctypes.c_int64 * MOST_SYNCS),
+        ("synced_at_ns", ctypes.c_int64),
     )
 
 

@@ -11,9 +11,9 @@
 
 enum { REQUESTS_AT_ONCE = 128 };
 
-static int64_t now_ns(void) {
+static int64_t time_ns(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
@@ -38,23 +38,24 @@ static int is_asked(int32_t requests, struct sync_run *run) {
 }
 
 static int is_synced(int32_t descriptor, sync_call *sync, struct sync_run *run) {
-    int64_t begun = now_ns();
+    int64_t begun = time_ns(CLOCK_MONOTONIC);
     if ((sync == NULL ? fsync(descriptor) : sync(descriptor)) != 0) {
         run->error = errno == 0 ? EIO : errno;
         return 0;
     }
-    run->took_ns[run->syncs++] = now_ns() - begun;
+    run->took_ns[run->syncs++] = time_ns(CLOCK_MONOTONIC) - begun;
+    run->synced_at_ns = time_ns(CLOCK_REALTIME);
     run->seq = run->asked_seq;
     run->size = run->asked_size;
     return 1;
 }
 
 void replaylab_sync_as_asked(int32_t descriptor, int32_t requests, sync_call *sync, struct sync_run *run) {
-    int64_t end = now_ns() + run->most_ns;
+    int64_t end = time_ns(CLOCK_MONOTONIC) + run->most_ns;
     run->syncs = run->error = 0;
     while (is_synced(descriptor, sync, run) && run->syncs < MOST_SYNCS && run->seq < run->last_seq) {
         while (run->asked_seq == run->seq)
-            if (!is_ready(requests, end - now_ns()) || !is_asked(requests, run)) return;
+            if (!is_ready(requests, end - time_ns(CLOCK_MONOTONIC)) || !is_asked(requests, run)) return;
     }
 }
 

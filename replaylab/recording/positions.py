@@ -72,8 +72,8 @@ class Positions:
             self.synced_seq = seq
         self.expect_sync()
         if not self.lost:
+            self.durable_at = at  # before the place: who reads the place first finds a time for it
             self.durable_seq = self.synced_seq
-            self.durable_at = at
 
     def expect_sync(self) -> None:
         """Let the writer ask for a sync when as many ticks wait for one as the bound allows."""

@@ -156,10 +156,12 @@ class State:
         self.counters.sync.add(time.monotonic() - started)
 
     @property
-    def durable_seq(self) -> int:
-        """The last tick that survives a power cut, with those that the kernel has synced meanwhile."""
-        durable_seq = self.positions.durable_seq
-        return durable_seq if self.positions.lost else max(durable_seq, self.requests.synced_seq)
+    def durable(self) -> tuple[int, datetime | None]:
+        """The last tick that survives a power cut, with those that the kernel has synced meanwhile; and since when."""
+        synced_seq, synced_at = self.requests.synced  # first: what it is emptied of is durable by then
+        durable_seq, durable_at = self.positions.durable_seq, self.positions.durable_at
+        is_ahead = synced_seq > durable_seq and not self.positions.lost
+        return (synced_seq, synced_at) if is_ahead else (durable_seq, durable_at)
 
     @property
     def waiting_ticks(self) -> int:

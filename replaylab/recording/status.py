@@ -98,7 +98,7 @@ def status_of(state: State, game_id: str | None) -> RecorderStatus:
     """Return the state of a recorder now; waits for no lock."""
     positions, journals, health, counters = state.positions, state.journals, state.health, state.counters
     reasons = _reasons(state)
-    durable_seq = state.durable_seq  # before the last tick is looked at, which it must not pass
+    durable_seq, durable_at = state.durable  # before the last tick is looked at, which it must not pass
     last_seq = positions.last_seq
     return RecorderStatus(
         state=health.phase.value,
@@ -113,7 +113,7 @@ def status_of(state: State, game_id: str | None) -> RecorderStatus:
         unsynced=last_seq - durable_seq,
         seq=last_seq,
         durable_seq=durable_seq,
-        durable_at=positions.durable_at,
+        durable_at=durable_at,
         refused=dict(counters.refused.copy()),
         errors=health.errors,
         failures=health.failures,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -67,6 +68,13 @@ class SyncRequests:
     def synced_seq(self) -> int:
         """The last tick that the kernel has synced and that is not yet called durable; -1 when there is none."""
         return int(self._run.seq)
+
+    @property
+    def synced(self) -> tuple[int, datetime | None]:
+        """The same tick, and when it was synced (UTC); None when there is none."""
+        run = self._run  # once: the thread that syncs puts another in its place
+        seq = int(run.seq)
+        return seq, None if seq < 0 else datetime.fromtimestamp(run.synced_at_ns / 1e9, UTC)
 
     def forget(self) -> None:
         """Forget what was synced: it is called durable now, or will not be."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,17 @@ def syncing(requests: SyncRequests, sync: Callable[[int], int]) -> Iterator[None
         while requests.is_served:  # it holds the function
             time.sleep(0.001)
         requests._sync = before
+
+
+@contextmanager
+def running(work: Callable[[], object]) -> Iterator[None]:
+    """Do something on another thread meanwhile."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @pytest.fixture
@@ -229,6 +241,56 @@ def test_what_a_receipt_calls_durable_is_synced(
                 assert receipt.seq - disk.last_seq(path) <= 1_000
     assert disk.by_kernel
     assert stored(tmp_path) == given
+
+
+def test_a_status_tells_of_one_moment(tmp_path: Path) -> None:
+    """While the kernel syncs, a place that is called durable has a time of its own, and neither goes back."""
+    disk, begun, seen = Disk(0.0005), datetime.now(UTC), []
+    settings = small(buffer_ticks=100, max_unsynced_ticks=1_000, sync_seconds=3_600, seal_ticks=1_000_000)
+    with rl.Recorder(tmp_path, settings=settings) as recorder, syncing(recorder._state.requests, disk.sync_of_kernel):
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.is_set():
+                seen.append(recorder._state.durable)
+
+        with running(look):
+            try:
+                for tick in ticks(MANY):
+                    assert recorder.record(tick)
+            finally:
+                over.set()
+        recorder.flush()
+        seen.append((recorder.status().durable_seq, recorder.status().durable_at))
+    assert disk.by_kernel
+    assert [at for seq, at in seen if seq >= 0 and (at is None or not begun <= at <= datetime.now(UTC))] == []
+    assert [seq for seq, _ in seen] == sorted(seq for seq, _ in seen)
+    assert seen[-1][0] == MANY - 1
+
+
+def test_a_sync_that_hangs_makes_no_older_one_look_new(requests: SyncRequests, journal: int) -> None:
+    """What the kernel has synced has the time of that sync, however long the next one takes."""
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def sync(_: int) -> int:
+        if calls:
+            hangs.set()
+            goes_on.wait(60)
+        calls.append(datetime.now(UTC))
+        return 0
+
+    calls: list[datetime] = []
+    assert requests.synced == (-1, None)
+    requests.ask(7, 300, 3_000)
+    with syncing(requests, sync), running(lambda: requests.serve(journal, 7, 200, 2_000, 100)):
+        assert hangs.wait(60)
+        seq, at = requests.synced
+        goes_on.set()
+    assert seq == 200
+    assert at is not None
+    assert calls[0] <= at < calls[1]
+    requests.forget()
+    assert requests.synced == (-1, None)
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
