@@ -79,7 +79,7 @@ class Heard:
         """What was heard, in order."""
         return [event.kind.value for event in self.events]
 
-    def wait_for(self, kind: str, seconds: float = 20.0) -> bool:
+    def wait_for(self, kind: str, seconds: float = 60.0) -> bool:
         """Wait until an event was heard."""
         with self._changed:
             return self._changed.wait_for(lambda: kind in self.kinds, seconds)

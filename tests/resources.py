@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 60.0
 _SHARED: Final = {"tqdm_monitor"}  # one a process, from its first progress bar on
 
 

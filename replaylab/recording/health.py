@@ -100,9 +100,9 @@ class Health:
         """End the recording for a reason; return whether it is the first one."""
         if self.problem is not None:
             return False
+        self.problem = problem  # before the phase: who reads the phase first finds a reason for it
         if self.phase is not Phase.CLOSED:
             self.phase = Phase.FAILED
-        self.problem = problem
         self.on_change()
         return True
 
@@ -140,7 +140,8 @@ class Health:
         """Stop accepting ticks until `resume`; return whether that is new."""
         if self.phase is not Phase.RECORDING:
             return False
-        self.phase, self.pause_reason = Phase.PAUSED, reason
+        self.pause_reason = reason  # before the phase
+        self.phase = Phase.PAUSED
         self._pauses = 0 if next_seq > self._paused_at_seq else self._pauses + 1
         self._paused_at_seq = next_seq
         seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self._pauses, 9))
@@ -155,7 +156,7 @@ class Health:
 
     def resume(self) -> None:
         """Accept ticks again after a pause."""
-        self.phase, self.pause_reason = Phase.RECORDING, None
+        self.phase = Phase.RECORDING
         self.on_change()
 
     def close(self) -> None:
@@ -177,17 +178,24 @@ class Health:
         """Remember the free space of the disk."""
         self.free_bytes = free_bytes
 
-    def reasons(self) -> list[str]:
-        """Return what is wrong, in the order of weight."""
-        found = [self.problem] if self.problem else []
-        if self.phase is Phase.PAUSED:
+    @property
+    def now(self) -> tuple[Phase, str | None]:
+        """The phase and the problem of one moment, read without the lock: a phase is set after all that led to it."""
+        phase, problem = self.phase, self.problem
+        is_failing = problem is not None and phase in {Phase.RECORDING, Phase.PAUSED}
+        return Phase.FAILED if is_failing else phase, problem
+
+    def reasons(self, phase: Phase, problem: str | None) -> list[str]:
+        """Return what is wrong at a moment, in the order of weight."""
+        found = [problem] if problem else []
+        if phase is Phase.PAUSED:
             free = f", {self.free_bytes:,} bytes free" if self.free_bytes >= 0 else ""
             found.append(f"refusing ticks: {self.pause_reason}{free}")
         if self.damage:
             found.append(self.damage)
         if self.failures:
             found.append(f"{self.failures} failures in a row, the last one: {self.last_error}")
-        if self.phase is Phase.FORKED:
+        if phase is Phase.FORKED:
             found.append("this process was forked off the one that records; make a new Recorder here")
         return found
 

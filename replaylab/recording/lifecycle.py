@@ -72,6 +72,8 @@ class Lifecycle:
                 state.wake()
                 state.wait(lambda: self._is_durable(wanted) or health.problem or self._report, timeout_seconds)
             missing = max(0, wanted - positions.durable_seq)  # other threads may have recorded meanwhile
+            if not (missing or inside or self._report or state.journals.current.is_reachable):
+                missing = wanted + 1 - state.journals.current.first_seq  # its name is gone, which nobody has seen yet
         if not inside:
             self.background.catch_up(deadline - time.monotonic())
         if missing or health.problem:

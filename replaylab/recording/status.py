@@ -79,30 +79,32 @@ class RecorderStatus:
 
 def state_and_verdict(state: State) -> tuple[str, str]:
     """Return the two words of a status that say most; looked at after each sync, so without all the rest."""
-    return state.health.phase.value, _verdict(state, _reasons(state))
+    phase, problem = state.health.now
+    return phase.value, _verdict(phase, problem, _reasons(state, phase, problem))
 
 
-def _reasons(state: State) -> list[str]:
-    reasons, waiting = state.health.reasons(), state.waiting_ticks
+def _reasons(state: State, phase: Phase, problem: str | None) -> list[str]:
+    reasons, waiting = state.health.reasons(phase, problem), state.waiting_ticks
     if waiting >= state.settings.max_unsynced_ticks:
         reasons.append(f"{waiting} ticks wait for a sync")
     return reasons
 
 
-def _verdict(state: State, reasons: list[str]) -> str:
-    failed = state.health.problem or state.health.phase is Phase.FORKED
+def _verdict(phase: Phase, problem: str | None, reasons: list[str]) -> str:
+    failed = problem or phase is Phase.FORKED
     return "failed" if failed else "degraded" if reasons else "healthy"
 
 
 def status_of(state: State, game_id: str | None) -> RecorderStatus:
     """Return the state of a recorder now; waits for no lock."""
     positions, journals, health, counters = state.positions, state.journals, state.health, state.counters
-    reasons = _reasons(state)
+    phase, problem = health.now  # once: both words and the reasons tell of one moment
+    reasons = _reasons(state, phase, problem)
     durable_seq, durable_at = state.durable  # before the last tick is looked at, which it must not pass
     last_seq = positions.last_seq
     return RecorderStatus(
-        state=health.phase.value,
-        verdict=_verdict(state, reasons),
+        state=phase.value,
+        verdict=_verdict(phase, problem, reasons),
         reasons=tuple(reasons),
         run=state.run,
         path=state.root,
@@ -121,10 +123,7 @@ def status_of(state: State, game_id: str | None) -> RecorderStatus:
         quarantined_bytes=counters.quarantined_bytes,
         games=counters.games,
         segments=counters.segments,
-        journals=len(journals.sealing)
-        + len(journals.retired)
-        + len(journals.abandoned)
-        + (health.phase is not Phase.CLOSED),
+        journals=len(journals.sealing) + len(journals.retired) + len(journals.abandoned) + (phase is not Phase.CLOSED),
         bytes=journals.retired_bytes + journals.current.size,
         free_bytes=health.free_bytes,
         sync_us=counters.sync.histogram,

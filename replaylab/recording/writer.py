@@ -365,7 +365,7 @@ class Writer:
         except OSError as again:
             new.roll_back(size)
             self._failed(again)
-            return state.health.pause_reason or WRITE_FAILED
+            return (state.health.pause_reason if state.health.phase is Phase.PAUSED else None) or WRITE_FAILED
         except BaseException:  # an interrupt in the middle of the second attempt: half a line must not stay
             self._interrupted(new, size, lines, first)
             raise

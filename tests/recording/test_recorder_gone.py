@@ -60,6 +60,7 @@ def test_nothing_is_called_durable_without_a_store(tmp_path: Path, mode: Mode) -
     replace_by_a_file(store)
     with pytest.raises(RecordingFailed, match="not yet permanent"):
         recorder.flush(timeout_seconds=1)
+    until(lambda: recorder.status().state == "paused")  # the thread looks at the store twice a second
     receipt = recorder.record(tick(50))
     assert (receipt.accepted, receipt.reason, receipt.durable) == (0, "store_gone", False)
     status = recorder.status()
@@ -148,7 +149,7 @@ def test_a_full_disk_at_every_sync_takes_few_files(tmp_path: Path, syncs_fail: F
             accepted += [one for one in [tick(number)] if recorder.record(one)]
         assert syncs_fail.met < 30
         assert len(list((tmp_path / "journals").glob("*.journal"))) <= 5
-        assert len(before.new()) <= 4
+        until(lambda: len(before.new()) <= 4)  # a file that is open for a moment does not stay
         syncs_fail.times = 0
         until(lambda: recorder.status().state == "recording")
         accepted += [one for one in ticks(15, first=60) if recorder.record(one)]

@@ -91,7 +91,7 @@ def test_rows_without_a_price_are_refused(tmp_path: Path, table: pa.Table) -> No
 def test_fewer_unsynced_ticks_than_are_written_at_once(tmp_path: Path, most: int) -> None:
     """A bound below the hundred of one write, or of one sync, holds: none is refused, and none waits for a timer."""
     settings = small(max_unsynced_ticks=most, sync_seconds=3_600)
-    with rl.Recorder(tmp_path, settings=settings, overflow_seconds=20) as recorder:
+    with rl.Recorder(tmp_path, settings=settings, overflow_seconds=120) as recorder:
         assert recorder.record_many(ticks(250)).accepted == 250
         assert all(recorder.record(one) for one in ticks(most + 5, first=250))
         assert recorder.status().unsynced <= most

@@ -171,7 +171,7 @@ def test_a_clock_that_jumps_does_not_stop_the_timer(tmp_path: Path) -> None:
 
     with rl.Recorder(tmp_path, environment=Environment(now=now), settings=small(sync_seconds=0.05)) as recorder:
         recorder.record_many(ticks(3))
-        assert recorder.flush(timeout_seconds=20).durable
+        assert recorder.flush(timeout_seconds=60).durable
 
 
 def test_importing_does_nothing() -> None:

@@ -23,7 +23,7 @@ def test_a_spare_journal_that_comes_late_is_not_used(tmp_path: Path, monkeypatch
         descriptor = create(path)
         if threading.current_thread() is not threading.main_thread() and not begun.is_set():
             begun.set()
-            assert turned.wait(20)
+            assert turned.wait(60)
         return descriptor
 
     def failing_write(descriptor: int, data: bytes) -> int:
@@ -36,7 +36,7 @@ def test_a_spare_journal_that_comes_late_is_not_used(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "write", failing_write)
     given = ticks(9)
     with rl.Recorder(tmp_path, settings=small()) as recorder:
-        assert begun.wait(20)
+        assert begun.wait(60)
         for number, one in enumerate(given):
             armed[0] = number in {3, 6}
             assert recorder.record(one)

@@ -69,7 +69,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_journal_made_shorter(tmp_path: Path) -> None:
     """When somebody truncates the journal, what was not yet permanent is written again, and the status tells."""
     heard = Heard()
-    with rl.Recorder(tmp_path, settings=small(buffer_ticks=100), on_event=heard) as recorder:
+    with rl.Recorder(tmp_path, settings=small(buffer_ticks=100, sync_seconds=3_600), on_event=heard) as recorder:
         recorder.record_many(ticks(30))
         os.truncate(recorder.status().journal, 500)
         assert heard.wait_for("retried")
@@ -83,7 +83,7 @@ def test_a_journal_made_shorter(tmp_path: Path) -> None:
 def test_a_journal_made_shorter_loses_only_what_was_permanent(tmp_path: Path) -> None:
     """What had been synced cannot be written again: the recording is quarantined and the store says so."""
     heard = Heard()
-    with rl.Recorder(tmp_path, settings=small(buffer_ticks=100), on_event=heard) as recorder:
+    with rl.Recorder(tmp_path, settings=small(buffer_ticks=100, sync_seconds=3_600), on_event=heard) as recorder:
         recorder.record_many(ticks(30))
         recorder.flush()
         recorder.record_many(ticks(5, first=30))
