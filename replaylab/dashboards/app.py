@@ -128,10 +128,14 @@ class DashboardApp:
 
         async def body() -> AsyncIterator[bytes]:
             self.clients += 1
+            sent: dict[str, Any] = {}  # what the page has been told
             try:
                 yield b"retry: 1000\n\n"
                 while not self.closing and session.ends > self.access.now():
-                    yield b"data: " + json.dumps((await self.now()) | more).encode() + b"\n\n"
+                    state = (await self.now()) | more
+                    news = {name: value for name, value in state.items() if sent.get(name, ...) is not value}
+                    yield b"data: " + json.dumps(news).encode() + b"\n\n"
+                    sent = state
                     await asyncio.sleep(SECONDS)
             finally:
                 self.clients -= 1

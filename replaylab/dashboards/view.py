@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -24,7 +24,7 @@ POINTS: Final = 120  # of a small chart, at most: two for each pixel column woul
 RUNS: Final = 50  # newest first; more are counted
 FINDINGS: Final = 5  # of the last verification; more are counted
 GAMES_SECONDS: Final = 2.0  # between two looks at the games of a store that changes, at least
-GAMES_SHARE: Final = 0.01  # of a core that these looks may take
+GAMES_SHARE: Final = 0.005  # of a core that these looks may take
 _MOST_GAMES_SECONDS: Final = 30.0
 _Files = dict[str, tuple[int, int]]
 _GAME_FIELDS: Final = ("game_id", "ticks", "peak", "start", "complete", "late_start", "gaps")
@@ -48,6 +48,9 @@ _RUN_FIELDS: Final = (
     "free_bytes",
     "last_error",
     "feeds",
+    "started_at",
+    "written_at",
+    "durable_at",
 )
 
 
@@ -231,10 +234,7 @@ def _verdict(found: StoreStatus, problems: list[str]) -> str:
 
 
 def _run(one: Snapshot) -> dict[str, Any]:
-    fields = asdict(one)
-    shown = {name: _plain(fields[name]) for name in _RUN_FIELDS}
-    shown |= {name: _plain(getattr(one, name)) for name in ("started_at", "written_at", "durable_at")}
-    return shown
+    return {name: _plain(getattr(one, name)) for name in _RUN_FIELDS}
 
 
 def _points(game: Game) -> list[list[float]]:
@@ -262,6 +262,8 @@ def _rows(frame: Any) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON holds it."""
+    if value is None or type(value) in {str, int, bool}:
+        return value
     if isinstance(value, datetime):
         return None if value != value else value.astimezone(UTC).isoformat(timespec="milliseconds")  # noqa: PLR0124 NaT
     if isinstance(value, tuple | list):
@@ -270,6 +272,6 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or value != value or type(value).__name__ in {"NAType", "NaTType"}:  # noqa: PLR0124 NaN
+    if value != value or type(value).__name__ in {"NAType", "NaTType"}:  # noqa: PLR0124 NaN
         return None
     return value

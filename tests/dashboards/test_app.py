@@ -147,6 +147,15 @@ def test_events_follow_a_recorder(tmp_path: Path) -> None:
         connection.close()
 
 
+def test_events_say_only_what_is_new(server: DashboardServer) -> None:
+    """The first event is whole; later ones leave out games and gaps that nothing has changed, and keep the time."""
+    first, second = events(server, 2)
+    assert first.keys() == ask(server, "/state").json.keys() | {"role", "leave"}
+    assert len(first["games"]) == 3
+    assert {"games", "gaps", "totals", "store"}.isdisjoint(second)
+    assert second["at"] > first["at"]
+
+
 def test_one_reading_serves_all_pages(server: DashboardServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten requests in a moment read the store once or twice, not ten times."""
     read: list[float] = []

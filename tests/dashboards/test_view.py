@@ -179,11 +179,11 @@ def test_games_are_read_again_only_when_files_change(tmp_path: Path, monkeypatch
     assert len(view.now()["games"]) == 4
 
 
-@pytest.mark.parametrize(("work", "again"), [(0.001, 2), (0.1, 10), (5.0, 30)])
+@pytest.mark.parametrize(("work", "again"), [(0.001, 2), (0.05, 10), (5.0, 30)])
 def test_games_that_take_long_are_read_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: float, again: int
 ) -> None:
-    """Reading the games takes a hundredth of a core at most, and they are half a minute old at most; not the first."""
+    """Reading the games takes half a percent of a core at most, and they are half a minute old at most; not the first."""
     store = tmp_path / "store"
     quiet(simulated(tmp_path / "0", games=1, seed=10), store)
     clock, done = Clock(), [0.0]

@@ -407,11 +407,15 @@ function start(root) {
     return said.said || said.error;
   };
   const dashboard = new Dashboard(root, act, true);
-  dashboard.draw(JSON.parse(document.getElementById("state").textContent));
+  let state = JSON.parse(document.getElementById("state").textContent);
+  dashboard.draw(state);
   let events = /** @type {EventSource | null} */ (null);
   const connect = () => {
     events = new EventSource("events");
-    events.onmessage = (event) => dashboard.draw(JSON.parse(event.data));
+    events.onmessage = (event) => {
+      state = { ...state, ...JSON.parse(event.data) }; // the first event of a connection is whole, later ones what is new
+      dashboard.draw(state);
+    };
     events.onerror = () => {
       if (events.readyState === EventSource.CLOSED) setTimeout(connect, 2000); // a refusal ends it; a lost server does not
     };
