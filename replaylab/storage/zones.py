@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,9 @@ from replaylab.table import to_utc, to_wall
 
 _DAY_US: Final = 86_400_000_000
 _DATED: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-")
-_EPOCH: Final = date(1970, 1, 1).toordinal()
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 as all times here: what a clock shows
+_FIRST_US: Final = (datetime(1, 1, 2) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001 Python has no earlier ones
+_LAST_US: Final = (datetime(9999, 12, 30) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001 nor later ones
 _UNKNOWN: Final = np.iinfo(np.int64).max
 _NAMED: Final = 3  # zones that are named; the others are counted
 # Where many people live, one zone for each clock; they are tried before the rest of the database.
@@ -119,14 +121,14 @@ def zone_fit(starts: Mapping[str, tuple[int, str]]) -> ZoneFit:
     read = np.empty(len(walls), np.int64)
     for zone in set(zones):
         rows = np.flatnonzero(np.array([one == zone for one in zones]))
-        read[rows] = _utc(walls[rows], zone)
+        read[rows] = utc_of(walls[rows], zone)
     wrong = int((read // _DAY_US != days).sum())
     name = ", ".join(sorted(set(zones)))
     if not wrong:
         return ZoneFit(name, len(dated))
     left, fitting = _best(walls, days, _COMMON)
     if left:
-        rest = sorted(available_timezones() - set(_COMMON))
+        rest = [zone for zone in sorted(available_timezones() - set(_COMMON)) if _is_readable(zone)]
         left, fitting = min((left, fitting), _best(walls, days, rest), key=lambda found: found[0])
     return ZoneFit(name, len(dated), wrong, fitting, left) if left < wrong else ZoneFit(name, len(dated), wrong)
 
@@ -136,9 +138,9 @@ def _best(walls: NDArray[np.int64], days: NDArray[np.int64], zones: Iterable[str
     least, found = len(walls) + 1, dict[bytes, str]()
     for zone in zones:
         try:
-            read = _utc(walls, zone)
-        except pa.ArrowInvalid:
-            continue  # Python knows the zone and Arrow does not
+            read = utc_of(walls, zone)
+        except ZoneInfoNotFoundError:
+            continue
         wrong = int((read // _DAY_US != days).sum())
         if wrong < least:
             least, found = wrong, {}
@@ -147,16 +149,46 @@ def _best(walls: NDArray[np.int64], days: NDArray[np.int64], zones: Iterable[str
     return least, tuple(found.values())
 
 
-def _utc(walls: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
-    read = to_utc(walls, np.zeros(len(walls), np.bool_), zone)
-    return as_numpy(read.view(pa.int64()))
+def utc_of(walls: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
+    """Return times without a zone, read in `zone`, as `to_utc` does, by Python's clock; raises ZoneInfoNotFoundError.
+
+    Loading pyarrow.compute takes longer than all of this. A day that begins and ends with one offset has no other.
+    """
+    if zone == "UTC":
+        return walls
+    clock = ZoneInfo(zone)
+    days = walls // _DAY_US
+    bounds = distinct(np.concatenate([days, days + 1]))
+    offsets = np.array([_offset_us(day * _DAY_US, clock) for day in bounds.tolist()], np.int64)
+    at = np.searchsorted(bounds, days)
+    first, last = offsets[at], offsets[at + 1]  # the next bound is the end of the day, as it is among them
+    read = walls - first
+    for row in np.flatnonzero(first != last):
+        read[row] = walls[row] - _offset_us(int(walls[row]), clock)
+    return read
+
+
+def _offset_us(wall_us: int, clock: ZoneInfo) -> int:
+    """How far a clock is ahead of UTC; of a time that it showed twice the first, before a gap that from before it."""
+    wall = _EPOCH + timedelta(microseconds=min(max(wall_us, _FIRST_US), _LAST_US))
+    ahead = wall.replace(tzinfo=clock).utcoffset()
+    return 0 if ahead is None else (ahead.days * 86_400 + ahead.seconds) * 1_000_000
+
+
+def _is_readable(zone: str) -> bool:
+    """Whether Arrow knows the zone too, so that times can be read in it."""
+    try:
+        to_utc(np.zeros(1, np.int64), np.zeros(1, np.bool_), zone)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _day(game: str) -> int | None:
     """Return the day that an id begins with, counted from 1970; None when it begins with none."""
     found = _DATED.match(game)
     try:
-        return date(*map(int, found.groups())).toordinal() - _EPOCH if found else None
+        return date(*map(int, found.groups())).toordinal() - _EPOCH.toordinal() if found else None
     except ValueError:
         return None
 

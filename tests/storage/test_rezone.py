@@ -6,18 +6,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import replaylab as rl
 from replaylab import errors
 from replaylab.segments.footer import Footer
 from replaylab.storage.rezone import RezoneReport
-from replaylab.storage.zones import zone_fit
+from replaylab.storage.zones import utc_of, zone_fit
 from replaylab.table import skipped_times, to_utc, to_wall
 from tests.crash.scale import SCALE
 from tests.stores import RECORDINGS, leftovers, line, quiet, rows, simulated, start_child, state
@@ -188,6 +189,30 @@ def test_ids_say_which_zone_fits() -> None:
     assert zone_fit(apart).left > 0
     assert not zone_fit({"game": (day, "UTC"), "99999999-x": (day, "UTC")})
     assert not zone_fit({})
+
+
+@given(
+    walls=st.lists(st.integers(-(10**16), 4 * 10**15) | st.integers(17 * 10**14, 18 * 10**14), min_size=1, max_size=60),
+    zone=st.sampled_from(ZONES) | st.sampled_from(sorted(available_timezones())),
+)
+def test_the_clock_that_fits_is_the_clock_that_reads(walls: list[int], zone: str) -> None:
+    """What a zone is judged by is what its times would be read as, to the second, also where the clock jumped."""
+    given_us = np.array(walls, np.int64)
+    try:
+        read = to_utc(given_us, np.zeros(len(walls), np.bool_), zone)
+    except pa.ArrowInvalid:
+        assume(False)  # a zone that Python knows alone
+    assert utc_of(given_us, zone).tolist() == read.view(pa.int64()).to_pylist()
+
+
+def test_the_hour_that_was_skipped_or_shown_twice_reads_as_it_is_read() -> None:
+    """Each minute of two years of nights, in zones that jump by an hour, by half of one and over a whole day."""
+    walls = np.arange(1_735_000_000, 1_735_000_000 + 63_000_000, 613, np.int64) * 1_000_000
+    dateline = np.arange(1_325_100_000, 1_325_400_000, 61, np.int64) * 1_000_000  # Apia left 30 December 2011 out
+    for zone in ZONES:
+        for times in (walls, dateline):
+            read = to_utc(times, np.zeros(len(times), np.bool_), zone)
+            assert np.array_equal(utc_of(times, zone), read.view(pa.int64()).to_numpy())
 
 
 def test_convert_inspect_and_verify_say_so(tmp_path: Path) -> None:
