@@ -183,7 +183,7 @@ def test_games_are_read_again_only_when_files_change(tmp_path: Path, monkeypatch
 def test_games_that_take_long_are_read_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: float, again: int
 ) -> None:
-    """Reading the games takes half a percent of a core at most, and they are half a minute old at most; not the first."""
+    """Reading the games takes half a percent of a core at most; they are half a minute old at most."""
     store = tmp_path / "store"
     quiet(simulated(tmp_path / "0", games=1, seed=10), store)
     clock, done = Clock(), [0.0]
