@@ -359,7 +359,8 @@ def _add_stretch(found: Lines, raw: bytes, number: int, at: int, *, last: bool =
 
 
 def _reason(raw: bytes, *, last: bool) -> str:
-    if not raw.startswith(_OPENING[: len(raw)]):
+    begun = raw.removesuffix(b"\n")
+    if not begun.startswith(_OPENING[: len(begun)]):
         return "foreign_bytes"
     if last and not _CLOSING.search(raw):
         return "torn_tail"

@@ -123,7 +123,8 @@ class JournalReader:
         self._plain = keys is None
         self._counter = -1
         self._held = held or SeqRanges()
-        self._seqs = SeqRanges()
+        self._seqs = SeqRanges()  # of the rows
+        self._numbers = SeqRanges()  # of all lines with a right checksum
         self._first: int | None = None  # sequence number that its header names
         self._highest: int | None = None  # of those read
         self._line = 0
@@ -259,7 +260,7 @@ class JournalReader:
         if (steps != 1).any() or self._held.holds(seqs).any():
             self._name_gaps(found, seqs, good.lines, steps)
             good = self._once(good)
-        self._seqs |= SeqRanges.of(good.seqs)
+        self._numbers |= SeqRanges.of(good.seqs)
         self._highest, self._last_line = int(highest[-1]), last_line
         self._tabulate(good)
 
@@ -280,11 +281,13 @@ class JournalReader:
             found.damage.append(Damage("sequence_gap", int(lines[at]), where, where))
 
     def _once(self, good: GoodTicks) -> GoodTicks:
-        """Leave out lines whose tick has been read already."""
-        _, firsts = np.unique(good.seqs, return_index=True)
-        fresh = np.zeros(len(good), np.bool_)
-        fresh[firsts] = True
-        fresh &= ~(self._held | self._seqs).holds(good.seqs)
+        """Leave out lines whose tick has been read already; one that holds no tick repeats none, and is told apart."""
+        whole = _good_lines(_batch_of(good.content, self._shapes), len(good))
+        _, firsts = np.unique(good.seqs[whole], return_index=True)
+        fresh = np.ones(len(good), np.bool_)
+        fresh[whole] = False
+        fresh[whole[firsts]] = True
+        fresh[whole] &= ~(self._held | self.seqs).holds(good.seqs[whole])
         self._account.ticks["duplicate"] += int((~fresh).sum())
         self._account.lines["duplicate"] += int((~fresh).sum())
         self._account.bytes["kept"] += int(good.sizes[~fresh].sum())
@@ -310,11 +313,13 @@ class JournalReader:
                 batch = _batch_of(good.content, self._shapes)
             names = Names(np.zeros(len(batch), np.int32), (self.name,))
             table = to_table(batch, source=names, seq=good.seqs, line=good.lines + 1, zone="UTC")
-            self._add(table, int(good.sizes.sum()))
+            self._add(table, good)
 
-    def _add(self, table: pa.Table, size: int) -> None:
-        """Take clean ticks, whose lines have so many bytes."""
-        self._account.bytes["kept"] += size
+    def _add(self, table: pa.Table, *read: GoodTicks) -> None:
+        """Take the rows of lines that were read."""
+        for ticks in read:
+            self._seqs |= SeqRanges.of(ticks.seqs)
+            self._account.bytes["kept"] += int(ticks.sizes.sum())
         self._account.lines["tick"] += table.num_rows
         self._account.ticks["clean"] += table.num_rows
         self._tables.append(table)
@@ -333,12 +338,18 @@ class JournalReader:
         waiting, self.waiting, self._waiting_bytes = self.waiting, [], 0
         for ticks in waiting:
             self._cursors |= cursors_in(ticks.content)
-        self._add(table, sum(int(ticks.sizes.sum()) for ticks in waiting))
+        self._add(table, *waiting)
 
     @property
     def seqs(self) -> SeqRanges:
         """Sequence numbers of the ticks in `table`."""
+        self._settle()
         return self._seqs
+
+    @property
+    def numbers(self) -> SeqRanges:
+        """Sequence numbers of all lines with a right checksum; it is not known yet whether each holds a tick."""
+        return self._numbers
 
     @property
     def state(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -36,6 +36,7 @@ from replaylab.encryption.parquet import FileSeal, new_seal
 from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import Header, place_of
 from replaylab.journals.reader import OPEN, JournalReader, read_waiting
+from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.journals.unsealed import durable_sizes, elsewhere, journal_names, later_headers
 from replaylab.parsing.kernel_layout import Known
 from replaylab.plural import count_of
@@ -297,20 +298,12 @@ def seal_together(
     """
     known = {extent.source for extent in recorded}
     left = [path for path in paths if path.name not in known]
-    read: dict[Path, JournalReader] = {}
-    layouts: list[Known] = []
     run = place_of(paths[0].name)[0]
     of_run = [extent for extent in recorded if extent.recording["run"] == run]
     later = later_headers(left[0], {} if headers is None else headers, keys) if left else []
     held, cuts = elsewhere(of_run, later)
     sizes = durable_sizes(later)
-    for path in left:
-        contents = read[path] = JournalReader(path.name, held, cuts.get(place_of(path.name)[1]), layouts, keys)
-        with path.open("rb") as file:
-            contents.read(file, os.fstat(file.fileno()).st_size, final=True)
-        contents.report_lacking(sizes.get(place_of(path.name)[1], 0))
-        held |= contents.seqs
-    read_waiting(read.values(), layouts)
+    read = _contents(left, held, cuts, sizes, keys)
     full = {path: one for path, one in read.items() if one.seqs or one.remarks()}
     remarks = [remark for one in full.values() for remark in one.remarks()]
     if full:
@@ -324,6 +317,27 @@ def seal_together(
             write_segment(segments, [table], origin=first.stem, extents=extents, remarks=named, keys=keys)
     remove(list(paths))  # those known were sealed by a process that was killed before this last step
     return [_sealed(path.name, full[path]) if path in full else None for path in paths]
+
+
+def _contents(
+    paths: Sequence[Path], held: SeqRanges, cuts: Mapping[int, int], sizes: Mapping[int, int], keys: StoreKeys | None
+) -> dict[Path, JournalReader]:
+    """Return what journals of a run hold: read at once, unless lines hold no tick, and so do not hold its number."""
+    layouts: list[Known] = []
+    read: dict[Path, JournalReader] = {}
+    for at_once in (True, False):
+        taken = held
+        for path in paths:
+            number = place_of(path.name)[1]
+            contents = read[path] = JournalReader(path.name, taken, cuts.get(number), layouts, keys)
+            with path.open("rb") as file:
+                contents.read(file, os.fstat(file.fileno()).st_size, final=True)
+            contents.report_lacking(sizes.get(number, 0))
+            taken |= contents.numbers if at_once else contents.seqs
+        read_waiting(read.values(), layouts)
+        if all(one.seqs == one.numbers for one in read.values()):
+            break
+    return read
 
 
 def _sealed(name: str, contents: JournalReader) -> Sealed:

@@ -78,7 +78,7 @@ class Verification:
 
     def __str__(self) -> str:
         found = [*self.problems, *self.missing]
-        verdict = "everything is as it was written" if self.ok else f"{len(found)} problem(s)"
+        verdict = "everything is as it was written" if self.ok else count_of(len(found), "problem")
         pruned = f", {self.pruned_rows:,} removed on purpose" if self.pruned_rows else ""
         lines = [
             f"{count_of(self.segments, 'segment')}, {count_of(self.rows, 'row')}{pruned}: {verdict}",
@@ -149,7 +149,12 @@ def check(
     count = len(problems) + len(missing)
     fields = {"event": "verified", "segments": len(there), "rows": rows, "problems": count}
     _log.log(
-        logging.WARNING if count else logging.INFO, "%s: %d rows, %d problems", files.place, rows, count, extra=fields
+        logging.WARNING if count else logging.INFO,
+        "%s: %s, %s",
+        files.place,
+        count_of(rows, "row"),
+        count_of(count, "problem"),
+        extra=fields,
     )
     return verified
 

@@ -87,7 +87,7 @@ def test_extent_accounts_for_every_byte_and_line() -> None:
             "run": RUN,
             "number": 3,
             "state": "quarantined",
-            "seqs": [[40, 42], [44, 44]],
+            "seqs": [[40, 41], [44, 44]],
             "durability": {"mode": "tick"},
             "cuts": {"2": 900},
             "header_seq": FIRST,
@@ -211,6 +211,22 @@ def test_lines_that_hold_no_tick_are_remarks_with_their_own_bytes() -> None:
     assert remark[:6] == (NAME, 4, at, at + len(NO_TICK), "quarantine", "not_a_tick")
     assert remark.raw == b'{"type": "tick", "price": "x"}\n'
     assert seqs(found) == [40, 41, 43]
+
+
+def test_a_line_that_holds_no_tick_takes_no_number() -> None:
+    """The number is not among those of its ticks, and a tick that has it counts, however the journal is read."""
+    data = HEADER + LINES[0] + LINES[1] + NO_TICK + NO_TICK + LINES[2] + LINES[2] + NO_TICK + LINES[3]
+    for ends in (range(len(data) + 1), [len(data)], [len(HEADER + LINES[0] + LINES[1] + NO_TICK), len(data)]):
+        found = JournalReader(NAME)
+        for end in ends:
+            found.read(io.BytesIO(data), end, final=end == len(data))
+        assert list(found.seqs) == [40, 41, 42, 43]
+        assert seqs(found) == [40, 41, 42, 43]
+        assert found.extent().reasons == {"not_a_tick": 3}
+        assert found.extent().lines == {"control": 1, "tick": 4, "duplicate": 1, "damaged": 3}
+        assert sum(found.extent().bytes.values()) == len(data)
+    lone = read(HEADER + LINES[0] + LINES[1] + NO_TICK)
+    assert (list(lone.numbers), list(lone.seqs)) == ([40, 41, 42], [40, 41])
 
 
 # -- numbers that are missing, or there twice

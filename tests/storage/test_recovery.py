@@ -11,7 +11,8 @@ import pytest
 import replaylab as rl
 from replaylab.durable import sole_writer
 from replaylab.errors import StoreNotFound
-from replaylab.journals.format import end_line
+from replaylab.journals.encoder import Encoder, closed, seed_of
+from replaylab.journals.format import Header, end_line, journal_name
 from replaylab.storage import open as opening
 from tests.recordings import crash, journals, segments, small, stored, tick, ticks
 from tests.resources import leaves_nothing_open
@@ -192,3 +193,20 @@ def test_recovery_leaves_nothing_open(tmp_path: Path) -> None:
     dead(tmp_path)
     with leaves_nothing_open():
         rl.recover(tmp_path)
+
+
+def test_a_number_is_held_by_a_tick_alone(tmp_path: Path) -> None:
+    """A line that holds no tick has its checksum and a number; the tick of that number in the next journal counts."""
+    rl.Recorder(tmp_path).stop()
+    run = "20310102T030405000000Z-0123456789ab-7"
+    lines = [Encoder(run).line(one, at) for at, one in enumerate(ticks(3))]
+    none = closed(b'{"type": "tick", "price": "x", "seq": 2', seed_of(run))
+    for number, content in enumerate((lines[0] + lines[1] + none, lines[2])):
+        header = Header(run, number, 2 * number, {"mode": "tick"}, {}).to_line()
+        (tmp_path / "journals" / journal_name(run, number)).write_bytes(header + content)
+    assert stored(rl.Store(tmp_path)) == ticks(3)
+    assert rl.recover(tmp_path).ticks == 3
+    store = rl.Store(tmp_path)
+    assert stored(store) == ticks(3)
+    assert store.verify().ok
+    assert store.remarks("quarantine")["reason"].to_pylist() == ["not_a_tick"]
