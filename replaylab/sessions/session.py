@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
@@ -20,7 +20,7 @@ from replaylab.plural import count_of
 from replaylab.recording.lane import Lane
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.breaker import Breaker
-from replaylab.sessions.clock import Clock
+from replaylab.sessions.clock import Clock, Skew
 from replaylab.sessions.event import (
     EVENT_KINDS,
     OVER,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PIECE: Final = 100  # ticks handed to the recorder at a time: all of them, or none
-_STEP_SECONDS: Final = 1.0  # a jump of the wall clock against the monotonic one that is marked
+_Moment: TypeAlias = tuple[LiveState, datetime, str | None]  # a state, since when, and the last error by then
 _GAPS: Final = 10_000  # kept for `gaps()`; the store keeps all
 _BREAKERS: Final[WeakValueDictionary[str, Breaker]] = WeakValueDictionary()
 
@@ -105,9 +105,8 @@ class LiveSession:
         self._subscribers = Subscribers(feed.name)
         breaker = _BREAKERS.setdefault(urlsplit(feed.name).netloc or feed.name, Breaker())
         self._supervisor = Supervisor(feed, self, breaker, self._clock, chosen.retry_delay_seconds)
-        self._state = LiveState.IDLE
+        self._moment: _Moment = (LiveState.IDLE, self._clock.wall(), None)
         self._note_change: Callable[[], None] | None = None
-        self._since = self._clock.wall()
         self._changed: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._entered = False
@@ -115,14 +114,17 @@ class LiveSession:
         self._ticks = self._recorded = 0
         self._newest: Tick | None = None
         self._lag_ms: float | None = None
-        self._last_error: str | None = None
         self._report: RecordingReport | None = None
-        self._skew: float | None = None
+        self._skew = Skew()
         if to is not None:
             self._attach(to if isinstance(to, Recorder) else Recorder(to, overflow="refuse", settings=settings))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.feed.name!r}, {self._state}, {count_of(self._ticks, 'tick')})"
+
+    @property
+    def _state(self) -> LiveState:
+        return self._moment[0]
 
     # What a caller does
 
@@ -219,14 +221,15 @@ class LiveSession:
         """Return the state and the counters now, without waiting."""
         recorder = self._recorder.status() if self._recorder is not None else None
         problem = None
-        if recorder is not None and recorder.verdict != "healthy" and self._state not in OVER:
+        state, since, last_error = self._moment
+        if recorder is not None and recorder.verdict != "healthy" and state not in OVER:
             problem = "; ".join(recorder.reasons) or str(recorder.verdict)
-        verdict, reasons = verdict_of(self._state, self._last_error, problem)
+        verdict, reasons = verdict_of(state, last_error, problem)
         newest = self._newest
         return LiveStatus(
             self.feed.name,
-            self._state,
-            self._since,
+            state,
+            since,
             attempts=self._supervisor.attempts,
             connections=self._supervisor.connections,
             ticks=self._ticks,
@@ -243,7 +246,7 @@ class LiveSession:
             tick=newest.tick if newest else None,
             position=self.position,
             refused=dict(self.feed.refused),
-            last_error=self._last_error,
+            last_error=last_error,
             verdict=verdict,
             reasons=reasons,
         )
@@ -312,7 +315,7 @@ class LiveSession:
         if self._task is not None and not self._task.done():
             return
         self._changed = asyncio.Event()
-        self._state = LiveState.IDLE
+        self._moment = (LiveState.IDLE, *self._moment[1:])
         self._task = asyncio.ensure_future(self._main())
 
     async def _main(self) -> None:
@@ -323,9 +326,6 @@ class LiveSession:
         except Exception as error:  # noqa: BLE001 a defect must not end a recording in silence
             _log.exception("%s: the session ended", self.feed.name)
             self.changed(LiveState.FAILED, f"{type(error).__name__}: {error}")
-        if self._state is LiveState.CLOSED:
-            resumed = self._resumed and self.feed.resumes
-            await self._write(self._ledger.close(self._clock.wall(), resumed=resumed))
 
     async def _stopped(self) -> None:
         task, self._task = self._task, None
@@ -375,10 +375,9 @@ class LiveSession:
         """Note a change of state: an event, a line in the log, and a mark where a connection begins or ends."""
         if state is self._state and reason is None:
             return
-        before, self._state = self._state, state
-        self._since = self._clock.wall()
-        if state in {LiveState.LOST, LiveState.FAILED}:
-            self._last_error = reason
+        before, _, last_error = self._moment
+        since = self._clock.wall()
+        self._moment = (state, since, reason if state in {LiveState.LOST, LiveState.FAILED} else last_error)
         (_log.warning if state in UNWELL else _log.info)(
             "%s: %s%s", self.feed.name, state, f" ({reason})" if reason else ""
         )
@@ -386,7 +385,7 @@ class LiveSession:
         told = {LiveState.CATCHING_UP: "opened", LiveState.LOST: "lost", LiveState.CLOSED: "closed"}.get(state)
         if told is not None and not (told == "opened" and before is LiveState.STALE):
             detail = {"state": told, "feed": self.feed.name, **({"reason": reason} if reason else {})}
-            mark = Mark(MarkKind.FEED, self._since, detail=detail)
+            mark = Mark(MarkKind.FEED, since, detail=detail)
             self._tell(mark)
             if self._lane is not None:
                 self._lane.mark(mark)
@@ -402,6 +401,11 @@ class LiveSession:
     def lost(self, cause: str) -> None:
         """Note that nothing can come any more."""
         self._ledger.lost(cause, self._clock.wall())
+
+    async def over(self) -> None:
+        """Write the gap of an outage after which nothing came any more."""
+        resumed = self._resumed and self.feed.resumes
+        await self._write(self._ledger.close(self._clock.wall(), resumed=resumed))
 
     async def take(self, frame: Frame) -> None:
         """Record what came, then show it."""
@@ -446,9 +450,9 @@ class LiveSession:
                     self.refused_ticks += len(piece) - done
                     raise RecordingFailed(f"the recorder takes no more ticks ({receipt.reason})")
                 await self._clock.sleep(AGAIN_SECONDS)
-        self._ticks += len(piece)
-        self._newest = piece[-1]
         self._recent.add(at, piece)
+        self._newest = piece[-1]
+        self._ticks += len(piece)  # last: who waits for a number finds all that it counts
         if self._subscribers.wants("tick"):
             for tick in piece:
                 self._subscribers.tell("tick", tick)
@@ -467,12 +471,11 @@ class LiveSession:
                 self._ledger.healed += count if isinstance(count, int) else 0
             self._tell(mark)
 
-    def _look_at_clocks(self, now: float, wall: datetime) -> None:
+    def _look_at_clocks(self, began: float, wall: datetime) -> None:
         """Note when the wall clock has jumped against the one that never does."""
-        skew = wall.timestamp() - now
-        before, self._skew = self._skew, skew
-        if before is not None and abs(skew - before) > _STEP_SECONDS and self._lane is not None:
-            detail = {"state": "clock_step", "feed": self.feed.name, "seconds": round(skew - before, 3)}
+        step = self._skew.step(began, wall, self._clock.now())
+        if step is not None and self._lane is not None:
+            detail = {"state": "clock_step", "feed": self.feed.name, "seconds": round(step, 3)}
             self._lane.mark(Mark(MarkKind.FEED, wall, detail=detail))
 
     def _tell(self, mark: Mark) -> None:
@@ -481,12 +484,12 @@ class LiveSession:
             self._subscribers.tell(kind, self._event(kind, None, mark))
 
     def _event(self, kind: str, reason: str | None, mark: Mark | None = None) -> LiveEvent:
-        at = mark.timestamp if mark else self._since
+        at = mark.timestamp if mark else self._moment[1]
         detail = mark.detail if mark else {}
         return LiveEvent(kind, self.feed.name, at, self._state, reason, mark.game_id if mark else None, detail)
 
     def _why_over(self) -> str:
-        return self._last_error or f"the session is {self._state}"
+        return self._moment[2] or f"the session is {self._state}"
 
     def _finish_recorder(self) -> RecordingReport | None:
         if self._recorder is None:

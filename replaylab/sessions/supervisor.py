@@ -38,6 +38,9 @@ class Owner(Protocol):
     def lost(self, cause: str) -> None:
         """Note that nothing can come any more."""
 
+    async def over(self) -> None:
+        """Complete what is told of a feed that is over, before it is called closed."""
+
     async def take(self, frame: Frame) -> None:
         """Take what came; the feed is not read meanwhile."""
 
@@ -82,6 +85,7 @@ class Supervisor:
                 await self._wait_for_circuit()
                 problem = await self._connection()
                 if problem is None:
+                    await self._owner.over()
                     self._change(LiveState.CLOSED, "the feed is over")
                     return
                 if problem is _RENEWAL or problem is _ANEW:

@@ -68,7 +68,7 @@ def frames(*numbers: int, game_id: str = "g") -> Frame:
 def test_everything_is_recorded(tmp_path: Path) -> None:
     """Every tick of three games is in the store, equal to the source, and no gap is told."""
     with LiveSession(simulated_feed(games=3, seed=2, pacing="none"), to=tmp_path / "store") as session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
         status = session.status()
     assert (status.gaps, status.missing, status.ticks) == (0, 0, status.recorded)
     store = rl.open_store(tmp_path / "store")
@@ -88,7 +88,7 @@ def test_an_outage_is_one_gap_everywhere(tmp_path: Path) -> None:
     session = LiveSession(feed, to=tmp_path, clock=QUICK)
     session.on("gap", told.append)
     with session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
     assert [(one.cause, one.missing, one.game_id) for one in told] == [("disconnect", 3, "g"), ("skipped", 1, "g")]
     for frame in (session.gaps(), rl.open_store(tmp_path).gaps()):
         shown = [(row.after, row.before, row.missing, row.cause, row.healed) for row in frame.itertuples()]
@@ -102,11 +102,11 @@ def test_a_session_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     """A new session resumes after the last id that is in the store, and its absence is a gap of its own."""
     first = ScriptedFeed(lambda _now: None, in_turn(frames(0, 1), None))
     with LiveSession(first, to=tmp_path) as session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
     second = ScriptedFeed(lambda _now: None, in_turn(frames(2, 3), None))
     second.resumes = True
     with LiveSession(second, to=tmp_path) as session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
     assert second.asked == ["g-1"]
     store = rl.open_store(tmp_path)
     assert store.game("g").ticks()["tick"].to_pylist() == [0, 1, 2, 3]
@@ -120,7 +120,7 @@ def test_a_recorder_that_was_down_at_the_end(tmp_path: Path) -> None:
         feed.resumes = True
         session = LiveSession(feed, to=tmp_path)
         with session:
-            session.wait(["live", "closed"], timeout=30)
+            session.wait(["live", "closed"], timeout=60)
     gaps = rl.open_store(tmp_path).gaps()
     assert gaps["cause"].tolist() == ["recorder_down"]
     assert gaps["healed"].tolist() == [True]
@@ -153,14 +153,14 @@ def test_waiting_has_an_end() -> None:
     failing = ScriptedFeed(raising(FeedLost("tls", "not trusted", retry=False)), in_turn())
     with LiveSession(failing) as session:
         with pytest.raises(FeedLost, match="not trusted"):
-            session.wait("live", timeout=30)
+            session.wait("live", timeout=60)
         assert session.status().verdict == "failed"
         assert session.status().reasons == ("failed: not trusted",)
         failing._connects = lambda _now: None
         failing._brings = in_turn(frames(1))
-        session.start().wait("live", timeout=30)
+        session.start().wait("live", timeout=60)
     with pytest.raises(FeedLost):
-        session.wait("live", timeout=1)
+        session.wait("live", timeout=60)
     with pytest.raises(ValueError, match="state='lively'"):
         session.wait("lively")
 
@@ -180,9 +180,9 @@ def test_callbacks_run_in_the_loop_of_the_caller() -> None:
         end = session.on("state", note("state"))
         end()
         async with session:
-            await session.until("live", timeout=30)
+            await session.until("live", timeout=60)
             go_on.set()
-            await session.until("closed", timeout=30)
+            await session.until("closed", timeout=60)
             await asyncio.sleep(0)
 
     asyncio.run(run())
@@ -192,8 +192,8 @@ def test_callbacks_run_in_the_loop_of_the_caller() -> None:
     with pytest.raises(ValueError, match="must be one of"):
         session.on("ticks", note("x"))
     with session:
-        session.wait("live", timeout=30)
-        deadline = time.monotonic() + 30
+        session.wait("live", timeout=60)
+        deadline = time.monotonic() + 60
         while len(seen) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert seen[2] == ("there", NAME)
@@ -205,12 +205,12 @@ def test_what_is_kept_can_be_saved_and_gone_on_from(tmp_path: Path) -> None:
     feed = ScriptedFeed(lambda _now: None, in_turn(frames(0, 1, 2), go_on, frames(3, 4), None))
     session = LiveSession(feed)
     with session:
-        session.wait("live", timeout=30)
+        session.wait("live", timeout=60)
         session.record(tmp_path / "on")
         with pytest.raises(RecordingFailed, match="already"):
             session.record(tmp_path / "other")
         go_on.set()
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
         assert session.save(tmp_path / "saved", last="5min").ticks == 5
     assert rl.open_store(tmp_path / "on").game("g").ticks()["tick"].to_pylist() == [0, 1, 2, 3, 4]
     assert rl.open_store(tmp_path / "saved").rows == 5
@@ -226,7 +226,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     feed = ScriptedFeed(lambda _now: None, in_turn(*(frames(n) for n in range(300)), None))
     settings = rl.Settings(ring_ticks=100)
     with LiveSession(feed, settings=settings, clock=Clock(wall=lambda: next(times))) as session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
     assert len(session.kept) == 100
     ticks = [one for one in session.kept if isinstance(one, rl.Tick)]
     assert ticks[-1].tick == 299
@@ -243,10 +243,10 @@ def test_a_recorder_without_room_stops_the_reading(tmp_path: Path) -> None:
 
     recorder, go_on = rl.Recorder(tmp_path / "stopped"), threading.Event()
     with LiveSession(ScriptedFeed(lambda _now: None, in_turn(frames(0), go_on, frames(1))), to=recorder) as session:
-        session.wait("live", timeout=30)
+        session.wait("live", timeout=60)
         recorder.stop()
         go_on.set()
-        session.wait("failed", timeout=30)
+        session.wait("failed", timeout=60)
         assert "closed" in str(session.status().last_error)
 
 
@@ -254,7 +254,7 @@ def test_stopping_is_done_once_and_from_anywhere(tmp_path: Path) -> None:
     """Stopping twice gives the same report, also when a callback has begun it; what was accepted is on disk."""
     session = LiveSession(ScriptedFeed(lambda _now: None, in_turn(frames(0, 1))), to=tmp_path)
     session.on("tick", lambda _tick: session.stop())
-    session.start().wait("closed", timeout=30)
+    session.start().wait("closed", timeout=60)
     report = session.stop()
     assert report is session.stop()
     assert report is not None
@@ -273,7 +273,7 @@ def test_a_jump_of_the_clock_is_marked(tmp_path: Path) -> None:
     session = LiveSession(feed, to=tmp_path, clock=clock)
     session.on("tick", lambda one: jumped.insert(0, 3600.0 if one.tick >= 4 else 0.0))
     with session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
     steps = [m for m in rl.open_store(tmp_path).marks("feed") if m.detail["state"] == "clock_step"]
     assert len(steps) == 1
     assert abs(steps[0].detail["seconds"] - 3600) < 60
@@ -284,7 +284,7 @@ def test_marks_of_a_feed_are_kept_beside_the_ticks(tmp_path: Path) -> None:
     trade = Mark("trade", "2031-01-02T03:04:05", "g", detail={"side": "buy", "price": 1, "tick": 0})  # type: ignore[arg-type]
     feed = ScriptedFeed(lambda _now: None, in_turn(Frame([tick(0), trade]), None))
     with LiveSession(feed, to=tmp_path) as session:
-        session.wait("closed", timeout=30)
+        session.wait("closed", timeout=60)
     marks = rl.open_store(tmp_path).marks("trade")
     assert [(mark.lane, mark.game_id) for mark in marks] == [(feed.name, "g")]
     assert len(rl.open_store(tmp_path).game("g").trades()) == 1
@@ -313,7 +313,7 @@ def test_a_feed_that_is_over_has_closed_its_connection_when_stop_returns() -> No
 
     feed = Leisurely(lambda _now: None, in_turn(frames(0), None))
     session = LiveSession(feed).start()
-    session.wait("closed", timeout=30)
+    session.wait("closed", timeout=60)
     session.stop()
     assert feed.closed == 1
 
@@ -335,7 +335,7 @@ def test_feeds_of_one_address_are_kept_apart(tmp_path: Path) -> None:
             sessions = [LiveSession(feed, to=recorder).start() for feed in feeds]
             assert len({session.status().feed for session in sessions}) == 2
             for session in sessions:
-                session.wait("closed", timeout=30)
+                session.wait("closed", timeout=60)
                 session.stop()
             return [feed.asked for feed in feeds], recorder.status().games
 
@@ -358,7 +358,7 @@ def test_a_feed_that_is_followed_again_has_its_lane_again(tmp_path: Path) -> Non
         for script in (in_turn(frames(0, 1), None), in_turn(frames(2), None)):
             feed = ScriptedFeed(lambda _now: None, script)
             with LiveSession(feed, to=recorder) as session:
-                session.wait("closed", timeout=30)
+                session.wait("closed", timeout=60)
             asked += feed.asked
     assert asked == [None, "g-1"]
 

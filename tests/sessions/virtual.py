@@ -136,6 +136,9 @@ class Watcher:
         """Note it."""
         self.causes[cause] += 1
 
+    async def over(self) -> None:
+        """Do nothing."""
+
     async def take(self, frame: Frame) -> None:
         """Note it."""
         self.frames.append((asyncio.get_running_loop().time(), frame))
