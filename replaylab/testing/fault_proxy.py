@@ -11,7 +11,7 @@ from typing import Final, Self
 _PIECE: Final = 1 << 14
 _LOOK_SECONDS: Final = 0.02
 _START_SECONDS: Final = 30.0
-_CLOSE_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 30.0
 _LENGTHS: Final = {126: 2, 127: 8}  # in place of a length: so many bytes with it follow
 _TEXT: Final = 1
 

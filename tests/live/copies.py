@@ -36,6 +36,14 @@ def rows_of(store: Any) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+def is_beginning(found: dict[str, list[Any]], source: dict[str, list[Any]]) -> bool:
+    """Whether rows are those with which a source begins: whole games in order, and the beginning of the next one."""
+    last = max(found)
+    return found == {game: rows for game, rows in source.items() if game < last} | {
+        last: source[last][: len(found[last])]
+    }
+
+
 def untimed_rows_of(store: Any) -> dict[str, list[tuple[Any, ...]]]:
     """The live ticks and the rug of every game, without their times: what Socket.IO carries."""
     found: dict[str, list[tuple[Any, ...]]] = {}

@@ -96,10 +96,10 @@ def test_through_a_network_that_cuts(server: FeedServer, store: rl.Store, tmp_pa
 
 def test_a_server_that_was_killed_and_comes_back(store: rl.Store, tmp_path: Path) -> None:
     """A server that goes and comes back at the same port is resumed by id; the outage is one gap, and nothing lacks."""
-    first = rl.serve(store, speed=30)
+    first = rl.serve(store, speed=5)
     session = LiveSession(WebSocketFeed(first.url), to=tmp_path / "copy", clock=QUICK).start()
-    session.wait("live", timeout=30)
-    wait_for(lambda: session.status().ticks >= 100)
+    session.wait("live", timeout=60)
+    wait_for(lambda: session.status().ticks >= 20)
     first.stop()
     with rl.serve(store, pacing="none", port=first.port) as other:  # other pacing, other content of the programme
         wait_for(lambda: session.status().connections >= 2)
@@ -124,7 +124,7 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
     chance = random.Random(KILLS)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     waited = kills = 0
-    with rl.serve(store, speed=20) as server:
+    with rl.serve(store, speed=2) as server:
         command = [sys.executable, "-m", "replaylab", "record", str(tmp_path / "copy"), "--no-progress"]
         command += ["--feed", server.url + "?from=start"]
         for number in range(KILLS):
@@ -134,11 +134,11 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
                 assert until(lambda: child.poll() is not None or rows_in(tmp_path / "copy") > before, 100)  # noqa: B023
                 waited += child.poll() is None
             time.sleep(chance.uniform(0.0, 1.0))
-            if child.poll() is not None:  # the machine is slow, and the feed was over
-                break
+            assert child.poll() is None, "it ended by itself"
             kills += 1
             child.send_signal(signal.SIGKILL)
             child.wait()
+    with rl.serve(store, speed=100, port=server.port):  # the same content, and sooner over
         done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     copy = rl.open_store(tmp_path / "copy")
@@ -148,7 +148,6 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
     assert set(gaps["cause"]) == {"recorder_down"}
     assert gaps["healed"].all()
     assert waited <= len(gaps) <= kills
-    assert kills > KILLS // 2
 
 
 def closed_with(url: str, begun: threading.Event) -> int | None:

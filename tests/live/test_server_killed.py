@@ -41,9 +41,9 @@ def serving(store: Path, speed: float, port: int = 0) -> Iterator[int]:
 
 def through_a_kill(source: Path, then: Path, copy: Path) -> LiveSession:
     """Follow a server that is killed in the middle of its first games, and the one after it to its end."""
-    with serving(source, 20) as port:
+    with serving(source, 2) as port:
         session = LiveSession(WebSocketFeed(f"ws://127.0.0.1:{port}/feed?from=start"), to=copy, clock=QUICK).start()
-        wait_for(lambda: session.status().ticks > 30)
+        wait_for(lambda: session.status().ticks > 10)
     with serving(then, 100, port):
         session.wait("closed", timeout=90)
         session.stop()

@@ -150,7 +150,7 @@ def test_the_client_of_npm_reads_our_server(node: Path, store: rl.Store, transpo
 
 
 def test_the_client_of_python_reads_our_server(store: rl.Store) -> None:
-    """python-socketio's client, which others use, gets every tick of a game in order."""
+    """python-socketio's client, which others use, gets every tick of a game; it hands each to a thread of its own."""
     game_id = store.game_ids()[0]
     found: list[int] = []
 
@@ -163,10 +163,10 @@ def test_the_client_of_python_reads_our_server(store: rl.Store) -> None:
         client.on("gameStateUpdate", take)
         client.connect(f"{server.http}/?from=start&to={game_id}", transports=["websocket"])
         try:
-            wait_for(lambda: 61 in found)
+            wait_for(lambda: len(found) >= 61)
         finally:
             client.disconnect()
-    assert found == [*range(60), 61]
+    assert sorted(found) == [*range(60), 61]
 
 
 def test_our_feed_reads_the_server_of_npm(node: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_our_feed_reads_the_server_of_npm(node: Path, tmp_path: Path) -> None:
 
 def test_our_feed_reads_the_server_of_python(tmp_path: Path) -> None:
     """python-socketio's server is read, too; it keeps nothing, so the snapshot heals what was missed."""
-    with rl.serve(whole_games(tmp_path / "store", 1), speed=40) as server, FaultProxy(server.port) as proxy:
+    with rl.serve(whole_games(tmp_path / "store", 1), speed=4) as server, FaultProxy(server.port) as proxy:
         url = f"socketio+http://127.0.0.1:{proxy.port}"
         session = LiveSession(SocketIOFeed(url), to=tmp_path / "copy", clock=QUICK).start()
         wait_for(lambda: session.status().ticks > 10)
