@@ -19,6 +19,7 @@ import pytest
 
 import replaylab as rl
 from replaylab import testing
+from replaylab.cli.exit_codes import INTERRUPTED
 from tests.stores import quiet, simulated
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -142,6 +143,24 @@ def test_the_service_unit_calls_a_command_that_exists() -> None:
     )
     assert line.split()[1] == "record"
     assert [option for option in line.split() if option.startswith("--") and option not in shown.stdout] == []
+
+
+def test_the_service_unit_ends_well() -> None:
+    """A recorder that systemd asks to end ends with the code of Ctrl-C, which is no failure of the unit."""
+    text = (DEPLOY / "replaylab-record.service").read_text(encoding="utf-8")
+    assert "\nKillSignal=SIGINT\n" in text
+    assert f"\nSuccessExitStatus={INTERRUPTED}\n" in text
+
+
+def test_the_deployment_page_installs_what_it_runs() -> None:
+    """The environment that the unit starts from has the extra for feeds, and each extra in the table exists."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    [asked] = re.findall(r"/srv/replaylab/venv/bin/pip install .*'\.\[([\w,]+)\]'", text)
+    assert "live" in asked.split(",")
+    table = text.partition("| extra | for |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row)}
+    assert named == extras.keys() - {"docs", "release", "quality", "bench", "test"}
 
 
 def test_the_container_copies_files_that_exist() -> None:

@@ -30,7 +30,8 @@ _FRONT: Final = Path(__file__).parent / "front"
 _TYPES: Final = {"page.js": "text/javascript", "page.css": "text/css"}
 _SAFE: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; "
+    "form-action 'self'",
     "Referrer-Policy": "same-origin",  # with none at all a form would send no origin that can be checked
     "X-Content-Type-Options": "nosniff",
 }
@@ -88,6 +89,8 @@ class DashboardApp:
             try:
                 return await handler(request)
             except Denied as denied:
+                if "text/html" in request.headers.get("accept", ""):
+                    return self._refusal(request, denied.status, denied.problem)
                 return JSONResponse({"error": denied.problem}, denied.status, headers=_SAFE)
 
         return answer
@@ -111,10 +114,17 @@ class DashboardApp:
         except Denied as denied:
             if denied.status != 401:
                 raise
-            return HTMLResponse(_text("login.html"), 401, headers=_SAFE)
+            return self._refusal(request, 401)
         first = (await self.now()) | {"role": session.role.name.lower(), "leave": self.access.needs_token}
         text = _text("page.html").replace("{state}", html.escape(json.dumps(first), quote=False))
         return HTMLResponse(text, headers=_SAFE)
+
+    def _refusal(self, request: Request, status: int, problem: str = "") -> Response:
+        """Return a page with one line of what is wrong, and the form for a token where that may help."""
+        asks = self.access.needs_token and request.url.path in {"/", "/session"}
+        line = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
+        text = _text("login.html").replace("{problem}", line).replace("{form}", _text("form.html") if asks else "")
+        return HTMLResponse(text, status, headers=_SAFE)
 
     async def _state(self, request: Request) -> Response:
         await self.access.allowed(request, Role.VIEW)

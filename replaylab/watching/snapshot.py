@@ -7,7 +7,7 @@ may cost it. Whether its recorder is alive follows from the lock of its journal,
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -132,10 +132,41 @@ class Snapshot:
         known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
         try:
             known |= {one: known[one] and datetime.fromisoformat(known[one]) for one in _TIMES if one in known}
-            known |= {one: tuple(known[one]) for one in ("reasons", "feeds") if one in known}
-            return cls(**(known | {"run": run}))
         except (TypeError, ValueError):
+            known = {}
+        if not known or not all(_fits(name, value) for name, value in known.items()):
             return cls(run, reasons=("its status file is damaged",))
+        known |= {one: tuple(known[one]) for one in ("reasons", "feeds") if one in known}
+        return cls(**(known | {"run": run}))
+
+
+_EMPTY: Final = Snapshot("")
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a file may hold a value in a field of a snapshot."""
+    if name in _TIMES:
+        return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
+    if name in _LISTS:
+        return isinstance(value, list) and all(_LISTS[name](one) for one in value)
+    if name in {"refused", "alerts"}:
+        return isinstance(value, dict) and all(type(one) is int for one in value.values())
+    usual = getattr(_EMPTY, name)
+    return type(value) in {type(usual), *({str} if usual is None else {int} if isinstance(usual, float) else ())}
+
+
+def _is_feed(value: Any) -> bool:
+    """Whether a value is what a snapshot says of a feed."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(one), str | None) for one in ("feed", "state", "verdict"))
+        and all(isinstance(value.get(one), int | None) for one in ("ticks", "gaps", "missing"))
+        and isinstance(value.get("reasons", []), list)
+        and all(isinstance(one, str) for one in value.get("reasons", []))
+    )
+
+
+_LISTS: Final[dict[str, Callable[[Any], bool]]] = {"reasons": lambda one: isinstance(one, str), "feeds": _is_feed}
 
 
 def publish_snapshot(store: Path, snapshot: Snapshot, keys: StoreKeys | None = None) -> None:

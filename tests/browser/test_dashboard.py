@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import replaylab as rl
+from replaylab.dashboards import app
 from replaylab.dashboards.server import serve_dashboard
+from replaylab.dashboards.view import View
 from tests.browser.lab import REPOSITORY, Lab, Notebook
 from tests.browser.playing import code_cell
 from tests.stores import quiet, run_child, simulated
@@ -99,6 +102,54 @@ def test_a_server_that_goes_away_is_said(page: Page, store: Path) -> None:
     expect(page.locator(".rlab-game")).to_have_count(3)
     with serve_dashboard(store, port=port):
         expect(page.locator("header")).not_to_contain_text("no answer for", timeout=60_000)
+
+
+def test_a_session_that_ends_is_said(page: Page, store: Path) -> None:
+    """A server that was started again knows no sessions: what was last seen stays, and the page says what to do."""
+    from replaylab.service.tokens import Tokens
+
+    tokens = Tokens("0123456789abcdef0123456789abcdef")
+    with serve_dashboard(store, tokens=tokens) as server:
+        port = server.port
+        page.goto(server.url)
+        page.get_by_label("A token of this dashboard").fill("x.y.z")
+        page.get_by_role("button", name="Open").click()
+        expect(page.get_by_role("alert")).to_have_text("no valid token")
+        page.get_by_label("A token of this dashboard").fill(tokens.issue(600, more={"role": "admin"}))
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator(".rlab-game")).to_have_count(3, timeout=30_000)
+    for _ in range(2):
+        page.get_by_role("button", name="verify").click()
+    expect(page.get_by_role("region", name="Store")).to_contain_text("no answer from the server")
+    with serve_dashboard(store, port=port, tokens=tokens):
+        expect(page.locator("header")).to_contain_text("the session has ended: reload this page", timeout=60_000)
+        expect(page.locator(".rlab-game")).to_have_count(3)
+
+
+def test_a_page_beyond_those_that_may_follow_asks(page: Page, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows what is so now all the same."""
+    monkeypatch.setattr(app, "MAX_CLIENTS", 0)
+    with serve_dashboard(store) as server:
+        page.goto(server.url)
+        expect(page.locator(".rlab-game")).to_have_count(3)
+        with rl.Recorder(store) as recorder:
+            assert recorder.record(TICK).accepted
+            expect(page.get_by_role("article", name=recorder.status().run)).to_be_visible(timeout=60_000)
+        expect(page.locator("header")).to_contain_text("now")
+
+
+def test_gaps_that_look_alike_are_drawn_once_each(page: Page, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the same text neither take each other's place nor grow with each drawing."""
+    gap = {"game_id": None, "after": None, "missing": 0, "cause": None, "start": None, "healed": False}
+    now, drawn = View.now, count()
+    monkeypatch.setattr(
+        View, "now", lambda self, *given: now(self, *given) | {"gaps": [gap, gap], "totals": {"games": next(drawn)}}
+    )
+    with serve_dashboard(store) as server:
+        page.goto(server.url)
+        first = str(page.locator(".rlab-tiles dd").first.text_content())
+        expect(page.locator(".rlab-tiles dd").first).not_to_have_text(first, timeout=30_000)  # it was drawn again
+        expect(page.get_by_role("region", name="Gaps").locator("tbody tr")).to_have_count(2)
 
 
 def test_a_token_opens_it(page: Page, store: Path) -> None:

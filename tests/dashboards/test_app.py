@@ -272,6 +272,23 @@ def test_a_token_is_traded_for_a_cookie(guarded: DashboardServer) -> None:
     assert ask(guarded, "/state", Cookie=cookie).status == 401
 
 
+def test_a_browser_is_refused_with_a_page(guarded: DashboardServer, server: DashboardServer) -> None:
+    """One line says what is wrong, beside the form where a token may help; the answer to programs stays JSON."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html,*/*"}
+    wrong = ask(guarded, "/session", "POST", urlencode({"token": "x.y.z"}), **kind)
+    assert (wrong.status, wrong.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert '<p role="alert">no valid token</p>' in wrong.text
+    assert "<form" in wrong.text
+    none = ask(guarded, "/session", "POST", urlencode({"token": token(None)}), **kind)
+    assert (none.status, "the token has no role here" in none.text, "<form" in none.text) == (403, True, True)
+    other = ask(guarded, Host="<b>.example", Accept="text/html")
+    assert (other.status, "&lt;b&gt;.example" in other.text, "{" in other.text) == (421, True, False)
+    open_to_all = ask(server, "/session", "POST", urlencode({"token": "x"}), **kind)
+    assert (open_to_all.status, "no token is asked for here" in open_to_all.text) == (400, True)
+    assert "<form" not in open_to_all.text
+    assert "alert" not in ask(guarded).text
+
+
 def test_a_token_in_the_address_is_no_token(guarded: DashboardServer) -> None:
     """An address ends up in logs and histories, so it opens nothing."""
     assert ask(guarded, f"/state?token={token()}").status == 401

@@ -212,6 +212,38 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     assert command(tmp_path)[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("accepted", "many"),
+        ("accepted", True),
+        ("state", 3),
+        ("state", None),
+        ("game_id", 7),
+        ("ticks_a_second", "9"),
+        ("reasons", "abc"),
+        ("reasons", [1]),
+        ("refused", [3]),
+        ("refused", {"overflow": "3"}),
+        ("durability", []),
+        ("feeds", None),
+        ("feeds", [1]),
+        ("feeds", [{"feed": 1}]),
+        ("feeds", [{"ticks": "1"}]),
+        ("feeds", [{"reasons": "abc"}]),
+        ("feeds", [{"reasons": [1]}]),
+        ("written_at", 5),
+        ("written_at", "2031-01-02T03:04:05"),
+    ],
+)
+def test_a_file_with_a_value_of_another_kind_is_damaged(name: str, value: object) -> None:
+    """No reader of a snapshot meets a text where a count belongs; the run is named, and nothing else is believed."""
+    whole = json.loads(Snapshot("run", accepted=3, refused={"overflow": 1}, feeds=({"feed": "f"},)).to_json())
+    assert Snapshot.of(json.dumps(whole).encode(), "run.json").accepted == 3
+    damaged = Snapshot.of(json.dumps(whole | {name: value}).encode(), "run.json")
+    assert damaged == Snapshot("run", reasons=("its status file is damaged",))
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"type": "replaylab_status", "format": 1, "reasons": 5}'])
 def test_a_file_that_a_power_cut_emptied_is_a_dead_run(tmp_path: Path, content: bytes) -> None:
     """Files are not synced; one that is not whole says which run it is of, and that one is not alive."""

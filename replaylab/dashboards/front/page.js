@@ -77,6 +77,7 @@ function chart(name, label) {
 }
 
 /** Children of an element by key: made where they are new, moved where the order changed, removed where they are gone.
+ * Items of one key are told apart by their order.
  * @template T
  * @param {Element} parent
  * @param {T[]} items
@@ -86,8 +87,11 @@ function chart(name, label) {
  */
 function keyed(parent, items, key, build, fill) {
   const before = new Map(Array.from(parent.children, (child) => [/** @type {HTMLElement} */ (child).dataset.key, child]));
+  const taken = new Map();
   items.forEach((item, index) => {
-    const name = key(item);
+    const place = taken.get(key(item)) || 0;
+    taken.set(key(item), place + 1);
+    const name = place ? `${key(item)} #${place}` : key(item);
     const found = /** @type {HTMLElement} */ (before.get(name) || build(item));
     before.delete(name);
     found.dataset.key = name;
@@ -129,6 +133,7 @@ export class Dashboard {
     /** @type {Map<string, [number, number][]>} */
     this.rates = new Map();
     this.seenAt = 0;
+    this.refusal = "";
     this.frame = "";
     root.classList.add("rlab-dash");
     this.title = make("h1");
@@ -183,6 +188,7 @@ export class Dashboard {
   /** @param {any} state */
   draw(state) {
     this.seenAt = Date.now();
+    this.refusal = "";
     say(this.title, state.store);
     fillVerdict(this.verdict, state.verdict, state.verdict === "idle" ? "nothing records" : state.verdict);
     this.tick();
@@ -211,7 +217,16 @@ export class Dashboard {
   /** Say how old what is shown is: the page may have lost its server. */
   tick() {
     const seconds = Math.round((Date.now() - this.seenAt) / 1000);
-    say(this.age, seconds < 4 ? "now" : `no answer for ${seconds} s; this is what was last seen`);
+    if (this.refusal) say(this.age, `${this.refusal}; this is what was last seen`);
+    else say(this.age, seconds < 4 ? "now" : `no answer for ${seconds} s; this is what was last seen`);
+  }
+
+  /** Say why the server answers with nothing to draw.
+   * @param {string} why
+   */
+  refuse(why) {
+    this.refusal = why;
+    this.tick();
   }
 
   /** @param {any} state */
@@ -349,6 +364,13 @@ export class Dashboard {
   }
 }
 
+/** What stands for an answer that did not come.
+ * @returns {any}
+ */
+function nothing() {
+  return null;
+}
+
 /** @param {string} title @param {HTMLElement[]} children */
 function part(title, children) {
   return make("section", { "aria-label": title }, [make("h2", {}, [title]), ...children]);
@@ -402,7 +424,8 @@ function start(root) {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ act: name, run, confirm: name }),
-    });
+    }).catch(nothing);
+    if (!answer) return `no answer from the server; whether ${name} was begun is not known`;
     const said = await answer.json();
     return said.said || said.error;
   };
@@ -416,8 +439,17 @@ function start(root) {
       state = { ...state, ...JSON.parse(event.data) }; // the first event of a connection is whole, later ones what is new
       dashboard.draw(state);
     };
-    events.onerror = () => {
-      if (events.readyState === EventSource.CLOSED) setTimeout(connect, 2000); // a refusal ends it; a lost server does not
+    events.onerror = async () => {
+      if (events.readyState !== EventSource.CLOSED) return; // a server that was lost is asked again; a refusal ends it
+      setTimeout(connect, 2000);
+      const answer = await fetch("state").catch(nothing);
+      const said = await answer?.json().catch(nothing);
+      if (answer?.status === 401) dashboard.refuse("the session has ended: reload this page and bring a token");
+      else if (said?.error) dashboard.refuse(said.error);
+      else if (said) {
+        state = { ...state, ...said }; // too many pages follow, and this one asks
+        dashboard.draw(state);
+      }
     };
   };
   connect();
