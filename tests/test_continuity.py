@@ -152,3 +152,26 @@ def test_exactly_as_many_runs_as_are_looked_into_are_filled(monkeypatch: pytest.
     for place, number in ((4, 8), (5, 10)):
         series.add(number, place)
     assert (series.add(3), series.add(5), series.add(7), series.add(9)) == ((), ((3, -1),), ((4, -1),), ((5, -1),))
+
+
+def test_columns_are_one_series_unless_said() -> None:
+    """Without names and ends all numbers are of the series 0; an end just behind the last number leaves nothing out."""
+    numbers = np.array([3, 4, 8, 10], np.int32)
+    assert [one.tolist() for one in missing_runs(numbers)] == [[0, 0], [5, 9], [7, 9]]
+    assert len(missing_runs(numbers[:0])) == 0
+    assert [one.tolist() for one in missing_runs(numbers, None, np.array([11]))] == [[0, 0], [5, 9], [7, 9]]
+    assert [one.tolist() for one in missing_runs(numbers, None, np.array([12]))] == [[0, 0, 0], [5, 9, 11], [7, 9, 11]]
+
+
+def test_the_place_of_an_end_is_zero_unless_said() -> None:
+    """As that of a number is."""
+    series = Continuity()
+    series.add(1)
+    assert series.end(5) == ((0, 3),)
+
+
+def test_an_end_at_zero_holds_against_later_ones() -> None:
+    """Of several ends the lowest holds, and zero is the lowest of all."""
+    series = Continuity()
+    assert (series.end(0, 1), series.end(5, 2), series.add(3, 3), series.missing) == ((), (), (), 0)
+    assert series.next == -1

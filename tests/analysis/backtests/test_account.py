@@ -471,7 +471,23 @@ def test_a_game_without_a_rug_by_hand(price: Decimal | None, ending: str, return
         ("bet", 4, 7, "0.1", "0.1", "void", ""),
     ]
     assert (played.positions, played.open_bets, played.bet) == ({}, [], None)
-    assert [kind for *_, kind, _ in movements(played)][-4:] == [ending, ending, "void", "void"]
+    assert [one[:3] for one in movements(played)][-4:] == [("g", 7, kind) for kind in (ending, ending, "void", "void")]
+    assert {trade.game_id for trade in played.ledger.trades} == {"g"}
+
+
+def test_stakes_are_limited_by_the_settings_unless_said() -> None:
+    """The least and the most of a bet are those of this process."""
+    from replaylab.settings import current
+
+    assert (Rules().min_bet, Rules().max_bet) == (current().min_bet, current().max_bet)
+    assert Rules(max_bet=3).max_bet == 3
+
+
+@pytest.mark.parametrize("name", ["window", "bets", "min_bet", "max_bet"])
+def test_a_rule_that_is_none_is_named(name: str) -> None:
+    """The message begins with the rule that is wrong."""
+    with pytest.raises(AnalysisError, match=rf"^{name}="):
+        Rules(**{name: 0})
 
 
 def test_several_bets_by_hand() -> None:
