@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from replaylab.errors import FeedError, FeedLost, FeedRefused, MissingExtra
+from replaylab.feeds.answer import secrets_of, words_of
 from replaylab.feeds.base import HANDSHAKE_SECONDS, MAX_FRAME_BYTES, bare_url
 
 if TYPE_CHECKING:
     from replaylab.feeds.incoming import Incoming
 
 PING_SECONDS: Final = 5.0
-_TOO_MANY: Final = 429
+_PASSING: Final = frozenset({408, 425, 429})  # waiting helps, as with all from 500 on
+_REFUSING: Final = {4400: 400, 4403: 403, 4404: 404, 4422: 422}  # codes of closing that say what HTTP says
 _TOKEN: Final = 4401
 _UNKNOWN_ID: Final = 4410
 _SLOW: Final = 4409
 _TOO_BIG: Final = 1009
 _FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_GONE: Final = 410
 _RESTARTS: Final = frozenset({1001, 1012})
 _WIRE: Final = logging.getLogger("replaylab.feeds.wire")
 _WIRE.setLevel(logging.INFO)  # at DEBUG the library writes every header and frame: tokens, and names of players
@@ -103,7 +107,7 @@ async def dial(
             )
             return cast("Incoming", made)
     except Exception as error:  # noqa: BLE001 every way in which a handshake can fail
-        problem = _of_handshake(name, error, timeout_seconds)
+        problem = _of_handshake(name, error, timeout_seconds, url, secrets_of(url, sent, token))
     raise problem  # outside, so that no traceback shows the headers that were sent
 
 
@@ -114,7 +118,9 @@ def _trust(ca: str | Path | None) -> ssl.SSLContext:
     return context
 
 
-def _of_handshake(name: str, error: Exception, seconds: float) -> FeedError:  # noqa: C901, PLR0911 one way out for each cause
+def _of_handshake(  # noqa: C901, PLR0911 one way out for each cause
+    name: str, error: Exception, seconds: float, url: str, secrets: Sequence[str]
+) -> FeedError:
     from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
     match error:
@@ -128,7 +134,9 @@ def _of_handshake(name: str, error: Exception, seconds: float) -> FeedError:  # 
         case socket.gaierror():
             return FeedLost("dns", f"{name}: no such host")
         case InvalidStatus():
-            return _of_status(name, error.response.status_code)
+            asked = bare_url(url)
+            name = name if asked == name else f"{name}: asked at {asked}"
+            return of_status(name, error.response.status_code, words_of(bytes(error.response.body or b""), secrets))
         case InvalidURI():
             return FeedLost("address", f"{name}: not an address of a WebSocket", retry=False)
         case InvalidMessage() if isinstance(error.__cause__, EOFError | OSError):
@@ -155,23 +163,38 @@ def _system_text(error: OSError) -> str:
     return ", ".join(dict.fromkeys(map(os.strerror, numbers))) or type(error).__name__
 
 
-def _of_status(name: str, status: int) -> FeedError:
+def of_status(name: str, status: int, words: str) -> FeedError:
+    """Return what a status of HTTP means, with what the server said; 400, 404 and 422 are not right later either."""
+    said = f": {words}" if words else ""
     if status in {401, _FORBIDDEN}:
         path = ", or serves nothing at this path" if status == _FORBIDDEN else ""
-        return FeedRefused(f"{name}: refused with HTTP {status}; it wants a token, or another one (token=){path}")
-    passing = status == _TOO_MANY or status >= 500
-    return FeedLost(f"http_{status}", f"{name}: answered with HTTP {status}", retry=passing, answered=True)
+        return FeedRefused(f"{name}: refused with HTTP {status}{said}; it wants a token, or another one (token=){path}")
+    if status == _GONE:
+        return _unknown_place(name, said)
+    if status == _NOT_FOUND and not said:
+        said = ": nothing is served at this path"
+    passing = status in _PASSING or status >= 500
+    return FeedLost(f"http_{status}", f"{name}: answered with HTTP {status}{said}", retry=passing, answered=True)
 
 
-def of_close(name: str, error: Exception) -> FeedError:  # noqa: PLR0911 one way out for each cause
+def _unknown_place(name: str, said: str) -> FeedLost:
+    problem = f"{name}: the server does not know the place to resume from{said}"
+    return FeedLost("server_restart", problem, answered=True)
+
+
+def of_close(name: str, error: Exception, secrets: Sequence[str] = ()) -> FeedError:  # noqa: PLR0911 one way out for each cause
     """Return what the end of a WebSocket means, from the exception that `recv` raised."""
     received = getattr(error, "rcvd", None)
     sent = getattr(error, "sent", None)
     code = received.code if received is not None else None
+    words = words_of(received.reason, secrets) if received is not None else ""
+    said = f": {words}" if words else ""
     if code == _TOKEN:
         return FeedRefused(f"{name}: closed with {_TOKEN}: the token is not accepted, or has expired")
     if code == _UNKNOWN_ID:
-        return FeedLost("server_restart", f"{name}: the server does not know the place to resume from", answered=True)
+        return _unknown_place(name, said)
+    if code in _REFUSING:
+        return of_status(name, _REFUSING[code], words)
     if _TOO_BIG in {code, sent.code if sent is not None else None}:
         return FeedLost("too_big", f"{name}: a frame above {MAX_FRAME_BYTES} bytes", answered=True)
     if code == _SLOW:
@@ -179,5 +202,5 @@ def of_close(name: str, error: Exception) -> FeedError:  # noqa: PLR0911 one way
     if code in _RESTARTS:
         return FeedLost("server_restart", f"{name}: the server shuts down ({code})")
     if code is not None:
-        return FeedLost("closed", f"{name}: the server closed the connection ({code})", answered=True)
+        return FeedLost("closed", f"{name}: the server closed the connection ({code}{said})", answered=True)
     return FeedLost("disconnect", f"{name}: the connection broke off")

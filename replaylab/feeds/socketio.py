@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from replaylab.errors import FeedError, FeedLost, FeedMalformed, FeedRefused
+from replaylab.feeds.answer import secrets_of, words_of
 from replaylab.feeds.base import (
     HANDSHAKE_SECONDS,
     Connection,
@@ -25,7 +26,7 @@ from replaylab.feeds.base import (
     utc_now,
     with_query,
 )
-from replaylab.feeds.dial import PING_SECONDS, dial, of_close
+from replaylab.feeds.dial import PING_SECONDS, dial, of_close, of_status
 from replaylab.feeds.engineio import PONG, PROTOCOL, Packet, PacketKind, connect_text, packet_of
 from replaylab.feeds.rugs import RugsReader
 from replaylab.feeds.rugs_wire import event_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _SCHEMES: Final = {"socketio+https": "wss", "socketio+http": "ws", "socketio+wss": "wss", "socketio+ws": "ws"}
 _PATH: Final = "/socket.io/"
 _MAX_OFFSET: Final = 200
+_NO_TOKEN: Final = 401
 
 
 class _Open(msgspec.Struct):
@@ -115,12 +117,14 @@ class SocketIOFeed(Connection):
         self._early: list[Packet] = []
         self._expected = 0  # binary frames that belong to an event
         self._got_data = False
+        self._secrets: tuple[str, ...] = ()
 
     async def connect(self, after: str | None = None) -> None:
         """Connect, and resume after an id that this feed has given; raises `FeedLost` or `FeedRefused`."""
         await self.close()
         token = await fresh_token(self._token)
         self._early, self._expected, self._got_data = [], 0, False
+        self._secrets = secrets_of(self._url, self._headers, token)
         socket = self._socket = await dial(
             self._url, name=self.name, headers=self._headers, ca=self._ca, timeout_seconds=self._timeout_seconds
         )
@@ -135,7 +139,7 @@ class SocketIOFeed(Connection):
         except FeedError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 every way in which a connection can end
-            problem = of_close(self.name, error)
+            problem = of_close(self.name, error, self._secrets)
         else:
             self.reader.connected(self._now())
             self.renews_at = renewal_of(self._token, self._now().timestamp(), token)
@@ -162,7 +166,7 @@ class SocketIOFeed(Connection):
             if packet.kind is PacketKind.PING:
                 await socket.send(PONG)
             elif packet.kind is PacketKind.REFUSED:
-                raise FeedRefused(f"{self.name}: the server refuses to connect; it wants a token, or another one")
+                raise _refusal(self.name, packet.payload, self._secrets)
             elif packet.kind is PacketKind.CONNECT and packet.namespace == self._namespace:
                 answer = _told(_ANSWERS, packet.payload or b"{}")
                 if answer.pid != self._pid:
@@ -186,7 +190,7 @@ class SocketIOFeed(Connection):
         except TimeoutError:
             return self._of(self.reader.settled(self._now()))
         except Exception as error:  # noqa: BLE001 every way in which a connection can end
-            problem = of_close(self.name, error)
+            problem = of_close(self.name, error, self._secrets)
         else:
             return await self._answered(socket, raw)
         if isinstance(problem, FeedLost) and self._got_data and problem.cause == "closed":
@@ -211,7 +215,7 @@ class SocketIOFeed(Connection):
             try:
                 await socket.send(PONG)
             except Exception as error:  # noqa: BLE001 every way in which a connection can end
-                problem: FeedError = of_close(self.name, error)
+                problem: FeedError = of_close(self.name, error, self._secrets)
             else:
                 return Frame((), (), self.position)
             raise problem
@@ -274,6 +278,20 @@ class SocketIOFeed(Connection):
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close()
+
+
+def _refusal(name: str, payload: bytes, secrets: Sequence[str]) -> FeedError:
+    """Return what a refusal of CONNECT means: of what was asked for when it has a status, else of the token."""
+    try:
+        told = json.loads(payload)
+        status = told["data"]["status"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        status = None
+    words = words_of(bytes(payload), secrets)
+    if type(status) is int and 400 <= status < 600 and status != _NO_TOKEN:
+        return of_status(name, status, words)
+    said = f": {words}" if words else ""
+    return FeedRefused(f"{name}: the server refuses to connect{said}; it wants a token, or another one")
 
 
 def _told(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:

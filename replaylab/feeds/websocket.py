@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from replaylab.errors import FeedError, FeedLost, FeedMalformed, TickError
+from replaylab.feeds.answer import secrets_of
 from replaylab.feeds.base import (
     HANDSHAKE_SECONDS,
     Connection,
@@ -203,6 +205,8 @@ class WebSocketFeed(Connection):
         self._lines = Lines(self.count, self._rugs)
         self._socket: Incoming | None = None
         self._got_data = False
+        self._secrets: tuple[str, ...] = ()
+        self._place_is_given = False  # by the address
 
     async def connect(self, after: str | None = None) -> None:
         """Connect, and resume after an id; raises `FeedLost` or `FeedRefused`."""
@@ -211,14 +215,20 @@ class WebSocketFeed(Connection):
         query = {**self._query, "after": after} if after is not None else self._query
         self._lines = Lines(self.count, self._rugs)
         self._got_data = False
-        self._socket = await dial(
-            with_query(self._url, query),
-            headers=self._headers,
-            token=token,
-            ca=self._ca,
-            subprotocols=[PROTOCOL],
-            timeout_seconds=self._timeout_seconds,
-        )
+        url = with_query(self._url, query)
+        self._secrets = secrets_of(url, self._headers, token)
+        self._place_is_given = after is None and "after" in parse_qs(urlsplit(url).query)
+        try:
+            self._socket = await dial(
+                url,
+                headers=self._headers,
+                token=token,
+                ca=self._ca,
+                subprotocols=[PROTOCOL],
+                timeout_seconds=self._timeout_seconds,
+            )
+        except FeedError as error:
+            raise self._meant(error) from None
         self._lines.position = self.position = after
         self.renews_at = renewal_of(self._token, self._now().timestamp(), token)
         self._rugs.connected(self._now())
@@ -256,9 +266,16 @@ class WebSocketFeed(Connection):
         raise problem
 
     def _ended(self, error: Exception) -> FeedError:
-        problem = of_close(self.name, error)
+        problem = self._meant(of_close(self.name, error, self._secrets))
         if isinstance(problem, FeedLost) and self._got_data and problem.cause == "closed":
             return FeedLost("disconnect", str(problem))  # it has worked: the endpoint is not ill
+        return problem
+
+    def _meant(self, problem: FeedError) -> FeedError:
+        """Return a problem; a place that only the address names is not known later either."""
+        unknown = isinstance(problem, FeedLost) and problem.cause == "server_restart" and problem.answered
+        if unknown and self._place_is_given:
+            return FeedLost("http_410", str(problem), retry=False, answered=True)
         return problem
 
     async def probe(self) -> None:

@@ -65,6 +65,8 @@ _TICK_FIELDS: Final = frozenset({"game_id", "tick", "price"})  # a line with the
 _CAPTURED_FIELDS: Final = frozenset({"tickCount", "price"})  # the same of a captured event
 _CLAIMS: Final = frozenset({"_metadata", "_header", "_footer", "server_seed"})
 
+_WORDS: Final = 200  # signs of an error that are shown
+
 
 class Kind(StrEnum):
     """What a line is."""
@@ -293,7 +295,10 @@ def _dialect(found: dict[str, Any], size: int, times: Times) -> Line:  # noqa: P
 
 
 def _keys(found: dict[str, Any]) -> str:
-    """Return the first keys of an object that is neither a tick nor a known line."""
+    """Return the first keys of an object that is neither a tick nor a known line; of an error its words."""
+    if len(found) == 1 and isinstance(found.get("error"), str):  # what a server answers in place of ticks
+        words = "".join(sign if sign.isprintable() else " " for sign in found["error"])
+        return f"error: {words[:_WORDS]}"
     shown = ", ".join(list(found)[:8])
     hint = "; looks like a document of games: --map games" if isinstance(found.get("games"), list) else ""
     return f"keys {shown if len(shown) <= 80 else shown[:77] + '...'}{hint}" if found else "an empty object"

@@ -16,13 +16,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from replaylab.service.asking import Asked, Refusal
+from replaylab.service.asking import BAD_QUESTION, Asked, Refusal, reason_of
 from replaylab.service.broadcast import Write, text_frame
 from replaylab.service.delivery import PROTOCOL, Batch, Follow, deliver
-from replaylab.service.door import Door, token_of
+from replaylab.service.door import Door, refuse, token_of
 from replaylab.service.metrics import exposition
 from replaylab.service.readers import Reader, SlowReader
 
+_PATHS: Final = "/feed (WebSocket), /feed.jsonl, /events, /socket.io/, /health/live, /health/ready and /metrics"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -48,6 +49,7 @@ class FeedApp:
                 Route("/metrics", self._metrics),
             ]
         )
+        self._web.router.default = self._nowhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; Socket.IO is loaded when the first client speaks it."""
@@ -59,6 +61,17 @@ class FeedApp:
 
             self._events_app = events_app(self.door)
         await self._events_app(scope, receive, send)
+
+    async def _nowhere(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer who asks for a path that is not there, or in another way than it is served."""
+        path, websocket = scope["path"], scope["type"] == "websocket"
+        refusal = Refusal(404, f"nothing is served at {path[:64]}; there are {_PATHS}")
+        if path == "/feed":
+            refusal = Refusal(426, "/feed is a WebSocket (ws://); /feed.jsonl brings the same lines by HTTP")
+        elif websocket and any(isinstance(one, Route) and one.path == path for one in self._web.routes):
+            refusal = Refusal(404, f"{path} is no WebSocket, and is asked for by HTTP; the WebSocket is /feed")
+        self.door.refused[str(refusal.status)] += 1
+        await refuse(scope, send, refusal)
 
     # How it is sent
 
@@ -96,7 +109,7 @@ class FeedApp:
             asked = self.door.questions.asked(socket.query_params, socket.headers.get("last-event-id"))
         except Refusal as refusal:
             self.door.refused[str(refusal.status)] += 1
-            return refusal.code or 1008, refusal.problem[:100]
+            return refusal.code or BAD_QUESTION, reason_of(refusal)
         reader = Reader(asked)
         write = self.door.line_to(socket.scope.get("client"))
         self.door.readers.add(reader)

@@ -7,13 +7,18 @@ from typing import Any, Final, NamedTuple
 
 from replaylab.clock import FASTEST, checked_speed
 from replaylab.errors import SpeedError, TickError
+from replaylab.feeds.answer import ASKED
 from replaylab.feeds.programme import PACINGS, Pacing, Place, Programme
 from replaylab.feeds.stored import StoredGames
 from replaylab.service.pace import Pace
 from replaylab.tick import microseconds, parse_time
 
-KNOWN: Final = frozenset({"after", "from", "games", "loop", "pacing", "session", "speed", "to"})
+KNOWN: Final = ASKED
+BAD_QUESTION: Final = 4400  # codes of closing: those of HTTP, above 4000
+NOT_THERE: Final = 4404
 _SESSIONS: Final = 100
+_REASON_BYTES: Final = 123  # of a close of a WebSocket
+_SHOWN: Final = 24
 
 
 class Refusal(Exception):
@@ -74,18 +79,20 @@ class Questions:
         """Return what a query asks for; raises `Refusal`."""
         unknown = sorted(set(query) - KNOWN)
         if unknown:
-            raise Refusal(400, f"unknown parameter {unknown[0]!r}; known are {', '.join(sorted(KNOWN))}", 1008)
+            raise Refusal(400, f"no parameter {_short(unknown[0])}; known are {', '.join(sorted(KNOWN))}", BAD_QUESTION)
         pacing: Any = query.get("pacing", self._pacing)
         if pacing not in PACINGS:
-            raise Refusal(400, f"pacing must be one of {', '.join(PACINGS)}", 1008)
-        loop = query.get("loop", "1" if self._loop else "0") == "1"
+            raise Refusal(400, f"pacing must be one of {', '.join(PACINGS)}", BAD_QUESTION)
+        loop = query.get("loop", "1" if self._loop else "0")
+        if loop not in {"0", "1"}:
+            raise Refusal(400, "loop must be 0 or 1", BAD_QUESTION)
         games = tuple(sorted(set(query["games"].split(",")))) if "games" in query else None
-        programme = self._programme(pacing, games, loop=loop)
+        programme = self._programme(pacing, games, loop=loop == "1")
         after = query.get("after") or last_event_id
         place, begins = _first(programme, query.get("from"), after)
         until = _end(programme, query.get("to"))
         if until is not None and after is None and place is not None and until < place:
-            raise Refusal(400, "to lies before from: nothing would come", 1008)
+            raise Refusal(400, "to lies before from: nothing would come", BAD_QUESTION)
         pace = self._pace(query.get("speed"), query.get("session"), pacing)
         if place is None:
             place = programme.of_clock(pace.position_us() or 0)
@@ -102,10 +109,10 @@ class Questions:
         if found is None:
             source = self.source
             if games is not None:
-                try:
-                    source = StoredGames(source.store, games)
-                except KeyError as error:
-                    raise Refusal(404, str(error), 1008) from None
+                unknown = sorted(set(games).difference(one.game_id for one in source.games))
+                if unknown:
+                    raise Refusal(404, f"games: no game {_short(unknown[0])} is served", NOT_THERE)
+                source = StoredGames(source.store, games)
             found = Programme(source, pacing, loop=loop)
             if len(self._programmes) < _SESSIONS:
                 self._programmes[key] = found
@@ -115,7 +122,7 @@ class Questions:
         try:
             number = checked_speed(float(speed)) if speed is not None else self._speed
         except (ValueError, SpeedError):
-            raise Refusal(400, "speed must be a number from 0.1 to 100", 1008) from None
+            raise Refusal(400, "speed must be a number from 0.1 to 100", BAD_QUESTION) from None
         if pacing == "none":
             return Pace(FASTEST)
         if speed is None and session is None:
@@ -125,6 +132,15 @@ class Questions:
         if session not in self._paces and len(self._paces) > _SESSIONS:
             raise Refusal(503, "too many sessions", 1013)
         return self._paces.setdefault(session, Pace(number))
+
+
+def reason_of(refusal: Refusal) -> str:
+    """Return why, in as many bytes as the close of a WebSocket may hold."""
+    return refusal.problem.encode()[:_REASON_BYTES].decode(errors="ignore")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _first(programme: Programme, begins: str | None, after: str | None) -> tuple[Place | None, bool]:
@@ -155,4 +171,4 @@ def _of_time(programme: Programme, name: str, text: str) -> Place:
         return programme.of_time(microseconds(parse_time(text)))
     except TickError:
         also = "'start', " if name == "from" else ""
-        raise Refusal(400, f"{name} must be {also}a game id or a time in ISO 8601", 1008) from None
+        raise Refusal(400, f"{name} must be {also}a game id or a time in ISO 8601", BAD_QUESTION) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope, Send
 
 from replaylab.errors import TokenRefused
 from replaylab.service.asking import Asked, Questions, Refusal
@@ -130,3 +132,13 @@ def token_of(request: HTTPConnection) -> str | None:
     offered = request.headers.get("sec-websocket-protocol", "")
     names = [name.strip() for name in offered.split(",")]
     return next((name.removeprefix(_BEARER) for name in names if name.startswith(_BEARER)), None)
+
+
+async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Answer a request, or the handshake of a WebSocket, with a status and why."""
+    start = "websocket.http.response.start" if scope["type"] == "websocket" else "http.response.start"
+    body = start.replace("start", "body")
+    text = json.dumps({"error": refusal.problem}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
+    await send({"type": start, "status": refusal.status, "headers": headers})
+    await send({"type": body, "body": text})

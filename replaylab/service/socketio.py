@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 
 from replaylab.feeds.programme import Place, Programme
 from replaylab.service.asking import KNOWN, Asked, Refusal
-from replaylab.service.door import Door, token_of
+from replaylab.service.door import Door, refuse, token_of
 from replaylab.service.frames import Event, GameFrames
 from replaylab.service.readers import Reader, SlowReader
 
@@ -97,7 +97,8 @@ class Players:
             asked = door.questions.asked(query)
         except Refusal as refusal:
             door.refused[str(refusal.status)] += 1
-            raise socketio.exceptions.ConnectionRefusedError(refusal.problem) from None
+            status = {"status": refusal.status}
+            raise socketio.exceptions.ConnectionRefusedError(refusal.problem, status) from None
         self._tasks[sid] = asyncio.ensure_future(self._played(sid, asked, ends, environ["asgi.scope"].get("client")))
 
     async def _disconnect(self, sid: str, _reason: object = None) -> None:
@@ -219,17 +220,8 @@ def events_app(door: Door) -> ASGIApp:
                 door.admit(HTTPConnection(scope))
         except Refusal as refusal:
             door.refused[str(refusal.status)] += 1
-            await _refuse(scope, send, refusal)
+            await refuse(scope, send, refusal)
             return
         await inner(scope, receive, send)
 
     return web
-
-
-async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
-    start = "websocket.http.response.start" if scope["type"] == "websocket" else "http.response.start"
-    body = start.replace("start", "body")
-    text = json.dumps({"error": refusal.problem}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
-    await send({"type": start, "status": refusal.status, "headers": headers})
-    await send({"type": body, "body": text})

@@ -181,7 +181,7 @@ class LiveSession:
         if self._state in wanted:
             return
         if not self._entered:
-            raise FeedLost("closed", f"{self.feed.name}: {self._why_over()}", retry=False)
+            raise FeedLost("closed", self._why_over(), retry=False)
         FEEDS.submit(self._reached(wanted, timeout)).result()
 
     async def until(  # the same words as `wait`
@@ -194,7 +194,7 @@ class LiveSession:
         if self._state in wanted:
             return
         if not self._entered:
-            raise FeedLost("closed", f"{self.feed.name}: {self._why_over()}", retry=False)
+            raise FeedLost("closed", self._why_over(), retry=False)
         await asyncio.wrap_future(FEEDS.submit(self._reached(wanted, timeout)))
 
     def on(self, kind: str, callback: Callable[[Any], object]) -> Unsubscribe:
@@ -344,7 +344,7 @@ class LiveSession:
         async with asyncio.timeout(seconds):
             while self._state not in wanted:
                 if self._state in OVER:
-                    raise FeedLost("closed", f"{self.feed.name}: {self._why_over()}", retry=False)
+                    raise FeedLost("closed", self._why_over(), retry=False)
                 changed = self._changed = self._changed or asyncio.Event()
                 changed.clear()
                 await changed.wait()
@@ -489,7 +489,8 @@ class LiveSession:
         return LiveEvent(kind, self.feed.name, at, self._state, reason, mark.game_id if mark else None, detail)
 
     def _why_over(self) -> str:
-        return self._moment[2] or f"the session is {self._state}"
+        name = f"{self.feed.name}: "
+        return name + (self._moment[2] or f"the session is {self._state}").removeprefix(name)
 
     def _finish_recorder(self) -> RecordingReport | None:
         if self._recorder is None:

@@ -154,8 +154,8 @@ class Supervisor:
             if cause != "too_big":  # a token that has expired after all went well is renewed, as often as that happens
                 self._in_a_row.clear()
                 return
-        elif isinstance(problem, FeedLost) and problem.answered:
-            self._breaker.ill(now)
+        elif isinstance(problem, FeedLost) and problem.answered and problem.retry:
+            self._breaker.ill(now)  # one that refuses what is asked for is well, and others may ask for other things
         self._in_a_row = {cause: self._in_a_row.get(cause, 0) + 1}
 
     def _hopeless(self, problem: FeedError) -> bool:

@@ -176,13 +176,13 @@ def test_the_end_is_the_end() -> None:
     assert len(asyncio.run(run())) == 1
 
 
-def closing(code: int, *, after: str | None = None) -> Callable[[ServerConnection], Awaitable[None]]:
+def closing(code: int, *, after: str | None = None, reason: str = "") -> Callable[[ServerConnection], Awaitable[None]]:
     """A handler that closes with a code, after one message."""
 
     async def handle(connection: ServerConnection) -> None:
         if after is not None:
             await connection.send(after)
-        await connection.close(code)
+        await connection.close(code, reason)
 
     return handle
 
@@ -196,6 +196,8 @@ def closing(code: int, *, after: str | None = None) -> Callable[[ServerConnectio
         (1012, None, "server_restart", False),
         (1013, None, "closed", True),
         (1009, None, "too_big", True),
+        (1008, None, "closed", True),  # too many messages, which passes
+        (4429, None, "closed", True),
         (4409, LINE % 1, "slow_reader", False),
         (4410, None, "server_restart", True),
     ],
@@ -205,6 +207,62 @@ def test_closing_has_a_cause(code: int, after: str | None, cause: str, *, answer
     error = lost(closing(code, after=after))
     assert isinstance(error, FeedLost)
     assert (error.cause, error.answered, error.retry) == (cause, answered, True)
+
+
+@pytest.mark.parametrize(("code", "status"), [(4400, 400), (4404, 404), (4422, 422)])
+def test_a_question_that_is_refused(code: int, status: int) -> None:
+    """A server that closes because of what was asked for is not asked again, and its words are told."""
+    error = lost(closing(code, reason="speed must be a number"))
+    assert isinstance(error, FeedLost)
+    assert (error.cause, error.answered, error.retry) == (f"http_{status}", True, False)
+    assert f"HTTP {status}: speed must be a number" in str(error)
+
+
+@pytest.mark.parametrize("code", [1000, 1008, 1011, 1013, 4400, 4410])
+def test_what_a_server_says_when_it_closes(code: int) -> None:
+    """Its reason is told in one line, without what was sent to it, also where that was cut off."""
+    error = lost(closing(code, reason=f"not now,\n{TOKEN[:-3]}"))
+    assert "not now, ***" in str(error)
+    assert TOKEN[:-3] not in repr(error) + repr(error.__cause__) + repr(error.__context__)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422, 503])
+def test_what_a_server_says_when_it_refuses(status: int) -> None:
+    """The text of an answer, or the error in its JSON, is told in one line; of a page there is nothing to tell."""
+    for said, told in (
+        ("no such\nthing", "no such thing"),
+        ('{"error": "no such thing"}', "no such thing"),
+        ('{"detail": {"code": 7}}', None),
+        ("<!doctype html><p>no such thing", None),
+        ("", None),
+    ):
+
+        def answer(connection: ServerConnection, _request: Request, said: str = said) -> Response:
+            return connection.respond(HTTPStatus(status), said)
+
+        error = lost(sending([]), process_request=answer)
+        assert "\n" not in str(error)
+        assert str(error).endswith(f": {told}") if told else "no such thing" not in str(error)
+
+
+def test_a_place_that_only_the_address_names() -> None:
+    """An id in the address that the server does not know is not known later; one of the session is begun again."""
+
+    async def run() -> list[FeedError]:
+        found = []
+        async with serving(closing(4410)) as port:
+            for url, after in (("/feed?after=e-1", None), ("/feed?after=e-1", "e-2"), ("/feed", "e-2")):
+                feed = WebSocketFeed(f"ws://127.0.0.1:{port}{url}")
+                await feed.connect(after)
+                with pytest.raises(FeedError) as raised:
+                    await feed.receive()
+                await feed.close()
+                found.append(raised.value)
+        return found
+
+    errors = asyncio.run(run())
+    assert [error.retry for error in errors] == [False, True, True]
+    assert [getattr(error, "cause", None) for error in errors] == ["http_410", "server_restart", "server_restart"]
 
 
 def test_a_token_that_has_expired() -> None:
@@ -219,7 +277,10 @@ def test_a_token_that_has_expired() -> None:
     [
         (401, FeedRefused, True),
         (403, FeedRefused, True),
+        (400, FeedLost, False),
         (404, FeedLost, False),
+        (408, FeedLost, True),
+        (422, FeedLost, False),
         (429, FeedLost, True),
         (503, FeedLost, True),
     ],

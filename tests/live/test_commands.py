@@ -61,6 +61,41 @@ def test_certificates_from_the_command_line(name: str, tmp_path: Path) -> None:
             assert rl.open_store(tmp_path / "copy").rows == 1
 
 
+REFUSED = {
+    "/feed?speed=fast": "speed must be a number from 0.1 to 100",
+    "/feed?from=never": "from must be 'start', a game id or a time in ISO 8601",
+    "/feed?to=never": "to must be a game id or a time in ISO 8601",
+    "/feed?pacing=slow": "pacing must be one of recorded, nominal, none",
+    "/feed?games=none": "games: no game 'none' is served",
+    "/feed?loop=perhaps": "loop must be 0 or 1",
+    "/feed?sped=2": "no parameter 'sped'; known are after, from, games, loop, pacing, session, speed, to",
+    "/feed?after=e-1": "the id is not of this content; begin again with from=start",
+    "/fed": "nothing is served at /fed; there are /feed (WebSocket), /feed.jsonl, /events",
+}
+
+
+@pytest.mark.parametrize("way", ["ws", "socketio+http"])
+def test_what_a_server_refuses(way: str, tmp_path: Path) -> None:
+    """What cannot be right later ends a session at once, with what the server says; the command in one line and 2."""
+    whole_games(tmp_path / "store", 1, 3)
+    with rl.serve(tmp_path / "store", pacing="none") as server:
+        for path, words in REFUSED.items():
+            if way != "ws" and ("sped" in path or "after" in path):
+                continue  # queries of the game's own clients are passed over, and there is no resume
+            url = server.http.replace("http", way, 1) + (path if way == "ws" else path.replace("/feed", "/"))
+            name = url.partition("?")[0]
+            with rl.live(url) as session, pytest.raises(rl.errors.FeedLost) as raised:
+                session.wait("live", timeout=60)
+            status = session.status()
+            assert (status.attempts, str(raised.value)) == (1, status.last_error)
+            assert status.last_error is not None
+            assert status.last_error.startswith(name)
+            assert status.last_error.count(name) == 1
+            assert words in status.last_error
+            found = run("record", tmp_path / "copy", "--feed", url, "--no-progress")
+            assert (found.exit_code, found.stderr) == (2, f"replaylab: {status.last_error}\n"), found.output
+
+
 WHILE_IT_OPENS = """
 import importlib, signal, sys
 module, name = sys.argv.pop(1), sys.argv.pop(1)

@@ -225,16 +225,18 @@ def test_what_is_asked_for_is_checked(store: rl.Store) -> None:
     """A question that cannot be answered, and a page of another origin, are refused before anything is played."""
     with rl.serve(store) as server:
 
-        async def refusal(query: dict[str, str], headers: dict[str, str] | None = None) -> str:
+        async def refusal(query: dict[str, str], headers: dict[str, str] | None = None) -> FeedError:
             url = server.http.replace("http", "socketio+http", 1)
             feed = SocketIOFeed(url, query=query, headers=headers)
             with pytest.raises(FeedError) as refused:
                 await feed.connect()
-            return str(refused.value)
+            return refused.value
 
-        assert "refuses" in asyncio.run(refusal({"speed": "fast"}))
-        assert "refuses" in asyncio.run(refusal({"after": "9f2c-0"}))
-        assert "403" in asyncio.run(refusal({}, {"Origin": "https://evil.example"}))
+        speed, after = asyncio.run(refusal({"speed": "fast"})), asyncio.run(refusal({"after": "9f2c-0"}))
+        assert "speed must be a number" in str(speed)
+        assert "does not resume" in str(after)
+        assert [one.retry for one in (speed, after)] == [False, False]
+        assert "403" in str(asyncio.run(refusal({}, {"Origin": "https://evil.example"})))
         request = urllib.request.Request(
             f"{server.http}/socket.io/?EIO=4&transport=polling", headers={"Origin": "https://evil.example"}
         )

@@ -553,6 +553,14 @@ def test_keys_of_an_unknown_object_are_shown_shortly(length: int, shown: str) ->
     assert parse_line(f"{{{many}}}".encode()).detail == "keys a, b, c, d, e, f, g, h"
 
 
+def test_an_error_in_place_of_ticks_is_told() -> None:
+    """What a server says when it refuses, in one line that is not too long; with more beside it the keys are told."""
+    assert parse_line(b'{"error": "speed must\\nbe a number"}').detail == "error: speed must be a number"
+    assert parse_line(f'{{"error": "{"x" * 999}"}}'.encode()).detail == "error: " + "x" * 200
+    assert parse_line(b'{"error": 7}').detail == "keys error"
+    assert parse_line(b'{"error": "x", "code": 7}').detail == "keys error, code"
+
+
 @pytest.mark.parametrize(
     "field", ["game_id", "tick", "timestamp", "price", "active", "rugged", "phase", "cooldown_timer", "trade_count"]
 )

@@ -170,16 +170,58 @@ def test_who_resumes_at_a_restarted_server_need_not_wait(store: rl.Store) -> Non
         ("until=2031-01-03", 400),  # nothing that is asked for is passed over
         ("games=none", 404),
         ("token=secret", 400),
+        ("loop=perhaps", 400),
+        ("games=" + "%E2%82%AC" * 90, 404),  # longer than the close of a WebSocket can say
+        ("%E2%82%AC" * 90 + "=1", 400),
         ("after=nonsense", 410),
     ],
 )
 def test_bad_questions_are_answered(server: FeedServer, query: str, status: int) -> None:
-    """A question that cannot be answered has a status and a sentence; by WebSocket a code."""
-    found, body, _ = get(f"{server.http}/feed.jsonl?{query}")
-    assert found == status
-    assert json.loads(body)["error"]
-    with pytest.raises(FeedLost):
+    """A question that cannot be answered has a status and a sentence, by every way in, and is not asked again."""
+    for path in ("/feed.jsonl", "/events"):
+        found, body, _ = get(f"{server.http}{path}?{query}")
+        assert found == status
+        assert json.loads(body)["error"]
+    problem = json.loads(body)["error"]
+    with pytest.raises(FeedLost) as refused:
         by_websocket(f"{server.url}?{query}")
+    assert (refused.value.cause, refused.value.retry) == (f"http_{status}", False)
+    assert problem[:35] in str(refused.value)
+    assert str(refused.value).startswith(server.url)
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize("path", ["/", "/fed", "/feed/", "/health", "/feed.jsonl", "/events"])
+def test_where_no_websocket_is(server: FeedServer, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A WebSocket at another path is answered with 404; the client says what it asked for and what there is."""
+    caplog.set_level("WARNING")
+    address = server.url.replace("/feed", path)
+    with pytest.raises(FeedLost) as refused:
+        by_websocket(address)
+    assert (refused.value.cause, refused.value.retry) == ("http_404", False)
+    told = str(refused.value)
+    assert told.startswith(f"{address}: ")
+    assert "/feed" in told
+    assert "/socket.io/" in told or path in {"/feed.jsonl", "/events"}
+    socketio = address.replace("ws:", "socketio+http:", 1)
+    if path != "/":  # which stands for that of Socket.IO
+
+        async def connect() -> None:
+            async with rl.open_feed(socketio):
+                pass
+
+        with pytest.raises(FeedLost, match="HTTP 404") as refused:
+            asyncio.run(connect())
+        assert str(refused.value).startswith(f"{socketio}: asked at {address}: ")
+    assert not caplog.records  # the server is well
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 404), ("/fed", 404), ("/feed", 426)])
+def test_where_no_page_is(server: FeedServer, path: str, status: int) -> None:
+    """A page that is not there is answered with the paths that are."""
+    found, body, _ = get(server.http + path)
+    assert found == status
+    assert "/feed.jsonl" in json.loads(body)["error"]
 
 
 def test_games_and_times_can_be_chosen(server: FeedServer, store: rl.Store) -> None:

@@ -251,6 +251,17 @@ def test_a_server_that_knows_no_place_at_all_is_left_in_peace() -> None:
     assert 5 <= len(feed.attempts) <= 8
 
 
+def test_what_is_refused_is_not_asked_again_and_leaves_others_alone() -> None:
+    """What cannot be right later ends a session at once; the endpoint is not ill, and another session may ask it."""
+    breaker = Breaker()
+    for _ in range(9):
+        feed = ScriptedFeed(raising(FeedLost("http_400", "no such game", retry=False, answered=True)), closed_at_once)
+        watcher = supervised(feed, 60, breaker=breaker)
+        assert len(feed.attempts) == 1
+        assert watcher.states[-1][1] is LiveState.FAILED
+    assert breaker.allow(0.0)
+
+
 def test_a_feed_that_is_over_is_closed() -> None:
     """The end of a feed is the end of its session."""
     watcher = supervised(ScriptedFeed(lambda _now: None, lambda _since: None), 5)
