@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -80,6 +81,21 @@ def _no_log_from_outside() -> Iterator[None]:
 def _loggers() -> list[logging.Logger]:
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "replaylab"]
     return [logging.getLogger(name) for name in ("replaylab", *names)]
+
+
+@pytest.fixture
+def patient_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give servers a minute to answer: on a machine that stalls the usual bounds, of one to ten seconds, are passed."""
+    from replaylab.feeds.socketio import SocketIOFeed
+    from replaylab.feeds.websocket import WebSocketFeed
+    from replaylab.settings import Settings
+
+    for feed in (SocketIOFeed, WebSocketFeed):
+        defaults: Any = feed.__init__.__kwdefaults__
+        monkeypatch.setitem(defaults, "timeout_seconds", 60.0)
+    settings = Settings(network_timeout_seconds=60)
+    monkeypatch.setattr("replaylab.settings.current", lambda: settings)
+    monkeypatch.setattr("replaylab.sessions.supervisor.STALE_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -405,7 +405,7 @@ def test_what_verify_finds_is_an_alarm(server: DashboardServer, store: Path) -> 
 
 def test_a_recorder_is_asked_to_flush_and_to_stop(tmp_path: Path) -> None:
     """The recorder does it within a second or two, and its next status shows it; one that is gone is a refusal."""
-    recorder = rl.Recorder(tmp_path)
+    recorder = rl.Recorder(tmp_path, settings=rl.Settings(sync_seconds=3_600))
     run = recorder.status().run
     assert recorder.record(TICK).accepted
     assert until(lambda: [one.run for one in rl.status(tmp_path).live] == [run], 60)  # its first status is written

@@ -100,9 +100,9 @@ def in_background(handler: Handler, **options: Any) -> Iterator[int]:
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), name="test-server", daemon=True)
     thread.start()
-    port, loop, over = ready.result(30)
+    port, loop, over = ready.result(60)
     try:
         yield port
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(30)
+        thread.join(60)

@@ -17,7 +17,7 @@ from tests.feeds.servers import Handler, serving
 async def dialled(port: int) -> Incoming:
     """An open connection."""
     found = await connect(
-        f"ws://127.0.0.1:{port}", create_connection=Incoming, compression=None, ping_interval=None, open_timeout=60
+        f"ws://127.0.0.1:{port}", create_connection=Incoming, compression=None, ping_interval=None, open_timeout=240
     )
     assert isinstance(found, Incoming)
     return found
@@ -37,7 +37,7 @@ def sending(count: int) -> Handler:
 async def read(take: Callable[[], Awaitable[list[bytes]]]) -> list[list[bytes]]:
     """All that is taken until the server has closed."""
     found: list[list[bytes]] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             try:
                 found.append(await take())

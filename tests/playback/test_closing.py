@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def before(store: rl.Store, caplog: pytest.LogCaptureFixture) -> Iterator[Held]:
         gc.collect()
 
 
+def is_gone(engine: weakref.ref[ReplayEngine]) -> bool:
+    """Whether an engine has been collected."""
+    return engine() is None
+
+
+async def become(true: Callable[[], bool]) -> None:
+    """Wait until something is so; what is garbage is collected meanwhile."""
+    async with asyncio.timeout(60):
+        while not true():
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+
 def close(engine: ReplayEngine) -> None:
     """Close it as it stands."""
     engine.close()
@@ -68,7 +82,7 @@ def close_in_a_callback(engine: ReplayEngine) -> None:
     ref = weakref.proxy(engine)
     engine.on("tick", end)
     engine.play()
-    assert closed.wait(5)
+    assert closed.wait(60)
 
 
 def close_beside_a_callback(engine: ReplayEngine) -> None:
@@ -77,11 +91,11 @@ def close_beside_a_callback(engine: ReplayEngine) -> None:
 
     def block(_step: object) -> None:
         entered.set()
-        assert free.wait(5)
+        assert free.wait(60)
 
     engine.on("tick", block)
     engine.play()
-    assert entered.wait(5)
+    assert entered.wait(60)
     engine.close()
     free.set()
 
@@ -140,8 +154,8 @@ def test_nothing_is_left(end: Callable[[ReplayEngine], None], store: rl.Store, b
         gone.append(weakref.ref(engine))
         del engine
     gc.collect()
-    assert until(lambda: not [ref for ref in gone if ref() is not None], 5)
-    assert until(lambda: Held.now().threads <= before.threads, 5)
+    assert until(lambda: not [ref for ref in gone if ref() is not None])
+    assert until(lambda: Held.now().threads <= before.threads)
 
 
 @pytest.mark.parametrize("end", IN_A_LOOP, ids=lambda end: end.__name__)
@@ -156,12 +170,9 @@ def test_nothing_is_left_in_a_loop(end: Callable[[ReplayEngine], None], before: 
             end(engine)
             gone.append(weakref.ref(engine))
             del engine
-        await asyncio.sleep(0.02)
-        gc.collect()
-        await asyncio.sleep(0.02)
-        assert not [ref for ref in gone if ref() is not None]
-        assert asyncio.all_tasks() == others
-        assert Held.now().threads <= before.threads
+        await become(lambda: not [ref for ref in gone if ref() is not None])
+        await become(lambda: asyncio.all_tasks() == others)
+        await become(lambda: Held.now().threads <= before.threads)
 
     asyncio.run(watch())
 
@@ -180,13 +191,11 @@ def test_a_callback_that_closes_in_a_loop_leaves_no_task(before: Held) -> None:
         gone = weakref.ref(engine)
         await closed.wait()
         del engine
-        await asyncio.sleep(0.02)
-        gc.collect()
-        assert gone() is None
-        assert asyncio.all_tasks() == others
+        await become(lambda: gone() is None)
+        await become(lambda: asyncio.all_tasks() == others)
 
     asyncio.run(watch())
-    assert Held.now().threads <= before.threads
+    assert until(lambda: Held.now().threads <= before.threads)
 
 
 def test_iterations_leave_nothing(before: Held) -> None:
@@ -203,15 +212,11 @@ def test_iterations_leave_nothing(before: Held) -> None:
                     engine.close()
             gone = weakref.ref(engine)
             del engine, step
-            await asyncio.sleep(0.01)
-            gc.collect()
-            await asyncio.sleep(0.01)
-            gc.collect()
-            assert gone() is None, leave
-        assert asyncio.all_tasks() == others
+            await become(partial(is_gone, gone))
+        await become(lambda: asyncio.all_tasks() == others)
 
     asyncio.run(watch())
-    assert Held.now().threads <= before.threads
+    assert until(lambda: Held.now().threads <= before.threads)
 
 
 def test_a_process_with_a_playing_engine_ends(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from replaylab.errors import FeedRefused
 from replaylab.service.broadcast import Broadcast
 from replaylab.service.server import FeedServer
 from replaylab.service.tokens import Tokens
+from tests.live.copies import wait_for
+from tests.service.test_server import ends_soon
 
 BEAT = b'"type": "heartbeat"'
 ROWS = 8_000
@@ -82,8 +84,9 @@ def test_every_client_gets_every_line_once(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         return found, most
 
-    with rl.serve(made(tmp_path, 300, 8), speed=1.0) as server:
+    with rl.serve(made(tmp_path, 300, 8), speed=0.25) as server:
         found, most = asyncio.run(asyncio.wait_for(run(server), 120))
+        wait_for(lambda: not server.door.clients)  # all is counted then
         assert server.door.counts["lines:feed"] == sum(map(len, found))
         assert server.door.counts["bytes:feed"] == sum(len(line) + 1 for lines in found for line in lines)
     assert most > 1
@@ -125,13 +128,14 @@ def test_a_token_ends_for_its_client_alone(wide: Path) -> None:
     secret = "0123456789abcdef" * 2
     tokens = Tokens(secret)
 
-    async def ticks(server: FeedServer, seconds: float) -> int:
-        async with rl.open_feed(server.url + "?from=start", token=tokens.issue(seconds)) as feed:
+    async def ticks(server: FeedServer, token: str) -> int:
+        async with rl.open_feed(server.url + "?from=start", token=token) as feed:
             return len([one async for one in feed if isinstance(one, rl.Tick)])
 
     async def run(server: FeedServer) -> int:
-        short = asyncio.ensure_future(ticks(server, 4))  # three to four seconds to be let in
-        found = await ticks(server, 600)
+        ends_soon(server, token := tokens.issue(500))
+        short = asyncio.ensure_future(ticks(server, token))
+        found = await ticks(server, tokens.issue(600))
         with pytest.raises(FeedRefused, match="4401"):
             await short
         return found

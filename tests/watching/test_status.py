@@ -25,9 +25,10 @@ from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import Environment
 from replaylab.sessions.session import LiveSession
 from replaylab.watching.snapshot import KEPT, Snapshot, publish_snapshot, snapshots
-from replaylab.watching.status import STALLED_SECONDS, StoreStatus
+from replaylab.watching.status import StoreStatus
 from tests.stores import quiet, run_child, simulated, start_child
 
+STALLED_SECONDS = 120.0
 AT = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 RECORD = """
 import sys, time
@@ -39,6 +40,12 @@ while recorder.run not in {run.run for run in rl.status(sys.argv[1]).runs}:
 print("ready", flush=True)
 time.sleep(600)
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_stall_of_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call no recorder stalled that has only not run for a while."""
+    monkeypatch.setattr("replaylab.watching.status.STALLED_SECONDS", STALLED_SECONDS)
 
 
 def wait_for(reached: Callable[[], object], seconds: float = 60) -> None:

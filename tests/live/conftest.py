@@ -1,0 +1,11 @@
+"""Feeds of these tests have real servers, and no test depends on how fast a machine is."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _patient(patient_feeds: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every server its time, also for the snapshot of a game."""
+    monkeypatch.setattr("replaylab.feeds.rugs.SETTLE_SECONDS", 60.0)
