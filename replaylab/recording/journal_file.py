@@ -13,15 +13,17 @@ from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.lines import SealedLines, sealed_size
 from replaylab.journals.format import end_line, journal_name
 
-_LOCK_SECONDS: Final = 0.5
+_LOCK_SECONDS: Final = 5.0  # for one who looks at a lock, also when that process does not run for a while
+_LOCK_TRIES: Final = 100  # at least: this process may not run for a while either
 
 
 def _lock(path: Path, descriptor: int) -> bool:
     """Lock a new journal; one who looks whether it is locked holds it for a moment, so that is tried again."""
-    give_up_at = time.monotonic() + _LOCK_SECONDS
+    give_up_at, tries = time.monotonic() + _LOCK_SECONDS, 1
     while not try_lock(descriptor):
-        if not leads_to(path, descriptor) or time.monotonic() > give_up_at:
+        if not leads_to(path, descriptor) or (tries >= _LOCK_TRIES and time.monotonic() > give_up_at):
             return False
+        tries += 1
         time.sleep(0.001)
     return True
 

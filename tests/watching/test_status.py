@@ -189,7 +189,8 @@ def test_no_tick_writes_a_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     written = []
     monkeypatch.setattr("replaylab.recording.status_file.publish_snapshot", lambda *_: written.append(time.monotonic()))
     began = time.monotonic()
-    with rl.Recorder(tmp_path) as recorder:
+    settings = rl.Settings(max_unsynced_ticks=10_000)  # many that wait for a slow disk would be another state
+    with rl.Recorder(tmp_path, settings=settings) as recorder:
         for number in range(3_000):
             recorder.record(tick(number))
     lasted = time.monotonic() - began
@@ -301,6 +302,19 @@ def test_looking_at_a_lock_costs_nobody_a_journal(tmp_path: Path, monkeypatch: p
     assert is_locked(made.path)
     made.close()
     assert not is_locked(made.path)
+
+
+def test_a_recorder_that_did_not_run_for_a_while_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a process is kept from running while another looks at the lock, it gets its journal."""
+    answers, seconds = iter([False, False, False]), iter(range(0, 10_000, 60))
+    monkeypatch.setattr(
+        "replaylab.recording.journal_file.try_lock", lambda file: next(answers, True) and try_lock(file)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: next(seconds))
+        made = JournalFile.create(tmp_path, "20310102T030405000000Z-0123456789ab-7", 0)
+    assert is_locked(made.path)
+    made.close()
 
 
 def test_json_for_programs(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from replaylab.widgets.player import ReplayPlayer
 from tests.playing import tick
 from tests.resources import Held
 from tests.widgets.pages import FakePage, game
+from tests.widgets.test_inbox import until
 
 
 def held() -> set[object]:
@@ -80,18 +81,15 @@ def test_twenty_players_leave_nothing(end: Callable[[ReplayPlayer, FakePage], No
             player = ReplayPlayer(rows)
             page = FakePage(player)
             end(player, page)
-            await asyncio.sleep(0.02)
-            assert player._sync is None
+            await until(lambda player=player: player._sync is None)
             gone.append(weakref.ref(player))
             del player, page
             if turn == 0:  # what is imported late is imported now
                 gc.collect()
                 before, open_before = held(), Held.now()
-        await asyncio.sleep(0.02)
-        gc.collect()
-        assert not [ref for ref in gone if ref() is not None]
-        assert held() <= before
-        assert open_before.new() == []
+        await until(lambda: gc.collect() >= 0 and not [ref for ref in gone if ref() is not None])
+        await until(lambda: held() <= before)
+        await until(lambda: open_before.new() == [])
 
     asyncio.run(watch())
 
@@ -106,9 +104,9 @@ def test_players_of_a_live_engine_leave_it_as_it_was() -> None:
         for number in range(1, 21):
             player = ReplayPlayer(engine)
             page = FakePage(player)
-            await asyncio.sleep(0.01)
+            await until(lambda page=page: "open" in page.kinds())
             engine.push(tick(number))
-            await asyncio.sleep(0.07)
+            await until(lambda page=page: "append" in page.kinds())
             assert page.last("append")["n"] == 1
             engine.push(tick(number))  # on its way to the page when it closes
             player.close()

@@ -10,7 +10,7 @@ from typing import Any
 from replaylab.widgets.inbox import Inbox
 
 
-async def until(condition: Any, seconds: float = 30.0) -> None:
+async def until(condition: Any, seconds: float = 60.0) -> None:
     """Let the loop run until something holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  a condition is no event

@@ -124,7 +124,7 @@ def test_the_player_is_there_before_the_first_tick(store: rl.Store, tmp_path: Pa
             feed = rl.live(f"{server.url}?from=start", to=tmp_path / "copy")
             page = FakePage(feed.player)
             await until(lambda: "open" in page.kinds())
-            await feed.until("closed", timeout=30)
+            await feed.until("closed", timeout=60)
             await feed.close()
             await until(lambda: said(page)["state"] == "ended" and "all durable" in said(page)["recorder"])
             states = [content["feed"]["state"] for content, _ in page.heard if content.get("feed")]
@@ -190,7 +190,7 @@ def test_without_a_loop_the_cell_shows_a_line(store: rl.Store) -> None:
     """In a plain script the feed follows on its own thread."""
     with rl.serve(store, pacing="none") as server:
         feed = rl.live(f"{server.url}?from=start")
-        feed.wait("closed", timeout=30)
+        feed.wait("closed", timeout=60)
         engine = feed.engine
         feed.stop()
     assert engine.total > 0

@@ -7,6 +7,7 @@ import asyncio
 from replaylab.clock import FASTEST
 from replaylab.widgets.player import ReplayPlayer
 from tests.widgets.pages import FakePage, Make, game
+from tests.widgets.test_inbox import until
 
 
 def test_the_page_asks_for_the_next_game_and_it_plays(make: Make) -> None:
@@ -37,10 +38,7 @@ def test_blind_games_follow_each_other() -> None:
         player.on_tick(lambda step: seen.append((step.game_id, step.index)))
         FakePage(player)
         player.play()
-        for _ in range(500):
-            if len(seen) == 40:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: len(seen) == 40, 60)
         await asyncio.sleep(0.1)
         player.close()
         return seen, player
