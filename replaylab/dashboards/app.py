@@ -25,6 +25,7 @@ from replaylab.storage.store import Store
 
 MAX_CLIENTS: Final = 100
 SECONDS: Final = 1.0  # between two events
+_FIRST_SECONDS: Final = 0.2  # that a page waits for the games; those of thousands of segments take longer at first
 _MOST_BYTES: Final = 16_384  # of a request
 _FRONT: Final = Path(__file__).parent / "front"
 _TYPES: Final = {"page.js": "text/javascript", "page.css": "text/css"}
@@ -66,6 +67,7 @@ class DashboardApp:
         self._latest: dict[str, Any] | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self._begun: set[asyncio.Task[dict[str, Any]]] = set()  # what pages have not waited for
         self.web = Starlette(
             routes=[
                 Route("/", self._guarded(self._page)),
@@ -108,6 +110,16 @@ class DashboardApp:
         job = self.acts.last
         return self._latest | {"job": None if job is None else job.shown()}
 
+    async def _first(self) -> dict[str, Any]:
+        """Return the state for a new page, without the games where those take long to read; they come as an event."""
+        whole = asyncio.create_task(self.now())
+        self._begun.add(whole)
+        whole.add_done_callback(self._begun.discard)
+        done, _ = await asyncio.wait({whole}, timeout=_FIRST_SECONDS)
+        if done:
+            return whole.result()
+        return await asyncio.to_thread(self._view.now, self.acts.verified, look=False)
+
     async def _page(self, request: Request) -> Response:
         try:
             session = await self.access.allowed(request, Role.VIEW)
@@ -115,7 +127,7 @@ class DashboardApp:
             if denied.status != 401:
                 raise
             return self._refusal(request, 401)
-        first = (await self.now()) | {"role": session.role.name.lower(), "leave": self.access.needs_token}
+        first = (await self._first()) | {"role": session.role.name.lower(), "leave": self.access.needs_token}
         text = _text("page.html").replace("{state}", html.escape(json.dumps(first), quote=False))
         return HTMLResponse(text, headers=_SAFE)
 

@@ -102,18 +102,21 @@ class View:
         self._altered: dict[str, str] = {}  # segments that are not what they were, with the reason
         self._look_at = -float("inf")  # when the games are looked at again
 
-    def now(self, verified: Verified | None = None) -> dict[str, Any]:
+    def now(self, verified: Verified | None = None, *, look: bool = True) -> dict[str, Any]:
         """Return the state of the store now.
 
         Parameters
         ----------
         verified : Verified, optional
             How its last verification ended; what that found is a problem until another one finds nothing.
+        look : bool
+            Whether to look at the games; without, they are those of the last look, and any thread may ask.
 
         Returns
         -------
         dict
-            `at`, `store`, `verdict` (``healthy``, ``degraded``, ``failed``; ``idle`` when nothing records),
+            `at`, `store`, `verdict` (``healthy``, ``degraded``, ``failed``; ``idle`` when nothing records), `reading`
+            (the games have not been looked at yet),
             `problems`, `verified_at`, `runs`, `more_runs`, `disk`, `totals`, `gaps` and `games`; times are ISO 8601
             in UTC.
         """
@@ -122,7 +125,7 @@ class View:
         except (ReplayLabError, OSError) as error:
             found = StoreStatus(str(self.store.path), (), (str(error),))
         try:
-            self._look_at_games()
+            self._look_at_games() if look else None
         except (ReplayLabError, OSError) as error:
             self._problems = [str(error)]
         altered = [problem for _, problem in sorted(self._altered.items())]
@@ -133,6 +136,7 @@ class View:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "store": str(self.store.path),
             "verdict": _verdict(found, problems),
+            "reading": not look and self._seen is None,
             "problems": problems,
             "verified_at": _plain(verified.at) if verified else None,
             "runs": runs[:RUNS],

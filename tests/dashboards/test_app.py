@@ -7,6 +7,7 @@ import http.client
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import replaylab as rl
 from replaylab.dashboards.access import TRIES
 from replaylab.dashboards.app import _MOST_BYTES
 from replaylab.dashboards.server import DashboardServer, serve_dashboard
+from replaylab.dashboards.view import View
 from replaylab.errors import PortTaken, StoreNotFound, TokenRefused
 from replaylab.service.tokens import Tokens
 from tests.playing import until
@@ -154,6 +156,25 @@ def test_events_say_only_what_is_new(server: DashboardServer) -> None:
     assert len(first["games"]) == 3
     assert {"games", "gaps", "totals", "store"}.isdisjoint(second)
     assert second["at"] > first["at"]
+
+
+def test_a_page_does_not_wait_for_games(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they take long to read the first time, recorders are shown at once; the games come as an event."""
+    free = threading.Event()
+    look = View._look_at_games
+
+    def slow(view: View) -> None:
+        assert free.wait(60)
+        look(view)
+
+    monkeypatch.setattr(View, "_look_at_games", slow)
+    with serve_dashboard(store) as server:
+        text = ask(server).text
+        state = json.loads(text.partition('id="state">')[2].partition("</script>")[0])
+        assert (state["reading"], state["games"], state["totals"], state["runs"]) == (True, [], {}, [])
+        free.set()
+        [event] = events(server, 1)
+        assert (event["reading"], len(event["games"]), event["totals"]["games"]) == (False, 3, 3)
 
 
 def test_one_reading_serves_all_pages(server: DashboardServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,11 +232,12 @@ export class Dashboard {
   /** @param {any} state */
   drawStore(state) {
     const totals = state.totals || {};
+    const reading = state.reading ? "being read" : "";
     /** @type {[string, string][]} */
     const pairs = [
-      ["games", count(totals.games ?? 0)],
-      ["ticks", count(totals.ticks ?? 0)],
-      ["in segments", size(totals.bytes ?? 0)],
+      ["games", reading || count(totals.games)],
+      ["ticks", reading || count(totals.ticks)],
+      ["in segments", reading || size(totals.bytes)],
       ["verified here", ago(state.verified_at, state.at)],
       ["free", state.disk ? `${size(state.disk.free)} of ${size(state.disk.total)}` : "unknown"],
     ];
