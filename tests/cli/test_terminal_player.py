@@ -143,7 +143,7 @@ def keys(*pressed: str | None) -> Callable[[float], str | None]:
 def test_watched_line_shows_where_it_is(shown: io.StringIO) -> None:
     """Played to its end, the line stands at the last tick; the rug stands above it for good."""
     engine = FakeTime().engine(RUG, speed=FASTEST)
-    assert Watch(engine, shown, 100).run(keys(*[None] * 200)) == 12
+    assert Watch(engine, shown, 100).run(keys(*[None] * 100_000)) == 12
     seen = lines(shown.getvalue())
     assert seen[1] == f"rug: {tick_line(engine.current)}" if engine.current else False
     assert re.fullmatch(r">  tick 11  0\.01  RUGGED  max  100% \[=+\]", seen[2])

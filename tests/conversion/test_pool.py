@@ -93,11 +93,9 @@ def test_a_helper_that_is_killed(
     run = Job.run
 
     def wait_for_the_helper(job: Job) -> object:
-        if when == "at once":
-            helpers[0].kill()
-        else:  # let it take a part and read it, so that parts after it depend on it
-            time.sleep(0.6)
-            helpers[0].kill()
+        if when != "at once":  # let it take a part and read it, so that parts after it depend on it
+            time.sleep(0.6)  # its own part depends on this one: however long this takes, it does not end before
+        helpers[0].kill()
         taken.set()
         return run(job)
 
@@ -126,7 +124,7 @@ def test_nobody_waits_for_what_will_never_come() -> None:
     waiting = threading.Thread(target=ask)
     waiting.start()
     bases.give_up()
-    waiting.join(5)
+    waiting.join(60)
     assert len(early) == 1
     with pytest.raises(WorkerFailed):
         bases.ask(Piece(source, 7, 10, None, None))
@@ -188,7 +186,8 @@ def test_interrupted(tmp_path: Path, big: Path) -> None:
             time.sleep(0.005)
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=240)
-    assert child.returncode == 0 or "KeyboardInterrupt" in errors
+    at_its_end = {0, -signal.SIGINT}  # when the interpreter ends, it has no handler any more
+    assert child.returncode in at_its_end or "KeyboardInterrupt" in errors
     assert leftovers(tmp_path / "store") == []
     quiet(big, tmp_path / "store", workers=2)
     quiet(big, tmp_path / "whole", workers=1)

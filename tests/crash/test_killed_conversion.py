@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import replaylab as rl
+from replaylab.durable import is_being_written
 from replaylab.errors import SourceDamaged
 from replaylab.simulation.simulate import tick_lines
 from tests.crash.scale import SCALE
+from tests.playing import until
 from tests.stores import leftovers, names, quiet, rows, run_child, simulated, start_child, state
 
 # A process that has the package loaded forks one child for every point: the child is killed when it gets there.
@@ -204,6 +206,7 @@ def test_killed_killed_and_killed_again(tmp_path: Path) -> None:
             child.stdout.readline()
             time.sleep(rng.uniform(0.05, 0.6))
             child.kill()
+        assert until(lambda: not is_being_written(store))  # its helpers die a moment after it
         if (store / "segments").is_dir():
             assert rl.open_store(store).verify().problems == []
     quiet(source, store)

@@ -189,7 +189,7 @@ def test_a_write_during_a_sync_is_not_covered_by_it(tmp_path: Path) -> None:
 
     def slow(descriptor: int) -> bool:
         syncing.set()
-        return written.wait(10)
+        return written.wait(120)
 
     def program(folder: Path, trace: Trace) -> None:
         file = os.open(folder / "log", os.O_WRONLY | os.O_CREAT)
@@ -200,7 +200,7 @@ def test_a_write_during_a_sync_is_not_covered_by_it(tmp_path: Path) -> None:
         os.write(file, b"one")
         helper = threading.Thread(target=os.fsync, args=(file,))
         helper.start()
-        assert syncing.wait(10)
+        assert syncing.wait(120)
         os.write(file, b"two")
         written.set()
         helper.join()
