@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,17 @@ def test_no_repr_is_as_long_as_its_id(tmp_path: Path) -> None:
     shown = [game, engine, engine.status, rl.play(game), rl.play(game, blind=True)]
     assert [text for text in map(repr, shown) if short_id(LONG) not in text or len(text) > 200] == []
     assert game.id == engine.status.game_id == LONG
+    other = rl.open_store(tmp_path)
+    compared = rl.compare([game, other[LONG]])
+    assert repr(compared).count(short_id(LONG)) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns where a title leaves no room for the picture
+        assert compared.picture()
+        assert other[LONG].plot()._repr_png_()  # type: ignore[attr-defined]
+    for player in (rl.play(game), rl.play(game, blind=True)):
+        assert player._sync is not None
+        assert player._sync.payload is not None
+        assert player._sync.payload.opening()[0]["title"] == short_id(LONG)
 
 
 def test_an_id_of_ordinary_length_is_shown_whole() -> None:

@@ -16,7 +16,7 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from replaylab.charts.theme import is_dark, recoloured
-from replaylab.tick import Phase
+from replaylab.tick import Phase, short_id
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -91,7 +91,7 @@ def ink(ax: Axes) -> str:
 
 def head(ax: Axes, title: str, facts: str, *, lift: float = 0) -> None:
     """Write a title and a line of facts above the axes, `lift` points up."""
-    ax.set_title(title, loc="left", color=ink(ax), fontsize=11, fontweight="bold", pad=lift + 22)
+    ax.set_title(short_id(title), loc="left", color=ink(ax), fontsize=11, fontweight="bold", pad=lift + 22)
     ax.annotate(
         facts, (0, 1), (0, lift + 7), xycoords="axes fraction", textcoords="offset points",
         fontsize=9, color=ink(ax), alpha=0.85,

@@ -22,6 +22,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from replaylab.keywords import options_of
+
 Theme = Literal["auto", "light", "dark"]
 _THEMES: Final = ("auto", "light", "dark")
 _NIGHT: Final = 0.07  # lightness of the paper, that of JupyterLab's dark one
@@ -42,6 +44,7 @@ class _Chosen:
     theme: Theme = "auto"
 
 
+@options_of("rl.style")
 def style(theme: Theme) -> None:
     """Draw the charts of this process light or dark from now on, those that were made before, too.
 

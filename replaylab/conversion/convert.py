@@ -34,6 +34,7 @@ from replaylab.errors import (
     StoreError,
 )
 from replaylab.kernel.library import load
+from replaylab.keywords import options_of
 from replaylab.parsing.elements import HEADER_BYTES
 from replaylab.parsing.mapping import Mapping
 from replaylab.plural import count_of
@@ -55,6 +56,7 @@ BATCH_BYTES: Final = 64 << 20  # packed bytes that are unpacked at once
 HELPED_BYTES: Final = 96 << 20  # below this a helper process costs more than it brings
 
 
+@options_of("rl.convert")
 def convert(  # noqa: PLR0913 every one but the first two has a default
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],

@@ -18,6 +18,7 @@ import traitlets
 from replaylab.dashboards.acts import Acts
 from replaylab.dashboards.view import View
 from replaylab.errors import ReplayLabError, StoreNotFound
+from replaylab.keywords import options_of
 from replaylab.storage.open import open_store
 from replaylab.storage.store import Store
 from replaylab.tick import short_id
@@ -146,6 +147,7 @@ def _keep(place: weakref.ref[Dashboard], ended: threading.Event) -> None:
         del found
 
 
+@options_of("rl.dashboard")
 def dashboard(store: str | os.PathLike[str] | Store) -> Dashboard:
     """Return a dashboard of a store, for the last line of a cell: recorders, feeds, disk, gaps and the last games.
 
@@ -171,6 +173,8 @@ def dashboard(store: str | os.PathLike[str] | Store) -> Dashboard:
     >>> shown.state["verdict"], shown.close()
     ('idle', None)
     """
+    if not isinstance(store, (str, os.PathLike, Store)):
+        raise TypeError(f"{store!r} is no path of a store; type rl.dashboard('store') or rl.dashboard(store)")
     opened = store if isinstance(store, Store) else open_store(store)
     if not opened.is_local:
         raise StoreNotFound(f"{store}: only a store of this machine has a dashboard")

@@ -28,6 +28,7 @@ from replaylab.encryption.document import (
 )
 from replaylab.encryption.kms import KEY_BYTES, Kms, kms_of_environment
 from replaylab.errors import KeyMissing, KeyWrong, ReplayLabError, StoreError, StoreNotFound, Tampered
+from replaylab.keywords import options_of
 
 SALT_BYTES: Final = 16
 Purpose = Literal["segment", "journal", "remarks", "refused", "cache", "status"]
@@ -340,6 +341,7 @@ def replace_document(root: Path, document: bytes) -> None:
         publish(aside, root / KEYS_FILE, private=True)
 
 
+@options_of("rl.rotate")
 def rotate(
     store: str | os.PathLike[str], kms: Kms, new: Kms | None = None, *, new_store_key: bool = False
 ) -> StoreKeys:

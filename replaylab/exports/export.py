@@ -21,6 +21,7 @@ from replaylab.encryption.kms import Kms
 from replaylab.errors import SettingsError, StoreUnwritable
 from replaylab.exports.selection import CompactedAwayError, Selection, What
 from replaylab.exports.text import csv_lines, json_lines, recording_lines
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.postgres.address import is_address
 from replaylab.postgres.load import load
@@ -89,6 +90,7 @@ class ExportReport:
         return f"{rows} of {count_of(self.games, 'game')} -> {self.path}, {self.bytes:,} bytes"
 
 
+@options_of("rl.export")
 def export(  # noqa: PLR0913 every one but the first two has a default
     store: str | os.PathLike[str] | Store,
     path: str | os.PathLike[str],

@@ -9,11 +9,13 @@ from typing import Any, Final
 from replaylab.errors import FeedLost
 from replaylab.feeds.base import Connection, Token
 from replaylab.feeds.dial import needed
+from replaylab.keywords import options_of
 from replaylab.urls import parts_of
 
 _KNOWN: Final = "ws://, wss://, socketio+http://, socketio+https://, store:PATH, simulated:SEED"
 
 
+@options_of("rl.open_feed")
 def open_feed(
     url: str,
     *,

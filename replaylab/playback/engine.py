@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from replaylab.clock import checked_speed
 from replaylab.errors import TickError, Unplayable
+from replaylab.keywords import options_of
 from replaylab.playback.driver import Iteration, Wait, wait_for
 from replaylab.playback.event import Callback, Event, Status
 from replaylab.playback.listeners import Listeners, Subscription
@@ -98,6 +99,7 @@ class ReplayEngine:
     (True, False, 2)
     """
 
+    @options_of("rl.ReplayEngine")
     def __init__(
         self,
         source: object = None,

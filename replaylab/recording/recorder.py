@@ -23,6 +23,7 @@ from replaylab.encryption.kms import Kms
 from replaylab.errors import RecordingFailed
 from replaylab.journals.cursor import Cursor
 from replaylab.journals.format import run_name
+from replaylab.keywords import options_of
 from replaylab.mark import Mark
 from replaylab.plural import count_of
 from replaylab.recording.event import RecorderEvent
@@ -98,6 +99,7 @@ class Recorder:
     (1, 1)
     """
 
+    @options_of("rl.Recorder")
     def __init__(  # noqa: PLR0913 every one but the first has a default
         self,
         store: str | os.PathLike[str] | Store,

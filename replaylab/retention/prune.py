@@ -26,6 +26,7 @@ from replaylab.durable import sole_writer
 from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreError
 from replaylab.journals.reader import OPEN
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.retention.choice import Held, Rule, age_of, chosen
@@ -84,6 +85,7 @@ class PruneReport:
         return f"{count} would be removed, {left} would stay: {self.bytes_before:,} bytes -> about {self.bytes_after:,}"
 
 
+@options_of("rl.prune")
 def prune(
     store: str | os.PathLike[str] | Store,
     *,

@@ -13,6 +13,7 @@ from replaylab.clock import checked_speed
 from replaylab.errors import ServiceError, StoreNotFound, TokenRefused
 from replaylab.feeds.programme import PACINGS, Pacing
 from replaylab.feeds.stored import StoredGames
+from replaylab.keywords import options_of
 from replaylab.service.public_keys import PublicKeys
 from replaylab.service.tokens import Tokens
 from replaylab.service.web_server import WebServer, is_here, listening, needed
@@ -85,6 +86,7 @@ def _written(transport: asyncio.Transport, writable: asyncio.Event, frame: bytes
     return True
 
 
+@options_of("rl.serve")
 def serve(  # noqa: PLR0913 each is a word of its own, and only the first is needed
     store: str | os.PathLike[str] | Store,
     *,

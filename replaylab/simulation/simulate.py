@@ -13,6 +13,7 @@ import numpy as np
 
 from replaylab.durable import of_user
 from replaylab.errors import SimulationError, StoreUnwritable
+from replaylab.keywords import options_of
 from replaylab.simulation.bulk import simulate_table, tick_lines
 from replaylab.simulation.corruption import CORRUPTIONS
 from replaylab.simulation.damage import KINDS
@@ -126,6 +127,7 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
     return name
 
 
+@options_of("rl.simulate")
 def simulate(
     path: str | Path,
     games: int = 10,

@@ -25,6 +25,7 @@ from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import key_named, new_seal
 from replaylab.errors import SegmentDamaged, StoreError
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.digest import ENDING, file_digest, name_digest, sum_digests
@@ -87,6 +88,7 @@ class CompactionReport:
         return "; ".join(said)
 
 
+@options_of("rl.compact")
 def compact(
     store: str | os.PathLike[str] | Store, *, progress: bool = True, kms: Kms | None = None
 ) -> CompactionReport:

@@ -22,6 +22,7 @@ from replaylab.encryption.lines import MARK
 from replaylab.encryption.parquet import is_sealed_name
 from replaylab.errors import SegmentDamaged, StoreBusy
 from replaylab.journals.unsealed import first_header, journal_names
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.segment import is_segment_name
@@ -57,6 +58,7 @@ class EncryptionReport:
         return f"{count_of(self.segments, 'segment')} of {count_of(self.rows, 'row')} and {files} encrypted"
 
 
+@options_of("rl.encrypt")
 def encrypt(store: str | os.PathLike[str], kms: Kms, *, progress: bool = True) -> EncryptionReport:
     """Encrypt a store in place; a run that was killed is finished by the next one.
 

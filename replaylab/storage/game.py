@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from replaylab.columns import nearest_doubles
 from replaylab.compute import pc
 from replaylab.errors import ReplayLabError
+from replaylab.keywords import options_of
 from replaylab.mark import Mark, MarkKind
 from replaylab.plural import count_of
 from replaylab.storage.game_summary import summarise
@@ -200,6 +201,7 @@ class Game:
     ) -> Figure: ...
     @overload
     def plot(self, ax: Axes, *, log: bool = False, color: str | None = None, label: str | None = None) -> Axes: ...
+    @options_of("Game.plot")
     def plot(
         self, ax: Axes | None = None, *, log: bool = False, color: str | None = None, label: str | None = None
     ) -> Figure | SubFigure | Axes:

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from replaylab.encryption.kms import Kms
+from replaylab.keywords import options_of
 from replaylab.storage.objectstore import is_uri, opened
 from replaylab.storage.recovery import LATER, LIVE, recover
 from replaylab.storage.store import Store
@@ -14,6 +15,7 @@ from replaylab.storage.store import Store
 _log = logging.getLogger("replaylab.store")
 
 
+@options_of("rl.open_store")
 def open_store(path: str | os.PathLike[str], *, filesystem: Any = None, kms: Kms | None = None) -> Store:
     """Open a store, and seal what recorders that have died left in its journals.
 
@@ -49,6 +51,8 @@ def open_store(path: str | os.PathLike[str], *, filesystem: Any = None, kms: Kms
     ...
     replaylab.errors.StoreNotFound: no store at no/such/folder; make one with `replaylab convert SOURCE --to ...`
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{path!r} is no path of a store; type rl.open_store('store')")
     if filesystem is not None or is_uri(path):
         return opened(path, filesystem, kms)
     store = Store(path, kms=kms)

@@ -38,6 +38,7 @@ from replaylab.journals.format import Header, place_of
 from replaylab.journals.reader import OPEN, JournalReader, read_waiting
 from replaylab.journals.seq_ranges import SeqRanges
 from replaylab.journals.unsealed import durable_sizes, elsewhere, journal_names, later_headers
+from replaylab.keywords import options_of
 from replaylab.parsing.kernel_layout import Known
 from replaylab.plural import count_of
 from replaylab.progress import bar
@@ -119,6 +120,7 @@ class RecoveryReport:
         return "\n".join(lines)
 
 
+@options_of("rl.recover")
 def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False, kms: Kms | None = None) -> RecoveryReport:
     """Seal the journals that recorders have left behind; those that are being written stay as they are.
 

@@ -21,6 +21,7 @@ from replaylab.columns import as_numpy, column
 from replaylab.durable import sole_writer
 from replaylab.encryption.kms import Kms
 from replaylab.errors import SegmentDamaged
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.segments.extent import Extent
@@ -97,6 +98,7 @@ class RezoneReport:
         return "\n".join([*lines, *([f"left alone: {more:,} more sources"] if more > 0 else [])])
 
 
+@options_of("rl.rezone")
 def rezone(
     store: str | os.PathLike[str] | Store, zone: str, *, progress: bool = True, kms: Kms | None = None
 ) -> RezoneReport:

@@ -15,6 +15,7 @@ from replaylab.encryption.kms import Kms
 from replaylab.errors import StoreNotFound
 from replaylab.journals.format import place_of
 from replaylab.journals.unsealed import journal_names
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, SEGMENTS, Store
@@ -70,6 +71,7 @@ class StoreStatus:
         return "\n".join([*lines, *(f"! {problem}" for problem in self.problems)])
 
 
+@options_of("rl.status")
 def status(
     store: str | os.PathLike[str] | Store, *, now: datetime | None = None, kms: Kms | None = None
 ) -> StoreStatus:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.timeline import Timeline
 from replaylab.table import PHASES
+from replaylab.tick import short_id
 from replaylab.widgets.channel import Channel
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import CHUNK, StoredPayload
@@ -57,7 +58,7 @@ class BlindPayload:
         facts = {
             "id": self.id,
             "mode": "blind",
-            "title": self.track.game_id or "game",
+            "title": short_id(self.track.game_id) or "game",
             "base": 0,
             "n": self.seen,
             "capacity": 0,

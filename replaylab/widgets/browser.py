@@ -13,6 +13,7 @@ import ipywidgets
 import traitlets
 
 from replaylab.errors import ReplayLabError, Unplayable
+from replaylab.keywords import hint, options_of
 from replaylab.plural import count_of
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
@@ -31,11 +32,12 @@ _HELP: Final = (
     "type rl.browse(store), rl.browse('store'), rl.browse(store, ['id', 'id']), "
     "or rl.browse(store.games().query('peak > 10'))"
 )
+_HELD: Final = ("store", "trades", "player", "table")
 _LISTED: Final = 20  # games in plain HTML, where no script may run
 _numbers: Final = itertools.count(1)
 
 
-class _TableWidget(anywidget.AnyWidget):
+class BrowserTable(anywidget.AnyWidget):
     """The table in the page; what it shows is sent as messages, never as traits, so that saved notebooks stay small."""
 
     _esm = module("browse")
@@ -86,11 +88,12 @@ class GameBrowser:
     >>> browser.close()
     """
 
+    @options_of("GameBrowser")
     def __init__(self, source: object, games: object = None, *, trades: object = None, height: int = 420) -> None:
         self.store, self._asked = _asked(source, games)
         self.trades = Trades.of(trades)
         self.player: ReplayPlayer | None = None
-        self.table = _TableWidget(height=height)
+        self.table = BrowserTable(height=height)
         self.table.layout = ipywidgets.Layout(flex="1 1 480px", min_width="0")
         self._box: Any = ipywidgets.Box(
             [self.table],
@@ -100,6 +103,21 @@ class GameBrowser:
         self._looked = 0.0
         self._read()
         self.table.on_msg(self._receive)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that a browser has; a name that it does not have is an error, not a new attribute."""
+        if not name.startswith("_") and name not in _HELD and not hasattr(type(self), name):
+            raise AttributeError(f"a browser of games has no {name!r} to be set{hint(name, ('height',))}")
+        super().__setattr__(name, value)
+
+    @property
+    def height(self) -> int:
+        """Height of the rows in sight, in pixels; can be set."""
+        return int(self.table.height)
+
+    @height.setter
+    def height(self, height: int) -> None:
+        self.table.height = height
 
     @property
     def ids(self) -> list[str]:
@@ -267,10 +285,11 @@ def _asked(source: object, games: object) -> tuple[Store, Sequence[str] | None]:
     """Return the store, and the ids that were asked for; None for all of them."""
     store, ids = chosen(source, games, _HELP)
     if not isinstance(store, Store):
-        raise Unplayable(f"a {type(store).__name__} holds no games to browse; {_HELP}")
+        raise Unplayable(f"{type(store).__name__} holds no games to browse; {_HELP}")
     return store, ids
 
 
+@options_of("rl.browse")
 def browse(source: object, games: object = None, *, trades: object = None, height: int = 420) -> GameBrowser:
     """Return a browser of the games of a store: a table to sort and filter, in which a click plays a game beside it.
 

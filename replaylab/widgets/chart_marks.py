@@ -14,6 +14,7 @@ from typing import Any, Final, SupportsIndex, get_args
 from replaylab.durable import of_user, publish, written_aside
 from replaylab.errors import StoreUnwritable, TickError
 from replaylab.playback.timeline import Timeline
+from replaylab.tick import short_id
 from replaylab.widgets.messages import Shape
 
 SHAPES: Final = get_args(Shape)
@@ -97,8 +98,11 @@ class ChartMark:
         if line is not None and (row is None or not 0 <= row < line.stop or int(line.tick[row]) != mark.tick):
             row = line.index_of_tick(mark.tick)
         if line is None or row is None:
-            name = "what is shown" if line is None or not line.game_id else line.game_id
-            raise TickError("tick", mark.tick, "no_such_tick", f"{name} has no tick of that number")
+            name = "what is shown" if line is None or not line.game_id else short_id(line.game_id)
+            known = (
+                "" if line is None or not line.stop else f"; its ticks are {line.tick.min():,} to {line.tick.max():,}"
+            )
+            raise TickError("tick", mark.tick, "no_such_tick", f"{name} has no tick of that number{known}")
         return cls(mark.tick, mark.label, mark.colour, mark.shape, mark.price, row)
 
     def to_page(self) -> dict[str, Any]:

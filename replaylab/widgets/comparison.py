@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy
 from replaylab.errors import Unplayable
+from replaylab.keywords import hint, options_of
 from replaylab.storage.game import Game
 from replaylab.storage.store import Store
 from replaylab.tick import short_id
@@ -69,16 +70,28 @@ class GameComparison(anywidget.AnyWidget):
     align = traitlets.Enum(["tick", "start", "peak"], "tick", help="what lies at 0")
     player_id = traitlets.Unicode("", read_only=True, help="names the comparison in its page").tag(sync=True)
 
+    @options_of("GameComparison")
     def __init__(
         self, games: object, ids: object = None, *, trades: object = None, align: Align = "tick", height: int = 320
     ) -> None:
-        self.games = _several(games, ids)
+        self._games = _several(games, ids)
         found = Trades.of(trades)
         self._tracks = [_Track(game, () if found is None else found.dealt(game.id)) for game in self.games]
         super().__init__(align=align, height=height)
         self.on_msg(self._receive)
         self.observe(lambda _change: self.send({"kind": "align", "align": self.align}), "align")
         keep_what_is_in_boxes()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that a comparison has; a name that it does not have is an error, not a new attribute."""
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(f"a comparison has no {name!r} to be set{hint(name, ('align', 'height'))}")
+        super().__setattr__(name, value)
+
+    @property
+    def games(self) -> list[Game]:
+        """The games that are compared, in the order of the legend."""
+        return list(self._games)
 
     @traitlets.default("player_id")
     def _new_id(self) -> str:
@@ -95,7 +108,7 @@ class GameComparison(anywidget.AnyWidget):
         return [as_bytes(column) for track in self._tracks for column in (track.tick, track.price)]
 
     def __repr__(self) -> str:
-        return f"GameComparison({', '.join(repr(game.id[:40]) for game in self.games)})"
+        return f"GameComparison({', '.join(repr(short_id(game.id)) for game in self.games)})"
 
     def _ipython_display_(self, **_options: Any) -> None:
         """Show it, and in the same cell what stands in for it where the saved notebook is read later."""
@@ -138,7 +151,7 @@ class GameComparison(anywidget.AnyWidget):
         ax = blank(9, 4)[0]
         for number, (game, track) in enumerate(zip(self.games, self._tracks, strict=True)):
             path = track.tick - track.origins[self.align]
-            label = f"{game.id[:40]} {track.facts['profit']}".rstrip()
+            label = f"{short_id(game.id)} {track.facts['profit']}".rstrip()
             ax.plot(path, track.price, _STYLES[number % 4], color=_COLOURS[number], label=label, linewidth=1.3)
             for marker, ticks in (("^", track.entries), ("v", track.exits)):
                 at = np.searchsorted(track.tick, ticks, "right") - 1
@@ -195,7 +208,7 @@ def _several(given: object, ids: object) -> list[Game]:
             raise Unplayable(f"{len(names):,} games: at most {MOST} can be told apart; {_HELP}")
         games = [given.game(name) for name in names]
     if not isinstance(games, Iterable):
-        raise Unplayable(f"a {type(games).__name__} holds no games to compare; {_HELP}")
+        raise Unplayable(f"{type(games).__name__} holds no games to compare; {_HELP}")
     found = list(games)
     wrong = [one for one in found if not isinstance(one, Game)]
     if wrong or not found:
@@ -206,6 +219,7 @@ def _several(given: object, ids: object) -> list[Game]:
     return found
 
 
+@options_of("rl.compare")
 def compare(
     games: object, ids: object = None, *, trades: object = None, align: Align = "tick", height: int = 320
 ) -> GameComparison:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from replaylab.playback.timeline import Timeline
+from replaylab.tick import short_id
 from replaylab.widgets.bundle import packed
 from replaylab.widgets.cell_output import embedded, plain, script_json
 from replaylab.widgets.payload import GAP, StoredPayload
@@ -71,7 +72,7 @@ def page(game: object, *, title: str | None = None, height: int = 420, script: s
     (True, False)
     """
     payload = StoredPayload(Timeline.of(game))
-    words = html.escape(title or payload.timeline.game_id or "game")
+    words = html.escape(title or short_id(payload.timeline.game_id) or "game")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{words}</title>\n'

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from replaylab.feeds.base import Token
+from replaylab.keywords import options_of
 from replaylab.playback.engine import ReplayEngine
 from replaylab.recording.recorder import Recorder
 from replaylab.sessions.opening import LiveSessions, open_session, open_sessions
@@ -64,13 +67,40 @@ class Live(LiveSession):
 
 
 @overload
-def live(url: str, to: str | os.PathLike[str] | Store | Recorder | None = None, **options: Any) -> Live: ...
+def live(  # type: ignore[overload-overlap] # a str is a sequence of str, too
+    url: str,
+    to: str | os.PathLike[str] | Store | Recorder | None = None,
+    *,
+    token: Token = None,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    ca: str | Path | None = None,
+    trades: bool = False,
+    speed: float = 1.0,
+) -> Live: ...
 @overload
 def live(
-    url: Sequence[str], to: str | os.PathLike[str] | Store | Recorder | None = None, **options: Any
+    url: Sequence[str],
+    to: str | os.PathLike[str] | Store | Recorder | None = None,
+    *,
+    token: Token = None,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    ca: str | Path | None = None,
+    trades: bool = False,
+    speed: float = 1.0,
 ) -> LiveSessions: ...
+@options_of("rl.live")
 def live(
-    url: str | Sequence[str], to: str | os.PathLike[str] | Store | Recorder | None = None, **options: Any
+    url: str | Sequence[str],
+    to: str | os.PathLike[str] | Store | Recorder | None = None,
+    *,
+    token: Token = None,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    ca: str | Path | None = None,
+    trades: bool = False,
+    speed: float = 1.0,
 ) -> Live | LiveSessions:
     """Show a live feed as it happens, and record it; returns at once, and goes on between cells until it is stopped.
 
@@ -80,9 +110,8 @@ def live(
         Where ticks come from, as in `open_feed`; of several, all share one thread, one recorder and one table.
     to : path, Store or Recorder, optional
         Where to record. Without it the newest ticks are kept in memory: `save` writes them, `record` goes on from them.
-    **options
-        `token`, `headers`, `query`, `ca`, `trades` and `speed`, as in `open_feed`; a token function is called at each
-        connection.
+    token, headers, query, ca, trades, speed
+        As in `open_feed`; a token function is called at each connection.
 
     Examples
     --------
@@ -94,6 +123,9 @@ def live(
     >>> len(rl.open_store(folder).gaps())
     0
     """
+    options: dict[str, Any] = {
+        "token": token, "headers": headers, "query": query, "ca": ca, "trades": trades, "speed": speed,
+    }  # fmt: skip
     if isinstance(url, str):
         return open_session(Live, url, to, **options).start()
     return open_sessions(Live, url, to, **options).start()

@@ -12,6 +12,7 @@ from replaylab.clock import NOMINAL_SECONDS
 from replaylab.playback.event import Gap
 from replaylab.playback.stream import Stream
 from replaylab.table import PHASES
+from replaylab.tick import short_id
 from replaylab.widgets.channel import Channel
 from replaylab.widgets.live_notes import LiveNotes
 from replaylab.widgets.panels import Panels
@@ -59,7 +60,7 @@ class LivePayload:
         facts = {
             "id": self.id,
             "mode": "live",
-            "title": f"{self.track.game_id} (live)",
+            "title": f"{short_id(self.track.game_id)} (live)",
             "base": first,
             "n": len(columns),
             "capacity": self.track.ring.size,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from replaylab.errors import Unplayable
 from replaylab.mark import traded_quantity
 from replaylab.playback.timeline import Timeline
+from replaylab.tick import short_id
 
 TRADES: Final = "trades"  # those that were recorded beside the ticks
 MOST: Final = 6
@@ -125,11 +126,13 @@ def _panel(name: str, what: object, line: Timeline) -> Panel:
     if isinstance(what, str):
         return Panel(name, "line", _column(name, what, line.table))
     if callable(what):
-        what = _called(what, line)
+        what = _called(name, what, line)
     if not isinstance(what, Sized):
         raise Unplayable(f"panels[{name!r}] is a {type(what).__name__}; {_HELP}")
     if len(what) != line.stop:
-        raise Unplayable(f"panels[{name!r}] has {len(what):,} values, game {line.game_id!r} has {line.stop:,} rows")
+        raise Unplayable(
+            f"panels[{name!r}] has {len(what):,} values, game {short_id(line.game_id)!r} has {line.stop:,} rows"
+        )
     try:
         values = np.array([np.nan if value is None else float(value) for value in what], np.float64)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
@@ -139,10 +142,14 @@ def _panel(name: str, what: object, line: Timeline) -> Panel:
     return Panel(name, "line", values)
 
 
-def _called(what: Callable[..., object], line: Timeline) -> object:
+def _called(name: str, what: Callable[..., object], line: Timeline) -> object:
     from replaylab.storage.interchange import pandas_frame
 
-    return what(pandas_frame(line.table, "float64"))
+    try:
+        return what(pandas_frame(line.table, "float64"))
+    except Exception as error:
+        said = f"panels[{name!r}]: its function raised {type(error).__name__}: {error}"
+        raise Unplayable(f"{said}, in game {short_id(line.game_id)!r}; it gets the rows as a pandas frame") from error
 
 
 def _column(name: str, what: object, table: pa.Table) -> NDArray[np.float64]:

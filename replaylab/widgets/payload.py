@@ -17,7 +17,7 @@ from replaylab.playback.event import Gap
 from replaylab.playback.timeline import Timeline
 from replaylab.plural import count_of
 from replaylab.table import PHASES, PRICE_TYPE, TIME_TYPE, phase_codes
-from replaylab.tick import price_text
+from replaylab.tick import price_text, short_id
 from replaylab.widgets.panels import Panels
 
 CHUNK: Final = 65_536  # rows in one message; 37 bytes a row make 2.4 MB
@@ -160,7 +160,7 @@ class StoredPayload:
         return {
             "id": self.id,
             "mode": "stored",
-            "title": self.timeline.game_id or "game",
+            "title": short_id(self.timeline.game_id) or "game",
             "base": 0,
             "n": rows,
             "chunk": CHUNK,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import logging
 import os
@@ -14,6 +13,7 @@ import anywidget
 import traitlets
 
 from replaylab.errors import Unplayable
+from replaylab.keywords import hint, options_of
 from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Step
 from replaylab.playback.listeners import Subscription
@@ -31,12 +31,18 @@ from replaylab.widgets.live_still import LiveStill, still
 from replaylab.widgets.panels import Panels
 from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.player_traits import MarksTrait, PanelsTrait, RangeTrait, SpeedTrait, TradesTrait
-from replaylab.widgets.ranges import Loop, Rows, checked_row
+from replaylab.widgets.ranges import Loop, Rows, checked_row, whole
 from replaylab.widgets.sources import playable
 from replaylab.widgets.sync import DisplayOptions, PlayerSync
 
 _OPTIONS: Final = ("pacing", "height", "log", "ahead", "blind", "lockstep", "play_on", "candles")
 _RANGES: Final = ("loop", "selection")
+_SETTABLE: Final = ("speed", *_OPTIONS, *_RANGES, "marks", "trades", "panels")
+_MOVED_BY: Final = {
+    "index": "player.seek(row) goes to a row",
+    "playing": "player.play() and player.pause() do that",
+    "game_id": "player.pick(number) shows another of its games",
+}
 _log: Final = logging.getLogger("replaylab.player")
 _numbers: Final = itertools.count(1)
 
@@ -139,6 +145,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     game_id = traitlets.Unicode("", read_only=True, help="id of the game that is shown")
     player_id = traitlets.Unicode("", read_only=True, help="names the player in its page").tag(sync=True)
 
+    @options_of("ReplayPlayer")
     def __init__(  # noqa: PLR0913  each option is written out, so that a signature tells them
         self,
         source: object,
@@ -187,10 +194,10 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute that a player has; a name that it does not have is an error, not a new attribute."""
+        if name in _MOVED_BY:
+            raise AttributeError(f"{name} cannot be set; {_MOVED_BY[name]}")
         if not name.startswith("_") and name != "engine" and not hasattr(type(self), name):
-            close = difflib.get_close_matches(name, [*self.trait_names(), "engine"], 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(['speed', *_OPTIONS])}"
-            raise AttributeError(f"a player has no {name!r} to be set{hint}")
+            raise AttributeError(f"a player has no {name!r} to be set{hint(name, _SETTABLE)}")
         super().__setattr__(name, value)
 
     def play(self) -> None:
@@ -207,7 +214,7 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     def step(self, n: int = 1) -> int:
         """Pause, go `n` rows on (back when negative), each of them to the callbacks; return how many it went."""
-        return self._active.step(n)
+        return self._active.step(whole("n", n))
 
     def run(self) -> int:
         """Go through to the end without waiting, with no page needed; return how many ticks callbacks got."""
@@ -218,7 +225,7 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     def pick(self, number: int) -> bool:
         """Show another of the games that it was made with, counted from 0; False when that cannot be played."""
-        return self._active.pick(number)
+        return self._active.pick(whole("number", number))
 
     def mark(
         self, tick: int, label: str = "", colour: str | None = None, *, shape: str = "flag", price: float | None = None
@@ -420,6 +427,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         return {"text/html": still(stream, f"{self!r}: run the cell again to play it", player, log=sync.options.log)}
 
 
+@options_of("rl.play")
 def play(  # noqa: PLR0913  as above
     source: object,
     games: object = None,

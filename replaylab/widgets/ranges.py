@@ -136,3 +136,16 @@ def checked_row(index: object) -> int:
         hint = "must be the number of a row; player.engine.seek_event('rug') goes to the rug, to 'peak' or a 'gap'"
         raise TickError("index", index, "wrong_type", hint)
     return operator.index(index)
+
+
+def whole(name: str, value: object) -> int:
+    """Return a whole number as it was given; raise `TickError`, which names it, for anything else.
+
+    Examples
+    --------
+    >>> whole("n", -3)
+    -3
+    """
+    if not isinstance(value, SupportsIndex):
+        raise TickError(name, value, "wrong_type", "must be a whole number")
+    return operator.index(value)

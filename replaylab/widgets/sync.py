@@ -13,6 +13,7 @@ from replaylab.playback.engine import ReplayEngine
 from replaylab.playback.event import Callback, Event, Step
 from replaylab.playback.playlist import Playlist
 from replaylab.playback.timeline import Pacing
+from replaylab.tick import short_id
 from replaylab.widgets.blind_payload import BlindPayload
 from replaylab.widgets.channel import Channel, from_page, to_page
 from replaylab.widgets.chart_marks import MAX_MARKS, ChartMark, MarksFile
@@ -355,7 +356,7 @@ class PlayerSync:
                 "playing": self.engine.playing if follows else self.page_plays,
                 "speed": to_page(self.engine.speed),
             },
-            "games": [] if self.playlist is None else list(self.playlist.names),
+            "games": [] if self.playlist is None else list(map(short_id, self.playlist.names)),
             "marks": self._visible_marks(),
             "trades": self.visible_trades(),
             "feed": self.feed,

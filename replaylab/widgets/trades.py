@@ -10,6 +10,7 @@ import pandas as pd
 
 from replaylab.errors import Unplayable
 from replaylab.playback.timeline import Timeline
+from replaylab.plural import count_of
 
 _HELP: Final = (
     "pass a Backtest, its trade_table, a list of its trades, or rows with game_id, kind ('position' or 'bet'), "
@@ -106,14 +107,15 @@ class Trades:
         stop : int, optional
             Only what had happened before that row: a game whose future is hidden.
         """
-        trades = self._trades.get(line.game_id, [])
+        all_trades = self._trades.get(line.game_id, [])
+        trades = [trade for trade in all_trades if _within(line, trade)]
         movements = self._movements.get(line.game_id) or _first_and_last(trades)
         end = line.stop if stop is None else stop
         return {
             "trades": [one for one in (_span(line, trade, end) for trade in trades) if one is not None],
             "fills": _fills(line, movements, trades, end),
             "profit": _steps(line, movements, trades, end),
-        }
+        } | _note(all_trades, trades, stop)
 
 
 def _rows(source: object) -> Iterable[Any]:
@@ -163,6 +165,22 @@ def row_of(line: Timeline, tick: int) -> int | None:
         return row
     before = [int(one) for one in line.priced[line.tick[line.priced] < tick][-1:]]
     return before[0] if before else None
+
+
+def _within(line: Timeline, trade: Dealt) -> bool:
+    """Return whether a trade lies in the game; a tick of it may be missing, and a side bet may outlive the game."""
+    if not line.stop:
+        return False
+    first, last = int(line.tick.min()), int(line.tick.max())
+    return first <= trade.opened <= last and (trade.kind == "bet" or trade.closed <= last)
+
+
+def _note(given: list[Dealt], used: list[Dealt], stop: int | None) -> dict[str, str]:
+    """Return what is to be said of trades that are not drawn; nothing where that would tell of what lies ahead."""
+    if stop is not None or (used and len(given) == len(used)):
+        return {}
+    count = len(given) - len(used)
+    return {"note": f"{count_of(count, 'trade')} outside this game" if count else "no trade in this game"}
 
 
 def _span(line: Timeline, trade: Dealt, end: int) -> dict[str, Any] | None:

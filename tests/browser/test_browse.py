@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from replaylab.tick import short_id
 from tests.browser.lab import REPOSITORY, Lab, Notebook
 from tests.browser.playing import Playing, Start, wait_until
 from tests.browser.test_reopened import saved
@@ -39,6 +40,14 @@ OUTSIDE = """(columns) => columns.filter((column) => {
     const cut = (cell) => column !== 'name' && cell.scrollWidth > cell.clientWidth;
     return cells.some((cell) => cell.getBoundingClientRect().right > edge + 1 || cut(cell));
 })"""  # columns that are not to be seen whole without scrolling
+ENDS = (
+    "() => [...document.querySelectorAll('.rlab-end')].filter((end) => end.offsetParent).map((end) => end.textContent)"
+)
+ENDS_CUT = """() => [...document.querySelectorAll('.rlab-end')].filter((end) => {
+    const cell = end.parentElement.getBoundingClientRect();
+    const text = end.getBoundingClientRect();
+    return end.offsetParent && (text.right > cell.right || text.left < cell.left);
+}).map((end) => end.textContent)"""  # ends of ids that are not seen whole
 DRAWN = """(canvas) => {
     const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     return data.some((value) => value > 0);
@@ -143,6 +152,8 @@ def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:
     page.wait_for_function("() => document.querySelector('.rlab-browse').clientWidth < 390")
     assert page.evaluate(VIOLATIONS) == []
     assert page.evaluate(OUTSIDE, ["spark", "name", "peak"]) == []
+    assert page.evaluate(ENDS_CUT) == []
+    assert len(set(page.evaluate(ENDS))) == rows(page).count()
     page.screenshot(path=screenshots / "browse_phone.png")
 
 
@@ -219,9 +230,9 @@ def test_exported_index(page: Page, tmp_path: Path, screenshots: Path) -> None:
             has=page.locator(f".rlab-name:text-is('{name}')")
         ).click() if number == 0 else page.get_by_role("button", name="Next game").click()
         title = page.frame_locator(".rlab-frame").locator(".rlab-title")
-        expect(title).to_have_text(name, timeout=30_000)
+        expect(title).to_have_text(short_id(name), timeout=30_000)
     page.get_by_role("button", name="Previous game").click()
-    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text(odd[1], timeout=30_000)
+    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text(short_id(odd[1]), timeout=30_000)
     page.get_by_label("Filter games").fill("never-live")
     rows(page).first.click()
     expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text("never", timeout=30_000)

@@ -17,6 +17,13 @@ _ = rl.simulate('recordings', games=8, seed=5)
 _ = rl.convert('recordings', 'store', progress=False)
 store = rl.open_store('store')
 """
+NEVER = """
+def dead(name):
+    with rl.Recorder('never') as recorder:
+        for tick in range(5):
+            _ = recorder.record(Tick(name, tick, '2031-01-02T03:04:05', '1', active=False))
+    return rl.open_store('never')[name]
+"""
 
 
 def test_eight_games_with_one_playhead(start: Start, screenshots: Path) -> None:
@@ -63,3 +70,11 @@ def test_eight_games_with_one_playhead(start: Start, screenshots: Path) -> None:
     page.wait_for_function("() => document.querySelector('.rlab-compare').clientWidth < 390")
     assert page.evaluate(violations) == []
     root.screenshot(path=screenshots / "compare_phone.png")
+
+
+def test_games_that_were_never_live_say_so(start: Start) -> None:
+    """Where no game has a price, the chart and its legend say that, instead of an empty picture."""
+    made = "compared = rl.compare([dead(name) for name in ('one', 'two')])\ncompared"
+    playing = start(NEVER, made, players=0)
+    root = playing.page.locator(".rlab-compare:visible")
+    expect(root.locator(".rlab-value")).to_have_text(["no live tick", "no live tick"], timeout=30_000)

@@ -23,6 +23,23 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.t
 AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = {"active": True, "rugged": False}
 TICK = {"game_id": "now-playing", "tick": 1, "timestamp": "2031-01-03T03:04:05", "price": "1.5", **FLAGS}
+# Names of the lists that do not stand beside their values, or above them; and those that lie on another.
+APART = """() => {
+    const box = (element) => element.getBoundingClientRect();
+    const terms = [...document.querySelectorAll('.rlab-dash dt')].filter((term) => term.offsetParent);
+    const apart = terms.filter((term) => {
+        const [name, value] = [box(term), box(term.nextElementSibling)];
+        const beside = Math.abs(name.top - value.top) < 6 && name.right <= value.left + 1;
+        return !beside && !(Math.abs(name.left - value.left) < 2 && Math.abs(name.bottom - value.top) < 6);
+    });
+    const parts = terms.flatMap((term) => [term, term.nextElementSibling]);
+    const over = parts.filter((one, at) => parts.slice(at + 1).some((other) => {
+        const [first, second] = [box(one), box(other)];
+        return Math.min(first.right, second.right) - Math.max(first.left, second.left) > 1
+            && Math.min(first.bottom, second.bottom) - Math.max(first.top, second.top) > 3;
+    }));
+    return [...apart, ...over].map((element) => element.textContent);
+}"""
 KILLED = "import os, sys; import replaylab as rl; from tests.playing import until; one = rl.Recorder(sys.argv[1])\n"
 KILLED += "os._exit(0 if until(lambda: any(run.process == os.getpid() for run in rl.status(sys.argv[1]).runs)) else 9)"
 
@@ -175,8 +192,13 @@ def test_it_is_shown_in_a_cell(page: Page, store: Path, open_notebook: Callable[
     (lab.root / "dashboard.ipynb").write_text(json.dumps(book), encoding="utf-8")
     open_notebook("dashboard.ipynb").run_all()
     expect(page.locator(".rlab-game")).to_have_count(3, timeout=60_000)
+    assert page.evaluate(APART) == []
     with rl.Recorder(store) as recorder:
         assert recorder.record(TICK).accepted
         card = page.get_by_role("article", name=recorder.status().run)
         expect(card).to_contain_text("now-playing", timeout=60_000)
     expect(card).to_contain_text("closed", timeout=60_000)
+    assert page.evaluate(APART) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("() => document.querySelector('.rlab-dash').clientWidth < 390")
+    assert page.evaluate(APART) == []

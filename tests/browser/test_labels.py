@@ -120,3 +120,44 @@ def test_no_two_labels_overlap(page: Page, tmp_path: Path, screenshots: Path, na
             assert lying_on_each_other(words) == [], (width, height, log)
             assert any(one[0].startswith("peak") for one in words), (width, height, log)
         page.screenshot(path=screenshots / f"labels_{name.replace(' ', '_')}_{width}.png")
+
+
+def test_what_a_trade_won_is_said_whole_once_it_is_over(page: Page, tmp_path: Path) -> None:
+    """Never before the playhead is at its end; then over the whole width of its words, also on a phone at the edge."""
+    ticks = rows_of(ZIGZAG, rug=True)
+    trades = Trades([deal("position", 1, 3, "0.25"), deal("position", 30, 40, "0.04")]).of_game(Timeline.of(ticks))
+    page.add_init_script(f"({RECORD})()")
+    for width in (1000, 340):
+        said = {}
+        for row in (3, 4, 40, 41):
+            text = still.fragment(StoredPayload(Timeline.of(ticks)), b"", height=300, row=row, trades=trades)
+            path = tmp_path / f"{width}_{row}.html"
+            path.write_text(f"<!DOCTYPE html><meta charset='utf-8'><body>{text}</body>", encoding="utf-8")
+            page.set_viewport_size({"width": width, "height": 700})
+            page.goto(path.as_uri())
+            player = Player(page)
+            player.wait(lambda player=player, row=row: player.row == row)  # type: ignore[misc]
+            page.evaluate(FRAMES)
+            words = page.evaluate(WORDS)
+            said[row] = [one[0] for one in words if one[0] in {"+0.15", "-0.06"}]
+            assert lying_on_each_other(words) == [], (width, row)
+        assert said == {3: [], 4: ["+0.15"], 40: ["+0.15"], 41: ["+0.15", "-0.06"]}, width
+
+
+def test_a_long_mark_takes_no_more_than_a_third(page: Page, tmp_path: Path) -> None:
+    """Its words end in dots, and others find room beside it."""
+    ticks = rows_of(ZIGZAG, rug=False)
+    marks = [{"row": 20, "label": "a very long label " * 11, "kind": "mark"}, {"row": 22, "label": "x", "kind": "mark"}]
+    page.add_init_script(f"({RECORD})()")
+    text = still.fragment(StoredPayload(Timeline.of(ticks)), b"", height=300, row=30, marks=marks)
+    path = tmp_path / "long.html"
+    path.write_text(f"<!DOCTYPE html><meta charset='utf-8'><body>{text}</body>", encoding="utf-8")
+    page.goto(path.as_uri())
+    player = Player(page)
+    player.wait(lambda: player.row == 30)
+    page.evaluate(FRAMES)
+    words = page.evaluate(WORDS)
+    long = next(one for one in words if one[0].startswith("a very"))
+    assert long[0].endswith("\u2026")
+    assert long[3] - long[1] < page.locator(".rlab-canvas").bounding_box()["width"] / 2.9  # type: ignore[index]
+    assert any(one[0] == "x" for one in words)

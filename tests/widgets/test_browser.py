@@ -94,7 +94,7 @@ def test_thumbnails_do_not_depend_on_what_is_asked_together(store: rl.Store) -> 
     [
         (lambda store: rl.browse(store, "none"), GameNotFound, "no game 'none' in"),
         (lambda store: rl.browse(store, ["a", "b"]), GameNotFound, "and 1 more of 2"),
-        (lambda _store: rl.browse([1, 2]), Unplayable, "a list holds no games to browse; type rl.browse"),
+        (lambda _store: rl.browse([1, 2]), Unplayable, "list holds no games to browse; type rl.browse"),
         (lambda _store: rl.browse(pd.DataFrame({"game_id": ["a"]})), Unplayable, "does not say which store"),
         (lambda store: rl.browse(store, pd.DataFrame({"id": ["a"]})), Unplayable, "no column game_id"),
         (lambda store: rl.browse(store, [1]), Unplayable, "names no game"),

@@ -72,7 +72,7 @@ def test_trades_stand_on_the_lines(store: rl.Store) -> None:
         (lambda _store: rl.compare([]), "no game was asked for: [] holds none; type rl.compare"),
         (lambda _store: rl.compare(["a"]), "ids need their store before them; type rl.compare"),
         (lambda store: rl.compare(store, 3), "games=3 names no game; type rl.compare"),
-        (lambda _store: rl.compare(7), "a int holds no games to compare"),
+        (lambda _store: rl.compare(7), "int holds no games to compare"),
         (lambda _store: rl.compare(["a"], ["b"]), "ids need a store before them"),
     ],
 )

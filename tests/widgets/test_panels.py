@@ -49,6 +49,8 @@ def test_columns_and_series_reach_the_page(make: Make) -> None:
         ({"volatility": lambda rows: rows["tick"][:3]}, r"panels\['volatility'\] has 3 values"),
         ({"v": [float("inf")] * 20}, r"panels\['v'\] has 20 infinite values"),
         ({"v": ["a"] * 20}, r"panels\['v'\] holds what is no number"),
+        ({"v": lambda rows: rows["no"]}, r"panels\['v'\]: its function raised KeyError: 'no', in game 'g'; it gets"),
+        ({"v": lambda _rows: 1 / 0}, r"panels\['v'\]: its function raised ZeroDivisionError"),
         ({"v": 3}, r"panels\['v'\] is a int"),
         (["volatility"], r"panels\['volatility'\]: 'volatility' is no numeric column of these ticks; there are tick"),
         (["trades"], "recorded in a game of a store"),

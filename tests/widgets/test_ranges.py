@@ -153,7 +153,8 @@ def test_selections_that_no_page_can_mean_are_dropped(make: Make, rows: object) 
 @pytest.mark.parametrize(
     ("mark", "words"),
     [
-        (99, "no tick of that number"), ("a", "whole number"), ({"tick": 3, "text": "x"}, "a mark has tick"),
+        (99, "no tick of that number; its ticks are 0 to 49"), ("a", "whole number"),
+        ({"tick": 3, "text": "x"}, "a mark has tick"),
         ({"tick": 3, "shape": "star"}, "must be one of flag"), ({"tick": 3, "colour": "url(x)"}, "CSS colour"),
         ({"tick": 3, "price": float("inf")}, "finite"), ({"row": 77}, "no such row"),
     ],

@@ -129,7 +129,19 @@ def test_a_tick_that_is_missing_is_the_one_before() -> None:
     line = Timeline.of(ticks)
     seen = Trades([deal(closed=10), deal(opened=25, closed=99, kind="bet")]).of_game(line)
     assert [(span["open"], span["close"]) for span in seen["trades"]] == [(3, 7), (21, 25)]
-    assert Trades([deal(game_id="other")]).of_game(line) == {"trades": [], "fills": [], "profit": []}
+    nothing: dict[str, Any] = {"trades": [], "fills": [], "profit": []}
+    assert Trades([deal(game_id="other")]).of_game(line) == nothing | {"note": "no trade in this game"}
+    assert Trades([deal(game_id="other")]).of_game(line, stop=9) == nothing
+
+
+def test_a_trade_outside_its_game_is_said_and_not_drawn_elsewhere() -> None:
+    """Ticks that the game never had are not taken for its last one; a game whose future is hidden tells nothing."""
+    line = Timeline.of(game(30))
+    seen = Trades([deal(opened=999, closed=1_200), deal(), deal(opened=3, closed=99)]).of_game(line)
+    assert [fill["row"] for fill in seen["fills"]] == [3, 9]
+    assert seen["note"] == "2 trades outside this game"
+    assert "note" not in Trades([deal()]).of_game(line)
+    assert "note" not in Trades([deal(opened=999, closed=1_200)]).of_game(line, stop=5)
 
 
 def test_trades_come_with_the_game_and_can_be_set(make: Make) -> None:

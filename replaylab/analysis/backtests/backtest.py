@@ -35,6 +35,7 @@ from replaylab.analysis.price_paths.paths import Paths, Source, paths
 from replaylab.analysis.price_paths.selection import Selection
 from replaylab.doors import DOORS
 from replaylab.errors import AnalysisError, StrategyError
+from replaylab.keywords import options_of
 from replaylab.plural import count_of
 from replaylab.progress import bar
 from replaylab.storage.open import open_store
@@ -354,6 +355,7 @@ class Backtest:
         return f"<div><b>{self!r}</b>{table}</div>"
 
 
+@options_of("rl.analysis.backtest")
 def backtest(  # noqa: PLR0913 each is a choice of the caller
     source: Source,
     strategy: Any,

@@ -7,8 +7,8 @@ export class Labels {
   constructor() {
     /** @type {[number, number, number, number][]} */
     this.taken = [];
-    /** @type {{ text: string, x: number, y: number }[]} */
-    this.words = []; // those that are painted over everything else
+    /** @type {{ text: string, x: number, y: number, row?: number }[]} */
+    this.words = []; // those that are painted over everything else, some from a row on
     this.begin(0, 0, 0, 0);
   }
 

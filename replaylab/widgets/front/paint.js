@@ -264,7 +264,9 @@ export function paintWords(context, chart) {
   context.font = chart.theme.font;
   context.textAlign = "center";
   context.textBaseline = "bottom";
-  for (const { text, x, y } of chart.labels.words) label(context, chart, text, x, y, chart.theme.ink);
+  for (const { text, x, y, row } of chart.labels.words) {
+    if (row === undefined || row <= chart.session.row) label(context, chart, text, x, y, chart.theme.ink);
+  }
 }
 
 // Text on a patch of paper, so that no line crosses it.
@@ -284,6 +286,17 @@ export function label(context, chart, text, x, y, color) {
   context.globalAlpha = 1;
   context.fillStyle = color;
   context.fillText(text, x, y);
+}
+
+// Text that takes at most so many pixels: what is longer ends in dots.
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} text
+ * @param {number} room
+ */
+function fitted(context, text, room) {
+  const { width } = context.measureText(text);
+  return width <= room ? text : `${text.slice(0, Math.max(1, Math.floor((text.length * room) / width) - 1))}\u2026`;
 }
 
 /** @type {Record<string, string>} */
@@ -313,7 +326,8 @@ export function paintEvents(context, chart) {
     const at = flag ? HEAD + 5 : y;
     shape(context, event.shape || SHAPES[event.kind], x, at, color, chart.theme.paper);
     chart.labels.reserve(x - 6, at - 6, x + 6, at + 6);
-    labelled.push({ text: event.label, x, y: flag ? HEAD + 26 : y - 9 });
+    const text = fitted(context, event.label, Math.max(80, (chart.right - chart.left) / 3));
+    labelled.push({ text, x, y: flag ? HEAD + 26 : y - 9 });
   }
   for (const { text, x, y } of labelled) {
     const place = chart.labels.place(context.measureText(text).width, x, y);

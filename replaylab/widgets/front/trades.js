@@ -1,6 +1,6 @@
 // Trades: what a strategy did, as it is drawn: fills at their price, side bets as spans, the profit at the playhead.
 
-import { HEAD, hatch, label, line, shape } from "./paint.js";
+import { HEAD, hatch, line, shape } from "./paint.js";
 
 // Of a list sorted by row, the last entry at or before a row.
 /**
@@ -27,6 +27,15 @@ function lastAt(sorted, row) {
  */
 export function profitText(session, row) {
   if (!session.trades || !session.track?.size) return "";
+  const { note } = session.trades;
+  return note ? `${profitAt(session, row)} (${note})` : profitAt(session, row);
+}
+
+/**
+ * @param {import("./session.js").Session} session
+ * @param {number} row
+ */
+function profitAt(session, row) {
   const step = lastAt(session.trades.profit, row);
   if (!step) return "profit 0";
   if (!step.held) return `profit ${step.cash.startsWith("-") || step.cash === "0" ? "" : "+"}${step.cash}`;
@@ -124,7 +133,7 @@ function paintFill(context, chart, fill) {
   else shape(context, "down", x, Math.max(HEAD + 16, y - 9), fill.won ? chart.theme.peak : chart.theme.rug, chart.theme.paper);
 }
 
-// The profit of each trade, left of its end, so that it is seen whole once the playhead is there; where there is room.
+// The profit of each trade, from when the playhead is at its end, whole and over everything else; where there is room.
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {import("./chart.js").Chart} chart
@@ -139,13 +148,14 @@ function paintProfits(context, chart, strength) {
     if (trade.close === null) continue;
     const text = `${trade.profit.startsWith("-") ? "" : "+"}${shortText(trade.profit)}`;
     const { width } = context.measureText(text);
-    const middle = chart.x(trade.close) - width / 2 - 8;
-    if (middle < chart.left || middle > chart.right) continue;
+    const end = chart.x(trade.close);
+    const middle = end - width / 2 - 8;
+    if (end < chart.left || middle > chart.right) continue;
     const price = track.price(trade.close);
     const level = Number.isNaN(price) ? chart.bottom - 12 : Math.max(HEAD + 40, chart.y(price) - 12);
     const wanted = trade.kind === "bet" ? HEAD + 24 : Math.min(chart.bottom - 4, level);
     const place = chart.labels.place(width, middle, wanted, trade.kind === "bet" ? [0, 16] : [0, -16, 16, 32]);
-    if (place) label(context, chart, text, place[0], place[1], chart.theme.ink);
+    if (place) chart.labels.words.push({ text, x: place[0], y: place[1], row: trade.close });
   }
 }
 

@@ -82,7 +82,7 @@ export type Content = {
 // What a strategy did in the game, by row: see replaylab/widgets/trades.py.
 export type Dealt = { kind: string; open: number; close: number | null; profit: string | null; ending: string | null };
 export type Fill = { row: number; side: string; text: string; won?: boolean };
-export type Trades = { trades: Dealt[]; fills: Fill[]; profit: { row: number; cash: string; held: number }[] };
+export type Trades = { trades: Dealt[]; fills: Fill[]; profit: { row: number; cash: string; held: number }[]; note?: string };
 
 // How the feed of a live game is, in words.
 export type Feed = { state: string; feed: string; why: string; recorder: string; gaps: string; verdict: string };

@@ -6,6 +6,7 @@ import { readTheme, watchTheme } from "../theme.js";
 import { FLAG_HELP, FLAGS, POINTS } from "./games.js";
 
 const ROW = 34;
+const END = 8; // characters of an id that are always seen
 const SPARE = 4; // rows above and below those in sight
 /** @type {[string, string, string][]} */
 const COLUMNS = [
@@ -48,6 +49,7 @@ export class Table {
     this.playing = -1;
     /** @type {Set<number>} */
     this.asked = new Set();
+    this.said = "";
     this.frame = 0;
     this.top = 0;
     this.settled = 0;
@@ -167,8 +169,11 @@ export class Table {
 
   /** @param {string} text */
   say(text) {
-    put(this.note, text);
-    this.note.hidden = !text;
+    this.said = text;
+    const { games } = this.source || {};
+    const empty = games && !games.shown.length ? (games.count ? "no game matches the filter" : "there is no game here") : "";
+    put(this.note, text || empty);
+    this.note.hidden = !this.note.textContent;
   }
 
   /** @param {import("./games.js").Order} order */
@@ -198,6 +203,7 @@ export class Table {
     put(this.count, shown === games.count ? all : `${shown.toLocaleString("en")} of ${all}`);
     this.body.style.height = `${shown * ROW}px`;
     this.grid.setAttribute("aria-rowcount", String(shown + 1));
+    this.say(this.said);
     for (const cell of this.heads) {
       const { order } = cell.dataset;
       if (!order) continue;
@@ -331,6 +337,10 @@ class Line {
     this.canvas = /** @type {HTMLCanvasElement} */ (make("canvas", "rlab-thumbnail", { "aria-hidden": "true" }));
     this.cells = COLUMNS.map(([, , name]) => make("div", `rlab-cell rlab-${name}`, { role: "gridcell" }));
     this.cells[0].append(this.canvas);
+    // the end of an id tells games of a day apart: what has no room is left out before it
+    this.begin = make("span", "rlab-begin");
+    this.end = make("span", "rlab-end");
+    this.cells[1].append(this.begin, this.end);
     this.row.append(...this.cells);
     this.number = -1;
     this.place = -1;
@@ -367,15 +377,16 @@ class Line {
       this.thumbnail = -1;
       const name = games.name(number);
       const shown = name.length > 80 ? `${name.slice(0, 60)}\u2026${name.slice(-16)}` : name;
+      put(this.begin, shown.slice(0, -END));
+      put(this.end, shown.slice(-END));
       const texts = [
-        shown,
         moment(games.start[number]),
         span(games.seconds[number]),
         WHOLE.format(games.ticks[number]),
         price(games.peak[number]),
       ];
       texts.push(games.rug[number] < 0 ? "" : WHOLE.format(games.rug[number]));
-      for (const [at, text] of texts.entries()) put(this.cells[at + 1], text);
+      for (const [at, text] of texts.entries()) put(this.cells[at + 2], text);
       this.cells[1].title = name.length > 300 ? `${name.slice(0, 300)}\u2026` : name;
       if (this.flags !== games.flags[number]) {
         this.flags = games.flags[number];

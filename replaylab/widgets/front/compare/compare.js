@@ -224,6 +224,7 @@ class Comparison {
       EDGE.left + ((tick - this.low) / (this.high - this.low)) * (this.width - EDGE.left - EDGE.right);
     this.y = (/** @type {number} */ price) => EDGE.top + (1 - scaled(price)) * room;
     this.axes(this.paper.context, least, most);
+    if (!this.tracks.some((track) => track.tick.length)) this.blank(this.paper.context);
     this.tracks.forEach((track, at) => {
       if (track.shown) this.curve(this.lines.context, track, colours[at], DASHES[at]);
       if (track.shown) this.trades(this.lines.context, track, colours[at]);
@@ -269,6 +270,13 @@ class Comparison {
       if (this.x(tick) < EDGE.left) continue;
       context.fillText((tick || 0).toLocaleString("en"), this.x(tick), this.height - 6);
     }
+  }
+
+  /** @param {CanvasRenderingContext2D} context */
+  blank(context) {
+    context.fillStyle = this.theme.ink;
+    context.textAlign = "center";
+    context.fillText("no live tick was recorded: there is no price to draw", this.width / 2, this.height / 2, this.width - 20);
   }
 
   /**
@@ -359,7 +367,10 @@ class Comparison {
       const found = index(track.tick, now + track.origins[this.align]);
       const price = found < 0 ? Number.NaN : track.price[found];
       const over = found === track.tick.length - 1 && track.rugged;
-      put(this.values[at].value, Number.isNaN(price) ? "" : `${price.toFixed(2)}${over ? " rug" : ""}`);
+      put(
+        this.values[at].value,
+        !track.tick.length ? "no live tick" : Number.isNaN(price) ? "" : `${price.toFixed(2)}${over ? " rug" : ""}`,
+      );
       if (!track.shown || Number.isNaN(price) || (this.log && price <= 0)) return;
       context.fillStyle = this.colours[at];
       context.beginPath();
