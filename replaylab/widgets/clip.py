@@ -47,6 +47,8 @@ def save_clip(
     ------
     Unplayable
         When the name has another ending, or ffmpeg is not there or fails; it says what to do.
+    StoreUnwritable
+        When the folder is not there, or may not be written.
     """
     target = of_user(path, StoreUnwritable)
     kind = target.suffix.lower()
@@ -54,10 +56,19 @@ def save_clip(
         raise Unplayable(f"{str(path)!r}: a clip ends in {', '.join(KINDS)}")
     if kind == ".mp4" and shutil.which("ffmpeg") is None:
         raise Unplayable(f"{str(path)!r}: a film needs the program ffmpeg, which is not here; write a .gif instead")
+    try:
+        _write(payload, target, kind, (first, last), log=log)
+    except OSError as error:
+        raise StoreUnwritable(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    return target
+
+
+def _write(payload: StoredPayload, target: Path, kind: str, ends: tuple[int, int], *, log: bool) -> None:
+    first, last = ends
     rows = np.unique(np.linspace(first, last, min(FRAMES, last - first + 1)).astype(int))
     if kind == ".png":
         next(_frames(payload, rows[-1:], 0, log=log)).save(target)
-        return target
+        return
     due = payload.columns.due_ms[rows]
     shown = [int(ms) for ms in np.clip(np.append(np.diff(due), 1_000), _LEAST_MS, _MOST_MS)]
     frames = _frames(payload, rows, first, log=log)
@@ -66,7 +77,6 @@ def save_clip(
         head.save(target, save_all=True, append_images=rest, duration=shown, loop=0, optimize=True)
     else:
         _film(frames, shown, target)
-    return target
 
 
 def _frames(payload: StoredPayload, rows: Any, first: int, *, log: bool) -> Iterator[Image]:

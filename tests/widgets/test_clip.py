@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import replaylab as rl
-from replaylab.errors import Unplayable
+from replaylab.errors import StoreUnwritable, Unplayable
 from replaylab.widgets import clip as clips
 from tests.widgets.pages import Make, game
 
@@ -61,6 +61,9 @@ def test_what_cannot_be_written_says_why(make: Make, tmp_path: Path, monkeypatch
     with pytest.raises(Unplayable, match="needs the program ffmpeg"):
         player.save(tmp_path / "clip.mp4")
     monkeypatch.undo()
+    for name in ("now.png", "clip.gif"):
+        with pytest.raises(StoreUnwritable, match=rf"cannot write '.*no/{name}': No such file or directory"):
+            player.save(tmp_path / "no" / name)
     live = rl.play(rl.ReplayEngine())
     with pytest.raises(Unplayable, match="stored game"):
         live.save(tmp_path / "clip.gif")
