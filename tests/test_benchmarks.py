@@ -17,6 +17,7 @@ IN_A_BROWSER = {
     "widgets.browse",
     "widgets.player",
     "widgets.player_ways",
+    "widgets.reopened",
     "widgets.soak",
 }  # need Chromium and minutes: tests/browser drives the same player
 ALL = {".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FOLDER.rglob("*.py")}
