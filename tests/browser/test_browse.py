@@ -226,9 +226,9 @@ def test_exported_index(page: Page, tmp_path: Path, screenshots: Path) -> None:
     assert texts(page, "name")[0] == odd[0]
     assert len(texts(page, "name")[1]) < 100
     for number, name in enumerate(odd):
-        rows(page).filter(
-            has=page.locator(f".rlab-name[title='{name}']")
-        ).click() if number == 0 else page.get_by_role("button", name="Next game").click()
+        rows(page).filter(has=page.locator(f".rlab-name[title='{name}']")).click() if number == 0 else page.get_by_role(
+            "button", name="Next game"
+        ).click()
         title = page.frame_locator(".rlab-frame").locator(".rlab-title")
         expect(title).to_have_text(short_id(name), timeout=30_000)
     page.get_by_role("button", name="Previous game").click()
