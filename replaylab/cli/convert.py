@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
 
 import typer
 
 from replaylab.cli.exit_codes import finish
 from replaylab.cli.options import AsJson, NoProgress
+
+_OBJECTS_A_COLLECTION: Final = 50_000
 
 
 def convert(  # noqa: PLR0913 the options of the command
@@ -39,22 +44,34 @@ def convert(  # noqa: PLR0913 the options of the command
     """
     # numpy's linear algebra, of which nothing is used, starts threads that spin for a tenth of a second
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from replaylab.cli.tables import show_conversion, show_json
-    from replaylab.conversion.convert import convert as library_convert
+    with _rare_collections():
+        from replaylab.cli.tables import show_conversion, show_json
+        from replaylab.conversion.convert import convert as library_convert
 
-    report = library_convert(
-        source,
-        to,
-        source_tz=source_tz,
-        strict=strict,
-        mapping=map_by,
-        time_unit=time_unit,
-        truncate_times=truncate_times,
-        workers=workers,
-        progress=False if no_progress else None,
-    )
+        report = library_convert(
+            source,
+            to,
+            source_tz=source_tz,
+            strict=strict,
+            mapping=map_by,
+            time_unit=time_unit,
+            truncate_times=truncate_times,
+            workers=workers,
+            progress=False if no_progress else None,
+        )
     show_json(report.to_dict(), ok=report.ok) if json else show_conversion(report)
     finish(*report.problems, *([] if report.balanced else ["the bytes do not add up: see the report"]))
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for cycles of objects seldom: a conversion makes few, and each look goes through all that was imported."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_A_COLLECTION, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def inspect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -67,6 +68,7 @@ def main() -> None:
     finally:
         with suppress(BrokenPipeError):
             sys.stdout.flush()
+        gc.freeze()  # what is left goes with the process: looking for cycles in it would take longer than some commands
 
 
 def _leave_pipe() -> None:

@@ -114,7 +114,6 @@ class Job:
                 read.follows = before
         self._batches: list[Batch] = []
         self._shapes: list[Known] = []
-        self._read_of_row: list[np.ndarray[tuple[int], np.dtype[np.int32]]] = []
 
     def run(self) -> list[Extent]:
         """Convert; return the extents that are now in the store."""
@@ -142,11 +141,9 @@ class Job:
     def _take(self, block: Block, writer: RemarkWriter) -> None:
         """Add what a block holds to the pieces that its parts belong to."""
         found = self._scan(block)
-        numbers = np.array([part.number for part in block.parts], np.int32)
         line_shift = np.zeros(len(block.parts), np.int64)
         first_byte = first_line = 0
-        lines = np.bincount(found.part_of_line, minlength=len(block.parts)).tolist()
-        ticks = np.bincount(found.part_of_line[found.batch.line], minlength=len(block.parts)).tolist()
+        lines, ticks = _counts(found, len(block.parts))
         remarks = _by_part(found, len(block.parts))
         for at, part in enumerate(block.parts):
             read = self._reads[part.number]
@@ -168,9 +165,7 @@ class Job:
             read.ticks += ticks[at]
             first_byte, first_line = part.end, first_line + lines[at]
             self._place(read, writer)
-        part_of_row = found.part_of_line[found.batch.line]
-        self._batches.append(found.batch.moved(line_shift[part_of_row]))
-        self._read_of_row.append(numbers[part_of_row])
+        self._batches.append(found.batch.moved(np.repeat(line_shift, ticks)))
 
     def _scan(self, block: Block) -> Scan:
         if block.too_long:
@@ -178,7 +173,7 @@ class Job:
         if block.document:
             return scan_document(bytes(block.data[: block.size]), self.how.by_line)
         parts = [(part.end, part.unended) for part in block.parts]
-        return scan_block(block.data, parts, self._shapes, self.how.by_line)
+        return scan_block(block.data, parts, self._shapes, self.how.by_line, block.lines)
 
     def _remark(
         self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int, read_labels: Collection[str]
@@ -224,9 +219,9 @@ class Job:
         """Return the rows in the order read, and the extents that they are accounted for in."""
         batch = Batch.join(self._batches)
         self._batches.clear()
-        of_row = np.concatenate(self._read_of_row) if self._read_of_row else np.zeros(0, np.int32)
+        ticks = [read.ticks for read in self._reads]
         bases = np.array([self._base(read) for read in self._reads], np.int64)
-        starts = np.cumsum([0, *(read.ticks for read in self._reads[:-1])])
+        starts = np.cumsum([0, *ticks[:-1]])
         if self.how.numbering is not None:
             bounds = [*starts.tolist(), len(batch)]
             parts = [
@@ -236,9 +231,12 @@ class Job:
             batch = self.how.numbering.apply(batch, parts)
         table = to_table(
             batch,
-            source=Names(of_row, tuple(read.piece.source.name for read in self._reads)),
-            seq=np.arange(len(batch)) + (bases[:, 1] - starts)[of_row],
-            line=batch.line + (bases[:, 0] + 1)[of_row],
+            source=Names(
+                np.repeat(np.arange(len(ticks), dtype=np.int32), ticks),
+                tuple(read.piece.source.name for read in self._reads),
+            ),
+            seq=np.arange(len(batch)) + np.repeat(bases[:, 1] - starts, ticks),
+            line=batch.line + np.repeat(bases[:, 0] + 1, ticks),
             zone=self.zone,
         )
         ends = [*starts[1:].tolist(), len(batch)]
@@ -279,6 +277,14 @@ class Job:
 def _known_base(piece: Piece) -> Base | None:
     known = piece.first_line is not None and piece.first_seq is not None
     return (piece.first_line or 0, piece.first_seq or 0) if known else None
+
+
+def _counts(found: Scan, parts: int) -> tuple[list[int], list[int]]:
+    """Return how many lines and how many ticks each part of a block has; both stand in the order of the parts."""
+    if parts == 1:
+        return [len(found.part_of_line)], [len(found.batch)]
+    lines = np.bincount(found.part_of_line, minlength=parts)
+    return lines.tolist(), np.bincount(found.part_of_line[found.batch.line], minlength=parts).tolist()
 
 
 def _by_part(found: Scan, parts: int) -> list[list[Remark]]:

@@ -331,11 +331,17 @@ def _ends_line(file: BinaryIO, position: int) -> bool:
 
 
 def _cut(file: BinaryIO, source: Source, part: tuple[int, int], base: tuple[int, int] | None) -> Iterator[Piece]:
-    """Cut at the first line end behind every multiple of `JOB_BYTES`; only the first piece knows its base."""
+    """Cut at line ends into pieces of about one size, at most `JOB_BYTES`; only the first piece knows its base.
+
+    Their number is even, and divides by four where there are many: no worker waits at the end for the piece of another.
+    """
     begin, end = part
+    size = end - begin
+    count = -(-size // JOB_BYTES)
+    count += 0 if count < 2 else -count % (4 if count > 4 else 2)
     known: tuple[int, int] | tuple[None, None] = base or (None, None)
-    while begin < end:
-        wanted = (begin // JOB_BYTES + 1) * JOB_BYTES
-        stop = end if source.is_document or wanted >= end else line_end(file, wanted, end)
-        yield Piece(source, begin, stop, *known)
-        begin, known = stop, (None, None)
+    for wanted in [begin + size * number // count for number in range(1, count + 1)]:
+        if wanted > begin:  # else a line that is longer than a piece has been read beyond it
+            stop = end if source.is_document or wanted >= end else line_end(file, wanted, end)
+            yield Piece(source, begin, stop, *known)
+            begin, known = stop, (None, None)

@@ -66,7 +66,10 @@ class Part(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Whole lines of one or more pieces (`size` bytes, padding behind), or a piece of a line that is too long."""
+    """Whole lines of one or more pieces (`size` bytes, padding behind), or a piece of a line that is too long.
+
+    `lines` says how many there are, where they have been counted.
+    """
 
     data: bytearray
     size: int
@@ -74,6 +77,7 @@ class Block(NamedTuple):
     too_long: bool = False
     ends_line: bool = True
     document: bool = False
+    lines: int | None = None
 
 
 class Search(NamedTuple):
@@ -299,14 +303,15 @@ class _Held:
     def flush(self) -> Iterator[Block]:
         """Return the block of all pieces held, if there are any."""
         if self.parts:
-            yield Block(self.data + bytes(PADDING), len(self.data), self.parts)
+            yield Block(self.data + bytes(PADDING), len(self.data), self.parts, lines=self.lines)
         self.data, self.parts, self.lines = bytearray(), [], 0
 
 
 def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Iterator[Block]:
     """Yield whole lines of one piece as blocks of at most `MAX_BLOCK_LINES` lines."""
-    if count_newlines(data, size) <= MAX_BLOCK_LINES:
-        yield Block(data, size, [Part(number, size, unended)])
+    lines = count_newlines(data, size)
+    if lines <= MAX_BLOCK_LINES:
+        yield Block(data, size, [Part(number, size, unended)], lines=lines)
         return
     newlines = np.frombuffer(data, np.uint8, size) == NEWLINE
     ends = [*(np.flatnonzero(newlines)[MAX_BLOCK_LINES - 1 : -1 : MAX_BLOCK_LINES] + 1).tolist(), size]

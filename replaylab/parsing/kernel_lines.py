@@ -7,7 +7,7 @@ whose text may not be stored goes to the general parser with the others.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -75,14 +75,21 @@ class KernelLines:
     """
 
     def __init__(
-        self, block: bytearray, size: int, library: ctypes.CDLL, reading: Reading = PLAIN, *, keeps_text: bool = False
+        self,
+        block: bytearray,
+        size: int,
+        library: ctypes.CDLL,
+        reading: Reading = PLAIN,
+        *,
+        count: int | None = None,
+        keeps_text: bool = False,
     ) -> None:
         self.block = block
         self.size = size
         self._reading = reading
         self._mapping = reading.mapping if isinstance(reading.mapping, Mapping) else Mapping()
         self._library = library
-        count = count_newlines(block, size)
+        count = count_newlines(block, size) if count is None else count
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(count, kind) for name, kind in _DTYPES.items()}
         self._columns["price"] = np.empty((count, 2), np.uint64)
         if keeps_text:
@@ -108,6 +115,8 @@ class KernelLines:
 
     def _next_shape(self, shapes: list[Known]) -> Known | None:
         """Return the layout of the first lines left that are a recording's tick, else of those that are any tick."""
+        if self.done.all():
+            return None
         left = np.flatnonzero(~self.done & (self.ends - self.starts <= LONGEST)).tolist()
         found: Known | None = None
         if not self._reading.mapped:
@@ -170,6 +179,7 @@ class KernelLines:
 
     def _batches(self, layouts: list[Layout]) -> list[Batch]:
         columns = self._columns
+        used: Callable[[NDArray[np.int32], tuple[str, ...]], Names] = _used
         games, refused_games = self._names("game", self._counts[0])
         phases, refused_phases = self._names("phase", self._counts[1])
         self._fill(layouts)
@@ -180,20 +190,23 @@ class KernelLines:
         line = np.flatnonzero(self.done)
         if not len(line):
             return []
+        one_layout = len(layouts) == 1
         if len(line) < len(self.done):
             columns = {name: values[line] for name, values in columns.items()}
+        elif one_layout:  # each text is that of a line that was read
+            used = Names
         filled = columns["price_filled"]
         valid = bits(~filled) if filled.any() else None
-        zoned = np.array([layout.zoned for layout in layouts], np.bool_)[columns["layout_of"]]
+        zoned = np.array([layout.zoned for layout in layouts], np.bool_)
         batch = Batch(
             line=line,
-            game=self._games(_used(columns["game"], games), columns["wall_us"]),
+            game=self._games(used(columns["game"], games), columns["wall_us"]),
             tick=columns["tick"],
             wall_us=columns["wall_us"],
-            zoned=zoned,
+            zoned=np.repeat(zoned, len(line)) if one_layout else zoned[columns["layout_of"]],
             price=pa.Array.from_buffers(PRICE_TYPE, len(line), [valid, pa.py_buffer(columns["price"])]),
             price_filled=filled,
-            recorded_phase=self._constant("phase", _used(columns["phase"], phases)),
+            recorded_phase=self._constant("phase", used(columns["phase"], phases)),
             active=columns["active"],
             rugged=columns["rugged"],
             cooldown_timer=columns["cooldown_timer"],

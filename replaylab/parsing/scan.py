@@ -125,6 +125,7 @@ def scan_block(
     parts: Sequence[tuple[int, bool]],
     shapes: list[Known] | None = None,
     mapping: Mapping | None = None,
+    count: int | None = None,
 ) -> Scan:
     """Scan the whole lines of a block that has `PADDING` behind them.
 
@@ -138,6 +139,8 @@ def scan_block(
         Layouts of earlier blocks, tried first; new ones are added.
     mapping : Mapping, optional
         How objects are read that name their fields otherwise.
+    count : int, optional
+        How many lines the block has, where that is known.
     """
     part_ends = np.array([end for end, _ in parts], np.int64)
     library = load()
@@ -149,11 +152,12 @@ def scan_block(
         lines = NumpyLines(block, size)
         batches = [] if reading.mapped else lines.read_shaped(shapes)
     else:
-        lines = KernelLines(block, size, library, reading)
+        lines = KernelLines(block, size, library, reading, count=count)
         batches = lines.read_shaped(shapes)
     if reading.mapped and mapping is not None and price_arrays.can_read(mapping):
         batches += price_arrays.read(block, lines.starts, lines.ends, lines.done, reading)
-    part_of_line = np.searchsorted(part_ends, lines.starts, "right")
+    one_part = len(parts) == 1
+    part_of_line = np.zeros(len(lines.starts), np.int64) if one_part else part_ends.searchsorted(lines.starts, "right")
     accounts = [Account() for _ in parts]
     reader = _SlowReader(accounts, reading)
     added = {end: part for part, (end, unended) in enumerate(parts) if unended}

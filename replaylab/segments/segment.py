@@ -13,6 +13,7 @@ import lzma
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +47,11 @@ _WRITING: Final[dict[str, Any]] = {
     "write_statistics": ["game_id", "tick", "timestamp"],
     "write_page_checksum": True,
     "store_schema": True,
+    "write_batch_size": ROW_GROUP_ROWS,
 }
+if "max_rows_per_page" in signature(pq.ParquetWriter).parameters:
+    # pages end by bytes alone, as before Arrow 22: 20,000 rows a page take an eighth longer to write, a quarter to read
+    _WRITING["max_rows_per_page"] = ROW_GROUP_ROWS
 
 
 def is_segment_name(name: str) -> bool:
@@ -246,7 +251,7 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
         with (
             pa.OSFile(str(aside), "wb") as file,  # closed whatever the disk says to the writer's last bytes
             pq.ParquetWriter(
-                file, SCHEMA, compression_level=level, **_WRITING, **(seal.options if seal else {})
+                file, SCHEMA, compression_level=level, **(_WRITING | (seal.options if seal else {}))
             ) as writer,
         ):
             for table in tables:
