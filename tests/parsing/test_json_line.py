@@ -6,12 +6,14 @@ import json
 import sys
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from replaylab.errors import TickError
+from replaylab.parsing import json_line
 from replaylab.parsing.json_line import KNOWN_TYPES, MAX_KEYS, Kind, Line, Reading, Times, parse_line, read_time
-from replaylab.tick import MAX_TICK_BYTES, Row
+from replaylab.tick import MAX_TICK_BYTES, Row, checked_int
 from tests.strategies import CONTROL, PLAIN, SINK_KEYS, TICK_KEYS, tick_line
 
 SOCKET = Path(__file__).parents[2] / "../shared/socket/gameStateUpdate.jsonl"
@@ -608,3 +610,108 @@ def test_no_letter_is_a_blank() -> None:
     """A letter before or behind a tick is damage."""
     text = tick_line(TICK_KEYS).encode()
     assert {parse_line(line).label for line in (b"X" + text, text + b"X", b"XX" + text + b"XX")} == {"not_json"}
+
+
+def test_what_holds_no_tick_is_told_whole() -> None:
+    """An annotation, a header of the sink and the frames that open a connection have labels; frames are private."""
+    assert parse_line(b"# by hand") == Line(Kind.ANNOTATION, label="annotation")
+    assert parse_line(b'{"_metadata": {}}') == Line(Kind.CONTROL, label="metadata")
+    assert parse_line(b'{"server_seed": "x"}') == Line(Kind.CONTROL, label="server_seed")
+    for digits in ("0", "40"):
+        assert parse_line(f'{digits}{{"sid":"x"}}'.encode()) == Line(
+            Kind.CONTROL, label=f"frame:{digits}", private=True
+        )
+
+
+def test_a_trade_with_a_side_is_no_tick() -> None:
+    """It has a tick and a price of its own; with the same fields and no side, or of another type, a line is damage."""
+    fields = {"game_id": "g", "tick": 1, "price": "1.5"}
+    assert parse_line(json.dumps({"type": "trade", "side": "buy", **fields}).encode()).kind is Kind.CONTROL
+    for other in ({"type": "trade"}, {"type": "action", "side": "buy"}):
+        line = parse_line(json.dumps({**other, **fields}).encode())
+        assert (line.kind, line.label) == (Kind.DAMAGED, "unknown_type")
+        assert 'the line has the fields of a tick; its type must be "tick"' in line.detail
+    event = parse_line(b'{"event": "gameStateUpdatf", "data": {"gameId": "g", "tickCount": 1, "price": 1.0}}')
+    assert event.detail.startswith("event='gameStateUpdatf'")
+    assert 'the event has the fields of a tick; its name must be "gameStateUpdate"' in event.detail
+    frame = parse_line(b'42["gameStateUpdate",{"gameId":"g","price":true,"active":true}]')
+    assert (frame.label, frame.detail.partition("=")[0]) == ("wrong_type", "tickCount")
+    assert parse_line(b'42["gameStateUpdate"]').label == "not_json"
+
+
+def test_counts_begin_at_zero() -> None:
+    """The first tick is 0, as is a countdown's, and a game may have no trades yet; below that a line is damage."""
+    assert (row(tick="0").tick, row(trade_count="0").trade_count) == (0, 0)
+    captured = '{"event":"gameStateUpdate","data":{"gameId":"g","active":true,"price":1.5,"rugged":false,'
+    (found,) = parse_line((captured + '"tickCount":0,"tradeCount":0}}').encode()).rows
+    assert (found.tick, found.trade_count, found.zoned) == (0, 0, True)
+    (countdown,) = parse_line(b'{"event":"gameStateUpdate","data":{"gameId":"g","cooldownTimer":9}}').rows
+    assert countdown.tick == 0
+    (zoneless,) = parse_line(
+        (captured.replace("{", '{"ts":"2031-01-02T03:04:05",', 1) + '"tickCount":0}}').encode()
+    ).rows
+    assert zoneless.zoned is False
+    for count in ('"tickCount":-1', '"tickCount":0,"tradeCount":-1'):
+        assert label(captured + count + "}}") == "out_of_range"
+
+
+def test_times_are_read_as_asked_in_every_dialect() -> None:
+    """A number is one of the unit that was named, also in a list; what is cut is counted over all lines."""
+    times = Times("ms", truncate=True)
+    reading = Reading(None, times)
+    line = tick_line(TICK_KEYS, {"timestamp": "1925089460250"})
+    assert [one.wall_us for one in parse_line(line.encode(), reading).rows] == [1_925_089_460_250_000]
+    assert [one.wall_us for one in parse_line(f"[{line},".encode(), reading).rows] == [1_925_089_460_250_000]
+    for count, text in enumerate(
+        ('"2031-01-02T03:04:20.1234567"', "1925089460250.0001", '"2031-01-02T03:04:20.1234560"')
+    ):
+        assert parse_line(tick_line(TICK_KEYS, {"timestamp": text}).encode(), reading).kind is Kind.TICK
+        assert times.cut == min(count + 1, 2)
+    assert parse_line(tick_line(TICK_KEYS, {"timestamp": "1925089460250"}).encode()).kind is Kind.DAMAGED
+
+
+class Mapped:
+    """A mapping that says what it was given."""
+
+    def __init__(self, *, native: bool = False, members: bool = True) -> None:
+        self.native, self.members = native, members
+        self.given: list[object] = []
+
+    def read(self, found: object, times: Times | None = None) -> Line:
+        """Note it."""
+        self.given += [found, times]
+        return Line(Kind.CONTROL, label="mapped")
+
+
+def test_a_mapping_is_given_what_was_decoded() -> None:
+    """An object, an event frame and a member of an object whole, with the times; native ones are read as always."""
+    times, mapping = Times("s"), Mapped()
+    for text in ('{"a": 1}', '42["event", 1]', '"name": {"a": 1},', '"name" : {"a": 1}'):
+        assert parse_line(text.encode(), Reading(mapping, times)).label == "mapped"
+    member = {"name": {"a": 1}}
+    assert mapping.given == [{"a": 1}, times, ["event", 1], times, member, times, member, times]
+    assert parse_line(b'"name": {"a": }', Reading(mapping, times)).label == "not_json"
+    assert parse_line(b'"name"', Reading(mapping, times)).label == "not_object"
+    assert parse_line(b'"name": {"a": 1}', Reading(Mapped(members=False), times)).label == "not_json"
+    native = Mapped(native=True)
+    assert parse_line(tick_line(TICK_KEYS).encode(), Reading(native)).rows == (row(),)
+    assert parse_line(b'42["event", {}]', Reading(native)).label == "event:event"
+    assert native.given == []
+
+
+def test_further_columns_are_read_from_each_dialect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name that the dialect has for them, checked as they say; a line that states none has none."""
+    monkeypatch.setattr(json_line, "FURTHER", (SimpleNamespace(name="lag_ms"),))
+
+    def check(key: str, value: object) -> int:
+        return checked_int(key, value, 0)
+
+    monkeypatch.setitem(json_line.FURTHER_FIELDS, "lag_ms", json_line.FurtherField("lag", "serverLag", check))
+    assert row().further == (None,)
+    line = tick_line(TICK_KEYS)[:-1]
+    assert [one.further for one in parse_line((line + ', "lag": 7}').encode()).rows] == [(7,)]
+
+    assert parse_line((line + ', "lag": "x"}').encode()).detail.startswith("lag='x'")
+    captured = '{"event":"gameStateUpdate","data":{"gameId":"g","active":true,"price":1.5,"tickCount":1,"rugged":false'
+    assert [one.further for one in parse_line((captured + ',"serverLag":8}}').encode()).rows] == [(8,)]
+    assert [one.further for one in parse_line((captured + "}}").encode()).rows] == [(None,)]
