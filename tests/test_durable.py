@@ -22,7 +22,7 @@ from typing import Any
 from replaylab.durable import sole_writer
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -158,7 +158,7 @@ def test_sweep_leaves_other_machines_alone(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_process_nobody_waited_for_is_over(tmp_path: Path) -> None:
     """What a killed writer left goes also while its parent has not heard of its end."""
-    child = start_child("import time; print(1, flush=True); time.sleep(60)")
+    child = start_child("import time; print(1, flush=True); time.sleep(600)")
     with child:
         assert child.stdout is not None
         child.stdout.readline()

@@ -14,7 +14,9 @@ from replaylab.progress import Unwatched, _Cell, bar
 
 WORK = """
 import time
+from replaylab import progress
 from replaylab.progress import bar
+progress._QUIET_SECONDS = {quiet}  # quick work is quick on a slow machine, too
 with bar(4, "working", "file", show=True) as shown:
     for _ in range(4):
         time.sleep({seconds})
@@ -27,7 +29,7 @@ def test_nothing_of_a_bar_stays_in_a_notebook(seconds: float) -> None:
     """A notebook that was run and saved holds no widget, no error and no line of a bar; of quick work, no output."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})  # type: ignore[no-untyped-call]
-    notebook.cells = [nbformat.v4.new_code_cell(WORK.format(seconds=seconds))]  # type: ignore[no-untyped-call]
+    notebook.cells = [nbformat.v4.new_code_cell(WORK.format(seconds=seconds, quiet=0.5 if seconds else 60))]  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=120).execute()
     outputs = notebook.cells[0]["outputs"]
     assert [output["data"] for output in outputs] == ([{"text/plain": ""}] if seconds else [])

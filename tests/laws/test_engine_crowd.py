@@ -71,7 +71,7 @@ def crowd(seed: int) -> None:
     assert not failures
     assert not overlaps, "two callbacks ran at once"
     assert not log.of("error")
-    assert until(lambda: not engine_threads(before), 2), "a thread stayed"
+    assert until(lambda: not engine_threads(before)), "a thread stayed"
     assert not engine.push(tick(1))
     in_order(log)
 

@@ -19,7 +19,7 @@ import replaylab as rl
 store = rl.open_store(sys.argv[1])
 expected = None
 print("reading", flush=True)
-until = time.monotonic() + 60
+until = time.monotonic() + 280
 while time.monotonic() < until:
     check = store.verify()
     assert check.ok, str(check)

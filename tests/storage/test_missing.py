@@ -28,7 +28,7 @@ def recorded(store: Path, games: int = 4, turns: int = 4) -> Path:
     """Record games of 100 ticks one after the other, the first `turns` each in a journal and segment of its own."""
     with rl.Recorder(store, settings=small(seal_ticks=100)) as recorder:
         for game in range(games):
-            journal, until = recorder.status().journal, time.monotonic() + 30
+            journal, until = recorder.status().journal, time.monotonic() + 120
             recorder.record_many(ticks(100, first=100 * game))
             while game < turns and recorder.status().journal == journal and time.monotonic() < until:
                 time.sleep(0.01)  # it is turned by a thread of the recorder

@@ -161,6 +161,8 @@ store, cache, started, slow = sys.argv[1:]
 def slowly(game):
     Path(started).touch()
     time.sleep(float(slow))
+    while Path(started + ".hold").exists() and len(list(Path(cache).glob("*/*.arrows"))) >= 2:
+        time.sleep(0.01)
     return len(game)
 
 try:
@@ -174,7 +176,8 @@ except Interrupted as stop:
 def test_interrupt_and_go_on(tmp_path: Path) -> None:
     """Ctrl-C in the middle ends the workers and keeps what was finished; the next run computes only the rest."""
     quiet(simulated(tmp_path / "recordings", games=12, seed=1), tmp_path / "store")
-    arguments = (tmp_path / "store", tmp_path / "cache", tmp_path / "started", 0.6)
+    arguments = (tmp_path / "store", tmp_path / "cache", tmp_path / "started", 0.1)
+    (tmp_path / "started.hold").touch()  # after the second game no other ends before the interrupt
     child = start_child(INTERRUPTED, *arguments)
     waited = time.monotonic() + 240
     while len(list(tmp_path.glob("cache/*/*.arrows"))) < 2 and time.monotonic() < waited:  # the first is counted then
@@ -185,6 +188,7 @@ def test_interrupt_and_go_on(tmp_path: Path) -> None:
     assert "run again to go on" in said
     done = int(said.split()[1])
     assert 0 < done < 12
+    (tmp_path / "started.hold").unlink()
     again = run_child(INTERRUPTED, *arguments)
     computed, cached, fine = again.stdout.split()
     assert (int(computed) + int(cached), fine) == (12, "True"), again.stderr
