@@ -195,6 +195,13 @@ def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
     expect(first.locator(".rlab-count")).to_have_text(f"{before + 2} games", timeout=30_000)
     second = page.locator(".rlab-browse").nth(1)
     expect(second.locator(".rlab-count")).to_have_text(f"{before} games")
+
+    def pointed() -> bool:
+        page.mouse.move(0, 0)
+        second.hover()
+        return "2 new" in second.locator(".rlab-note").inner_text()
+
+    wait_until(page, pointed, WAIT_S)  # nothing was clicked
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
     page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     second.locator(".rlab-body .rlab-row").first.click()

@@ -5,6 +5,7 @@ import { taken, unpack } from "../offline.js";
 import { Games } from "./games.js";
 import { Table } from "./table.js";
 
+const BETWEEN_LOOKS = 2500; // ms, a little more than the kernel lets pass
 const PATIENCE = 8000; // ms until a kernel that does not answer is named
 
 /** What the kernel said last, for every view of the model. */
@@ -20,6 +21,7 @@ class Session {
     this.queue = [];
     this.waiting = 0;
     this.timer = 0;
+    this.looked = 0;
     this.hear = (/** @type {any} */ content, /** @type {DataView[]} */ buffers) => this.receive(content, buffers || []);
     model.on("msg:custom", this.hear);
     this.send({ kind: "ready" });
@@ -34,6 +36,17 @@ class Session {
       Promise.resolve(this.model.send(content)).catch(silent);
     } catch {
       silent(); // its comm was closed
+    }
+  }
+
+  // Ask whether the store has changed. A kernel that is busy answers later, and one that is gone says so when a game is asked for.
+  look() {
+    if (performance.now() - this.looked < BETWEEN_LOOKS) return;
+    this.looked = performance.now();
+    try {
+      Promise.resolve(this.model.send({ kind: "look" })).catch(() => {});
+    } catch {
+      // its comm was closed
     }
   }
 
@@ -58,6 +71,7 @@ class Session {
         want: (which) => this.want(which),
         open: (number) => this.send({ kind: "open", number, version: content.version }),
         refresh: () => this.send({ kind: "refresh" }),
+        look: () => this.look(),
       };
       this.version = content.version;
       for (const table of this.tables) table.show(this.source);
@@ -137,6 +151,7 @@ create.offline = async (name, facts, columns) => {
     want: () => {},
     open: (number) => (beside ? beside(facts.pages[number], games.name(number)) : say()),
     refresh: null,
+    look: null,
   });
   if (beside) followAddress(table, facts.pages);
 };

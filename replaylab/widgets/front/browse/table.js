@@ -31,6 +31,7 @@ let tables = 0;
  * @property {(which: number[]) => void} want asks for thumbnails
  * @property {(number: number) => void} open plays a game
  * @property {(() => void) | null} refresh reads the store again
+ * @property {(() => void) | null} look asks whether it has changed
  */
 
 export class Table {
@@ -119,6 +120,8 @@ export class Table {
     });
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("focus", () => this.soon());
+    this.root.addEventListener("focusin", () => this.source?.look?.());
+    this.root.addEventListener("pointerenter", () => this.source?.look?.());
     this.previous.addEventListener("click", () => this.step(-1));
     this.next.addEventListener("click", () => this.step(1));
     this.again.addEventListener("click", () => this.source?.refresh?.());
