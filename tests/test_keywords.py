@@ -98,6 +98,8 @@ def test_no_private_name_in_what_a_widget_says(store: rl.Store) -> None:
             entry(store, height="big")
         assert " _" not in str(said.value)
     player: Any = rl.play(store)
+    with pytest.raises(TypeError, match=r"player\.mark has no option 'color'; did you mean 'colour'\?"):
+        player.mark(5, color="teal")
     for call in (player.step, player.pick):
         with pytest.raises(rl.errors.TickError, match="'x': must be a whole number"):
             call("x")

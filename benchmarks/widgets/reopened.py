@@ -27,15 +27,21 @@ OPEN = """async ([path, shown]) => {
         await new Promise(requestAnimationFrame);
     }
     const begun = performance.now();
-    while (!seen()) await new Promise(requestAnimationFrame);
+    while (!seen()) {
+        if (performance.now() - begun > 20000) throw new Error(`nothing is seen of ${path}`);
+        await new Promise(requestAnimationFrame);
+    }
     return performance.now() - begun;
 }"""
 PICTURE = ".jp-OutputArea img"
 CHART = """
+import io
+from IPython.display import Image
 from matplotlib.figure import Figure
-figure = Figure(figsize=(9, 3))
+figure, drawn = Figure(figsize=(9, 3)), io.BytesIO()
 _ = figure.subplots().plot([float(tick.price) for tick in game({n})])
-figure"""
+figure.savefig(drawn, format='png')
+Image(drawn.getvalue())"""
 
 
 def written(page: Page, lab: Lab, name: str, cells: list[str], *, players: int) -> Path:

@@ -227,6 +227,7 @@ class ReplayPlayer(anywidget.AnyWidget):
         """Show another of the games that it was made with, counted from 0; False when that cannot be played."""
         return self._active.pick(whole("number", number))
 
+    @options_of("player.mark")
     def mark(
         self, tick: int, label: str = "", colour: str | None = None, *, shape: str = "flag", price: float | None = None
     ) -> None:
