@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replaylab.cli.main import main
+from replaylab.cli.starting import main
 
 if __name__ == "__main__":
     main()

@@ -133,3 +133,47 @@ def test_ctrl_c_while_it_opens(opener: str, words: list[str], tmp_path: Path) ->
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert words[0] != "record" or "ws://127.0.0.1:1/feed: 0 ticks" in done.stdout
+
+
+WHILE_IT_LOADS = """
+import runpy, signal, sys
+module = sys.argv.pop(1)
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("replaylab", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["replaylab.cli.main", "typer", "replaylab.service.server", "uvicorn"])
+def test_ctrl_c_while_it_loads(module: str, tmp_path: Path) -> None:
+    """Ctrl-C while modules are loaded, of the command line or of the command, ends it with 130 and one word."""
+    whole_games(tmp_path / "store", 1, 3)
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_LOADS, module, "serve", str(tmp_path / "store"), "--port", "0"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("replaylab: ")
+
+
+def test_whoever_ignores_ctrl_c_is_not_overruled() -> None:
+    """A command that is started in the background of a script, where SIGINT is ignored, is not ended by it."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WHILE_IT_LOADS
+    done = subprocess.run(
+        [sys.executable, "-c", code, "typer", "--version"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,34 @@
+"""Starting: loads the command line and runs it; Ctrl-C meanwhile ends it as it does later, without a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+_INTERRUPTED: Final = 130
+
+
+def main() -> None:
+    """Load the command line and run it."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # whoever started it has decided otherwise
+        _load_and_run()
+        return
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        from replaylab.cli.main import main as run
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()
+
+
+def _load_and_run() -> None:
+    from replaylab.cli.main import main as run
+
+    run()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """End at once: nothing was begun, and an exception in the middle of an import may be caught there."""
+    os.write(2, b"replaylab: interrupted\n")
+    os._exit(_INTERRUPTED)
