@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import subprocess
 import sys
 import threading
@@ -76,6 +77,7 @@ def held() -> list[float]:
     """Memory (MB), threads, handles, tasks of the feeds, and blocks of Python's memory, now."""
     process = psutil.Process()
     tasks = FEEDS.submit(_tasks()).result()
+    gc.collect()  # a connection that is over is a ring of objects, which waits for the collector
     pa.default_memory_pool().release_unused()  # what is freed and kept for later is no growth
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     memory = process.memory_info().rss / 1e6

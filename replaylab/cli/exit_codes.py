@@ -6,6 +6,8 @@ from typing import Final
 
 import typer
 
+from replaylab.cli.naming import in_options
+
 FINE: Final = 0
 PROBLEM: Final = 1
 COULD_NOT_RUN: Final = 2
@@ -23,7 +25,7 @@ def complain(*problems: str) -> None:
     """Print problems on standard error, a line each."""
     from replaylab.cli.tables import complain as print_lines
 
-    print_lines(*problems)
+    print_lines(*map(in_options, problems))
 
 
 def finish(*problems: str) -> None:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from replaylab.cli.live_line import live_console
+from replaylab.cli.naming import in_options
 from replaylab.plural import count_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class FeedsTable:
             table.add_row(one.feed, str(one.state), *numbers, one.game_id or "", tick)
         for one in found:
             for reason in one.reasons:
-                table.add_row(f"  {reason}")
+                table.add_row(f"  {in_options(reason)}")
         if not self._live.is_started:
             self._live.start()
             self._console.show_cursor()  # a process that is killed leaves the terminal as it was
@@ -110,7 +111,7 @@ class FeedsLog:
             where = f"game {one.game_id} tick {one.tick}" if one.game_id else "nothing yet"
             counts = f"{count_of(one.ticks, 'tick')}, {count_of(one.gaps, 'gap')}, {one.missing} missing"
             line = f"{one.feed}: {one.state}, {counts}, {where}"
-            shown = why.removeprefix(f"{one.feed}: ")
+            shown = in_options(why.removeprefix(f"{one.feed}: "))
             print(line + (f" ({shown})" if shown and shown != one.state else ""), file=self._out, flush=True)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from replaylab.cli import convert, dashboard, export, feeds, keys, play, prune, record, run, status, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
+from replaylab.cli.naming import note_command
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
 from replaylab.errors import NotARecording, ReplayLabError, SegmentDamaged, SourceDamaged
@@ -22,6 +23,14 @@ from replaylab.urls import hidden_within
 
 class _Commands(TyperGroup):
     """The commands; an error in one becomes one line on standard error and an exit code."""
+
+    def resolve_command(self, ctx: Any, args: Any) -> Any:
+        """Return the command that is asked for; messages name its options from here on."""
+        found = super().resolve_command(ctx, args)
+        name, command, words = found
+        if command is not None:
+            note_command(name or "", command.params, words)
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

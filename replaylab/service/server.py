@@ -154,8 +154,8 @@ def serve(  # noqa: PLR0913 each is a word of its own, and only the first is nee
         raise ServiceError(f"pacing={pacing!r}: must be one of {', '.join(PACINGS)}")
     if secret is None and keys is None and not is_here(host):
         raise TokenRefused(
-            f"host={host!r} lets other machines in, and their clients bring tokens: give a secret (secret=; from the "
-            "shell --secret-file FILE, or REPLAYLAB_TOKEN_SECRET), or public keys (keys=, --keys)"
+            f"host={host!r} lets other machines in, and their clients bring tokens: give a secret (secret=) or public "
+            "keys (keys=)"
         )
     tokens = _tokens(secret, keys)
     opened = store if isinstance(store, Store) else open_store(store)

@@ -87,7 +87,9 @@ class LiveSessions(Sequence[LiveSession]):
         return self._recorder.stop() if self._recorder is not None else None
 
     def __enter__(self) -> Self:
-        return self.start()
+        for session in self._sessions:
+            session.__enter__()
+        return self
 
     def __exit__(self, *raised: object) -> None:
         self.stop()

@@ -156,13 +156,13 @@ class LiveSession:
         return await asyncio.to_thread(self.stop)
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self._entered else self.start()  # one that has failed meanwhile is not tried again
 
     def __exit__(self, *raised: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        return await asyncio.to_thread(self.__enter__)
 
     async def __aexit__(self, *raised: object) -> None:
         await self.close()

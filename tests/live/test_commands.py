@@ -25,6 +25,38 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words], prog_name="replaylab")
 
 
+@pytest.mark.parametrize(
+    ("words", "told", "not_told"),
+    [
+        (["serve", "{store}", "--port", "99999"], "--port 99999: must lie between 0 and 65535", "port="),
+        (["serve", "{store}", "--pacing", "slow"], "--pacing 'slow': must be one of", "pacing="),
+        (["serve", "{store}", "--speed", "0"], "--speed 0.0: must lie between", "speed="),
+        (["serve", "{store}", "--host", "0.0.0.0"], "(--secret-file or REPLAYLAB_TOKEN_SECRET)", "secret="),
+        (["record", "{copy}", "--durability", "some"], "--durability 'some': must be one of", "durability="),
+        (["record", "{copy}", "--overflow", "some"], "--overflow 'some': must be one of", "overflow="),
+        (["record", "{copy}", "--feed", "wss://127.0.0.1:1/", "--ca", "ca=none"], "certificates of --ca cannot", "ca="),
+        (["info", "store=7"], "store=7", "STORE"),  # what was typed is not changed
+    ],
+)
+def test_messages_name_options(words: list[str], told: str, not_told: str, tmp_path: Path) -> None:
+    """What is wrong is named as it was typed: the option of the command, not the argument of a function."""
+    whole_games(tmp_path / "store", 1, 3)
+    found = run(*(word.format(store=tmp_path / "store", copy=tmp_path / "copy") for word in words))
+    assert found.exit_code == 2, found.output
+    assert told in found.stderr
+    assert not_told not in found.stderr
+
+
+def test_a_refused_token_names_where_one_is_read(tmp_path: Path) -> None:
+    """`record --feed` reads its token from the environment, and says so when the server wants one."""
+    whole_games(tmp_path / "store", 1, 3)
+    with rl.serve(tmp_path / "store", secret="0123456789abcdef" * 2) as server:
+        found = run("record", tmp_path / "copy", "--feed", server.url)
+    assert found.exit_code == 2, found.output
+    assert found.stderr.count("(REPLAYLAB_TOKEN)") == len(found.stderr.splitlines()) - 1  # all but the first
+    assert "token=" not in found.stderr
+
+
 def test_what_cannot_be_served(tmp_path: Path) -> None:
     """A taken port, and a host that lets others in without a secret, are one line and 2."""
     whole_games(tmp_path / "store", 1, 3)

@@ -21,7 +21,7 @@ from replaylab.mark import Mark
 from replaylab.sessions.clock import Clock
 from replaylab.sessions.event import LiveEvent, LiveState
 from replaylab.sessions.loop import NAME
-from replaylab.sessions.opening import open_sessions
+from replaylab.sessions.opening import LiveSessions, open_sessions
 from replaylab.sessions.session import LiveSession
 from replaylab.tick import Tick
 from tests.sessions.virtual import ScriptedFeed, raising, refused, tick
@@ -142,6 +142,20 @@ def test_many_sessions_share_recorder_and_thread(tmp_path: Path) -> None:
     store = rl.open_store(tmp_path)
     assert len(store) == 12
     assert len(store.gaps()) == 0
+
+
+def test_with_does_not_start_what_has_been_started() -> None:
+    """`with rl.live(...)` enters a session that runs: one that has failed meanwhile is not tried again."""
+    hopeless = raising(FeedLost("http_404", "not there", retry=False, answered=True))
+    sessions = [LiveSession(ScriptedFeed(hopeless, in_turn())) for _ in range(2)]
+    for session in sessions:
+        with pytest.raises(FeedLost, match="not there"):
+            session.start().wait(timeout=60)
+    with sessions[0], LiveSessions(sessions):
+        assert [session.status().attempts for session in sessions] == [1, 1]
+    with sessions[0], pytest.raises(FeedLost, match="not there"):
+        sessions[0].wait(timeout=60)
+    assert sessions[0].status().attempts == 2  # it was stopped, and is started again
 
 
 def test_waiting_has_an_end() -> None:
