@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.lab import REPOSITORY, Lab, Notebook, running_lab
 from tests.browser.playing import Playing, Start
@@ -24,6 +24,8 @@ _FLAGS = [
     "--disable-dev-shm-usage",
 ]
 
+
+expect.set_options(timeout=60_000)  # ms; five seconds unless told, and a loaded machine may stall for longer
 
 _LABS_OWN = "widget model not found"  # what JupyterLab says of every saved widget whose notebook is opened again
 
@@ -58,6 +60,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """An empty page; an error that no script caught fails the test."""
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
+    context.set_default_timeout(60_000)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))

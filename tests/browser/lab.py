@@ -22,7 +22,7 @@ from typing import Any, Final
 from playwright.sync_api import Page, Response
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-_START_S: Final = 60
+_START_S: Final = 180
 _RUN_MS: Final = 120_000
 _SETTINGS: Final = {
     # Every cell stands in the page, not only those in sight: a screenshot and a locator see them all.
@@ -92,29 +92,41 @@ def free_port() -> int:
 @contextmanager
 def running_lab(root: Path, home: Path) -> Iterator[Lab]:
     """Start a JupyterLab that serves `root` and writes into `home` only; stop it and its kernels at the end."""
-    port, token = free_port(), secrets.token_hex(16)
     folders = ["HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"]
     folders += ["JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "MPLBACKEND"))}
     environment = kept | {name: str(home / name.lower()) for name in folders} | {"PYTHONPATH": str(REPOSITORY)}
     for name in folders:
         (home / name.lower()).mkdir(parents=True)
+    lab, server = _started(root, home, environment)
+    try:
+        yield lab
+    finally:
+        _stop(server)
+
+
+def _started(root: Path, home: Path, environment: dict[str, str]) -> tuple[Lab, subprocess.Popen[bytes]]:
+    """A JupyterLab that answers; where another program was quicker to take its port, at another one."""
     log = home / "lab.log"
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser"),
-        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True"),
-        *("--LabApp.extension_manager=readonly", "--LabApp.news_url="),
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
-    with log.open("wb") as written:
-        server = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
+    while True:
+        lab = Lab(f"http://127.0.0.1:{(port := free_port())}", secrets.token_hex(16), root, home)
+        command = [
+            *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser"),
+            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            *(f"--IdentityProvider.token={lab.token}", f"--ServerApp.root_dir={root}"),
+            *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly", "--LabApp.news_url="),
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]
+        with log.open("wb") as written:
+            server = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
         try:
-            lab = Lab(f"http://127.0.0.1:{port}", token, root, home)
             _wait_until_up(lab, server, log)
-            yield lab
-        finally:
+        except RuntimeError:
             _stop(server)
+            if "already in use" not in log.read_text():
+                raise
+        else:
+            return lab, server
 
 
 def _wait_until_up(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -138,7 +150,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
             server.wait(15)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
-            server.wait(5)
+            server.wait(60)
 
 
 def _saves_theme(response: Response) -> bool:

@@ -101,12 +101,12 @@ class Player:
         """Choose from a list by its name."""
         self.root.get_by_role("combobox", name=name).select_option(value)
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait until something holds."""
         wait_until(self.page, condition, seconds)
 
 
-def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Let the page go on until something holds; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -146,7 +146,7 @@ class Playing:
         assert not failed
         self.players = [Player(page, number) for number in range(players)]
         for player in self.players:
-            player.wait(lambda player=player: player.row >= 0, 30)  # type: ignore[misc]
+            player.wait(lambda player=player: player.row >= 0)  # type: ignore[misc]
 
     def ask(self, expression: str) -> Any:
         """Give the value of an expression in the kernel, as JSON carries it."""
@@ -159,7 +159,7 @@ class Playing:
         failed = [one for one in self.notebook.cells()[number]["outputs"] if one["output_type"] == "error"]
         assert not failed
 
-    def until(self, expression: str, value: object = True, seconds: float = 30.0) -> None:  # noqa: FBT002
+    def until(self, expression: str, value: object = True, seconds: float = 60.0) -> None:  # noqa: FBT002
         """Wait until an expression in the kernel has a value; what the page told is on its way for a moment."""
         wait_until(self.page, lambda: bool(self.ask(expression) == value), seconds)
 

@@ -12,7 +12,7 @@ from tests.browser.cells import LISTEN
 from tests.browser.lab import Lab
 from tests.browser.playing import Playing, Start, until_painted
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 CONTRAST = """() => {
     const canvas = document.querySelector('.rlab-canvas');

@@ -13,7 +13,7 @@ from tests.browser.playing import Playing, Start, wait_until
 from tests.browser.test_reopened import saved
 from tests.stores import line, quiet, simulated
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 WAIT_S = 40.0
@@ -81,7 +81,7 @@ def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
     """A store shows its games; a header sorts, words filter, a click plays beside it, and so do keys."""
     playing = start(MADE, "browser = rl.browse(store)\nbrowser", players=0)
     page = playing.page
-    expect(rows(page).first).to_be_visible(timeout=30_000)
+    expect(rows(page).first).to_be_visible(timeout=60_000)
     until_drawn(page)
     ids = playing.ask("store.game_ids()")
     assert texts(page, "name")[:5] == ids[:5]
@@ -90,7 +90,7 @@ def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
     wait_until(page, lambda: texts(page, "name")[:3] == best[:3], WAIT_S)
     rows(page).first.click()
     playing.until("browser.game_id", best[0], WAIT_S)
-    expect(page.locator(".rlab:not(.rlab-browse) .rlab-title")).to_have_text(best[0], timeout=30_000)
+    expect(page.locator(".rlab:not(.rlab-browse) .rlab-title")).to_have_text(best[0], timeout=60_000)
     page.set_viewport_size({"width": 1500, "height": 900})
     page.screenshot(path=screenshots / "browse_lab.png")
     grid = page.get_by_role("grid")
@@ -105,27 +105,27 @@ def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
     page.keyboard.press("/")
     page.keyboard.type("rug peak>1.5 ticks<10000")
     few = playing.ask("len(store.games().query('rug_tick >= 0 and peak > 1.5 and ticks < 10000'))")
-    expect(page.locator(".rlab-browse .rlab-count")).to_have_text(f"{few} of {len(ids)} games", timeout=30_000)
+    expect(page.locator(".rlab-browse .rlab-count")).to_have_text(f"{few} of {len(ids)} games", timeout=60_000)
     page.get_by_label("Filter games").fill("peak>much")
-    expect(page.locator(".rlab-browse .rlab-note")).to_have_text("peak>much: a number is needed", timeout=30_000)
+    expect(page.locator(".rlab-browse .rlab-note")).to_have_text("peak>much: a number is needed", timeout=60_000)
 
 
 def test_a_strategy_over_many_games(start: Start, screenshots: Path) -> None:
     """From the games that it lost to each of its trades: filter, click, and the three best over each other."""
     playing = start(MADE, STRATEGY, "browser = rl.browse(store, trades=found)\nbrowser", BEST, players=0)
     page = playing.page
-    expect(rows(page).first).to_be_visible(timeout=30_000)
+    expect(rows(page).first).to_be_visible(timeout=60_000)
     lost = playing.ask("int((found.equity['profit'] < 0).sum())")
     page.get_by_label("Filter games").fill("lost")
-    expect(page.locator(".rlab-browse .rlab-count")).to_contain_text(f"{lost} of ", timeout=30_000)
+    expect(page.locator(".rlab-browse .rlab-count")).to_contain_text(f"{lost} of ", timeout=60_000)
     rows(page).first.click()
     profit = page.locator(".rlab-profit").first
-    expect(profit).to_contain_text("profit", timeout=30_000)
+    expect(profit).to_contain_text("profit", timeout=60_000)
     page.get_by_role("button", name="Go to the next trade").first.click()
     playing.until("browser.player.engine.status.tick", 5, WAIT_S)
     compared = page.locator(".rlab-compare")
     compared.scroll_into_view_if_needed()
-    expect(compared.locator(".rlab-key")).to_have_count(3, timeout=30_000)
+    expect(compared.locator(".rlab-key")).to_have_count(3, timeout=60_000)
     expect(compared.locator(".rlab-key").first).to_contain_text("profit +")
     page.set_viewport_size({"width": 1500, "height": 1400})
     page.screenshot(path=screenshots / "strategy.png")
@@ -137,7 +137,7 @@ def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:
     assert AXE.exists(), "axe-core is not installed, so nobody checked: `make browser` installs it"
     playing = start(MADE, "store", players=0)
     page = playing.page
-    expect(rows(page).first).to_be_visible(timeout=30_000)
+    expect(rows(page).first).to_be_visible(timeout=60_000)
     until_drawn(page)
     page.add_script_tag(path=AXE)
     for theme in ("Dark", "Light"):
@@ -161,20 +161,20 @@ def test_a_saved_notebook_shows_the_table(start: Start, lab: Lab, screenshots: P
     """Opened again with no kernel of its own: the table shows, sorts and filters; what needs a kernel says so."""
     playing: Playing = start(MADE, "rl.browse(store)", players=0)
     page = playing.page
-    expect(rows(page).first).to_be_visible(timeout=30_000)
+    expect(rows(page).first).to_be_visible(timeout=60_000)
     page.wait_for_timeout(2_000)
-    expect(page.locator(".rlab-browse:visible")).to_have_count(1, timeout=30_000)  # what stands in for it is hidden
-    expect(page.locator(".rlab-still:visible")).to_have_count(0, timeout=30_000)
+    expect(page.locator(".rlab-browse:visible")).to_have_count(1, timeout=60_000)  # what stands in for it is hidden
+    expect(page.locator(".rlab-still:visible")).to_have_count(0, timeout=60_000)
     path = saved(playing)
     assert path.stat().st_size < 200_000
     Notebook(page, lab, path.name)
-    expect(rows(page).first).to_be_visible(timeout=30_000)
+    expect(rows(page).first).to_be_visible(timeout=60_000)
     until_drawn(page)
     page.get_by_role("button", name="ticks", exact=True).click()
     found = [int(text.replace(",", "")) for text in texts(page, "ticks")]
     assert found == sorted(found, reverse=True)
     page.get_by_label("Filter games").fill("rug")
-    expect(page.locator(".rlab-browse:visible .rlab-count")).to_contain_text(" of 4", timeout=30_000)
+    expect(page.locator(".rlab-browse:visible .rlab-count")).to_contain_text(" of 4", timeout=60_000)
     rows(page).first.click()
     expect(page.locator(".rlab-browse:visible .rlab-note")).to_contain_text("run the cell again to play games")
     page.screenshot(path=screenshots / "browse_reopened.png")
@@ -184,15 +184,15 @@ def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
     """New games are named and Refresh shows them; without a kernel the table stays, and says why nothing plays."""
     playing = start(MADE, "browser = rl.browse(store)\nbrowser", "other = rl.browse(store)\nother", players=0)
     page = playing.page
-    expect(page.locator(".rlab-browse")).to_have_count(2, timeout=30_000)
+    expect(page.locator(".rlab-browse")).to_have_count(2, timeout=60_000)
     first = page.locator(".rlab-browse").first
     before = len(playing.ask("browser.ids"))
     playing.tell("_ = rl.simulate('more', games=2, seed=77); _ = rl.convert('more', 'store', progress=False)")
     page.wait_for_timeout(2_100)  # it looks at most every two seconds
     first.locator(".rlab-body .rlab-row").first.click()
-    expect(first.locator(".rlab-note")).to_contain_text("2 new", timeout=30_000)
+    expect(first.locator(".rlab-note")).to_contain_text("2 new", timeout=60_000)
     first.get_by_role("button", name="Refresh").click()
-    expect(first.locator(".rlab-count")).to_have_text(f"{before + 2} games", timeout=30_000)
+    expect(first.locator(".rlab-count")).to_have_text(f"{before + 2} games", timeout=60_000)
     second = page.locator(".rlab-browse").nth(1)
     expect(second.locator(".rlab-count")).to_have_text(f"{before} games")
 
@@ -205,7 +205,7 @@ def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
     page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     second.locator(".rlab-body .rlab-row").first.click()
-    expect(second.locator(".rlab-note")).to_contain_text("the kernel does not answer", timeout=30_000)
+    expect(second.locator(".rlab-note")).to_contain_text("the kernel does not answer", timeout=60_000)
     expect(second.locator(".rlab-body .rlab-row").first).to_be_visible()
 
 
@@ -237,12 +237,12 @@ def test_exported_index(page: Page, tmp_path: Path, screenshots: Path) -> None:
             "button", name="Next game"
         ).click()
         title = page.frame_locator(".rlab-frame").locator(".rlab-title")
-        expect(title).to_have_text(short_id(name), timeout=30_000)
+        expect(title).to_have_text(short_id(name), timeout=60_000)
     page.get_by_role("button", name="Previous game").click()
-    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text(short_id(odd[1]), timeout=30_000)
+    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text(short_id(odd[1]), timeout=60_000)
     page.get_by_label("Filter games").fill("never-live")
     rows(page).first.click()
-    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text("never", timeout=30_000)
+    expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text("never", timeout=60_000)
     page.add_script_tag(path=AXE)
     assert page.evaluate(VIOLATIONS) == []
     assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []

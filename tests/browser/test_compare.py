@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.playing import Start, wait_until
 from tests.browser.test_browse import AXE
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 MADE = """
 _ = rl.simulate('recordings', games=8, seed=5)
@@ -31,7 +31,7 @@ def test_eight_games_with_one_playhead(start: Start, screenshots: Path) -> None:
     playing = start(MADE, "compared = rl.compare(list(store), align='peak')\ncompared", players=0)
     page = playing.page
     root = page.locator(".rlab-compare")
-    expect(root.locator(".rlab-key")).to_have_count(8, timeout=30_000)
+    expect(root.locator(".rlab-key")).to_have_count(8, timeout=60_000)
 
     def tick() -> int:
         return int(root.get_attribute("data-tick") or 0)
@@ -55,7 +55,7 @@ def test_eight_games_with_one_playhead(start: Start, screenshots: Path) -> None:
     wait_until(page, lambda: tick() == 60, 40)
     prices = "store[store.game_ids()[0]].prices(prices='float64')['price'].to_pylist()"
     price = playing.ask(f"({prices} + [{prices}[-1]] * 60)[60]")
-    expect(root.locator(".rlab-value").first).to_contain_text(f"{price:.2f}", timeout=30_000)
+    expect(root.locator(".rlab-value").first).to_contain_text(f"{price:.2f}", timeout=60_000)
     root.locator(".rlab-key").nth(1).click()
     expect(root.locator(".rlab-key").nth(1)).to_have_attribute("aria-pressed", "false")
     assert AXE.exists(), "axe-core is not installed, so nobody checked: `make browser` installs it"
@@ -77,4 +77,4 @@ def test_games_that_were_never_live_say_so(start: Start) -> None:
     made = "compared = rl.compare([dead(name) for name in ('one', 'two')])\ncompared"
     playing = start(NEVER, made, players=0)
     root = playing.page.locator(".rlab-compare:visible")
-    expect(root.locator(".rlab-value")).to_have_text(["no live tick", "no live tick"], timeout=30_000)
+    expect(root.locator(".rlab-value")).to_have_text(["no live tick", "no live tick"], timeout=60_000)

@@ -18,7 +18,7 @@ from tests.browser.lab import REPOSITORY, Lab, Notebook
 from tests.browser.playing import code_cell
 from tests.stores import quiet, run_child, simulated
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = {"active": True, "rugged": False}
@@ -77,7 +77,7 @@ def test_it_is_read_by_everybody(
         page.on("request", lambda request: asked.append(request.url))
         page.goto(server.url)
         card = page.get_by_role("article", name=recorder.status().run)
-        expect(card).to_contain_text("now-playing", timeout=30_000)
+        expect(card).to_contain_text("now-playing", timeout=60_000)
         expect(page.get_by_role("alert")).to_contain_text("its process has ended without closing it")
         expect(card).to_contain_text("a second")
         expect(page.get_by_role("article").filter(has_text="dead")).not_to_contain_text("a second")
@@ -101,11 +101,11 @@ def test_an_act_is_confirmed_and_a_game_opens(page: Page, store: Path, recorder:
         expect(stop).to_have_text("stop: sure?")
         assert recorder.status().state == "recording"
         page.keyboard.press("Enter")
-        expect(page.get_by_role("article", name=recorder.status().run)).to_contain_text("closed", timeout=30_000)
+        expect(page.get_by_role("article", name=recorder.status().run)).to_contain_text("closed", timeout=60_000)
         with page.expect_popup() as opened:
             page.get_by_role("link", name="now-playing").click()
         game = opened.value
-        expect(game.locator(".rlab").first).to_be_visible(timeout=30_000)
+        expect(game.locator(".rlab").first).to_be_visible(timeout=60_000)
         game.close()
 
 
@@ -115,7 +115,7 @@ def test_a_server_that_goes_away_is_said(page: Page, store: Path) -> None:
         port = server.port
         page.goto(server.url)
         expect(page.locator("header")).to_contain_text("now")
-    expect(page.locator("header")).to_contain_text("no answer for", timeout=30_000)
+    expect(page.locator("header")).to_contain_text("no answer for", timeout=60_000)
     expect(page.locator(".rlab-game")).to_have_count(3)
     with serve_dashboard(store, port=port):
         expect(page.locator("header")).not_to_contain_text("no answer for", timeout=60_000)
@@ -134,7 +134,7 @@ def test_a_session_that_ends_is_said(page: Page, store: Path) -> None:
         expect(page.get_by_role("alert")).to_have_text("no valid token")
         page.get_by_label("A token of this dashboard").fill(tokens.issue(600, more={"role": "admin"}))
         page.get_by_role("button", name="Open").click()
-        expect(page.locator(".rlab-game")).to_have_count(3, timeout=30_000)
+        expect(page.locator(".rlab-game")).to_have_count(3, timeout=60_000)
     for _ in range(2):
         page.get_by_role("button", name="verify").click()
     expect(page.get_by_role("region", name="Store")).to_contain_text("no answer from the server")
@@ -165,7 +165,7 @@ def test_gaps_that_look_alike_are_drawn_once_each(page: Page, store: Path, monke
     with serve_dashboard(store) as server:
         page.goto(server.url)
         first = str(page.locator(".rlab-tiles dd").first.text_content())
-        expect(page.locator(".rlab-tiles dd").first).not_to_have_text(first, timeout=30_000)  # it was drawn again
+        expect(page.locator(".rlab-tiles dd").first).not_to_have_text(first, timeout=60_000)  # it was drawn again
         expect(page.get_by_role("region", name="Gaps").locator("tbody tr")).to_have_count(2)
 
 
@@ -178,7 +178,7 @@ def test_a_token_opens_it(page: Page, store: Path) -> None:
         page.goto(server.url)
         page.get_by_label("A token of this dashboard").fill(tokens.issue(600, more={"role": "view"}))
         page.get_by_role("button", name="Open").click()
-        expect(page.locator(".rlab-game")).to_have_count(3, timeout=30_000)
+        expect(page.locator(".rlab-game")).to_have_count(3, timeout=60_000)
         expect(page.get_by_role("button", name="verify")).to_be_hidden()
         page.get_by_role("button", name="Leave").click()
         expect(page.get_by_label("A token of this dashboard")).to_be_visible()

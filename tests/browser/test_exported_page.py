@@ -17,7 +17,7 @@ from replaylab.widgets import fallback as still
 from tests.browser.playing import Player
 from tests.stores import quiet, simulated
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_exported_games_are_found_from_the_index(page: Page, store: Store, tmp_p
     for game in store.game_ids():
         page.locator(f".rlab-name[title='{game}'], .rlab-name:text-is('{game}')").first.click()
         title = page.frame_locator(".rlab-frame").locator(".rlab-title")
-        expect(title).to_have_text(game, timeout=30_000)
+        expect(title).to_have_text(game, timeout=60_000)
 
 
 def rows_of(prices: list[str]) -> list[Tick]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.lab import Lab, Notebook
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 STATE = """() => [document.body.dataset.jpThemeName, window.innerWidth, devicePixelRatio, visualViewport.scale,
     getComputedStyle(document.documentElement).getPropertyValue('--jp-code-font-size').trim()]"""

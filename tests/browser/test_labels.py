@@ -17,7 +17,7 @@ from replaylab.widgets.payload import StoredPayload
 from replaylab.widgets.trades import Trades
 from tests.browser.playing import Player
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 # Keeps for each canvas the boxes of the words that were written on it; one that is drawn on another brings its own.
 RECORD = """() => {

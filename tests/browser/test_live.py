@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.playing import Player, Start
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 SERVED = """
 import asyncio, tempfile
@@ -61,30 +61,30 @@ def test_a_live_feed_with_two_gaps(start: Start, screenshots: Path) -> None:
     playing = start(SERVED, "feed")
     page, player = playing.page, playing.players[0]
     state = player.root.locator(".rlab-state")
-    expect(state).to_have_text("live", timeout=30_000)
-    player.wait(lambda: player.row > 20, 30)
+    expect(state).to_have_text("live", timeout=60_000)
+    player.wait(lambda: player.row > 20)
     expect(player.root.locator(".rlab-recorder")).to_contain_text("recorded")
     expect(player.button("Go to the newest tick")).to_have_attribute("aria-pressed", "true")
     player.root.screenshot(path=screenshots / "live_live.png")
     for outage in (1, 2):
         playing.tell("await asyncio.to_thread(server.stop)")
-        expect(state).to_have_text("reconnecting", timeout=30_000)
+        expect(state).to_have_text("reconnecting", timeout=60_000)
         player.root.screenshot(path=screenshots / "live_reconnecting.png")
         playing.tell("server = rl.serve(folder / 'store', speed=5, pacing='nominal', port=port)")
         expect(state).to_have_text("live", timeout=60_000)
-        expect(player.root.locator(".rlab-gaps")).to_contain_text(f"{outage} gap", timeout=30_000)
-        player.wait(lambda row=player.row: player.row > row + 10 or player.row < row, 30)  # type: ignore[misc]
+        expect(player.root.locator(".rlab-gaps")).to_contain_text(f"{outage} gap", timeout=60_000)
+        player.wait(lambda row=player.row: player.row > row + 10 or player.row < row)  # type: ignore[misc]
     assert playing.ask(GAPS) == ["server_restart", "server_restart"]
     player.root.screenshot(path=screenshots / "live_gaps.png")
     player.slider.focus()
     page.keyboard.press("ArrowLeft")  # back: the newest rows go on coming, and a button returns to them
     expect(player.button("Go to the newest tick")).to_have_attribute("aria-pressed", "false")
-    expect(player.root.locator(".rlab-pace")).to_contain_text("behind", timeout=30_000)
+    expect(player.root.locator(".rlab-pace")).to_contain_text("behind", timeout=60_000)
     player.button("Go to the newest tick").click()
     expect(player.button("Go to the newest tick")).to_have_attribute("aria-pressed", "true")
     playing.tell("_ = await feed.close()")
-    expect(state).to_have_text("ended", timeout=30_000)
-    expect(player.root.locator(".rlab-recorder")).to_contain_text("all durable", timeout=30_000)
+    expect(state).to_have_text("ended", timeout=60_000)
+    expect(player.root.locator(".rlab-recorder")).to_contain_text("all durable", timeout=60_000)
     player.root.screenshot(path=screenshots / "live_ended.png")
     playing.tell("await asyncio.to_thread(server.stop)")
 
@@ -94,15 +94,15 @@ def test_every_state_is_said(start: Start, screenshots: Path) -> None:
     playing = start(DAMAGED, "feed", players=0)
     player = Player(playing.page)
     state, gaps, why = (player.root.locator(f".rlab-{name}") for name in ("state", "gaps", "why"))
-    expect(state).to_have_text("connecting", timeout=30_000)
+    expect(state).to_have_text("connecting", timeout=60_000)
     expect(player.root.locator(".rlab-blank")).to_have_text("no tick yet")
     player.root.screenshot(path=screenshots / "state_connecting.png")
     playing.tell("proxy.stalled = False")
-    expect(state).to_have_text("live", timeout=30_000)
-    player.wait(lambda: player.row >= 5, 30)
+    expect(state).to_have_text("live", timeout=60_000)
+    player.wait(lambda: player.row >= 5)
     expect(gaps).to_have_text("nothing missing")
     player.root.screenshot(path=screenshots / "state_live.png")
-    expect(gaps).to_have_text("1 gap: 5 ticks missing", timeout=30_000)
+    expect(gaps).to_have_text("1 gap: 5 ticks missing", timeout=60_000)
     player.wait(lambda: player.row >= 130, 60)
     assert playing.page.evaluate(EDGE) == 1
     player.root.screenshot(path=screenshots / "state_gap.png")
@@ -116,8 +116,8 @@ def test_every_state_is_said(start: Start, screenshots: Path) -> None:
     player.root.screenshot(path=screenshots / "state_reconnecting.png")
     playing.tell("proxy.down = proxy.stalled = False")
     expect(state).to_have_text("live", timeout=60_000)
-    expect(gaps).to_have_text("2 gaps, 1 healed: 5 ticks missing", timeout=30_000)
-    player.wait(lambda row=player.row: player.row > row + 10, 30)  # type: ignore[misc]
+    expect(gaps).to_have_text("2 gaps, 1 healed: 5 ticks missing", timeout=60_000)
+    player.wait(lambda row=player.row: player.row > row + 10)  # type: ignore[misc]
     player.root.screenshot(path=screenshots / "state_healed.png")
     causes = [["skipped", False], ["disconnect", True]]
     assert playing.ask("[[gap['cause'], bool(gap['healed'])] for _, gap in feed.gaps().iterrows()]") == causes
@@ -129,7 +129,7 @@ def test_connecting_is_seen_before_the_first_tick(start: Start, screenshots: Pat
     nobody = "feed = rl.live('ws://127.0.0.1:9/feed')\nfeed"
     playing = start(nobody, players=0)
     root = playing.page.locator(".rlab")
-    expect(root.locator(".rlab-state")).to_have_text("reconnecting", timeout=30_000)
+    expect(root.locator(".rlab-state")).to_have_text("reconnecting", timeout=60_000)
     expect(root.locator(".rlab-title")).to_contain_text("127.0.0.1:9")
     expect(root.locator(".rlab-why")).to_have_text("cannot connect (Connection refused)")
     root.first.screenshot(path=screenshots / "live_connecting.png")
@@ -146,7 +146,7 @@ def test_a_fast_feed_takes_no_memory(start: Start) -> None:
     )
     playing = start(source)
     player = playing.players[0]
-    playing.until("feed.status().ticks > 5_000", seconds=30)
+    playing.until("feed.status().ticks > 5_000", seconds=60)
     before = playing.memory()
     playing.until(f"feed.status().ticks > {playing.ask('feed.status().ticks') + 15_000}", seconds=60)
     after = playing.memory()

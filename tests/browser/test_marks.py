@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.cells import LISTEN
 from tests.browser.playing import Start
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 
 def test_a_drag_selects_and_a_mark_is_written(start: Start, screenshots: Path) -> None:

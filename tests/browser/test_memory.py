@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.playing import Start
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 MB = 1_000_000
 
@@ -19,7 +19,7 @@ def test_looping_holds_no_more_and_no_more(start: Start) -> None:
     )
     player = playing.players[0]
     player.button("Play").click()
-    playing.until("told[0] > 3_000", seconds=30)
+    playing.until("told[0] > 3_000", seconds=60)
     playing.memory()
     before = playing.memory()
     playing.until("told[0] > 15_000", seconds=60)

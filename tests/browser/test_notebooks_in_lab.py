@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.lab import Notebook
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 NOTEBOOKS = {  # name: pictures, the titles of the cards, and the rows at which the players stand in the end
     "01_convert": (0, ["Conversion into store", "Game 20310102-f8c2becf931a4f5d"], []),

@@ -9,7 +9,7 @@ import pytest
 from tests.browser.cells import BIG, LIVE, ODD
 from tests.browser.playing import Start
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 GAMES = {  # name: the game, what is said of its first row, what is said of its last
     "one": ("game(1)", "tick 0", "tick 0"),

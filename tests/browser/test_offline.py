@@ -14,7 +14,7 @@ from replaylab.widgets.player import ReplayPlayer
 from tests.browser.cells import ticks
 from tests.browser.playing import Player, code_cell
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 
 def test_the_saved_page_plays_offline(page: Page, tmp_path: Path, screenshots: Path) -> None:

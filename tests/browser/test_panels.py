@@ -14,7 +14,7 @@ from tests.browser.test_keyboard import AXE
 from tests.browser.test_reopened import saved
 from tests.browser.test_trades import TRADED
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 ALL = (
     TRADED.replace("trades=deals)", "trades=deals, panels=panels)").replace(
@@ -83,7 +83,7 @@ def test_a_player_with_panels_opened_again(start: Start, lab: Lab, screenshots: 
     page, path = playing.page, saved(playing)
     Notebook(page, lab, path.name)
     again = Player(page)
-    expect(again.root).to_be_visible(timeout=5_000)
+    expect(again.root).to_be_visible(timeout=60_000)
     expect(again.root.locator(".rlab-strip")).to_have_count(2)
     again.button("Play").click()
     again.wait(lambda: again.row > 5)

@@ -10,7 +10,7 @@ from tests.browser.cells import LISTEN
 from tests.browser.lab import REPOSITORY
 from tests.browser.playing import Start, until_painted
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 WHOLE = """
@@ -64,7 +64,7 @@ def test_places_to_go_to(start: Start, screenshots: Path) -> None:
     playing.until("player.index", 0)
     playing.tell("seen.clear()")
     player.button("Play").click()
-    player.wait(lambda: player.row >= 100, 3)
+    player.wait(lambda: player.row >= 100)
     playing.until("seen[:110] == list(range(1, 111))")
 
 

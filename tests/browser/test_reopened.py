@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.lab import Lab, Notebook
 from tests.browser.playing import SETUP, Player, Playing, Start, code_cell, wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 PICTURE = 'img[alt^="Price chart of"]'
@@ -49,7 +49,7 @@ def test_a_notebook_opened_again_plays(start: Start, lab: Lab, screenshots: Path
     page, path = playing.page, saved(playing)
     again = Notebook(page, lab, path.name)
     player = Player(page)
-    expect(player.root).to_be_visible(timeout=5_000)
+    expect(player.root).to_be_visible(timeout=60_000)
     player.wait(lambda: player.row == 200)
     expect(page.get_by_text(ERROR)).to_be_hidden()
     player.button("Play").click()
@@ -73,8 +73,8 @@ def test_long_and_live_games_opened_again_are_pictures(start: Start, lab: Lab) -
     expect(playing.page.locator(PICTURE).locator("visible=true")).to_have_count(0)
     page, path = playing.page, saved(playing)
     Notebook(page, lab, path.name)
-    expect(page.locator(PICTURE).locator("visible=true")).to_have_count(2, timeout=5_000)
-    expect(page.get_by_text("run the cell again to play it")).to_be_visible(timeout=5_000)
+    expect(page.locator(PICTURE).locator("visible=true")).to_have_count(2, timeout=60_000)
+    expect(page.get_by_text("run the cell again to play it")).to_be_visible(timeout=60_000)
     assert page.get_by_text(ERROR).locator("visible=true").count() == 0
 
 
@@ -84,18 +84,18 @@ def test_whatever_a_cell_showed_is_there_again(start: Start, lab: Lab, screensho
     boxed += "ipywidgets.VBox([ipywidgets.Label('above'), ipywidgets.HBox([inside])])"
     playing = start(MADE, "rl.compare(store)", "rl.dashboard(store)", boxed, players=0)
     page = playing.page
-    expect(page.locator(".rlab-dash .rlab-game")).to_have_count(3, timeout=30_000)
-    expect(page.locator(".rlab-compare .rlab-key:visible")).to_have_count(3, timeout=30_000)
+    expect(page.locator(".rlab-dash .rlab-game")).to_have_count(3, timeout=60_000)
+    expect(page.locator(".rlab-compare .rlab-key:visible")).to_have_count(3, timeout=60_000)
     page.wait_for_timeout(2_000)
-    expect(page.locator(".rlab-still:visible")).to_have_count(0, timeout=30_000)  # what stands in for them is hidden
-    expect(page.locator(".rlab[data-row]:visible")).to_have_count(2, timeout=30_000)
+    expect(page.locator(".rlab-still:visible")).to_have_count(0, timeout=60_000)  # what stands in for them is hidden
+    expect(page.locator(".rlab[data-row]:visible")).to_have_count(2, timeout=60_000)
     path = saved(playing)
     Notebook(page, lab, path.name)
     compared = page.locator(".rlab-compare:visible")
-    expect(compared).to_be_visible(timeout=30_000)
+    expect(compared).to_be_visible(timeout=60_000)
     compared.get_by_role("button", name="Play").click()
     wait_until(page, lambda: int(compared.get_attribute("data-tick") or 0) > 4, 40)
-    expect(page.get_by_text("when the cell was run")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("when the cell was run")).to_be_visible(timeout=60_000)
     player = page.locator(".rlab:visible", has=page.locator(".rlab-title", has_text="in a box"))
     player.get_by_role("button", name="Play", exact=True).click()
     wait_until(page, lambda: int(player.get_attribute("data-row") or 0) > 4, 40)
@@ -112,12 +112,12 @@ def test_an_untrusted_notebook_shows_the_picture(start: Start, lab: Lab, screens
     book["cells"][1]["source"] += "\n# of someone else"  # another text has another signature: nobody trusts it
     (lab.root / "copy.ipynb").write_text(json.dumps(book), encoding="utf-8")
     Notebook(page, lab, "copy.ipynb")
-    expect(page.locator(PICTURE)).to_be_visible(timeout=5_000)
+    expect(page.locator(PICTURE)).to_be_visible(timeout=60_000)
     assert page.locator(PICTURE).evaluate("(image) => image.naturalWidth") > 500
     assert page.get_by_text(ERROR).locator("visible=true").count() == 0
     assert page.locator(".rlab").count() == 0
     words = page.get_by_text("run the cell again to play it")  # of the blind one, whose chart would tell how it ends
-    expect(words).to_have_text("ReplayPlayer('game', blind): run the cell again to play it", timeout=30_000)
+    expect(words).to_have_text("ReplayPlayer('game', blind): run the cell again to play it", timeout=60_000)
     page.screenshot(path=screenshots / "notebook_untrusted.png")
 
 
@@ -137,7 +137,7 @@ def test_a_notebook_executed_and_converted_plays(page: Page, tmp_path: Path, scr
     page.context.set_offline(offline=True)
     page.goto((tmp_path / "book.html").as_uri(), wait_until="commit")
     player = Player(page)
-    expect(player.root).to_be_visible(timeout=10_000)
+    expect(player.root).to_be_visible(timeout=60_000)
     player.button("Play").click()
     player.wait(lambda: player.row > 20)
     page.screenshot(path=screenshots / "notebook_executed.png")

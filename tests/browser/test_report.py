@@ -12,7 +12,7 @@ from tests.browser.lab import REPOSITORY
 from tests.browser.playing import Player
 from tests.stores import quiet, simulated
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 AXE = REPOSITORY / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 FINDINGS = "async () => (await axe.run()).violations.map((one) => [one.id, one.nodes.length, one.nodes[0].html])"
@@ -64,7 +64,7 @@ def test_games_are_played_with_their_trades(page: Page, written: Path, screensho
     player.button("Play on with the next game").click()
     player.choose("Speed", "null")
     player.button("Play").click()
-    expect(games).not_to_have_value("2", timeout=30_000)
+    expect(games).not_to_have_value("2", timeout=60_000)
     assert [url for url in asked if not url.startswith(("file:", "blob:", "data:"))] == []
     page.screenshot(path=screenshots / "report.png", full_page=True)
 

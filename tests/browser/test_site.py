@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.lab import REPOSITORY
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PAGES = ("index", "tutorial", "concepts")
 
 

@@ -12,7 +12,7 @@ from tests.browser.playing import Player, Start
 from tests.browser.test_appearance import COLOURED
 from tests.browser.test_reopened import saved
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 TRADED = """
 def deal(kind, opened, closed, paid, returned, ending):
@@ -53,7 +53,7 @@ def test_trades_are_seen_and_gone_to(start: Start, lab: Lab, screenshots: Path) 
     path = saved(playing)
     Notebook(page, lab, path.name)
     again = Player(page)
-    expect(again.root).to_be_visible(timeout=5_000)
+    expect(again.root).to_be_visible(timeout=60_000)
     again.stage.focus()
     page.keyboard.press("d")
     again.wait(lambda: again.row == 10)

@@ -9,7 +9,7 @@ import pytest
 from tests.browser.cells import LISTEN
 from tests.browser.playing import Start
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
 
 def test_plays_to_the_end_and_python_sees_every_tick_once(start: Start, screenshots: Path) -> None:
@@ -82,7 +82,7 @@ def test_speed(start: Start, speed: str) -> None:
     player.choose("Speed", speed)
     playing.until("str(player.speed)", "inf" if speed == "null" else str(float(speed)))
     player.button("Play").click()
-    player.wait(lambda: player.row == rows - 1 and not player.playing, 20)
+    player.wait(lambda: player.row == rows - 1 and not player.playing)
     playing.until("player.index", rows - 1)
     assert playing.ask(f"seen == list(range({rows}))") is True
 
@@ -155,7 +155,7 @@ def test_a_loop_set_in_the_page(start: Start) -> None:
     player.button("Play").click()
     playing.until("seen.count(50) >= 3 and max(seen[3:]) <= 60")
     player.button("No loop").click()
-    player.wait(lambda: player.row == 299 and not player.playing, 20)
+    player.wait(lambda: player.row == 299 and not player.playing)
     playing.until("player.index", 299)
 
 
