@@ -68,10 +68,12 @@ function playerLoader(name) {
       /** @param {{ model: any, el: HTMLElement }} given */
       async render({ model, el }) {
         const waits = document.createElement("div");
-        waits.className = "rlab";
         waits.dataset.player = model.get("player_id");
-        waits.textContent = "waits for the kernel";
-        const timer = setTimeout(() => el.append(waits), 300);
+        el.append(waits); // at once, so that what stands in for it knows that a player comes
+        const timer = setTimeout(() => {
+          waits.className = "rlab";
+          waits.textContent = "waits for the kernel";
+        }, 300);
         const made = await player;
         clearTimeout(timer);
         waits.remove();

@@ -9,7 +9,8 @@
 function standIn(host, id) {
   const panel = host.closest(".jp-NotebookPanel");
   const since = performance.now();
-  const patience = panel ? 10000 : 3000; // a player that waits for a busy kernel, or for one that never comes
+  const patience = panel ? 10000 : 3000; // ms, for a player that waits for a busy kernel, or for one that never comes
+  const grace = 600; // ms until a player that was just made stands in the page
   let shown = false;
 
   const players = () => Array.from((panel || document).querySelectorAll(`[data-player="${id}"]`));
@@ -45,8 +46,8 @@ function standIn(host, id) {
       /** @type {HTMLElement} */ (line).style.display = "none";
     }
     const waited = performance.now() - since;
-    if (!shown && (failed.length || waited > (found.length ? patience : 1500))) show(true);
+    if (!shown && (failed.length || waited > (found.length ? patience : grace))) show(true);
   };
-  const timer = setInterval(look, 100);
+  const timer = setInterval(look, 50);
   show(false);
 }
