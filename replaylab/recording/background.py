@@ -23,6 +23,7 @@ from replaylab.watching.request import take_request
 LOOK_SECONDS: Final = 0.5  # between two looks at the disk
 _TEND_SECONDS: Final = 0.01  # between two rounds of all else: the writer waits while this thread runs Python
 _ENDING_SECONDS: Final = 3.0  # for which syncs that fail are tried again at the end of a recording
+_ENDING_TRIES: Final = 8  # at least, also when this process does not run for a while
 _LONGEST_WAIT_SECONDS: Final = 0.25  # between two of them
 _log = logging.getLogger("replaylab.recorder")
 
@@ -243,11 +244,12 @@ class Background:
         state.positions.ask_for_sync()
         with state.lock:
             self.watch.restore(at_once=True)
-        give_up_at = time.monotonic() + _ENDING_SECONDS
+        give_up_at, tries = time.monotonic() + _ENDING_SECONDS, 1
         while state.health.problem is None and not self.sync():
-            if time.monotonic() > give_up_at:
+            if tries >= _ENDING_TRIES and time.monotonic() > give_up_at:
                 with state.lock:
                     state.give_up(f"given up at its end, the last failure: {state.health.last_error}")
+            tries += 1
             time.sleep(max(0.005, min(state.health.retry_seconds, _LONGEST_WAIT_SECONDS)))
         with state.lock:
             if not self.watch.restore(at_once=True):

@@ -14,6 +14,7 @@ import pytest
 
 import replaylab as rl
 from replaylab.errors import RecordingFailed
+from replaylab.recording import background
 from tests.crash.recordings import until
 from tests.recordings import Heard, crash, small, stored, ticks
 
@@ -159,6 +160,19 @@ def test_what_nobody_foresaw_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "unforeseen" in str(report.problem)
     assert not report.durable
     assert stored(tmp_path) == accepted[:2]
+
+
+def test_the_end_tries_again_however_late_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that did not run for a while at its end has not tried often enough to give up."""
+    disk = Disk(monkeypatch)
+    monkeypatch.setattr(background, "_ENDING_SECONDS", -1)
+    recorder = rl.Recorder(tmp_path, settings=small(max_failures=50))
+    accepted = [one for one in ticks(5) if recorder.record(one)]
+    disk.syncs = 4
+    report = recorder.stop()
+    assert (report.durable, report.problem) == (True, None)
+    assert not disk.again
+    assert stored(tmp_path) == accepted == ticks(5)
 
 
 def test_flush_is_done_when_more_than_it_asked_for_is_permanent(
