@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
+from rich.console import Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 
 from replaylab.cli.live_line import live_console
@@ -58,13 +60,11 @@ class FeedsTable:
             numbers = (f"{count:,}" for count in (one.ticks, one.gaps, one.missing, one.healed))
             tick = "" if one.tick is None else str(one.tick)
             table.add_row(one.feed, str(one.state), *numbers, one.game_id or "", tick)
-        for one in found:
-            for reason in one.reasons:
-                table.add_row(f"  {in_options(reason)}")
+        why = [Padding(in_options(reason), (0, 0, 0, 2)) for one in found for reason in one.reasons]
         if not self._live.is_started:
             self._live.start()
             self._console.show_cursor()  # a process that is killed leaves the terminal as it was
-        self._live.update(table, refresh=True)
+        self._live.update(Group(table, *why), refresh=True)
 
     def close(self) -> None:
         """Leave the table as it stands; what is printed next begins below it."""

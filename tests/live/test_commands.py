@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import replaylab as rl
+from replaylab.cli.feeds_table import FeedsTable
 from replaylab.cli.main import app
+from replaylab.sessions.event import LiveState, LiveStatus
 from tests.feeds.certificates import certificates_in
 from tests.feeds.servers import in_background
 from tests.live.copies import whole_games
@@ -91,6 +96,23 @@ def test_certificates_from_the_command_line(name: str, tmp_path: Path) -> None:
             assert found.exit_code == 0, found.output
             assert f"{url}: 1 tick, 0 gaps, 0 missing, 1 message refused (not_json 1)" in found.stdout
             assert rl.open_store(tmp_path / "copy").rows == 1
+
+
+def test_a_long_reason_leaves_the_table_as_it_is() -> None:
+    """Below the table stands why a feed is not well, as wide as the terminal; no column is wider for it."""
+    out = io.StringIO()
+    reason = "failed: ws://127.0.0.1/fed: " + "nothing is served there [/red] " * 6
+    status = LiveStatus("ws://127.0.0.1/fed", LiveState.FAILED, datetime.now(UTC), reasons=(reason,))
+    table = FeedsTable(out, width=100)
+    table.show([status])
+    shown = re.sub(r"\x1b\[[?0-9]*[A-Za-z]|\r", "", out.getvalue())
+    table.close()
+    head, row, *why = [line.rstrip() for line in shown.splitlines()]
+    assert all(line.startswith("  ") for line in why)
+    assert len(head) < 80
+    assert row.startswith("ws://127.0.0.1/fed  failed")
+    assert " ".join(" ".join(why).split()) == reason.strip()
+    assert len(why[0]) > 85
 
 
 REFUSED = {
