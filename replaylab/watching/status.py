@@ -108,6 +108,8 @@ def status(
     refuse_uri(store)
     root = store.path if isinstance(store, Store) else of_user(store)
     if not (root / SEGMENTS).is_dir():
+        if isinstance(store, Store):
+            raise StoreNotFound(f"no store at {root} any more: it was moved or removed")
         raise StoreNotFound(f"no store at {root}; make one with `replaylab record {root}`")
     keys = store.files.keys if isinstance(store, Store) else keys_of(root, kms)
     at = now or datetime.now(UTC)

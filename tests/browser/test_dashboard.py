@@ -82,6 +82,8 @@ def test_it_is_read_by_everybody(
         expect(card).to_contain_text("a second")
         expect(page.get_by_role("article").filter(has_text="dead")).not_to_contain_text("a second")
         expect(page.locator(".rlab-game path[d^=M]")).to_have_count(4)
+        expect(page.get_by_title("now-playing")).to_contain_text("peak 1.50, 1 tick, not ended")
+        expect(page.get_by_title("now-playing").locator("path")).to_have_attribute("d", "M49 20h2")
         page.screenshot(path=screenshots / f"dashboard_{scheme}_{width}.png", full_page=True)
         page.add_script_tag(path=AXE)
         found = page.evaluate("async () => (await axe.run()).violations.map((one) => one.id + ': ' + one.help)")
@@ -160,7 +162,9 @@ def test_gaps_that_look_alike_are_drawn_once_each(page: Page, store: Path, monke
     gap = {"game_id": None, "after": None, "missing": 0, "cause": None, "start": None, "healed": False}
     now, drawn = View.now, count()
     monkeypatch.setattr(
-        View, "now", lambda self, *given: now(self, *given) | {"gaps": [gap, gap], "totals": {"games": next(drawn)}}
+        View,
+        "now",
+        lambda self, *given, **more: now(self, *given, **more) | {"gaps": [gap, gap], "totals": {"games": next(drawn)}},
     )
     with serve_dashboard(store) as server:
         page.goto(server.url)

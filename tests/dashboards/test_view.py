@@ -77,6 +77,19 @@ def test_a_killed_recorder_is_an_alarm(tmp_path: Path) -> None:
     assert (View(rl.Store(tmp_path)).now()["verdict"], View(rl.Store(tmp_path)).now()["problems"]) == ("idle", [])
 
 
+def test_a_store_that_is_removed_is_said_once(tmp_path: Path) -> None:
+    """What was last seen of it stays."""
+    clock = Clock()
+    quiet(simulated(tmp_path / "recordings", games=2), tmp_path / "store")
+    view = View(rl.open_store(tmp_path / "store"), clock)
+    assert len(view.now()["games"]) == 2
+    shutil.rmtree(tmp_path / "store")
+    for clock.seconds in (0.5, 60.0):
+        shown = view.now()
+        assert shown["problems"] == [f"no store at {tmp_path / 'store'} any more: it was moved or removed"]
+        assert (shown["verdict"], len(shown["games"])) == ("failed", 2)
+
+
 def test_a_damaged_segment_is_a_problem(tmp_path: Path) -> None:
     """The file is named, and the games of the others are shown."""
     for seed in (1, 2):

@@ -32,6 +32,14 @@ function count(number) {
   return number === null || number === undefined ? "unknown" : Number(number).toLocaleString("en-GB", { maximumFractionDigits: 1 });
 }
 
+/** A count and its noun, in the plural unless it is one.
+ * @param {number | null | undefined} number
+ * @param {string} noun
+ */
+function countOf(number, noun) {
+  return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 /** @param {number | null | undefined} bytes */
 function size(bytes) {
   if (bytes === null || bytes === undefined || bytes < 0) return "unknown";
@@ -54,6 +62,7 @@ function ago(at, now) {
  */
 function line(points, least) {
   if (points.length === 0) return "";
+  if (points.length === 1) return "M49 20h2";
   const xs = points.map((point) => point[0]);
   const ys = points.map((point) => point[1]);
   const left = Math.min(...xs);
@@ -207,7 +216,11 @@ export class Dashboard {
     );
     say(
       this.more,
-      state.runs.length === 0 ? "No recorder has written a status here." : state.more_runs ? `and ${state.more_runs} earlier runs` : "",
+      state.runs.length === 0
+        ? "No recorder has written a status here."
+        : state.more_runs
+          ? `and ${countOf(state.more_runs, "earlier run")}`
+          : "",
     );
     this.drawFeeds(state);
     this.drawGames(state);
@@ -340,7 +353,7 @@ export class Dashboard {
         const ended = game.complete ? "ended" : "not ended";
         say(
           element.lastElementChild,
-          `peak ${game.peak === null ? "unknown" : Number(game.peak).toFixed(2)}, ${count(game.ticks)} ticks, ${ended}${game.gaps ? `, ${game.gaps} gaps` : ""}`,
+          `peak ${game.peak === null ? "unknown" : Number(game.peak).toFixed(2)}, ${countOf(game.ticks, "tick")}, ${ended}${game.gaps ? `, ${countOf(game.gaps, "gap")}` : ""}`,
         );
       },
     );
