@@ -19,6 +19,8 @@ from tests.unit import starts_something
 # Read once by matplotlib and by the child processes that tests start.
 os.environ["MPLBACKEND"] = "Agg"
 
+os.umask(0o022)  # rights of files are tested, and other users read some of them
+
 # Under `nohup make test &` SIGINT, SIGQUIT and SIGHUP are ignored, and children inherit that; with a handler here they
 # start with the default actions, which their tests rely on. A hangup of the terminal still ends no test run.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
