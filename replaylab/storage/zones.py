@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -21,6 +22,7 @@ from replaylab.table import to_utc, to_wall
 
 _DAY_US: Final = 86_400_000_000
 _DATED: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-")
+_DATE_LENGTH: Final = len("20251029-")
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 as all times here: what a clock shows
 _FIRST_US: Final = (datetime(1, 1, 2) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001 Python has no earlier ones
 _LAST_US: Final = (datetime(9999, 12, 30) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001 nor later ones
@@ -186,7 +188,12 @@ def _is_readable(zone: str) -> bool:
 
 def _day(game: str) -> int | None:
     """Return the day that an id begins with, counted from 1970; None when it begins with none."""
-    found = _DATED.match(game)
+    return _day_of(game[:_DATE_LENGTH])
+
+
+@lru_cache(maxsize=4096)
+def _day_of(beginning: str) -> int | None:
+    found = _DATED.match(beginning)
     try:
         return date(*map(int, found.groups())).toordinal() - _EPOCH.toordinal() if found else None
     except ValueError:
