@@ -25,7 +25,7 @@ _WORDS: Final = {
     LiveState.LOST: "reconnecting",
     LiveState.BACKING_OFF: "reconnecting",
     LiveState.CIRCUIT_OPEN: "reconnecting",
-    LiveState.FAILED: "ended",
+    LiveState.FAILED: "failed",
     LiveState.CLOSING: "ended",
     LiveState.CLOSED: "ended",
 }

@@ -51,7 +51,7 @@ def told(page: FakePage) -> list[dict[str, Any]]:
     [
         ("idle", "connecting"), ("connecting", "connecting"), ("catching_up", "connecting"), ("live", "live"),
         ("stale", "stale"), ("lost", "reconnecting"), ("backing_off", "reconnecting"),
-        ("circuit_open", "reconnecting"), ("failed", "ended"), ("closing", "ended"), ("closed", "ended"),
+        ("circuit_open", "reconnecting"), ("failed", "failed"), ("closing", "ended"), ("closed", "ended"),
     ],
 )  # fmt: skip
 def test_every_state_has_one_of_five_words(state: str, words: str) -> None:

@@ -1,4 +1,4 @@
-// Feed line: how the feed of a live game is: connecting, live, stale, reconnecting or ended; recorder and gaps.
+// Feed line: how the feed of a live game is: connecting, live, stale, reconnecting, failed or ended; recorder and gaps.
 
 import { make, put } from "./elements.js";
 

@@ -122,7 +122,7 @@ export class View {
     this.panel.options.hidden = !session.track;
     this.blank.hidden = Boolean(session.track) || !session.feed;
     this.panel.bar.hidden = !this.blank.hidden;
-    put(this.blank, session.feed?.state === "ended" ? "no tick came" : "no tick yet");
+    put(this.blank, ["ended", "failed"].includes(session.feed?.state ?? "") ? "no tick came" : "no tick yet");
     if (!session.track) {
       this.tip.hidden = true;
       for (const button of this.panel.bar.querySelectorAll("button")) button.disabled = true;
