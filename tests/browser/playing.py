@@ -189,6 +189,20 @@ class Playing:
             kernel=self.kernel.memory_info().rss,
         )
 
+    def keep_to(self, before: Memory, **most: int) -> None:
+        """Wait until page and kernel hold at most so much more than before: what is on its way to the page goes by."""
+        grown: dict[str, int] = {}
+
+        def is_within() -> bool:
+            now = self.memory()
+            grown.update({name: getattr(now, name) - getattr(before, name) for name in most})
+            return all(grown[name] < limit for name, limit in most.items())
+
+        try:
+            wait_until(self.page, is_within, 60.0)
+        except AssertionError as error:
+            raise AssertionError(f"grown by {grown}, at most {most} is right") from error
+
     def send(self, code: str) -> None:
         """Run code in the kernel without waiting."""
         self.page.evaluate(_SEND, code)

@@ -23,11 +23,7 @@ def test_looping_holds_no_more_and_no_more(start: Start) -> None:
     playing.memory()
     before = playing.memory()
     playing.until("told[0] > 15_000", seconds=60)
-    after = playing.memory()
-    assert after.heap - before.heap < 3 * MB
-    assert after.kernel - before.kernel < 4 * MB
-    assert after.nodes - before.nodes < 200
-    assert after.listeners - before.listeners < 200  # of 600 passes
+    playing.keep_to(before, heap=3 * MB, kernel=4 * MB, nodes=200, listeners=200)  # after 600 passes
 
 
 GONE_MS = 6_000  # what stands in for a player stops looking for it 5 s after it began, when its cell is gone
@@ -55,7 +51,6 @@ def test_closing_frees_page_and_kernel(start: Start) -> None:
     shown.wait(lambda: playing.page.locator(".rlab").count() == 1 and shown.row == 0)
     playing.until(f"{count} == {before}")
     playing.page.wait_for_timeout(GONE_MS)
-    assert playing.memory().heap - held.heap < 3 * MB
-    assert playing.memory().nodes - held.nodes < 500
+    playing.keep_to(held, heap=3 * MB, nodes=500)
     assert playing.page.locator(".rlab").count() == 1
     playing.tell("player.close()")
