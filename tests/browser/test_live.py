@@ -35,7 +35,7 @@ trades = {
 }
 with rl.Recorder(folder / "store") as recorder:
     for number in range(2_000):
-        if not 120 <= number < 125:
+        if not 320 <= number < 325:
             price = Decimal(100 + number * 7919 % 37) / 100
             recorder.record(Tick("g", number, at + datetime.timedelta(milliseconds=250 * number), price, active=True))
         if number in trades:
@@ -103,7 +103,7 @@ def test_every_state_is_said(start: Start, screenshots: Path) -> None:
     expect(gaps).to_have_text("nothing missing")
     player.root.screenshot(path=screenshots / "state_live.png")
     expect(gaps).to_have_text("1 gap: 5 ticks missing", timeout=60_000)
-    player.wait(lambda: player.row >= 130, 60)
+    player.wait(lambda: player.row >= 330, 120)
     assert playing.page.evaluate(EDGE) == 1
     player.root.screenshot(path=screenshots / "state_gap.png")
     playing.tell("proxy.stalled = True")
