@@ -36,7 +36,7 @@ with duckdb.connect(config={"threads": 2}) as connection:
         f"WHERE type = 'tick') TO '{out}' (FORMAT parquet, COMPRESSION zstd)"
     )
 """
-OURS = "from replaylab.cli.main import main; main()"
+OURS = "from replaylab.cli.starting import main; main()"
 
 
 def commands(source: Path, folder: Path) -> Mapping[str, Run]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Callable
 from typing import Final
 
 _INTERRUPTED: Final = 130
@@ -12,20 +14,25 @@ _INTERRUPTED: Final = 130
 def main() -> None:
     """Load the command line and run it."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # whoever started it has decided otherwise
-        _load_and_run()
+        _loaded()()
         return
     signal.signal(signal.SIGINT, _leave)
     try:
-        from replaylab.cli.main import main as run
+        run = _loaded()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
 
 
-def _load_and_run() -> None:
-    from replaylab.cli.main import main as run
-
-    run()
+def _loaded() -> Callable[[], None]:
+    """Return the command line; what is imported stays, and is not looked through for garbage meanwhile or later."""
+    gc.disable()
+    try:
+        from replaylab.cli.main import main as run
+    finally:
+        gc.freeze()
+        gc.enable()
+    return run
 
 
 def _leave(_number: int, _frame: object) -> None:

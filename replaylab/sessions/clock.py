@@ -12,6 +12,7 @@ from typing import Final
 
 from replaylab.feeds.base import utc_now
 
+_CHANCE: Final = random.Random()  # noqa: S311 to spread attempts; of its own: users seed the common one
 STEP_SECONDS: Final = 1.0  # a jump of the wall clock against the monotonic one that is marked
 
 
@@ -34,7 +35,7 @@ class Clock:
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], datetime] = utc_now
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    uniform: Callable[[float, float], float] = random.uniform
+    uniform: Callable[[float, float], float] = _CHANCE.uniform
 
 
 class Skew:

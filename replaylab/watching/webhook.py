@@ -21,6 +21,7 @@ LEAST_SECRET_BYTES: Final = 32
 ATTEMPTS: Final = 8
 FIRST_WAIT_SECONDS: Final = 0.5  # doubled with each attempt, and varied by a quarter
 LONGEST_WAIT_SECONDS: Final = 60.0
+_SPREAD: Final = random.Random()  # noqa: S311 to spread attempts; of its own: users seed the common one
 _AGAIN: Final = frozenset({408, 425, 429})  # and all from 500 on
 TIMESTAMP: Final = "X-Replaylab-Timestamp"
 SIGNATURE: Final = "X-Replaylab-Signature"
@@ -106,7 +107,7 @@ class Webhook:
                 return
             if not again or attempt == self.attempts or ending.is_set():
                 raise Refused(f"{problem}, attempt {attempt} of {self.attempts}")
-            ending.wait(min(LONGEST_WAIT_SECONDS, wait) * random.uniform(0.75, 1.25))  # noqa: S311 to spread attempts
+            ending.wait(min(LONGEST_WAIT_SECONDS, wait) * _SPREAD.uniform(0.75, 1.25))
             wait *= 2
 
     def _try(self, body: bytes, name: str) -> tuple[str, bool]:

@@ -89,7 +89,7 @@ MISTAKES = {
     "parameter": (("--set", "least"), "script.py", "'least' is no parameter"),
     "twice": (("--set", "least=1", "--set", "least=2"), "script.py", "appears twice"),
     "ending": (("--to", "results.csv"), "script.py", "ends in .parquet"),
-    "workers": (("--workers", "0"), "script.py", "workers=0"),
+    "workers": (("--workers", "0"), "script.py", "--workers 0"),
 }
 
 

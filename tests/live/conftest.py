@@ -6,6 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _patient(patient_feeds: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every server its time, also for the snapshot of a game."""
-    monkeypatch.setattr("replaylab.feeds.rugs.SETTLE_SECONDS", 60.0)
+def _patient(patient_feeds: None) -> None:
+    """Give every server its time."""

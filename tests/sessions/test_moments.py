@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from replaylab.errors import FeedLost
 from replaylab.sessions.clock import Clock, Skew
 from replaylab.sessions.event import LiveState, LiveStatus
 from replaylab.sessions.session import LiveSession
+from tests.live.copies import wait_for
 from tests.sessions.test_session import QUICK, cut, frames, in_turn
 from tests.sessions.virtual import ScriptedFeed, raising
 
@@ -80,3 +83,12 @@ def test_a_thread_that_was_kept_from_running_is_no_jump_of_the_clock() -> None:
     assert skew.step(1.0, NOON + timedelta(seconds=6), 6.0) is None
     assert skew.step(7.0, NOON + timedelta(seconds=7), 7.0) is None
     assert skew.step(8.0, NOON + timedelta(seconds=18), 8.0) == 10.0
+
+
+def test_what_a_user_has_seeded_is_not_drawn_from() -> None:
+    """A session that waits at random on its own thread leaves the caller's random numbers as they would be."""
+    feed = ScriptedFeed(raising(FeedLost("refused", "nobody there")), in_turn())
+    before = random.getstate()
+    with LiveSession(feed, clock=Clock(sleep=lambda _seconds: asyncio.sleep(0.001))) as session:
+        wait_for(lambda: session.status().attempts > 3)
+    assert random.getstate() == before
