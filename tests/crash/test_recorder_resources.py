@@ -20,7 +20,7 @@ CYCLES: Final = 200
 RECORDERS: Final = 12
 EACH: Final = 250 * min(SCALE, 4)
 DAY: Final = """
-import gc, json, os, sys, threading
+import gc, json, os, sys, threading, time
 from pathlib import Path
 import psutil
 import replaylab as rl
@@ -33,6 +33,9 @@ with rl.Recorder(sys.argv[1], settings=Settings(seal_ticks=25_000)) as recorder:
     for first in range(0, total, step):
         accepted += recorder.record_many(made(step, f"20310102-{first // 20_000:012x}4cde", first % 20_000)).accepted
         if first % (total // 8) < step:
+            recorder.flush()
+            while recorder.status().journals > 1:  # each that is full is open until it is sealed
+                time.sleep(0.01)
             gc.collect()
             looks.append((process.memory_info().rss, len(os.listdir("/proc/self/fd")), threading.active_count()))
 report = recorder.stop()
