@@ -25,6 +25,19 @@ from tests.live.copies import whole_games
 from tests.live.test_bad_input import END, LINE, in_turn
 
 
+def run_code(code: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python code with words behind it in a process of its own, to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 def run(*words: object) -> Result:
     """Run a command in this process."""
     return CliRunner().invoke(app, [str(word) for word in words], prog_name="replaylab")
@@ -175,15 +188,7 @@ main()
 def test_ctrl_c_while_it_opens(opener: str, words: list[str], tmp_path: Path) -> None:
     """Ctrl-C before feeds or a server are open ends the command as it does later: 130, and no traceback."""
     whole_games(tmp_path / "store", 1, 3)
-    done = subprocess.run(
-        [sys.executable, "-c", WHILE_IT_OPENS, *opener.split(), *words],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_code(WHILE_IT_OPENS, *opener.split(), *words, cwd=tmp_path)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert words[0] != "record" or "ws://127.0.0.1:1/feed: 0 ticks" in done.stdout
@@ -206,28 +211,14 @@ runpy.run_module("replaylab", run_name="__main__", alter_sys=True)
 def test_ctrl_c_while_it_loads(module: str, tmp_path: Path) -> None:
     """Ctrl-C while modules are loaded, of the command line or of the command, ends it with 130 and one word."""
     whole_games(tmp_path / "store", 1, 3)
-    done = subprocess.run(
-        [sys.executable, "-c", WHILE_IT_LOADS, module, "serve", str(tmp_path / "store"), "--port", "0"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_code(WHILE_IT_LOADS, module, "serve", "store", "--port", "0", cwd=tmp_path)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("replaylab: ")
 
 
-def test_whoever_ignores_ctrl_c_is_not_overruled() -> None:
+def test_whoever_ignores_ctrl_c_is_not_overruled(tmp_path: Path) -> None:
     """A command that is started in the background of a script, where SIGINT is ignored, is not ended by it."""
     code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WHILE_IT_LOADS
-    done = subprocess.run(
-        [sys.executable, "-c", code, "typer", "--version"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_code(code, "typer", "--version", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
