@@ -141,7 +141,7 @@ class Writer:
                 self._writing = False
             if self._health.failures:
                 self._health.succeed()
-            return _new(Receipt, (1, seq, positions.durable_seq, None, 0))
+            return _new(Receipt, (1, seq, positions.durable_seq, None, 0, ""))
 
     def mark(self, mark: Mark) -> str | None:
         """Write a mark before the next tick; return why it was refused, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import replaylab as rl
+from replaylab.recording.receipt import Receipt
 from tests.recordings import GAME, small, stored, tick, ticks
 
 
@@ -19,6 +21,20 @@ def table(tmp_path: Path) -> pa.Table:
     with rl.Recorder(tmp_path / "first", settings=small()) as recorder:
         recorder.record_many(ticks(20))
     return rl.Store(tmp_path / "first").game(GAME).ticks()
+
+
+def test_every_receipt_is_whole(tmp_path: Path) -> None:
+    """Whatever a tick was recorded by, its receipt has every field, and can be printed, compared and changed."""
+    with rl.Recorder(tmp_path, settings=small(sync_seconds=3_600)) as recorder:
+        receipts = [
+            recorder.record(tick(0)),
+            recorder.record(asdict(tick(1))),
+            recorder.record_many([tick(2)]),
+            recorder.lane("other").record(tick(3)),
+        ]
+    assert receipts == [Receipt(1, seq, -1) for seq in range(4)]
+    assert [repr(one) for one in receipts] == [repr(Receipt(1, seq, -1)) for seq in range(4)]
+    assert [one._replace(detail="x").detail for one in receipts] == ["x"] * 4
 
 
 def test_a_generator_that_raises(tmp_path: Path) -> None:
