@@ -48,6 +48,8 @@ class Origin:
         """Return the origin of a strategy on games."""
         import inspect
 
+        from replaylab.analysis.batches.fingerprint import source_of
+
         what = getattr(strategy, "signals", strategy)
         call = getattr(what, "func", what)  # of a partial
         kind = call if inspect.isroutine(call) or isinstance(call, type) else type(call)
@@ -55,11 +57,7 @@ class Origin:
             given = {one.name: repr(getattr(what, one.name)) for one in fields(what)}
         else:
             given = {name: repr(value) for name, value in getattr(what, "keywords", {}).items()}
-        try:
-            source = inspect.getsource(kind)
-        except (OSError, TypeError):
-            source = ""
-        return cls(paths, getattr(kind, "__qualname__", repr(kind)), given, source, unfinished, store)
+        return cls(paths, getattr(kind, "__qualname__", repr(kind)), given, source_of(kind), unfinished, store)
 
     @property
     def code_digest(self) -> str:

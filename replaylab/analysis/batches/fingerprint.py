@@ -246,13 +246,14 @@ def _cells(function: FunctionType) -> list[object]:
 def source_of(fn: object) -> str:
     """Return the source text of a function, where there is one to be found."""
     import inspect
+    import tokenize
 
     while isinstance(fn, functools.partial):
         fn = fn.func
     target: Any = fn if isinstance(fn, FunctionType | MethodType | type) else type(fn)
     try:
         return inspect.getsource(target)
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # the last two: its file was edited since
         return ""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from replaylab import analysis as a
+from replaylab.analysis.batches.fingerprint import source_of
 from replaylab.errors import StrategyError
 from tests.analysis.made import Once, drawn, made, whole
 
@@ -78,3 +79,24 @@ def test_a_slow_strategy_is_not_ended() -> None:
 
     a.backtest(made([whole(40)]), slow, max_seconds=1.5, progress=False)
     assert ticks == 40
+
+
+CHANGED = {
+    "cut off in a call": "rows = [\n    strategy(\n",
+    "a string that is not closed": 'text = """\nonce upon a time\n',
+    "fewer lines": "",
+    "brackets that do not match": "one\n  two)\nthree\n",
+}
+
+
+@pytest.mark.parametrize("after", CHANGED.values(), ids=CHANGED)
+def test_code_whose_file_was_edited_since_is_backtested(tmp_path: Path, after: str) -> None:
+    """A notebook goes on while its module is half written: the report then lacks the source, and nothing else."""
+    path = tmp_path / "strategy.py"
+    text = "\ndef strategy(tape, account):\n    return None\n"
+    names: dict[str, Any] = {}
+    exec(compile(text, str(path), "exec"), names)
+    path.write_text("\n" + after, encoding="utf-8")
+    found = a.backtest(made([whole(9)]), names["strategy"], rules=RULES, progress=False)
+    assert "strategy" in found.report().html
+    assert isinstance(source_of(names["strategy"]), str)
