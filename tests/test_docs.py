@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
 import shlex
 import shutil
+from contextlib import redirect_stdout
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,24 +39,38 @@ def blocks(page: Path) -> list[Block]:
     return [
         one
         for one in found
-        if one.language == "python" or (one.language in {"", "bash"} and one.text.startswith("replaylab "))
+        if one.language in {"python", "output"} or (one.language in {"", "bash"} and one.text.startswith("replaylab "))
     ]
 
 
-def run_python(block: Block, page: Path, names: dict[str, Any]) -> None:
-    """Run a block of Python in the names that the blocks before it made."""
-    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
-    exec(code, names)
+def run_python(block: Block, page: Path, names: dict[str, Any]) -> str:
+    """Run a block of Python in the names that the blocks before it made; what a cell would show of it."""
+    tree = ast.parse("\n" * (block.line - 1) + block.text, str(page))
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    with redirect_stdout(io.StringIO()) as shown:
+        exec(compile(tree, str(page), "exec"), names)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), str(page), "eval"), names)
+            shown.write("" if value is None else f"{value!r}\n")
+    return shown.getvalue()
 
 
-def run_commands(block: Block, page: Path) -> None:
-    """Run each command of a block; all of them must end with 0."""
+def run_commands(block: Block, page: Path) -> str:
+    """Run each command of a block, all of which must end with 0; what they print."""
+    shown = ""
     for command in block.text.splitlines():
         words = shlex.split(command, comments=True)
         if words:
             assert words[0] == "replaylab", f"{page.name}: {command}"
             result = CliRunner().invoke(app, words[1:], prog_name="replaylab")
             assert result.exit_code == 0, f"{page.name}: {command}\n{result.output}"
+            shown += result.stdout
+    return shown
+
+
+def is_shown(said: str, shown: str) -> bool:
+    """Whether a page says what is shown; three dots stand for anything, and blanks are counted as one."""
+    return OutputChecker().check_output(said, shown, ELLIPSIS | NORMALIZE_WHITESPACE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -68,17 +86,30 @@ def test_blocks_run(
     shutil.copytree(ROOT / "data" / "samples", tmp_path / "data" / "samples")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "page"}
+    shown = ""
     for block in blocks(page):
-        if block.language == "python":
-            run_python(block, page, names)
+        if block.language == "output":
+            assert is_shown(block.text, shown), f"{page.name}:{block.line} says\n{block.text}\nshown is\n{shown}"
+        elif block.language == "python":
+            shown = run_python(block, page, names)
         else:
-            run_commands(block, page)
+            shown = run_commands(block, page)
 
 
 def test_blocks_are_found() -> None:
     """The reader of pages sees blocks of both kinds: a wrong pattern would make the test above pass on nothing."""
     assert len([one for page in PAGES for one in blocks(page) if one.language == "python"]) > 10
-    assert len([one for page in PAGES for one in blocks(page) if one.language != "python"]) > 5
+    assert len([one for page in PAGES for one in blocks(page) if one.language in {"", "bash"}]) > 5
+    assert len([one for page in PAGES for one in blocks(page) if one.language == "output"]) > 10
+
+
+def test_output_that_a_page_shows_is_compared() -> None:
+    """Another figure, and a line more or less, is noticed; what differs from run to run stands as three dots."""
+    assert is_shown("150 acknowledged, ... stored\n", "150 acknowledged, 151 stored\n")
+    assert not is_shown("150 acknowledged, 150 stored\n", "150 acknowledged, 151 stored\n")
+    assert not is_shown("one\n", "one\ntwo\n")
+    block = Block("python", "print(1)\n2 + 1\n", 1)
+    assert run_python(block, Path("page.md"), {}) == "1\n3\n"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
