@@ -6,14 +6,14 @@ import gc
 import io
 import os
 import sys
-from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from replaylab.cli import convert, dashboard, export, feeds, keys, play, prune, record, run, status, stores
-from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, INTERRUPTED, PROBLEM, READER_GONE, complain
+from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.naming import note_command
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
 from replaylab.cli.version import print_version
@@ -41,7 +41,7 @@ class _Commands(TyperGroup):
         except ReplayLabError as error:
             code, problem = COULD_NOT_RUN, str(error)
         except BrokenPipeError:
-            _leave_pipe()
+            _leave_output()
             raise typer.Exit(READER_GONE) from None
         except KeyboardInterrupt:
             code, problem = INTERRUPTED, "interrupted"
@@ -69,19 +69,38 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started it: its number must not go to a file of the store
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 for the whole process
         if isinstance(stream, io.TextIOWrapper):  # an id that the terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")
+    code: int | str | None = FINE
     try:
         app(prog_name="replaylab")
-    finally:
-        with suppress(BrokenPipeError):
-            sys.stdout.flush()
-        gc.freeze()  # what is left goes with the process: looking for cycles in it would take longer than some commands
+    except SystemExit as ended:
+        code = ended.code
+    except OSError as error:  # help and versions are printed before there is a command
+        code = _unwritten(error)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_output()
+    except OSError as error:
+        code = code or _unwritten(error)
+        _leave_output()
+    gc.freeze()  # what is left goes with the process: looking for cycles in it would take longer than some commands
+    sys.exit(code)
 
 
-def _leave_pipe() -> None:
-    """Point standard output at /dev/null, so that the flush at the exit does not fail on the closed pipe again."""
+def _unwritten(error: OSError) -> int:
+    """Say why the answer could not be written, and return the exit code."""
+    complain(f"error: {error.strerror or error}")
+    return COULD_NOT_RUN
+
+
+def _leave_output() -> None:
+    """Point standard output at /dev/null: what it could not take is not tried again at the exit, which would fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

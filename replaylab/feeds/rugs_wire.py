@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from replaylab.errors import FeedMalformed
+from replaylab.nesting import too_deep
 
 UPDATE: Final = "gameStateUpdate"
 TRADE: Final = "standard/newTrade"
@@ -85,6 +86,7 @@ _TRADES: Final = msgspec.json.Decoder(Trade)
 _CAPTURES: Final = msgspec.json.Decoder(Captured)
 _EVENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _NAMES: Final = msgspec.json.Decoder(str)
+_TOO_DEEP: Final = ("too_deep", "a frame nested too deeply")
 
 
 def update_of(raw: bytes | msgspec.Raw) -> Update:
@@ -128,9 +130,10 @@ def _decoded(decoder: msgspec.json.Decoder[_Shape], raw: bytes | msgspec.Raw) ->
     except msgspec.ValidationError as error:
         problem = "wrong_type", str(error)  # names the path, never the value
     except RecursionError:
-        problem = "too_deep", "a frame nested too deeply"
+        problem = _TOO_DEEP
     except (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError, ValueError):
-        problem = "not_json", "a frame that is not JSON"
+        deep = too_deep(bytes(raw).decode(errors="replace"))
+        problem = _TOO_DEEP if deep else ("not_json", "a frame that is not JSON")
     raise FeedMalformed(*problem)
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from replaylab.errors import TickError
+from replaylab.nesting import BoundedDecoder
 from replaylab.table import FURTHER
 from replaylab.tick import (
     INT32_MAX,
@@ -111,7 +112,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_object)
+DECODER: Final = BoundedDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_object)
 
 
 class Times:

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from replaylab.analysis.questions.survival import survival
-from replaylab.cli.main import app
+from replaylab.cli.main import app, main
 from replaylab.durable import sole_writer
 from replaylab.recording.recorder import Recorder
 from replaylab.simulation.simulate import simulate
@@ -432,6 +432,39 @@ def test_closed_pipe_is_quiet(folder: Path) -> None:
     said = process.stderr.read()
     process.stderr.close()
     assert (process.wait(240), said) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["info", "--version"], ["info", "--version", "--json"]])
+def test_an_answer_that_cannot_be_written(words: list[str]) -> None:
+    """An answer into a full disk ends a command with 2 and one line, whatever the answer is."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*SHELL, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=240
+        )
+    assert (done.returncode, done.stderr) == (2, "replaylab: error: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_output(tmp_path: Path, closed: int) -> None:
+    """A command whose standard output or error is closed runs to its end, and nothing of its answer is in its files."""
+    simulate(tmp_path / "recordings", games=1)
+    done = shell("convert", "recordings", "--to", "store", cwd=tmp_path, preexec_fn=lambda: os.close(closed))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Store(tmp_path / "store").verify().ok
+
+
+def test_what_a_reader_left_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that has gone before the last of an answer changes no exit code, and what is left is not tried again."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as answer:
+        monkeypatch.setattr("sys.stdout", answer)
+        monkeypatch.setattr("replaylab.cli.main.app", lambda **_: answer.write("the rest"))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        answer.write("what is still written goes nowhere")
+        answer.flush()
+    assert ended.value.code == 0
 
 
 def test_interrupt_ends_with_130(tmp_path: Path) -> None:

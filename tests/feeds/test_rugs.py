@@ -238,6 +238,7 @@ def test_the_seed_is_checked() -> None:
         (b'{"gameId": "g", "price": 1, "tickCount": 99999999999, "active": true}', "out_of_range"),
         (b'{"gameId": "g", "price": 1, "tickCount": 1, "active": "yes"}', "wrong_type"),
         (b'{"gameId": "g", "x": ' + b"[" * 100_000, "too_deep"),
+        (b'{"gameId": "g", "x": ' + b"[" * 501, "too_deep"),
         (b'{"gameId": "g", "cooldownTimer": 1, "gameHistory": [{"prices": 7}]}', "wrong_type"),
     ],
 )

@@ -240,6 +240,7 @@ def test_what_is_asked_for_is_checked(store: rl.Store) -> None:
         request = urllib.request.Request(
             f"{server.http}/socket.io/?EIO=4&transport=polling", headers={"Origin": "https://evil.example"}
         )
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as forbidden:
             urllib.request.urlopen(request, timeout=60)
+        forbidden.value.close()
         assert server.door.refused["400"] == 2
