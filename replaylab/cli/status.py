@@ -12,6 +12,7 @@ import typer
 
 from replaylab.cli.exit_codes import finish
 from replaylab.cli.options import AsJson, StorePath
+from replaylab.plural import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,6 +84,6 @@ def _table(found: StoreStatus) -> Table:
         counts = (f"{run.accepted:,}", f"{run.ticks_a_second:,.0f}", f"{run.unsynced:,}", f"{refused:,}")
         table.add_row(plain(run.run), plain(run.state), plain(run.verdict), *counts, free, seen)
         for feed in run.feeds:
-            said = f"{feed.get('ticks', 0):,}", "", "", f"{feed.get('gaps', 0):,} gaps", "", ""
+            said = f"{feed.get('ticks', 0):,}", "", "", count_of(feed.get("gaps") or 0, "gap"), "", ""
             table.add_row(f"  {plain(str(feed.get('feed')))}", plain(str(feed.get("state"))), "", *said)
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -290,6 +291,18 @@ def test_live_sessions_are_in_it(tmp_path: Path) -> None:
         (feed,) = only(tmp_path).feeds
         assert feed["feed"] == session.feed.name
         assert feed["ticks"] == session.status().ticks
+
+
+@pytest.mark.parametrize(("gaps", "said"), [(0, "0 gaps"), (1, "1 gap"), (1200, "1,200 gaps")])
+def test_gaps_of_a_feed_are_counted_in_words(tmp_path: Path, gaps: int, said: str) -> None:
+    """One gap is no gaps."""
+    with rl.Recorder(tmp_path):
+        pass
+    [path] = (tmp_path / "status").iterdir()
+    run = json.loads(path.read_bytes())
+    path.write_text(json.dumps(run | {"feeds": [{"feed": "f", "state": "live", "ticks": 7, "gaps": gaps}]}))
+    shown = CliRunner().invoke(app, ["status", str(tmp_path)], prog_name="replaylab").stdout
+    assert re.search(rf"\b{said}\s", shown), shown
 
 
 def test_looking_at_a_lock_costs_nobody_a_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
