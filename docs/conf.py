@@ -30,14 +30,13 @@ extensions = [
     "myst_nb",
 ]
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "docs/generated/*.rst", "notebooks/*.ipynb", "CHANGELOG.md"]
+include_patterns = ["docs/**.md", "docs/generated/*.rst", "notebooks/*.ipynb", "CHANGELOG.md", "benchmarks/README.md"]
 exclude_patterns = [
     ".*",
     "build",
     "dist",
     "replaylab",
     "tests",
-    "benchmarks",
     "data",
     "node_modules",
     "**/.ipynb_checkpoints",
@@ -64,7 +63,7 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"replaylab {release}"
-html_sidebars = {"docs/index": [], "CHANGELOG": []}
+html_sidebars = {page: [] for page in ("docs/index", "docs/tutorial", "docs/install", "CHANGELOG", "search")}
 templates_path = [str(ROOT / "docs" / "_templates")]  # autosummary looks below the root, html below this folder
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -196,3 +196,13 @@ def test_tests_that_a_page_names_exist() -> None:
             assert found[2] is None or f"def {found[2]}(" in content, f"{page.name}: {found[0]}"
             count += found[2] is not None
     assert count > 20
+
+
+def test_figures_on_performance_are_those_of_the_benchmarks() -> None:
+    """A figure that is measured again changes on both pages."""
+    measured = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    table = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition("## How fast it is")[2]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][2:]
+    figures = {figure for row in rows for cell in row[1:4] for figure in re.findall(r"\d[\d,.]*\d|\d", cell)}
+    assert len(figures) > 25
+    assert {one for one in figures if not re.search(rf"(?<![\d.,]){re.escape(one)}(?![\d]|[.,]\d)", measured)} == set()
