@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 
 # A module imports only from rows above its own, or from its own folder. A folder is one entry.
 LAYERS: list[list[str]] = [
-    ["doors", "errors", "keywords", "plural", "progress", "urls"],
+    ["doors", "errors", "keywords", "nesting", "plural", "progress", "urls"],
     ["clock", "columns", "compute", "continuity", "durable", "kernel", "tick"],
     ["mark"],
     ["worker"],
@@ -39,7 +39,7 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 # Faces of the package: each may use what lies above, none may use another.
 FACES = {"analysis", "service", "widgets"}
 
-PURE = {"errors", "plural", "tick", "clock", "parsing.json_line"}
+PURE = {"errors", "nesting", "plural", "tick", "clock", "parsing.json_line"}
 IMPURE = {"os", "io", "pathlib", "threading", "time", "asyncio", "subprocess", "socket"}
 DISK_VERBS = {"fsync", "fdatasync", "rename", "renames", "replace", "link"}
 

@@ -12,13 +12,14 @@ from tests.recordings import crash, small, ticks
 from tests.stores import run_child, simulated
 
 WITHOUT = """
-import asyncio, multiprocessing, os, shutil, subprocess, sys, types  # these ask the real platform
+import os
+os.supports_dir_fd = set()  # looked at by shutil when it is loaded
+import asyncio, multiprocessing, subprocess, sys, types  # these ask the real platform
 sys.modules["fcntl"] = None
 held = types.ModuleType("msvcrt")
 held.LK_NBLCK = 2
 held.locking = lambda descriptor, mode, size: None
 sys.modules["msvcrt"] = held
-shutil._use_fd_functions = False  # as there
 del os.posix_fallocate, os.sched_getaffinity, os.O_CLOEXEC, os.O_NONBLOCK
 """
 USE = """

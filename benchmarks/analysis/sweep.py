@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -71,7 +72,7 @@ def profits_here(point: tuple[float, float]) -> np.ndarray:
 def by_pool(run: Callable[[tuple[float, float]], np.ndarray], paths: Paths) -> np.ndarray:
     """All points over a pool of processes."""
     PATHS[:] = [paths]
-    with ProcessPoolExecutor(usable_cores()) as pool:
+    with ProcessPoolExecutor(usable_cores(), mp_context=get_context("fork")) as pool:
         return np.array(list(pool.map(run, itertools.product(*GRID.values()))))
 
 
