@@ -41,7 +41,7 @@ endef
 define FIND_PYTHON
 find_python() {
   local name
-  for name in $${PYTHON:-python3.11 python3 python3.12 python3.13}; do
+  for name in $${PYTHON:-python3.11 python3 python3.12 python3.13 python3.14}; do
     if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       python="$$name"
       return 0
@@ -227,7 +227,13 @@ links: $(VENV)/.docs ## ask the addresses on the site's pages whether they are s
 release: $(VENV)/.test ## wheel and source archive into dist/, checked, with a bill of materials and licences; tried in an environment of its own
 	@rm -rf dist build/release
 	$(PIP_INSTALL) -e '.[lab,sql,test,release]'
-	$(BIN)/python -m build --outdir dist .
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --outdir dist .
+	strangers="$$(tar -tzf dist/*.tar.gz | cut -d/ -f2- | LC_ALL=C sort | LC_ALL=C comm -23 - <(git -c core.quotePath=off ls-files | LC_ALL=C sort) | grep -vx PKG-INFO || true)"
+	if [ -n "$$strangers" ]; then
+	  echo "make: these files are not in the repository and would be in the source archive; remove them first:" >&2
+	  echo "$$strangers" >&2
+	  exit 1
+	fi
 	if compgen -G 'dist/*-linux_*.whl' > /dev/null; then # named after the oldest C library that it works with
 	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/*-linux_*.whl
 	  rm dist/*-linux_*.whl

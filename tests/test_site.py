@@ -173,3 +173,27 @@ def test_the_container_copies_files_that_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     [asked] = re.findall(r"'\.\[([\w,]+)\]'", text)
     assert set(asked.split(",")) <= extras.keys()
+    sent = set((ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines())
+    assert "*" in sent, "what is not named is not sent to the builder"
+    assert {line[1:] for line in sent if line.startswith("!")} == set(copied), "what is sent is what is copied"
+
+
+def test_a_wheel_holds_what_the_package_consists_of() -> None:
+    """Each file of the package is of a kind that is shipped; keys, settings and stores that lie there are not."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    shipped = [
+        re.compile(re.escape(one[1:]).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*").replace(r"\[ch\]", "[ch]"))
+        for one in build["wheel"]["include"]
+    ]
+
+    def ships(name: str) -> bool:
+        return any(one.fullmatch(name) for one in shipped)
+
+    package = ROOT / "replaylab"
+    made = {"__pycache__", "kernel/replaylab_kernel.so"}
+    ours = [path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()]
+    ours = [name for name in ours if not any(one in name for one in made)]
+    assert len(ours) > 400
+    assert [name for name in ours if not ships(name)] == []
+    there = [".env", "master.key", "notes", "store/segments/a.parquet", "kernel/other.so", "dashboards/monitoring/.env"]
+    assert [name for name in there if ships(f"replaylab/{name}")] == []
