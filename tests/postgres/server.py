@@ -17,8 +17,8 @@ import psutil
 
 _USER = "replay"
 _SECONDS = "120"
-# a test may kill the server at any moment, and looks at what a client sees: no disk has to be waited for, but a commit is
-# handed to the system before it is told, as a killed server would lose it otherwise
+# a test may kill the server at any moment, and looks at what a client sees: no disk has to be waited for, but a commit
+# is handed to the system before it is told, as a killed server would lose it otherwise
 _SETTINGS = {
     "listen_addresses": "''",
     "fsync": "off",
