@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import google_crc32c
 
@@ -21,6 +21,8 @@ _FLAGS: Final = {
     for rugged in (False, True)
 }
 _KNOWN_TEXTS: Final = 4096
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+_Key = TypeVar("_Key")
 
 checksum: Final[Callable[[int, bytes], int]] = google_crc32c.extend
 
@@ -60,8 +62,11 @@ class Encoder:
 
     def __init__(self, run: str) -> None:
         self.seed = seed_of(run)
-        self._texts: dict[str, str] = {}
-        self._from = self._until = datetime(1, 1, 1, tzinfo=UTC)
+        self._games: dict[str, str] = {}
+        self._phases: dict[tuple[str, bool, bool], str] = {}
+        self._phase = self._flags = ""
+        self._active = self._rugged = False
+        self._from = self._until = _NEVER
         self._minute = ""
 
     def mark_line(self, mark: Mark, next_seq: int) -> bytes:
@@ -76,28 +81,45 @@ class Encoder:
         price = str(tick.price)
         if price[-1] == "0" or "E" in price or type(tick.price) is not Decimal:
             price = price_text(checked_price(tick.price))
-        texts = self._texts
-        game = texts.get(tick.game_id) or self._text(tick.game_id)
-        phase = texts.get(tick.phase) or self._text(tick.phase)
+        game = self._games.get(tick.game_id) or self._game(tick.game_id)
+        if tick.phase != self._phase or tick.active is not self._active or tick.rugged is not self._rugged:
+            self._turn_phase(tick)
         us = at.microsecond
         body = (
-            f'{self._minute}{_TWO[at.second]}.{_THREE[us // 1000]}{_THREE[us % 1000]}+00:00", "game_id": {game}, '
-            f'"tick": {tick.tick}, '
-            f'"price": {price}, "phase": {phase}, {_FLAGS[tick.active, tick.rugged]}{tick.cooldown_timer}, '
-            f'"trade_count": {tick.trade_count}{origin}, "seq": {seq}'
+            f'{self._minute}{_TWO[at.second]}.{_THREE[us // 1000]}{_THREE[us % 1000]}{game}{tick.tick}, "price": '
+            f'{price}{self._flags}{tick.cooldown_timer}, "trade_count": {tick.trade_count}{origin}, "seq": {seq}'
         ).encode()
         return body + b', "crc": "%08x"}\n' % checksum(self.seed, body)
 
     def _turn(self, at: datetime) -> None:
         """Cache the text of a new minute."""
-        self._from = at.replace(second=0, microsecond=0, fold=0)
-        self._until = self._from + timedelta(minutes=1)
-        self._minute = f'{{"type": "tick", "timestamp": "{self._from.isoformat()[:17]}'
+        begin = at.replace(second=0, microsecond=0, fold=0)
+        self._until = _NEVER  # whatever interrupts this: text of another minute is not taken for that of this one
+        self._minute = f'{{"type": "tick", "timestamp": "{begin.isoformat()[:17]}'
+        self._from = begin
+        self._until = begin + timedelta(minutes=1)
 
-    def _text(self, name: str) -> str:
-        if len(self._texts) >= _KNOWN_TEXTS:
-            self._texts.clear()
-        text = json.dumps(name, ensure_ascii=False)
-        if len(text) <= _KNOWN_TEXTS:
-            self._texts[name] = text
+    def _turn_phase(self, tick: Tick) -> None:
+        """Cache the text of another phase, or of other flags: with many feeds they take turns."""
+        key = tick.phase, tick.active, tick.rugged
+        text = self._phases.get(key)
+        if text is None:
+            text = f', "phase": {json.dumps(tick.phase, ensure_ascii=False)}, {_FLAGS[tick.active, tick.rugged]}'
+            _keep(self._phases, key, text)
+        self._phase = ""  # no tick has that: an interrupt leaves no text that is taken for another one
+        self._active, self._rugged, self._flags = tick.active, tick.rugged, text
+        self._phase = tick.phase
+
+    def _game(self, game_id: str) -> str:
+        """Return what stands between the time and the number of a tick, and cache it."""
+        text = f'+00:00", "game_id": {json.dumps(game_id, ensure_ascii=False)}, "tick": '
+        _keep(self._games, game_id, text)
         return text
+
+
+def _keep(texts: dict[_Key, str], key: _Key, text: str) -> None:
+    """Keep a text, unless it is long; all others are forgotten when there are many."""
+    if len(texts) >= _KNOWN_TEXTS:
+        texts.clear()
+    if len(text) <= _KNOWN_TEXTS:
+        texts[key] = text
