@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 
@@ -54,6 +55,11 @@ class Positions:
         """Count ticks whose lines are kept until they are synced."""
         self.unsynced.extend(lines)
         self.next_seq += len(lines)
+
+    def add_to_last(self, line: bytes) -> None:
+        """Keep a line that is no tick with the tick before it, unless that has been synced."""
+        with suppress(IndexError):  # synced just now: the syncer takes no lock
+            self.unsynced[-1] += line
 
     def count(self, ticks: int) -> None:
         """Count ticks whose lines are not kept."""

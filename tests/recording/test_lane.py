@@ -46,6 +46,28 @@ def test_interleaved_games_begin_once(tmp_path: Path) -> None:
     assert store.verify().ok
 
 
+class _Synced(list[bytes]):
+    """Lines that wait for a sync, which ends as soon as one of them is looked at."""
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        self.clear()
+        return found
+
+
+def test_a_mark_meets_a_sync(tmp_path: Path) -> None:
+    """A sync that ends while a mark is written takes the tick before it away: the mark is there all the same."""
+    with rl.Recorder(tmp_path, settings=rl.Settings(sync_seconds=3_600)) as recorder:
+        positions = recorder._state.positions
+        assert recorder.record(tick("one", 0))
+        positions.unsynced = _Synced(positions.unsynced)
+        assert recorder.mark(gap(1)) is None
+        assert recorder.record(tick("one", 1))
+    store = rl.open_store(tmp_path)
+    assert [mark.detail["after"] for mark in store.marks("gap")] == [1]
+    assert store.verify().ok
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=30))
 def test_every_tick_of_every_lane_once(tmp_path_factory: pytest.TempPathFactory, work: list[Any]) -> None:
