@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 6,
+    KERNEL_VERSION = 7,
     PADDING = 128,
     LONGEST_FRAME = 96,
     LONGEST_LINE = 4096,
@@ -145,7 +145,8 @@ struct sync_run {
     int64_t journal;
     int64_t asked_seq; /* in: what the first sync makes permanent; then the newest request */
     int64_t asked_size;
-    int64_t last_seq; /* in: no further sync once this tick is permanent */
+    int64_t last_seq;  /* in: no further sync once this tick is permanent */
+    int64_t last_size; /* in: nor once as many bytes are */
     int64_t most_ns;  /* in: how long to wait for requests, from the call on */
     int64_t seq;      /* out: what is permanent; as the caller set it before the first sync */
     int64_t size;

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 6  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+VERSION: Final = 7  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
 LONGEST_FRAME: Final = 96
 MOST_PIECES: Final = 32
 MOST_SYNCS: Final = 64
@@ -112,6 +112,7 @@ class SyncRunStruct(ctypes.Structure):
         ("asked_seq", ctypes.c_int64),
         ("asked_size", ctypes.c_int64),
         ("last_seq", ctypes.c_int64),
+        ("last_size", ctypes.c_int64),
         ("most_ns", ctypes.c_int64),
         ("seq", ctypes.c_int64),
         ("size", ctypes.c_int64),

@@ -53,7 +53,8 @@ static int is_synced(int32_t descriptor, sync_call *sync, struct sync_run *run) 
 void replaylab_sync_as_asked(int32_t descriptor, int32_t requests, sync_call *sync, struct sync_run *run) {
     int64_t end = time_ns(CLOCK_MONOTONIC) + run->most_ns;
     run->syncs = run->error = 0;
-    while (is_synced(descriptor, sync, run) && run->syncs < MOST_SYNCS && run->seq < run->last_seq) {
+    while (is_synced(descriptor, sync, run) && run->syncs < MOST_SYNCS && run->seq < run->last_seq &&
+           run->size < run->last_size) {
         while (run->asked_seq == run->seq)
             if (!is_ready(requests, end - time_ns(CLOCK_MONOTONIC)) || !is_asked(requests, run)) return;
     }

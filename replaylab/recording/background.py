@@ -14,6 +14,7 @@ from replaylab.recording.disk_watch import DiskWatch
 from replaylab.recording.event import RecorderEvent
 from replaylab.recording.health import Phase
 from replaylab.recording.pruning import Pruning
+from replaylab.recording.seal_time import SealTime
 from replaylab.recording.sealer import Sealer
 from replaylab.recording.state import State
 from replaylab.recording.status_file import StatusFile
@@ -68,6 +69,7 @@ class Background:
         self._synced_at = time.monotonic()
         self._looked_at = self._tended_at = 0.0
         self._is_tended = True
+        self._seal_time = SealTime()
         self._ending = False
         self._finished = False
         self.thread = threading.Thread(target=self._run, name=f"replaylab-recorder-{state.run[-12:]}", daemon=True)
@@ -145,18 +147,17 @@ class Background:
             _log.exception("recorder %s: on_event raised at %s", self.state.run, event.kind.value)
 
     def _tend(self) -> None:
-        state, health = self.state, self.state.health
+        health = self.state.health
         while self._is_due() and not self._ending and health.problem is None:
             if not self.sync():
                 break  # until it is time to try again
             self._look()
-        if state.journals.sealing:
-            self.sealer.wake()
         now = time.monotonic()
         self._is_tended = now - self._tended_at >= _TEND_SECONDS or health.phase is not Phase.RECORDING
         if not self._is_tended:
             return
         self._tended_at = now
+        self._seal(now)
         self._look()
         if health.phase is Phase.RECORDING:
             self._prepare()
@@ -165,6 +166,16 @@ class Background:
             self.pruning.tend()
         if not self._ending and self.status_file.tend():
             self._answer()
+
+    def _seal(self, now: float) -> None:
+        """Have complete journals sealed, at once or soon."""
+        state = self.state
+        waits = bool(state.journals.sealing)
+        has_come = self._seal_time.has_come(now, state.positions.next_seq, waits=waits)
+        if has_come or (waits and state.health.phase is not Phase.RECORDING):
+            self.sealer.wake()
+        elif waits:
+            self._is_tended = False  # looked at again soon
 
     def _answer(self) -> None:
         """Do what an operator in another process has asked for."""

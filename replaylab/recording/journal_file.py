@@ -105,21 +105,24 @@ class JournalFile:
 
     def write(self, data: bytes) -> None:
         """Write all of some lines, or raise OSError; what a failure leaves behind does not count."""
-        self._append(data if self.sealed is None else self.sealed.seal(data))
-
-    def _append(self, data: bytes) -> None:
+        if self.sealed is not None:
+            data = self.sealed.seal(data)
         done = os.write(self.descriptor, data)
+        self.size += done if done == len(data) else self._write_rest(data, done)
+
+    def _write_rest(self, data: bytes, done: int) -> int:
+        """Write what stands after the first `done` bytes; return the size of all."""
         while done < len(data):
             wrote = os.write(self.descriptor, data[done:])
             if not wrote:
                 raise OSError(f"{self.path}: nothing was written")
             done += wrote
-        self.size += done
+        return done
 
     def begin(self, first_seq: int, header: bytes) -> None:
         """Write the first lines as they are; raises OSError."""
         self.first_seq = first_seq
-        self._append(header)
+        self.size += self._write_rest(header, 0)
 
     def go_on_as(self, other: JournalFile) -> None:
         """Encrypt on where another file ended, whose lines have been copied to this one."""

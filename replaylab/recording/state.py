@@ -164,6 +164,11 @@ class State:
         return (synced_seq, synced_at) if is_ahead else (durable_seq, durable_at)
 
     @property
+    def synced_seq(self) -> int:
+        """The last tick that has been synced, by the thread or meanwhile by the kernel."""
+        return max(self.positions.synced_seq, self.requests.synced_seq)
+
+    @property
     def waiting_ticks(self) -> int:
         """Ticks that are kept until they are synced, without those that the kernel has synced meanwhile."""
         kept, synced_seq = len(self.positions.unsynced), self.requests.synced_seq

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 from replaylab.durable import is_fsync_plain
 from replaylab.kernel.library import SyncRunStruct, load
 
-STAY_NS: Final = 2_000_000  # how long the kernel waits for requests: meanwhile nothing else is done on that thread
+STAY_NS: Final = 10_000_000  # how long the kernel waits for requests: meanwhile nothing else is done on that thread
+MOST_BYTES: Final = 2 << 20  # of lines that are permanent and still kept, until the kernel returns
 SLOW_NS: Final = 1_000_000  # a sync that takes longer costs more than what is saved
 _REQUEST: Final = Struct("=qqq")
 _INTERRUPT: Final = _REQUEST.pack(-1, -1, 0)
@@ -107,7 +108,7 @@ class SyncRequests:
 
         Only when `can_serve` has just returned True.
         """
-        run = self._run = SyncRunStruct(journal, seq, size, seq + most, STAY_NS, -1)
+        run = self._run = SyncRunStruct(journal, seq, size, seq + most, size + MOST_BYTES, STAY_NS, -1)
         descriptor = os.dup(descriptor)  # another thread may close it, and its number may be used again
         try:
             self.is_served = True

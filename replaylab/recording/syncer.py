@@ -11,6 +11,7 @@ from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import DISK_FULL, FULL, State
 
 _LOOK_SECONDS: Final = 0.01  # between two looks whether the path of a journal still leads to it: each stops the writer
+_MOST_TICKS: Final = 10_000  # that are permanent and still kept, until the kernel returns
 _TICK: Final = b'{"type": "tick"'
 
 
@@ -83,9 +84,8 @@ class Syncer:
     def _serve(self, file: JournalFile, seq: int, size: int, *, looks: bool) -> None:
         """Let the kernel sync a journal, as its writer asks for it; raises OSError."""
         state = self.state
-        most = state.settings.max_unsynced_ticks // 2
         try:
-            done = state.requests.serve(file.descriptor, file.number, seq, size, most)
+            done = state.requests.serve(file.descriptor, file.number, seq, size, _MOST_TICKS)
             for seconds in done.seconds:
                 state.counters.sync.add(seconds)
             if done.seconds:

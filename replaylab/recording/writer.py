@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -76,8 +77,8 @@ class Writer:
         self._journals = state.journals
         self._health = state.health
         self._positions = state.positions
-        self._unsynced = state.positions.unsynced
         self._most = state.settings.max_unsynced_ticks
+        self._free_seq = self._most if self._keeps else sys.maxsize  # up to which no tick has to wait for a sync
         self._at_once = min(_AT_ONCE, self._most)
 
     @property
@@ -105,18 +106,15 @@ class Writer:
         state = self.state
         with state.lock:
             file, positions = self._journals.current, self._positions
-            troubled = (
-                self._writing
-                or self._health.phase is not _RECORDING
-                or file.spoilt
-                or len(self._unsynced) >= self._most
-            )
-            if troubled:
+            seq = positions.next_seq
+            if self._writing or self._health.phase is not _RECORDING or file.spoilt or seq >= self._free_seq:
                 reason = self._wait(1)
                 if reason:
                     return self.refuse(reason)
-                file = self._journals.current
-            seq, before, line = positions.next_seq, file.size, b""
+                if self._keeps:
+                    self._free_seq = state.synced_seq + 1 + self._most
+                file, seq = self._journals.current, positions.next_seq
+            before, line = file.size, b""
             try:
                 self._writing = True
                 if tick.game_id != self.game_id:
@@ -157,8 +155,8 @@ class Writer:
                 file.write(line)
                 if self._syncs:
                     state.sync(file, file.size)
-                elif self._unsynced:
-                    self._unsynced[-1] += line  # is written again with the tick before it
+                else:
+                    positions.add_to_last(line)
             except OSError as error:
                 state.health.count_error(error)
                 file.roll_back(before)

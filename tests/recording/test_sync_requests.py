@@ -18,7 +18,7 @@ import pytest
 import replaylab as rl
 from replaylab.kernel.library import MOST_SYNCS
 from replaylab.recording import journal_file, sync_requests
-from replaylab.recording.sync_requests import SyncRequests
+from replaylab.recording.sync_requests import MOST_BYTES, SyncRequests
 from tests.recordings import Heard, small, stored, ticks
 from tests.resources import leaves_nothing_open
 
@@ -101,9 +101,11 @@ def test_it_returns_when_nothing_is_asked(
 
 
 def test_it_returns_when_enough_is_permanent(requests: SyncRequests, journal: int) -> None:
-    """The lines that wait for the thread to forget them are bounded: by ticks, and by syncs."""
+    """The lines that wait for the thread to forget them are bounded: by ticks, by bytes, and by syncs."""
     requests.ask(7, 300, 3_000)
     assert requests.serve(journal, 7, 200, 2_000, 0).seq == 200
+    requests.ask(7, 400, 2_000 + MOST_BYTES)  # that of before is older than what is synced at once
+    assert requests.serve(journal, 7, 300, 2_000, 1_000).seq == 400
     asked = iter(range(300, 1_000_000, 100))
 
     def sync(_: int) -> int:
