@@ -63,7 +63,9 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"replaylab {release}"
-html_sidebars = {page: [] for page in ("docs/index", "docs/tutorial", "docs/install", "CHANGELOG", "search")}
+html_sidebars: dict[str, list[str]] = {
+    page: [] for page in ("docs/index", "docs/tutorial", "docs/install", "CHANGELOG", "search")
+}
 templates_path = [str(ROOT / "docs" / "_templates")]  # autosummary looks below the root, html below this folder
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -123,6 +125,7 @@ _pages: dict[str, str] = {}
 def _keep_excerpts(app: Sphinx, page: str, _template: str, context: dict[str, Any], doctree: object) -> None:
     """Keep the text of a page for the search; the search itself gets the script that shows it."""
     if page == "search":
+        app.add_js_file("excerpts.js")  # before what reads it
         app.add_js_file("search.js")
     elif doctree is not None:
         parser = _Excerpts()
@@ -133,8 +136,12 @@ def _keep_excerpts(app: Sphinx, page: str, _template: str, context: dict[str, An
 def _write_excerpts(app: Sphinx, error: Exception | None) -> None:
     """Write the text of all pages as a script: a page opened from a disk can load that, and cannot fetch a page."""
     if error is None and app.builder.format == "html":
-        text = json.dumps(_pages, ensure_ascii=False, indent=0)
-        (Path(app.outdir) / "_static" / "excerpts.js").write_text(f"window.EXCERPTS = {text};\n", encoding="utf-8")
+        path, before = Path(app.outdir) / "_static" / "excerpts.js", "window.EXCERPTS = "
+        kept = json.loads(path.read_text(encoding="utf-8").removeprefix(before).rstrip(";\n")) if path.exists() else {}
+        pages = {
+            page: text for page, text in (kept | _pages).items() if page in app.env.found_docs
+        }  # a build renders what changed
+        path.write_text(f"{before}{json.dumps(pages, ensure_ascii=False, indent=0)};\n", encoding="utf-8")
 
 
 def _write_games(app: Sphinx, error: Exception | None) -> None:

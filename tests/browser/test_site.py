@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -26,7 +28,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("_static", "_templates"):
         shutil.copytree(REPOSITORY / "docs" / name, source / "docs" / name)
     shutil.copy(REPOSITORY / "docs" / "conf.py", source / "docs")
-    (source / "docs" / "index.md").write_text("# Pages\n\n```{toctree}\ntutorial\nconcepts\n```\n", encoding="utf-8")
+    pages = {
+        "index": "# Pages\n\n```{toctree}\ntutorial\nconcepts\napart\ntogether\n```\n",
+        "apart": "# Apart\n\nA walrus swims. Its bag is purple.\n",
+        "together": "# Together\n\nThis is a purple walrus.\n",
+    }
+    for name, text in pages.items():
+        (source / "docs" / f"{name}.md").write_text(text, encoding="utf-8")
     for name in PAGES[1:]:
         shutil.copy(REPOSITORY / "docs" / f"{name}.md", source / "docs")
     command: list[str | Path] = [sys.executable, "-m", "sphinx", "-q", "-c", source / "docs", "-b", "html", source, out]
@@ -50,3 +58,42 @@ def test_search_of_a_site_on_a_disk(page: Page, site: Path, words: str) -> None:
     assert said == []
     results.first.locator("a").click()
     expect(page.locator("article h1")).to_be_visible(timeout=60_000)
+
+
+def found(page: Page, site: Path, words: str) -> str:
+    """Search without a network for words; what it says of its end."""
+    page.context.set_offline(offline=True)
+    page.goto(f"{(site / 'search.html').as_uri()}?{urlencode({'q': words})}")
+    summary = page.locator("#search-results .search-summary")
+    expect(summary).to_contain_text(re.compile("Search finished|Nothing was found"), timeout=60_000)
+    return summary.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [("tutroial", "tutorial"), ("durabilty", "durability"), ("Kaplna", "kaplan"), ("recorder xyzzyplugh", "recorder")],
+)
+def test_a_misspelled_word_leads_to_one_that_is_there(page: Page, site: Path, words: str, meant: str) -> None:
+    """What the search offers in its place finds something."""
+    assert found(page, site, words) == f"Nothing was found. Did you mean {meant}?"
+    page.locator("#search-results .search-summary a").click()
+    expect(page.locator("#search-results .search-summary")).to_contain_text("Search finished", timeout=60_000)
+    assert page.locator("#search-results ul.search > li").count() > 0
+
+
+def test_what_is_nowhere_is_not_found(page: Page, site: Path) -> None:
+    """Nothing is offered for a word that is like none."""
+    assert found(page, site, "xyzzyplugh") == "Nothing was found."
+
+
+def test_words_that_no_page_has_together_are_offered_alone(page: Page, site: Path) -> None:
+    """Each of them is somewhere."""
+    assert found(page, site, "fifteen censoring kaplan terminal") == (
+        "Nothing was found. No page has all of these words: fifteen, censoring, kaplan, terminal"
+    )
+
+
+def test_a_page_with_the_phrase_comes_first(page: Page, site: Path) -> None:
+    """A page that has the words side by side is above one that has them apart and would come before by its name."""
+    assert found(page, site, "purple walrus") == "Search finished, found 2 pages matching the search query."
+    assert page.locator("#search-results ul.search > li > a").all_inner_texts() == ["Together", "Apart"]
