@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -88,17 +87,6 @@ class _StandardError(logging.StreamHandler[TextIO]):
         """Ignore a log that cannot be written: what is logged goes on."""
 
 
-class _File(logging.handlers.WatchedFileHandler):
-    """Appends to a file, opened anew when it was moved away, as logrotate does."""
-
-    def close(self) -> None:
-        with suppress(OSError):
-            super().close()
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 the name in logging
-        """Ignore a log that cannot be written: what is logged goes on."""
-
-
 def _time(record: logging.LogRecord) -> str:
     at = datetime.fromtimestamp(record.created, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
@@ -130,7 +118,9 @@ def logging_to(target: str | None, form: str = "text", level: str = "INFO") -> I
         handler = _StandardError(sys.stderr)
     elif target is not None:
         try:
-            handler = _File(of_user(target, SettingsError), encoding="utf-8", errors="backslashreplace")
+            from replaylab.log_file import LogFile  # loads sockets, which few commands need
+
+            handler = LogFile(of_user(target, SettingsError), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise SettingsError(f"--log {target}: cannot be opened for writing ({error.strerror})") from None
     handler.setFormatter(JsonFormat() if form == "json" else TextFormat())

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "replaylab"
 
 # A module imports only from rows above its own, or from its own folder. A folder is one entry.
 LAYERS: list[list[str]] = [
-    ["doors", "errors", "keywords", "nesting", "plural", "progress", "urls"],
+    ["doors", "errors", "keywords", "log_file", "nesting", "plural", "progress", "urls"],
     ["clock", "columns", "compute", "continuity", "durable", "kernel", "tick"],
     ["mark"],
     ["worker"],

@@ -6,13 +6,13 @@ import gc
 import io
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from replaylab.cli import convert, dashboard, export, feeds, keys, play, prune, record, run, status, stores
 from replaylab.cli.exit_codes import COULD_NOT_RUN, EXIT_CODES, FINE, INTERRUPTED, PROBLEM, READER_GONE, complain
 from replaylab.cli.naming import note_command
 from replaylab.cli.options import LogFormat, LogTo, before_the_command, with_log
@@ -20,12 +20,49 @@ from replaylab.cli.version import print_version
 from replaylab.errors import NotARecording, ReplayLabError, SegmentDamaged, SourceDamaged
 from replaylab.urls import hidden_within
 
+# the module of each, in the order in which --help lists them
+COMMANDS: Final = {
+    "convert": "convert",
+    "inspect": "convert",
+    "record": "record",
+    "recover": "record",
+    "status": "status",
+    "info": "stores",
+    "verify": "stores",
+    "compact": "stores",
+    "prune": "prune",
+    "rezone": "stores",
+    "encrypt": "keys",
+    "rotate": "keys",
+    "simulate": "convert",
+    "stats": "stores",
+    "run": "run",
+    "export": "export",
+    "plot": "export",
+    "play": "play",
+    "serve": "feeds",
+    "dashboard": "dashboard",
+    "token": "dashboard",
+}
+
 
 class _Commands(TyperGroup):
-    """The commands; an error in one becomes one line on standard error and an exit code."""
+    """The commands, each made when it is asked for; an error in one becomes one line and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 click hands it over
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 click hands it over
+        """Return a command; None when there is none of that name."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = _made(cmd_name)
+        return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: Any) -> Any:
         """Return the command that is asked for; messages name its options from here on."""
+        if args and args[0] not in COMMANDS:  # those that there are, for the names that are like it
+            self.commands.update({name: self.get_command(ctx, name) for name in COMMANDS})
         found = super().resolve_command(ctx, args)
         name, command, words = found
         if command is not None:
@@ -54,6 +91,14 @@ class _Commands(TyperGroup):
             code, problem = COULD_NOT_RUN, hidden_within(f"{error.filename or 'error'}: {error.strerror or error}")
         complain(problem)
         raise typer.Exit(code)
+
+
+def _made(name: str) -> Any:
+    """Return a command of the command line: to make all of them takes as long as to convert a small recording."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    function = getattr(import_module(f"replaylab.cli.{COMMANDS[name]}"), name)
+    alone.command(epilog=EXIT_CODES)(with_log(function))
+    return typer.main.get_command(alone)
 
 
 app = typer.Typer(
@@ -117,31 +162,3 @@ def _replaylab(
 ) -> None:
     """Flight recorder and replay lab for tick streams: exact, crash-safe, every byte accounted for."""
     before_the_command.set((log_to, log_format or "text"))
-
-
-# in the order in which --help lists them
-_COMMANDS: Final = (
-    convert.convert,
-    convert.inspect,
-    record.record,
-    record.recover,
-    status.status,
-    stores.info,
-    stores.verify,
-    stores.compact,
-    prune.prune,
-    stores.rezone,
-    keys.encrypt,
-    keys.rotate,
-    convert.simulate,
-    stores.stats,
-    run.run,
-    export.export,
-    export.plot,
-    play.play,
-    feeds.serve,
-    dashboard.dashboard,
-    dashboard.token,
-)
-for _command in _COMMANDS:
-    app.command(epilog=EXIT_CODES)(with_log(_command))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import xxhash
 
 from replaylab.conversion.games import Numbering
-from replaylab.conversion.source import Block, Piece, read_pieces
+from replaylab.conversion.source import Block, Piece, Source, read_pieces
 from replaylab.durable import written_aside
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.parquet import new_seal
@@ -91,6 +91,8 @@ class Job:
         Returns the base of a piece that follows another one; waits until that one has been read.
     tell_end : callable
         Called with the base of whatever follows a piece, as soon as it is known.
+    previous : Job, optional
+        One done before; where it read the same source, the layouts of lines that it met are tried first.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Job:
         how: How,
         ask_base: Callable[[Piece], Base],
         tell_end: Callable[[Piece, Base], None],
+        previous: Job | None = None,
     ) -> None:
         self.folders = folders
         self.how = how
@@ -113,7 +116,13 @@ class Job:
             if read.piece.source is before.piece.source and read.piece.start == before.piece.end:
                 read.follows = before
         self._batches: list[Batch] = []
-        self._shapes: list[Known] = []
+        same = previous is not None and previous.last_source == pieces[0].source
+        self.shapes: list[Known] = list(previous.shapes) if previous is not None and same else []
+
+    @property
+    def last_source(self) -> Source:
+        """The source of the last piece."""
+        return self._reads[-1].piece.source
 
     def run(self) -> list[Extent]:
         """Convert; return the extents that are now in the store."""
@@ -173,7 +182,7 @@ class Job:
         if block.document:
             return scan_document(bytes(block.data[: block.size]), self.how.by_line)
         parts = [(part.end, part.unended) for part in block.parts]
-        return scan_block(block.data, parts, self._shapes, self.how.by_line, block.lines)
+        return scan_block(block.data, parts, self.shapes, self.how.by_line, block.lines)
 
     def _remark(
         self, read: _Read, remarks: Iterable[Remark], lines: int, offset: int, read_labels: Collection[str]

@@ -116,9 +116,11 @@ class Pool:
         return next((one for one in self.failures if not isinstance(one, WorkerFailed)), self.failures[0])
 
     def _work(self, done: Any) -> None:
+        one: Job | None = None
         while (job := self._next()) is not None:
             number, pieces = job
-            self._store(number, self._job(pieces).run(), done)
+            one = self._job(pieces, one)
+            self._store(number, one.run(), done)
 
     def _assist(self, done: Any) -> None:
         try:
@@ -133,13 +135,14 @@ class Pool:
         except IndexError:
             return None
 
-    def _job(self, pieces: list[Piece]) -> Job:
+    def _job(self, pieces: list[Piece], previous: Job | None) -> Job:
         return Job(
             pieces,
             self.folders,
             how=self.how,
             ask_base=self.bases.ask,
             tell_end=self.bases.tell,
+            previous=previous,
         )
 
     def _store(self, number: int, extents: list[Extent], done: Any) -> None:

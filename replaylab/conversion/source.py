@@ -259,7 +259,7 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
     """Read pieces in blocks of about `BLOCK_BYTES`, several small ones together.
 
     A line of more than `MAX_LINE_BYTES` comes in blocks marked `too_long`, and a block has at most `MAX_BLOCK_LINES`
-    lines, so memory stays bounded whatever is read.
+    lines, so memory stays bounded whatever is read. The bytes of a block are valid until the next one is asked for.
     """
     held = _Held()
     for number, piece in enumerate(pieces):
@@ -321,12 +321,14 @@ def _stretches(data: bytearray, number: int, size: int, *, unended: bool) -> Ite
 
 
 def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]:
-    """Read `left` bytes from here on in blocks of whole lines."""
+    """Read `left` bytes from here on in blocks of whole lines, one after the other into the same memory."""
     carried = b""
     skipping = False
+    data = bytearray()
     while left or carried:
         want = min(BLOCK_BYTES, left)
-        data = bytearray(len(carried) + want + 1 + PADDING)
+        if len(data) < (needed := len(carried) + want + 1 + PADDING):
+            data = bytearray(needed + len(carried))
         data[: len(carried)] = carried
         got = file.readinto(memoryview(data)[len(carried) : len(carried) + want]) if want else 0
         size, left = len(carried) + got, (left - got if got else 0)
@@ -334,8 +336,8 @@ def _read_lines(file: BufferedReader, number: int, left: int) -> Iterator[Block]
         if skipping or not 0 < first <= MAX_LINE_BYTES:
             end = first or size
             skipping = bool(left) and not first
-            yield Block(data[:end], end, [Part(number, end)], too_long=True, ends_line=not skipping)
             carried = bytes(data[end:size])
+            yield Block(data[:end], end, [Part(number, end)], too_long=True, ends_line=not skipping)
             continue
         cut = data.rfind(b"\n", 0, size) + 1 if left else size
         carried = bytes(data[cut:size])

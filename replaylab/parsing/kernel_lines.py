@@ -52,6 +52,7 @@ _DTYPES: Final[dict[str, Any]] = {
     "game": np.int32,
     "phase": np.int32,
 }
+_UNMAPPED: Final = Mapping()
 _TEXTS: Final = {
     "game_at": MOST_GAMES,
     "game_length": MOST_GAMES,
@@ -87,7 +88,7 @@ class KernelLines:
         self.block = block
         self.size = size
         self._reading = reading
-        self._mapping = reading.mapping if isinstance(reading.mapping, Mapping) else Mapping()
+        self._mapping = reading.mapping if isinstance(reading.mapping, Mapping) else _UNMAPPED
         self._library = library
         count = count_newlines(block, size) if count is None else count
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(count, kind) for name, kind in _DTYPES.items()}

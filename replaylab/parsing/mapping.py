@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Names
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -156,6 +155,8 @@ class Mapping:
             return given
         if str(given) in READY:
             return READY[str(given)]
+        import tomllib  # loaded late: most conversions have no file of a mapping
+
         file = of_user(given, SettingsError)
         try:
             found = tomllib.loads(file.read_text(encoding="utf-8"))

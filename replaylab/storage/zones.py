@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -27,6 +27,7 @@ _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 as all times here: what a c
 _FIRST_US: Final = (datetime(1, 1, 2) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001 Python has no earlier ones
 _LAST_US: Final = (datetime(9999, 12, 30) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001 nor later ones
 _UNKNOWN: Final = np.iinfo(np.int64).max
+_TELLING: Final = 32  # rows of a zone that are held against the others
 _NAMED: Final = 3  # zones that are named; the others are counted
 # Where many people live, one zone for each clock; they are tried before the rest of the database.
 _COMMON: Final = (
@@ -124,31 +125,46 @@ def zone_fit(starts: Mapping[str, tuple[int, str]]) -> ZoneFit:
     for zone in set(zones):
         rows = np.flatnonzero(np.array([one == zone for one in zones]))
         read[rows] = utc_of(walls[rows], zone)
-    wrong = int((read // _DAY_US != days).sum())
+    wrong = len(_contradicted(read, days))
     name = ", ".join(sorted(set(zones)))
     if not wrong:
         return ZoneFit(name, len(dated))
     left, fitting = _best(walls, days, _COMMON)
     if left:
-        rest = [zone for zone in sorted(available_timezones() - set(_COMMON)) if _is_readable(zone)]
-        left, fitting = min((left, fitting), _best(walls, days, rest), key=lambda found: found[0])
+        rest = sorted(available_timezones() - set(_COMMON))
+        left, fitting = min((left, fitting), _best(walls, days, rest, _is_readable), key=lambda found: found[0])
     return ZoneFit(name, len(dated), wrong, fitting, left) if left < wrong else ZoneFit(name, len(dated), wrong)
 
 
-def _best(walls: NDArray[np.int64], days: NDArray[np.int64], zones: Iterable[str]) -> tuple[int, tuple[str, ...]]:
-    """Return how many ids the best zones contradict, and those zones, one for each clock."""
+def _best(
+    walls: NDArray[np.int64],
+    days: NDArray[np.int64],
+    zones: Iterable[str],
+    known: Callable[[str], bool] | None = None,
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many ids the best zones contradict, and those of them that are `known`, one for each clock."""
     least, found = len(walls) + 1, dict[bytes, str]()
+    telling = np.empty(0, np.int64)  # some of the rows that a zone contradicts: by them alone most others are out
     for zone in zones:
         try:
+            if len(_contradicted(utc_of(walls[telling], zone), days[telling])) > least:
+                continue
             read = utc_of(walls, zone)
         except ZoneInfoNotFoundError:
             continue
-        wrong = int((read // _DAY_US != days).sum())
-        if wrong < least:
-            least, found = wrong, {}
-        if wrong == least:
-            found.setdefault(read.tobytes(), zone)
+        wrong = _contradicted(read, days)
+        telling = distinct(np.concatenate([telling, wrong[:_TELLING]]))
+        if len(wrong) > least or (known is not None and not known(zone)):
+            continue
+        if len(wrong) < least:
+            least, found = len(wrong), {}
+        found.setdefault(read.tobytes(), zone)
     return least, tuple(found.values())
+
+
+def _contradicted(read: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of which the id has another day than its time."""
+    return np.flatnonzero(read // _DAY_US != days)
 
 
 def utc_of(walls: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
