@@ -55,6 +55,7 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 suppress_warnings = ["mystnb.unknown_mime_type", "mystnb.mime_priority"]  # a widget without a picture of its own
 
 autosummary_generate = True
+default_role = "py:obj"  # a name in single backticks leads to its page, where it has one
 autodoc_typehints = "none"  # numpydoc sections name the types
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -160,8 +161,14 @@ def _write_games(app: Sphinx, error: Exception | None) -> None:
     (out / "index.html").write_text('<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html">\n')
 
 
+def _plain(_app: Sphinx, _env: object, node: Any, shown: Any) -> Any:
+    """Show a word in single backticks that is no public name, such as that of a parameter, without a link."""
+    return shown if node.get("reftype") == "obj" else None
+
+
 def setup(app: Sphinx) -> None:
     """Connect what this file adds to the build."""
+    app.connect("missing-reference", _plain)
     app.connect("html-page-context", _keep_excerpts)
     app.connect("build-finished", _write_excerpts)
     app.connect("build-finished", _write_games)
