@@ -22,11 +22,14 @@ with tempfile.TemporaryDirectory() as folder:
         flags = {"active": True, "rugged": False}
         tick = {"game_id": "g", "tick": 0, "timestamp": "2031-01-02T03:04:05", "price": "1.02", **flags}
         assert recorder.record(tick).accepted
+    key = rl.FileKey(Path(folder) / "master.key", create=True)
     extras: dict[tuple[str, str], Callable[[], object]] = {
         ("sql", "duckdb"): lambda: opened.sql("SELECT 1"),
         ("polars", "polars"): opened.to_polars,
         ("live", "websockets"): lambda: rl.open_feed("ws://127.0.0.1:9"),
         ("serve", "starlette"): lambda: rl.serve(opened),
+        ("crypto", "cryptography"): lambda: rl.convert(recordings, Path(folder) / "sealed", kms=key, progress=False),
+        ("postgresql", "adbc_driver_postgresql"): lambda: rl.export(opened, "postgresql:///none"),
     }
     for (extra, module), use in extras.items():
         if importlib.util.find_spec(module) is None:

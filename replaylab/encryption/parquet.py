@@ -147,5 +147,5 @@ def _properties() -> Any:
     from pyarrow.parquet import encryption
 
     if not hasattr(encryption, "create_encryption_properties"):
-        raise MissingExtra(f"pyarrow {pa.__version__} cannot encrypt; install pip install 'replaylab[crypto]'")
+        raise MissingExtra(f"pyarrow {pa.__version__} cannot encrypt: pip install 'replaylab[crypto]'")
     return encryption
