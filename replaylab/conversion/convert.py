@@ -48,6 +48,7 @@ from replaylab.storage.zones import stored_fit
 
 if TYPE_CHECKING:
     from replaylab.segments.extent import Extent
+    from replaylab.segments.segment import Segment
     from replaylab.settings import Settings
 
 _log = logging.getLogger("replaylab.conversion")
@@ -152,7 +153,7 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
             remove_leftovers(held)
             run = _Run(held, folders, how, lock, settings, Path(place), made, extents)
             run.convert(found)
-            doubt = _zone_doubt(held, extents, root)
+            doubt = _zone_doubt(held, run.segments, extents, root)
             if found and len(made.unreadable) == len(found):
                 problem = "; ".join(made.unreadable.values())
                 raise NotARecording(problem) if made.refused else SourceUnreadable(problem)
@@ -165,10 +166,11 @@ def convert(  # noqa: PLR0913 every one but the first two has a default
     return done
 
 
-def _zone_doubt(held: Store, extents: Sequence[Extent], root: Path) -> str:
+def _zone_doubt(held: Store, written: Sequence[Segment], extents: Sequence[Extent], root: Path) -> str:
     """Return what the ids of the store say against the zone of the times that were just read, and what fits them."""
     if not any(one.zoneless_times for one in extents):
         return ""
+    held.take_up(written)
     fit = stored_fit(held.sealed())
     return f"{fit}; rl.rezone({str(root)!r}, {fit.fitting[0]!r}) changes what is stored" if fit else ""
 
@@ -214,6 +216,7 @@ class _Run:
     ) -> None:
         self.held, self.folders, self.how, self.lock, self.settings = held, folders, how, lock, settings
         self.place, self.made, self.extents = place, made, extents
+        self.segments: list[Segment] = []  # written, with times whose zone is to be judged
 
     def convert(self, sources: list[Source]) -> None:
         """Convert sources, adding to the plan and the extents."""
@@ -314,6 +317,7 @@ class _Run:
         pool = Pool(jobs, self.folders, how=how or self.how, lock=self.lock)
         found = pool.run(*_hands(size, self.settings.workers, strict=strict), done) if jobs else []
         self.extents += found
+        self.segments += pool.segments
         return found
 
 

@@ -15,6 +15,7 @@ from replaylab.conversion.job import Base, Folders, How, Job
 from replaylab.conversion.source import Piece
 from replaylab.errors import ReplayLabError, WorkerFailed
 from replaylab.segments.extent import Extent
+from replaylab.segments.segment import Segment
 
 if TYPE_CHECKING:  # loaded where a process is started: most conversions start none
     from multiprocessing.connection import Connection
@@ -71,6 +72,9 @@ class Pool:
         self.lock = lock  # inherited by the helpers: the store stays locked until the last of them is gone
         self.bases = Bases()
         self.extents: list[Extent] = []
+        self.segments: list[
+            Segment
+        ] = []  # written here, with times whose zone is to be judged; what they say is at hand
         self.failures: list[BaseException] = []
         self._queue = deque(enumerate(jobs))
         self._unfinished = set(range(len(jobs)))
@@ -120,7 +124,10 @@ class Pool:
         while (job := self._next()) is not None:
             number, pieces = job
             one = self._job(pieces, one)
-            self._store(number, one.run(), done)
+            segment = one.run()
+            if any(one.zoneless_times for one in segment.footer.extents):
+                self.segments.append(segment)
+            self._store(number, segment.footer.extents, done)
 
     def _assist(self, done: Any) -> None:
         try:
@@ -215,11 +222,11 @@ def serve(leader: Connection) -> None:
             leader.send(("end", (piece, base)))
 
         try:
-            extents = Job(pieces, folders, how=how, ask_base=ask_base, tell_end=tell_end).run()
+            segment = Job(pieces, folders, how=how, ask_base=ask_base, tell_end=tell_end).run()
         except (ReplayLabError, OSError, MemoryError) as error:
             leader.send(("failed", error))
         else:
-            leader.send(("done", extents))
+            leader.send(("done", segment.footer.extents))
 
 
 if __name__ == "__main__":

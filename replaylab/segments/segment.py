@@ -240,7 +240,8 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
     """Write tables, one game after the other, as a segment: whole under its final name, or not there at all.
 
     Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then. A `lasting`
-    segment is compressed harder, one with the `keys` of its store is encrypted.
+    segment is compressed harder, one with the `keys` of its store is encrypted. What it says of itself is at hand in
+    the segment returned.
     """
     games: list[GameRange] = []
     digests: list[str] = []
@@ -271,7 +272,9 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
         ending = f"{xxhash.xxh3_64_hexdigest(footer_bytes(aside))}_{file_digest(aside)}"
         final = folder / (seal.name(ending) if seal else _name(origin, games, rows, ending))
         publish(aside, final, private=seal is not None)
-    return Segment(final, keys)
+    written = Segment(final, keys)
+    written.footer = footer
+    return written
 
 
 def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -96,6 +96,10 @@ class Listing:
             segment for segment in there.values() if not known.isdisjoint(map(identity, segment.footer.stands_in_for))
         ]
         return [segment for segment in there.values() if segment not in self._waiting]
+
+    def take_up(self, written: Iterable[Segment]) -> None:
+        """Take segments as opened that were just written."""
+        self._opened |= {segment.name: segment for segment in written}
 
     def read_game(self, game_id: str) -> pa.Table:
         """Return the rows of one game from all segments, in the order received."""

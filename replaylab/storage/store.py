@@ -169,6 +169,10 @@ class Store:
         """Return the segments that are files of their own: `segments` without the journals."""
         return reread(self._listing.sealed)
 
+    def take_up(self, written: Iterable[Segment]) -> None:
+        """Take segments that this process has just written as opened, so that they need not be read to be listed."""
+        self._listing.take_up(written)
+
     def waiting(self) -> list[Segment]:
         """Return the segments that stand in for others which still count: an exchange begun, or broken off."""
         return reread(self._listing.waiting)

@@ -15,7 +15,9 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
+from replaylab.conversion import job
 from replaylab.conversion import plan as planning
+from replaylab.segments.segment import Segment, write_segment
 from replaylab.settings import Settings
 from replaylab.simulation.simulate import tick_lines
 from tests.resources import leaves_nothing_open
@@ -366,6 +368,21 @@ def test_settings_of_the_environment_count(monkeypatch: pytest.MonkeyPatch) -> N
     current.cache_clear()
     assert _settings(source_tz=None, workers=None, progress=False).workers == 3
     current.cache_clear()
+
+
+def test_what_is_at_hand_of_a_segment_is_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a conversion says of the segments that it wrote is what anyone reads from their files."""
+    written: list[Segment] = []
+
+    def write(*given: Any, **options: Any) -> Segment:
+        written.append(write_segment(*given, **options))
+        return written[-1]
+
+    monkeypatch.setattr(job, "write_segment", write)
+    rl.simulate(tmp_path / "recordings", games=12, seed=3, damage="all")
+    quiet([SAMPLES, tmp_path / "recordings"], tmp_path / "store")
+    assert written
+    assert all(one.footer == Segment(one.path).footer for one in written)
 
 
 def test_what_a_conversion_loads_before_it_reads() -> None:

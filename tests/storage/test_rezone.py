@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -18,7 +19,7 @@ import replaylab as rl
 from replaylab import errors
 from replaylab.segments.footer import Footer
 from replaylab.storage.rezone import RezoneReport
-from replaylab.storage.zones import utc_of, zone_fit
+from replaylab.storage.zones import COMMON, utc_of, zone_fit
 from replaylab.table import skipped_times, to_utc, to_wall
 from tests.crash.scale import SCALE
 from tests.stores import RECORDINGS, leftovers, line, quiet, rows, simulated, start_child, state
@@ -203,6 +204,33 @@ def test_the_clock_that_fits_is_the_clock_that_reads(walls: list[int], zone: str
     except pa.ArrowInvalid:
         assume(False)  # a zone that Python knows alone
     assert utc_of(given_us, zone).tolist() == read.view(pa.int64()).to_pylist()
+
+
+@given(
+    walls=st.lists(st.integers(20_300 * 24, 20_700 * 24), min_size=1, max_size=80, unique=True),
+    zone=st.sampled_from(ZONES),
+    noise=st.integers(0, 3),
+)
+@settings(max_examples=20 * SCALE, deadline=None)
+def test_a_zone_that_is_ruled_out_early_would_not_have_won(walls: list[int], zone: str, noise: int) -> None:
+    """The zones that contradict fewest ids are those that counting every id of every zone finds."""
+    times = np.array(walls, np.int64) * HOUR_US
+    days = utc_of(times, zone) // (24 * HOUR_US)
+    days[:noise] += 1
+    dates = [f"{date(1970, 1, 1) + timedelta(days=int(day)):%Y%m%d}" for day in days]
+    starts = {f"{day}-{number}": (int(at), "UTC") for number, (day, at) in enumerate(zip(dates, times, strict=True))}
+    left, found = len(times) + 1, dict[bytes, str]()
+    for one in COMMON:
+        read = utc_of(times, one)
+        wrong = int((read // (24 * HOUR_US) != days).sum())
+        left, found = (wrong, {}) if wrong < left else (left, found)
+        if wrong == left:
+            found.setdefault(read.tobytes(), one)
+    fit = zone_fit(starts)
+    if not left and fit.contradicting:
+        assert (fit.left, fit.fitting) == (0, tuple(found.values()))
+    assert fit.contradicting == int((times // (24 * HOUR_US) != days).sum())
+    assert fit.left <= left if fit else fit.contradicting <= left
 
 
 def test_the_hour_that_was_skipped_or_shown_twice_reads_as_it_is_read() -> None:
