@@ -1,4 +1,7 @@
-"""Screen: what the commands print, as tables for people or as one JSON document for programs."""
+"""Screen: what the commands print, as tables for people or as one JSON document for programs.
+
+rich is loaded where it has something to lay out: that takes as long as to convert a small recording.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from replaylab.charts.lacks import lacks
 from replaylab.plural import count_of
 from replaylab.tick import price_text, short_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from replaylab.cli.overview import Overview, Statistics
     from replaylab.conversion.inspect import Inspection
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from replaylab.storage.verify import Verification
 
 PIPED_WIDTH: Final = 120  # columns, where the output is no terminal
+_UNFOLDED_WIDTH: Final = PIPED_WIDTH - 4  # of a line that is not folded there for sure
 _ID_WIDTH: Final = 25  # of a game's id
 
 
 def screen() -> Console:
     """Return a console on standard output; text is shown as it is, never read as markup."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
@@ -90,6 +93,9 @@ def show_inspection(found: Inspection) -> None:
         }
     )
     if found.mapping:
+        from rich.console import Group
+        from rich.text import Text
+
         show(Group("", Text("mapping.toml to begin with: check every name", style="bold"), Text(found.mapping)))
 
 
@@ -241,22 +247,41 @@ def show_written(paths: Sequence[Path], folder: str) -> None:
 
 def show_pairs(pairs: Mapping[str, str]) -> None:
     """Print names and what they are, one below the other; those without a text are left out."""
+    shown = {name: plain(text) for name, text in pairs.items() if text}
+    width = max(map(len, shown), default=0) + 2
+    lines = [f"{name:{width}}{text}".rstrip() for name, text in shown.items()]
+    if not sys.stdout.isatty() and all(line.isascii() and len(line) <= _UNFOLDED_WIDTH for line in lines):
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+    else:
+        show(_grid(shown))
+
+
+def _grid(pairs: Mapping[str, str]) -> Table:
+    """Return names and what they are as rich lays them out: it folds what is too wide, and knows wide characters."""
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in pairs.items():
-        if text:
-            table.add_row(name, plain(text))
-    show(table)
+        table.add_row(name, text)
+    return table
 
 
 def _show_under(title: str, table: Table) -> None:
     """Print a table below a title that may be wider."""
+    from rich.console import Group
+    from rich.text import Text
+
     show(Group("", Text(title, style="bold"), table))
 
 
 def _table(*columns: str) -> Table:
     """Return an empty table; the columns whose name starts with ``>`` are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         right = name.startswith(">")
