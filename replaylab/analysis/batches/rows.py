@@ -83,7 +83,7 @@ def _table(given: object) -> pa.Table:  # noqa: PLR0911 one for each kind
         case _ if _is_series(given):
             return _records([given.to_dict()])  # type: ignore[attr-defined]
     raise AnalysisError(
-        f"a {type(given).__name__} was returned; return a dict (one row), a plain value, a list of dicts, an Arrow "
+        f"{type(given).__name__} was returned; return a dict (one row), a plain value, a list of dicts, an Arrow "
         "table, a frame, a pandas Series (one row), or None for no row"
     )
 

@@ -165,9 +165,9 @@ def test_shapes_that_a_function_may_give(folder: Path, name: str) -> None:
 
 
 WRONG: dict[str, tuple[Callable[..., object], str]] = {
-    "object": (lambda _: object(), "a object was returned; return a dict"),
-    "set": (lambda _: {1, 2}, "a set was returned"),
-    "list of numbers": (lambda _: [1, 2], "a list was returned"),
+    "object": (lambda _: object(), "object was returned; return a dict"),
+    "set": (lambda _: {1, 2}, "set was returned"),
+    "list of numbers": (lambda _: [1, 2], "list was returned"),
     "column of objects": (lambda _: {"a": object()}, "column 'a' cannot be stored"),
     "number as name": (lambda _: {1: 2}, "a column's name is a text"),
     "reserved name": (lambda _: {"error": 2}, "call it otherwise"),
