@@ -30,6 +30,7 @@ HEAD_BYTES: Final = 1 << 12
 MAX_EXPANSION: Final = 200  # unpacked bytes for one packed: real recordings have 8 to 40
 FREE_BYTES: Final = 64 << 20  # unpacked bytes of a file that are never refused
 _BOM: Final = b"\xef\xbb\xbf"
+_OBJECT: Final = b'{"'  # as nearly every recording begins, and nothing else does
 _ENCODINGS: Final = (  # by their mark; without one by the zeros beside the first bracket, behind blanks
     ("utf-32-le", rb"\xff\xfe\x00\x00"),
     ("utf-32-be", rb"\x00\x00\xfe\xff"),
@@ -103,10 +104,12 @@ def text_dress(head: bytes, *, document: bool = False, mapping: Mapping | None =
 
     With a mapping whose path leads to many elements of a document, these are laid out as one a line.
     """
-    for pattern, what in _OTHERS:
-        if re.match(pattern, head):
-            return Dress(other=what)
-    encoding = next((name for name, mark in _ENCODINGS if re.match(mark, head)), "")
+    encoding = ""
+    if not head.startswith(_OBJECT):
+        for pattern, what in _OTHERS:
+            if re.match(pattern, head):
+                return Dress(other=what)
+        encoding = next((name for name, mark in _ENCODINGS if re.match(mark, head)), "")
     text = head.decode(encoding, "ignore").encode() if encoding else head
     if (elements := _elements(text, mapping)) is not None:
         return Dress("", encoding, "document", elements=elements[0])
