@@ -49,7 +49,7 @@ _OTHERS: Final = (  # first bytes of what is no recording, and what it is
     (rb"(?i)\s*<\?xml|\s*<svg", "an XML document"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
     (rb"Rar!\x1a\x07", "a RAR archive: unpack it first"),
-    (rb"(?s).{257}ustar", "a tar archive: unpack it first"),
+    (rb"(?s)(?=.{0,256}\x00).{257}ustar", "a tar archive: unpack it first"),
     (rb"\x04\x22\x4d\x18", "an LZ4 file: unpack it first"),
     (rb"\xff\x06\x00\x00sNaPpY", "a Snappy file: unpack it first"),
     (rb"\x1f\x9d", "a file of compress (.Z): unpack it first"),

@@ -412,9 +412,10 @@ def test_standard_input_is_a_source(tmp_path: Path) -> None:
     assert state(tmp_path / "store")[1][0]["game_id"] == "g"
 
 
-def test_a_tick_that_has_the_word_of_an_archive_is_a_tick(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blanks", [b"", b" "])
+def test_a_tick_that_has_the_word_of_an_archive_is_a_tick(tmp_path: Path, blanks: bytes) -> None:
     """A line of ticks is one, also where the mark of a tar archive stands at its place within a text."""
-    known = line("g", 0).rstrip(b"}\n")
+    known = line("g", 0).rstrip(b"}\n").replace(b"{", b"{" + blanks, 1)
     tick = known + b', "note": "'
     (tmp_path / "x.jsonl").write_bytes(tick.ljust(257, b".") + b'ustar"}\n' + line("g", 1))
     assert quiet(tmp_path / "x.jsonl", tmp_path / "store").ticks_stored == 2
