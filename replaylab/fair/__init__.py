@@ -58,6 +58,12 @@ class Simulated(NamedTuple):
         Ticks 0 to R of each game; at R stands the rug price.
     starts, rug_ticks : int64 arrays, one a game
         Where each game begins in `prices`, and its R.
+
+    Examples
+    --------
+    >>> found = simulate(3, seed=1)
+    >>> len(found.starts), len(found.prices) == int((found.rug_ticks + 1).sum())
+    (3, True)
     """
 
     prices: NDArray[np.float64]

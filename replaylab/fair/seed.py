@@ -30,7 +30,13 @@ _SEED: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Seed(NamedTuple):
-    """The seed of one game, with the hash published before it and the version of the rules."""
+    """The seed of one game, with the hash published before it and the version of the rules.
+
+    Examples
+    --------
+    >>> Seed("g", "a" * 64).game_id
+    'g'
+    """
 
     game_id: str
     server_seed: str

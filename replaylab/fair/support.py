@@ -40,6 +40,11 @@ class Alarm(NamedTuple):
     reason : str
         ``return``: no move of one tick leads there; ``start``: tick 0 is not 1; ``rug``: the rug price is above 2 % of
         the price before it (or of 1), which the algorithm does not rule, but no recorded game exceeds.
+
+    Examples
+    --------
+    >>> Alarm("g", 12, before=1.5, price=40.0, reason="return").tick
+    12
     """
 
     game_id: str

@@ -23,6 +23,11 @@ class Buy:
         What is paid, commission apart. A float counts as the shortest text that it prints as.
     position : str
         Name of the position, when there are several in a game.
+
+    Examples
+    --------
+    >>> Buy("0.1"), Buy(0.1, position="second").position
+    (Buy(amount='0.1'), 'second')
     """
 
     amount: Amount
@@ -42,6 +47,11 @@ class Sell:
         Above 0, up to 1, which sells all.
     position : str
         Name of the position, when there are several in a game.
+
+    Examples
+    --------
+    >>> Sell().share, Sell("0.5").share
+    (1, '0.5')
     """
 
     share: Amount = 1
@@ -63,6 +73,11 @@ class Bet:
     ----------
     amount : Decimal, int, float or str
         The stake, gone unless the bet wins.
+
+    Examples
+    --------
+    >>> Bet("0.01").amount
+    '0.01'
     """
 
     amount: Amount
@@ -91,6 +106,11 @@ class When:
     ------
     OrderRefused
         When it waits for nothing, or for what is no price.
+
+    Examples
+    --------
+    >>> When(Sell(), above=2).above
+    2
     """
 
     order: Order
@@ -113,7 +133,13 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Drops all orders of this game that wait for a price."""
+    """Drops all orders of this game that wait for a price.
+
+    Examples
+    --------
+    >>> Cancel()
+    Cancel()
+    """
 
 
 Placed = Order | When | Cancel
