@@ -253,7 +253,7 @@ lab: $(VENV)/.test ## open the notebooks in JupyterLab
 	exec $(BIN)/jupyter lab $$root notebooks
 
 BENCHMARKS := conversion.exactness conversion.convert_file conversion.convert_folder conversion.command conversion.memory conversion.size conversion.other_files \
-  storage.query storage.growth storage.encryption storage.postgresql analysis.summary analysis.estimators start analysis.cluster fair.fair analysis.backtest analysis.sweep playback.engine \
+  storage.query storage.growth storage.many_ticks storage.encryption storage.postgresql analysis.summary analysis.estimators start analysis.cluster fair.fair analysis.backtest analysis.sweep playback.engine \
   recording.record recording.record_pipe playback.ring live.day live.feed_cost live.many_feeds live.outage live.served live.stall dashboards.dashboard widgets.browse widgets.player widgets.player_ways widgets.reopened widgets.soak
 
 .PHONY: bench

@@ -79,12 +79,13 @@ def clean_file(folder: Path, source: Path, ticks: int) -> Clean:
     with path.open("wb") as file:
         for helping in range(-(-ticks // len(lines))):
             wanted = lines[: ticks - helping * len(lines)]
-            file.write(_renamed(b"\n".join(wanted) + b"\n", helping))
+            file.write(renamed(b"\n".join(wanted) + b"\n", helping))
     helpings = -(-ticks // len(lines))
     return Clean(path, pa.concat_arrays([prices] * helpings).slice(0, ticks), origin(files))
 
 
-def _renamed(lines: bytes, helping: int) -> bytes:
+def renamed(lines: bytes, helping: int) -> bytes:
+    """The same lines with other game ids, unless it is the first helping of them."""
     return _GAME.sub(b"\\g<1>\\g<2>-%08x" % helping, lines) if helping else lines
 
 

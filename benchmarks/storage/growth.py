@@ -34,7 +34,7 @@ STEPS = {
     "compact": "rl.compact(path, progress=False)",
     "games() when compacted": "store = rl.open_store(path); len(store.games())",
 }
-_CHILD = """
+CHILD = """
 import json, resource, sys, time
 import replaylab as rl
 import replaylab.storage.store, replaylab.storage.compact, replaylab.storage.verify, pandas
@@ -73,7 +73,7 @@ def main() -> None:
             store = folder / str(size)
             fill(store, size)
             for name, step in STEPS.items():
-                child = [sys.executable, "-c", _CHILD.format(step=step), str(store)]
+                child = [sys.executable, "-c", CHILD.format(step=step), str(store)]
                 done = subprocess.run(child, capture_output=True, text=True, check=True)
                 wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
                 took[name][size] = wall, cpu, peak
