@@ -162,7 +162,8 @@ def _encrypt_files(store: Store, keys: StoreKeys, *, progress: bool) -> Encrypti
         if not is_closed(content):
             write_file(path, keys, "status", content)
     forget(store.path)
-    sweep(store.path / JOURNALS)
+    for folder, _, _ in os.walk(store.path):
+        sweep(Path(folder))  # what writers that were killed have left half-written is in plain too
     return EncryptionReport(str(store.path), len(plain), rows, len(files))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,18 @@ def test_rows_remarks_and_refused_lines_stay(store: tuple[Path, FileKey]) -> Non
     assert clear_in(root) == []
     assert encrypt(root, key, progress=False).segments == 0
     assert [one.state for one in rl.status(root, kms=key).runs][:1] == ["closed"]
+
+
+def test_what_a_killed_writer_left_half_written_does_not_stay(store: tuple[Path, FileKey]) -> None:
+    """A file that was not whole when its writer was killed, in any folder of the store, is not left there in plain."""
+    root, key = store
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+        (folder / f"left-0.-{gone.pid}.aside").write_text(MARKER)
+    encrypt(root, key, progress=False)
+    assert clear_in(root) == []
+    assert not list(root.rglob("*.aside"))
 
 
 def test_killed_at_each_step_it_is_finished_by_the_next(made: Path, tmp_path: Path) -> None:
