@@ -120,6 +120,21 @@ def take(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
     return pa.Table.from_arrays(taken, schema=table.schema)
 
 
+def detached(table: pa.Table) -> pa.Table:
+    """Return a table with memory of its own: a slice holds all of what it was cut from.
+
+    Examples
+    --------
+    >>> part = pa.table({"tick": list(range(1_000_000))}).slice(5, 1)
+    >>> part.get_total_buffer_size(), detached(part).get_total_buffer_size() < 1_000
+    (8000000, True)
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
+
+
 def taken_from(array: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
     """Return rows of an array by number.
 

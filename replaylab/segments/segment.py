@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from replaylab.columns import as_numpy
+from replaylab.columns import as_numpy, detached
 from replaylab.durable import publish, written_aside
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.parquet import check_end, new_seal, not_written, opening
@@ -181,7 +181,9 @@ class Segment:
             elif seen < first + rows:
                 groups.append(number)
             seen += size
-        return self._read(groups, columns, metadata).slice(first - skipped, rows)
+        table = self._read(groups, columns, metadata)
+        part = table.slice(first - skipped, rows)
+        return part if 2 * part.num_rows >= table.num_rows else detached(part)  # else it would hold all the groups
 
     def _read(
         self, groups: list[int] | None, columns: Sequence[str] | None, metadata: pq.FileMetaData | None = None

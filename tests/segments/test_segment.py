@@ -60,6 +60,17 @@ def test_name_and_footer_tell_what_is_in_it(segment: Segment) -> None:
     assert all(extent.start == 0 and extent.end > 0 and sum(extent.lines.values()) > 0 for extent in footer.extents)
 
 
+def test_a_game_holds_no_more_than_its_rows(tmp_path: Path) -> None:
+    """A game that is kept does not keep the thousands of rows beside it which had to be read for it."""
+    ticks = b"".join(line(f"g{number // 10}", number % 10) for number in range(20_000))
+    (tmp_path / "x.jsonl").write_bytes(ticks)
+    quiet(tmp_path / "x.jsonl", tmp_path / "store")
+    (segment,) = open_store(tmp_path / "store").segments()
+    whole, game = segment.read(["price", "seq"]), segment.read_game("g77", ["price", "seq"])
+    assert game.equals(whole.slice(segment.rows_of["g77"][0], 10))
+    assert game.get_total_buffer_size() < 2_000 < whole.get_total_buffer_size() // 100
+
+
 def test_plain_readers_need_no_help(segment: Segment) -> None:
     """Arrow alone, DuckDB and Polars read the same rows, prices as exact decimals, times in UTC."""
     table = pq.read_table(segment.path)
