@@ -122,13 +122,16 @@ def stream(data: bytes) -> None:
     """Read lines of a live feed: a form that was learnt finds the tick that the general parser finds, or none."""
     counted: list[str] = []
     learnt = LineReader()
-    ticks = []
+    ticks, lines = [], []
     for raw in data.split(b"\n"):
         careful = LineReader().read(raw)
         first, again = learnt.read(raw), learnt.read(raw)
         assert first == again == careful, raw
-        ticks += [careful] if isinstance(careful, Tick) and not _CAPTURE.match(raw) else []
-    messages = Lines(counted.append).read([data], AT).messages
+        if not _CAPTURE.match(raw):  # else it may be an event, which is read otherwise, or a tick
+            ticks += [careful] if isinstance(careful, Tick) else []
+            lines.append(raw)
+    Lines(counted.append).read([data], AT)
+    messages = Lines(counted.append).read([b"\n".join(lines)], AT).messages
     assert [one for one in messages if isinstance(one, Tick)][: len(ticks)] == ticks or b'"data"' in data
 
 
