@@ -34,7 +34,7 @@ STEPS = {
     "compact": "rl.compact(path, progress=False)",
     "games() when compacted": "store = rl.open_store(path); len(store.games())",
 }
-CHILD = """
+_CHILD = """
 import json, resource, sys, time
 import replaylab as rl
 import replaylab.storage.store, replaylab.storage.compact, replaylab.storage.verify, pandas
@@ -63,6 +63,14 @@ def fill(folder: Path, segments: int) -> None:
         raise SystemExit(str(report))
 
 
+def cost(step: str, store: Path) -> tuple[float, float, float]:
+    """Seconds of wall time and of the processor, and the peak in MB, of a step in a process of its own."""
+    child = [sys.executable, "-c", _CHILD.format(step=step), str(store)]
+    done = subprocess.run(child, capture_output=True, text=True, check=True)
+    wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
+    return wall, cpu, peak
+
+
 def main() -> None:
     """Run it."""
     options = arguments(__doc__, segments=1_000)
@@ -73,10 +81,7 @@ def main() -> None:
             store = folder / str(size)
             fill(store, size)
             for name, step in STEPS.items():
-                child = [sys.executable, "-c", CHILD.format(step=step), str(store)]
-                done = subprocess.run(child, capture_output=True, text=True, check=True)
-                wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
-                took[name][size] = wall, cpu, peak
+                took[name][size] = cost(step, store)
             shutil.rmtree(store)
     rows = [
         (name, size, wall, cpu, cpu * 1e3 / size, peak)

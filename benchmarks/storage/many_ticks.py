@@ -7,16 +7,13 @@ There is no peer: the larger store is compared with the smaller one.
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import replaylab as rl
 from benchmarks.material import clean_lines, recordings, renamed
 from benchmarks.measure import arguments, print_ratio, print_table, workshop
-from benchmarks.storage.growth import CHILD, STEPS
+from benchmarks.storage.growth import STEPS, cost
 from replaylab.simulation.bulk import tick_lines
 
 SEED = 20310102
@@ -26,18 +23,17 @@ STEPS_OF_TICKS = STEPS | {"one game": "store = rl.open_store(path); store.game(s
 
 def fill(folder: Path, lines: list[bytes], ticks: int, file_ticks: int) -> None:
     """Convert files of the same ticks under ever other game ids, until there are so many."""
-    path = folder.parent / "clean.jsonl"
     helping = 0
     for begin in range(0, ticks, file_ticks):
+        path = folder.parent / f"{begin}.jsonl"
         left = min(file_ticks, ticks - begin)
         with path.open("wb") as file:
             while left:
                 wanted = lines[:left]
                 file.write(renamed(b"\n".join(wanted) + b"\n", helping))
                 helping, left = helping + 1, left - len(wanted)
-        path.rename(path.with_name(f"{begin}.jsonl"))
-        rl.convert(path.with_name(f"{begin}.jsonl"), folder, progress=False)
-        path.with_name(f"{begin}.jsonl").unlink()
+        rl.convert(path, folder, progress=False)
+        path.unlink()
 
 
 def main() -> None:
@@ -53,10 +49,7 @@ def main() -> None:
             store = folder / "store"
             fill(store, lines, size, file_ticks)
             for name, step in STEPS_OF_TICKS.items():
-                child = [sys.executable, "-c", CHILD.format(step=step), str(store)]
-                done = subprocess.run(child, capture_output=True, text=True, check=True)
-                wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
-                took[name][size] = wall, cpu, peak
+                took[name][size] = cost(step, store)
             shutil.rmtree(store)
     rows = [(name, size, wall, cpu, peak) for name, found in took.items() for size, (wall, cpu, peak) in found.items()]
     print_table("a store of many ticks", ["", "ticks", "s", "CPU s", "peak MB"], rows)
