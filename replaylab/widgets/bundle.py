@@ -16,7 +16,7 @@ _STYLE: Final = "style"  # the module whose constant becomes the style sheet
 _IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "\.{1,2}/(\w+)\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?!default )", re.MULTILINE)
 _DECLARED: Final = re.compile(r"^(export )?(?:class|const|let|function|async function) (\w+)", re.MULTILINE)
-_COMMENT: Final = re.compile(r"^\s*/\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
+_COMMENT: Final = re.compile(r"^\s*/\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 _UNPACK: Final = """\
 const unpacked = async () => {{
   const packed = "{packed}";
@@ -51,7 +51,7 @@ def source(entry: str = "player") -> str:
     if own:
         look += (_FRONT / entry / f"{entry}.css").read_text(encoding="ascii")
         modules = needed(entry, modules | own)
-    modules[_STYLE] = f"export const STYLE = {json.dumps(_lean(look))};\n"
+    modules[_STYLE] = f"export const STYLE = {json.dumps(lean(look))};\n"
     return join(modules, entry) + f"//# sourceURL=replaylab/{entry}.js\n"
 
 
@@ -132,7 +132,7 @@ def _visit(name: str, modules: dict[str, str], order: list[str], path: tuple[str
 @cache
 def stand_in_source() -> str:
     """Return the script that decides whether what stands in for a player is seen; it runs before the player's own."""
-    return _lean((_FRONT / "inline" / "standin.js").read_text(encoding="ascii")) + "\n"
+    return lean((_FRONT / "inline" / "standin.js").read_text(encoding="ascii")) + "\n"
 
 
 def packed(text: str | bytes) -> str:
@@ -144,7 +144,7 @@ def packed(text: str | bytes) -> str:
 @cache
 def script() -> bytes:
     """Return the player as the kernel sends it to a page: its source, packed."""
-    return gzip.compress(_lean(source()).encode(), 9, mtime=0)
+    return gzip.compress(lean(source()).encode(), 9, mtime=0)
 
 
 @cache
@@ -153,7 +153,7 @@ def loader() -> str:
 
     Widget state holds this instead of the script: notebooks save the state of every player.
     """
-    text = _lean((_FRONT / "inline" / "loader.js").read_text(encoding="ascii"))
+    text = lean((_FRONT / "inline" / "loader.js").read_text(encoding="ascii"))
     return f'{text}\nexport default playerLoader("{_name()}");\n'
 
 
@@ -164,7 +164,7 @@ def _name() -> str:
 @cache
 def module(entry: str = "player") -> str:
     """Return a widget as a small module that unpacks itself: a saved notebook holds it once for each of them."""
-    text = packed(_lean(source(entry)))
+    text = packed(lean(source(entry)))
     name = _name() if entry == "player" else hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     return _UNPACK.format(packed=text, entry=entry, name=name)
 
@@ -172,11 +172,11 @@ def module(entry: str = "player") -> str:
 @cache
 def page_script(entry: str = "player") -> str:
     """Return a widget as a script for pages beside each other, which load it once; it defines ``replaylab.<entry>``."""
-    body = _lean(source(entry)).replace("export default create;", f"(globalThis.replaylab ??= {{}}).{entry} = create;")
+    body = lean(source(entry)).replace("export default create;", f"(globalThis.replaylab ??= {{}}).{entry} = create;")
     return f"(() => {{\n{body}\n}})();\n"
 
 
-def _lean(text: str) -> str:
+def lean(text: str) -> str:
     """Leave out indentation, comments that have lines of their own, and empty lines."""
     lines = (line.strip() for line in _COMMENT.sub("", text).splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("// "))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -24,6 +27,33 @@ _ = rl.simulate('recordings', games=3, seed=5)
 _ = rl.convert('recordings', 'store', progress=False)
 store = rl.open_store('store')
 """
+# Counts the errors of widgets that stand in the page, and the frames in which one of them is seen.
+SEEN = """
+window.written = 0;
+window.seen = 0;
+const look = () => {
+    const lines = [...document.querySelectorAll('.jp-OutputArea-output')].filter(
+        (one) => one.textContent.startsWith('Error displaying widget'));
+    window.written = Math.max(window.written, lines.length);
+    window.seen += lines.some((one) => one.offsetParent !== null) ? 1 : 0;
+    requestAnimationFrame(look);
+};
+requestAnimationFrame(look);
+"""
+
+
+@contextmanager
+def slow_kernels(lab: Lab, seconds: int) -> Iterator[None]:
+    """Let every kernel of the JupyterLab wait before it starts."""
+    kernel = lab.home / "jupyter_data_dir" / "kernels" / "python3" / "kernel.json"
+    launch = ["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', "sh", sys.executable, "-m", "ipykernel_launcher", "-f"]
+    kernel.parent.mkdir(parents=True)
+    spec = {"argv": [*launch, "{connection_file}"], "display_name": "Python 3", "language": "python"}
+    kernel.write_text(json.dumps(spec), encoding="utf-8")
+    try:
+        yield
+    finally:
+        shutil.rmtree(kernel.parent)
 
 
 def saved(playing: Playing) -> Path:
@@ -102,6 +132,26 @@ def test_whatever_a_cell_showed_is_there_again(start: Start, lab: Lab, screensho
     assert page.get_by_text(ERROR).locator("visible=true").count() == 0
     page.set_viewport_size({"width": 1200, "height": 1800})
     page.screenshot(path=screenshots / "all_reopened.png")
+
+
+def test_a_kernel_that_starts_late_shows_no_error(start: Start, lab: Lab) -> None:
+    """Opened again, and played before its kernel has started: what JupyterLab says then of widgets is never seen."""
+    playing = start(
+        "player = play(game(400, ms=20))\nplayer", "import ipywidgets\nipywidgets.VBox([player])", players=2
+    )
+    page, path = playing.page, saved(playing)
+    with slow_kernels(lab, seconds=6):
+        page.add_init_script(SEEN)
+        page.goto(lab.address(path.name))
+        player = Player(page)
+        expect(player.root).to_be_visible(timeout=60_000)
+        assert page.evaluate("window.written") == 0
+        player.button("Play").click()
+        player.wait(lambda: player.row > 4)
+        page.wait_for_function("window.written >= 2", timeout=60_000)
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.seen") == 0
+        assert page.get_by_text(ERROR).locator("visible=true").count() == 0
 
 
 def test_an_untrusted_notebook_shows_the_picture(start: Start, lab: Lab, screenshots: Path) -> None:

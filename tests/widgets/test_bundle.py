@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from replaylab.widgets.bundle import join, loader, module, script, source
+from replaylab.widgets.bundle import join, lean, loader, module, script, source
 
 TWO = "export const two = 2;\n"
 
@@ -27,6 +27,12 @@ def test_widget_state_holds_little() -> None:
     assert "export default create;" in gzip.decompress(script()).decode()
     name = loader().rpartition('playerLoader("')[2].partition('"')[0]
     assert f"replaylab/player/{name}" in module()
+
+
+def test_only_comments_are_left_out() -> None:
+    """A type in front of a value is no comment of its own: the code up to the next comment stays."""
+    made = lean("/** @type {any} */ (top).x = 1;\n/** One. */\nconst two = 2;\n/**\n * Three.\n */\nthree();\n")
+    assert made == "/** @type {any} */ (top).x = 1;\nconst two = 2;\nthree();"
 
 
 def test_every_module_stands_after_what_it_imports() -> None:

@@ -14,8 +14,9 @@ function standIn(host, id) {
   let shown = false;
 
   const players = () => Array.from((panel || document).querySelectorAll(`[data-player="${id}"]`));
+  const cell = () => host.closest(".jp-OutputArea, .output_area, .output");
   const errors = () => {
-    const area = host.closest(".jp-OutputArea, .output_area, .output");
+    const area = cell();
     if (!area) return [];
     const found = Array.from(area.querySelectorAll(".jupyter-widgets, .jp-OutputArea-output"));
     return found.filter((one) => !one.contains(host) && (one.textContent || "").startsWith("Error displaying widget"));
@@ -29,22 +30,41 @@ function standIn(host, id) {
       host.dispatchEvent(new Event("rlab-show"));
     }
   };
-  const look = () => {
-    if (performance.now() - since > 300000) return clearInterval(timer);
-    if (!host.isConnected) {
-      // not in the page yet, or no longer: a player shown there would never be seen, nor closed
-      return performance.now() - since > 5000 ? clearInterval(timer) : undefined;
-    }
-    const found = players();
-    if (found.some((one) => one.hasAttribute("data-row"))) {
-      show(false);
-      return clearInterval(timer);
-    }
+  const hideErrors = () => {
     const failed = errors();
     for (const error of failed) {
       const line = error.closest(".jp-OutputArea-child") || error;
       /** @type {HTMLElement} */ (line).style.display = "none";
     }
+    return failed;
+  };
+  // An error, or a player, comes when a kernel was started, at any time: what must not be seen is never painted.
+  const watch = new MutationObserver((changes) => {
+    if (changes.some((change) => !host.contains(change.target))) look();
+  });
+  /** @type {Element | null} */
+  let watched = null;
+  const end = () => {
+    clearInterval(timer);
+    watch.disconnect();
+  };
+  const look = () => {
+    if (performance.now() - since > 300000) clearInterval(timer);
+    if (!host.isConnected) {
+      // not in the page yet, or no longer: a player shown there would never be seen, nor closed
+      return performance.now() - since > 5000 ? end() : undefined;
+    }
+    const found = players();
+    if (found.some((one) => one.hasAttribute("data-row"))) {
+      show(false);
+      return end();
+    }
+    const area = cell();
+    if (area && area !== watched) {
+      watched = area;
+      watch.observe(area, { childList: true, characterData: true, subtree: true });
+    }
+    const failed = hideErrors();
     const waited = performance.now() - since;
     if (!shown && (failed.length || waited > (found.length ? patience : grace))) show(true);
   };
