@@ -24,7 +24,7 @@ from replaylab.parsing.scan import Account, Remark, Scan, scan_block, scan_docum
 from replaylab.segments.extent import HEAD_BYTES, Extent, head_digest
 from replaylab.segments.order import sorted_by_game
 from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
-from replaylab.segments.segment import Segment, write_segment
+from replaylab.segments.segment import Unpublished, write_segment
 from replaylab.table import Batch, Names, doubtful_times, skipped_times, to_table
 
 Base = tuple[int, int]
@@ -124,8 +124,8 @@ class Job:
         """The source of the last piece."""
         return self._reads[-1].piece.source
 
-    def run(self) -> Segment:
-        """Convert; return the segment that is now in the store."""
+    def run(self) -> Unpublished:
+        """Convert; return the segment, written and not yet in the store."""
         pieces = [read.piece for read in self._reads]
         label = f"remarks-{xxhash.xxh3_64_hexdigest(repr(pieces).encode())}"
         seal = new_seal(self.folders.keys, "remarks")

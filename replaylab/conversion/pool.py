@@ -15,7 +15,7 @@ from replaylab.conversion.job import Base, Folders, How, Job
 from replaylab.conversion.source import Piece
 from replaylab.errors import ReplayLabError, WorkerFailed
 from replaylab.segments.extent import Extent
-from replaylab.segments.segment import Segment
+from replaylab.segments.segment import Segment, Unpublished
 
 if TYPE_CHECKING:  # loaded where a process is started: most conversions start none
     from multiprocessing.connection import Connection
@@ -120,21 +120,48 @@ class Pool:
         return next((one for one in self.failures if not isinstance(one, WorkerFailed)), self.failures[0])
 
     def _work(self, done: Any) -> None:
+        """Work until the queue is empty. While one segment is synced, which waits for the disk, the next is made."""
         one: Job | None = None
-        while (job := self._next()) is not None:
-            number, pieces = job
-            one = self._job(pieces, one)
-            segment = one.run()
-            if any(one.zoneless_times for one in segment.footer.extents):
-                self.segments.append(segment)
-            self._store(number, segment.footer.extents, done)
+        syncing: threading.Thread | None = None
+        try:
+            while (job := self._next()) is not None:
+                number, pieces = job
+                one = self._job(pieces, one)
+                written = one.run()
+                if syncing is None and not self._queue:
+                    self._publish(number, written, done)
+                    return
+                if syncing is not None:
+                    syncing.join()
+                syncing = threading.Thread(
+                    target=self._publish_beside, args=(number, written, done), name="replaylab-syncing", daemon=True
+                )
+                syncing.start()
+        finally:
+            if syncing is not None:
+                syncing.join()
+
+    def _publish(self, number: int, written: Unpublished, done: Any) -> None:
+        segment = written.publish()
+        if any(one.zoneless_times for one in segment.footer.extents):
+            self.segments.append(segment)
+        self._store(number, segment.footer.extents, done)
+
+    def _publish_beside(self, number: int, written: Unpublished, done: Any) -> None:
+        try:
+            self._publish(number, written, done)
+        except BaseException as error:  # noqa: BLE001 `run` raises it in the caller's thread
+            self._fail(error)
 
     def _assist(self, done: Any) -> None:
         try:
             self._work(done)
         except BaseException as error:  # noqa: BLE001 `run` raises it in the caller's thread
-            self.failures.append(error)
-            self.bases.give_up()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failures.append(error)
+        self.bases.give_up()
 
     def _next(self) -> tuple[int, list[Piece]] | None:
         try:
@@ -175,11 +202,9 @@ class Pool:
                     helper.send((pieces, self.folders, self.how))
                     self._store(number, self._answer(helper), done)
         except (EOFError, ConnectionError):
-            self.failures.append(WorkerFailed("a worker process died; run the conversion again to finish it"))
-            self.bases.give_up()
+            self._fail(WorkerFailed("a worker process died; run the conversion again to finish it"))
         except BaseException as error:  # noqa: BLE001 `run` raises it in the caller's thread
-            self.failures.append(error)
-            self.bases.give_up()
+            self._fail(error)
 
     def _answer(self, helper: Connection) -> list[Extent]:
         while True:
@@ -222,7 +247,7 @@ def serve(leader: Connection) -> None:
             leader.send(("end", (piece, base)))
 
         try:
-            segment = Job(pieces, folders, how=how, ask_base=ask_base, tell_end=tell_end).run()
+            segment = Job(pieces, folders, how=how, ask_base=ask_base, tell_end=tell_end).run().publish()
         except (ReplayLabError, OSError, MemoryError) as error:
             leader.send(("failed", error))
         else:

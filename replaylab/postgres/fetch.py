@@ -264,4 +264,6 @@ def _write(store: Store, extents: Sequence[Extent], table: pa.Table, remarks: pa
             with opened_writer(aside, seal=seal) as writer:
                 writer.write_table(remarks)
             named = publish_remarks(aside, folder, remarks.num_rows, seal), remarks.num_rows
-    write_segment(store.path / SEGMENTS, [table], origin="database", extents=extents, remarks=named, keys=keys)
+    write_segment(
+        store.path / SEGMENTS, [table], origin="database", extents=extents, remarks=named, keys=keys
+    ).publish()

@@ -265,7 +265,7 @@ def _rewrite(store: Store, group: Sequence[Segment], games: AbstractSet[str]) ->
         lasting=True,
         expected_digest=f"{left:016x}",
         keys=store.files.keys,
-    )
+    ).publish()
 
 
 def _pruned(segment: Segment, games: AbstractSet[str]) -> dict[int, dict[str, Any]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import lzma
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -226,6 +227,21 @@ class Segment:
         return None
 
 
+class Unpublished:
+    """A segment whose file is written aside: in the store once `publish` has been called, else gone with this."""
+
+    def __init__(self, aside: ExitStack, path: Path, segment: Segment) -> None:
+        self._aside = aside  # removes the file
+        self._path = path
+        self._segment = segment
+
+    def publish(self) -> Segment:
+        """Make the file permanent under its final name; return the segment, with what it says of itself at hand."""
+        with self._aside:
+            publish(self._path, self._segment.path, private=self._segment.keys is not None)
+        return self._segment
+
+
 def write_segment(  # noqa: PLR0913 every one but the first four has a default
     folder: Path,
     tables: Iterable[pa.Table],
@@ -238,18 +254,18 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
     expected_digest: str | None = None,
     lasting: bool = False,
     keys: StoreKeys | None = None,
-) -> Segment:
-    """Write tables, one game after the other, as a segment: whole under its final name, or not there at all.
+) -> Unpublished:
+    """Write tables, one game after the other, as a segment: no reader sees it before it is published, whole.
 
-    Raises `SegmentDamaged` when the rows do not have the digest expected; nothing is published then. A `lasting`
-    segment is compressed harder, one with the `keys` of its store is encrypted. What it says of itself is at hand in
-    the segment returned.
+    Raises `SegmentDamaged` when the rows do not have the digest expected. A `lasting` segment is compressed harder,
+    one with the `keys` of its store is encrypted.
     """
     games: list[GameRange] = []
     digests: list[str] = []
     label = f"{origin}-{xxhash.xxh3_64_hexdigest(repr(extents).encode())}"
     seal = new_seal(keys, "segment")
-    with written_aside(folder, label) as aside:
+    with ExitStack() as leaving:
+        aside = leaving.enter_context(written_aside(folder, label))
         level = _LASTING_LEVEL if lasting else 1
         with (
             pa.OSFile(str(aside), "wb") as file,  # closed whatever the disk says to the writer's last bytes
@@ -273,10 +289,9 @@ def write_segment(  # noqa: PLR0913 every one but the first four has a default
             writer.add_key_value_metadata(footer.to_metadata(_LASTING_EFFORT if lasting else 0))
         ending = f"{xxhash.xxh3_64_hexdigest(footer_bytes(aside))}_{file_digest(aside)}"
         final = folder / (seal.name(ending) if seal else _name(origin, games, rows, ending))
-        publish(aside, final, private=seal is not None)
-    written = Segment(final, keys)
-    written.footer = footer
-    return written
+        written = Segment(final, keys)
+        written.footer = footer
+        return Unpublished(leaving.pop_all(), aside, written)
 
 
 def _add_ranges(games: list[GameRange], more: list[GameRange]) -> None:

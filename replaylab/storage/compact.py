@@ -238,7 +238,7 @@ def write_anew(store: Store, segment: Segment) -> Segment:
         expected_digest=segment.footer.rows_digest,
         lasting=segment.footer.origin == "compact",
         keys=store.files.keys,
-    )
+    ).publish()
 
 
 def _as_they_stand(segment: Segment) -> Iterator[pa.Table]:
@@ -260,7 +260,7 @@ def _merge(store: Store, group: list[Segment]) -> Segment:
         lasting=True,
         expected_digest=sum_digests([segment.footer.rows_digest for segment in group]),
         keys=store.files.keys,
-    )
+    ).publish()
 
 
 def merged_rows(group: list[Segment], without: Collection[str] = ()) -> Iterator[pa.Table]:

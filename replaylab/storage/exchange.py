@@ -76,7 +76,7 @@ def _rewrite(store: Store, held: Held, *, replaces: Sequence[str] = (), stands_i
         replaces=replaces,
         stands_in_for=stands_in_for,
         keys=store.files.keys,
-    )
+    ).publish()
 
 
 def _read_twice(one: Extent, others: Sequence[Extent]) -> bool:

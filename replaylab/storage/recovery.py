@@ -316,7 +316,7 @@ def seal_together(
         extents = [one.extent() for one in full.values()]
         with sole_writer(root, patience_seconds) if remarks else nullcontext():
             named = _write_remarks(root / REMARKS, first.name, remarks, new_seal(keys, "remarks"))
-            write_segment(segments, [table], origin=first.stem, extents=extents, remarks=named, keys=keys)
+            write_segment(segments, [table], origin=first.stem, extents=extents, remarks=named, keys=keys).publish()
     remove(list(paths))  # those known were sealed by a process that was killed before this last step
     return [_sealed(path.name, full[path]) if path in full else None for path in paths]
 

@@ -209,7 +209,7 @@ def _rewrite(store: Store, segment: Segment, done: _Done) -> None:
         replaces=sorted({*segment.footer.replaces, segment.name}),
         lasting=segment.footer.origin == "compact",
         keys=store.files.keys,
-    )
+    ).publish()
     remove_leftovers(store)
     for before, after in changed:
         done.before.add(before.zone)

@@ -15,9 +15,8 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
-from replaylab.conversion import job
 from replaylab.conversion import plan as planning
-from replaylab.segments.segment import Segment, write_segment
+from replaylab.segments.segment import Segment, Unpublished
 from replaylab.settings import Settings
 from replaylab.simulation.simulate import tick_lines
 from tests.resources import leaves_nothing_open
@@ -374,11 +373,13 @@ def test_what_is_at_hand_of_a_segment_is_what_was_written(tmp_path: Path, monkey
     """What a conversion says of the segments that it wrote is what anyone reads from their files."""
     written: list[Segment] = []
 
-    def write(*given: Any, **options: Any) -> Segment:
-        written.append(write_segment(*given, **options))
+    publish = Unpublished.publish
+
+    def published(one: Unpublished) -> Segment:
+        written.append(publish(one))
         return written[-1]
 
-    monkeypatch.setattr(job, "write_segment", write)
+    monkeypatch.setattr(Unpublished, "publish", published)
     rl.simulate(tmp_path / "recordings", games=12, seed=3, damage="all")
     quiet([SAMPLES, tmp_path / "recordings"], tmp_path / "store")
     assert written

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from itertools import count
 from multiprocessing.connection import Pipe
 from pathlib import Path
 
 import pytest
 
+from replaylab import durable
 from replaylab.conversion import plan as planning
 from replaylab.conversion.job import Folders, How, Job
 from replaylab.conversion.pool import Bases, Pool
 from replaylab.conversion.source import Piece, Source
 from replaylab.durable import sole_writer
-from replaylab.errors import SourceDamaged, WorkerFailed
+from replaylab.errors import SourceDamaged, StoreFull, WorkerFailed
+from replaylab.kernel.library import load
+from replaylab.segments.segment import Unpublished
 from tests.stores import leftovers, names, quiet, simulated, start_child, state
 
 LONG = """
@@ -158,6 +163,57 @@ def test_an_error_in_a_mate_is_raised_as_it_was(tmp_path: Path) -> None:
             pool.run(0, 1, lambda _: None)
     assert not [one for one in threading.enumerate() if one.name.startswith("replaylab") and one not in threads]
     assert names(tmp_path) == [".lock", "bad.jsonl", "good.jsonl", "worse.jsonl"]
+
+
+def test_the_next_segment_is_made_while_one_is_synced(
+    tmp_path: Path, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes its time costs a conversion none: work on the next part goes on meanwhile."""
+    run, sync = Job.run, durable.sync_file
+    made = threading.Semaphore(0)
+    beside: list[bool] = []
+
+    def counted(job: Job) -> Unpublished:
+        written = run(job)
+        made.release()
+        return written
+
+    def slow(path: Path) -> None:
+        if path.name.startswith("convert-") and not beside:
+            made.acquire(timeout=60)  # the one that is synced
+            beside.append(made.acquire(timeout=60))  # the next
+        sync(path)
+
+    monkeypatch.setattr(Job, "run", counted)
+    monkeypatch.setattr(durable, "sync_file", slow)
+    quiet(big, tmp_path / "store", workers=1)
+    assert beside == [True]
+    quiet(big, tmp_path / "whole", workers=1)
+    assert state(tmp_path / "store") == state(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_sync_that_fails_ends_the_conversion(
+    tmp_path: Path, big: Path, monkeypatch: pytest.MonkeyPatch, failing: int, workers: int
+) -> None:
+    """A disk that is full when a segment is synced is the error of the conversion; running again finishes it."""
+    monkeypatch.setattr("replaylab.conversion.convert.load", load)  # threads
+    sync, left = durable.sync_file, count(1)
+
+    def full(path: Path) -> None:
+        if path.name.startswith("convert-") and next(left) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "sync_file", full)
+        with pytest.raises(StoreFull):
+            quiet(big, tmp_path / "store", workers=workers)
+    assert leftovers(tmp_path / "store") == []
+    quiet(big, tmp_path / "store", workers=workers)
+    quiet(big, tmp_path / "whole", workers=1)
+    assert state(tmp_path / "store") == state(tmp_path / "whole")
 
 
 def test_a_helper_without_its_parent_does_nothing(tmp_path: Path, big: Path) -> None:

@@ -109,7 +109,7 @@ def test_remarks_of_a_newer_format_are_refused_and_left(tmp_path: Path) -> None:
     segment.path.unlink()
     write_segment(
         segment.path.parent, [rows], origin="convert", extents=footer.extents, remarks=(name, footer.remark_count)
-    )
+    ).publish()
     opened = rl.open_store(tmp_path / "store")
     asked: list[Callable[[], object]] = [opened.remarks, opened.quarantine, opened.verify]
     asked.append(lambda: rl.compact(tmp_path / "store", progress=False))

@@ -26,7 +26,9 @@ def segment(tmp_path: Path) -> Segment:
 def rewritten(segment: Segment, folder: Path, extents: list[Extent], rows: int | None = None) -> Verification:
     """Check a segment of the same rows that says something else of its sources."""
     (folder / "segments").mkdir(parents=True)
-    found = write_segment(folder / "segments", [segment.read().slice(0, rows)], origin="convert", extents=extents)
+    found = write_segment(
+        folder / "segments", [segment.read().slice(0, rows)], origin="convert", extents=extents
+    ).publish()
     return check(FolderFiles(folder), lambda: [found], {})
 
 
