@@ -73,6 +73,18 @@ def test_name_is_described(name: str) -> None:
     assert ">>>" in text, f"the docstring of {name} has no example"
 
 
+@pytest.mark.parametrize("package", ["replaylab.analysis", "replaylab.fair", "replaylab.testing"])
+def test_what_a_package_gives_is_described(package: str) -> None:
+    """Every function and class of the packages behind the front door shows an example too, errors apart."""
+    door = importlib.import_module(package)
+    given = {name: getattr(door, name) for name in door.__all__}
+    made = {name: one for name, one in given.items() if inspect.isroutine(one) or inspect.isclass(one)}
+    assert made
+    shown = {name for name, one in made.items() if ">>>" in (inspect.getdoc(one) or "")}
+    errors = {name for name, one in made.items() if inspect.isclass(one) and issubclass(one, BaseException)}
+    assert set(made) - shown == errors
+
+
 def test_unknown_name_is_refused() -> None:
     """A name that does not exist is an AttributeError that says which, as for any module."""
     name = "no_such_name"

@@ -134,6 +134,18 @@ def verify_all(
     ------
     SeedError
         When a seed is malformed, or stands under another game's id.
+
+    Examples
+    --------
+    >>> import replaylab as rl, tempfile
+    >>> seed = Seed("20310102-0123456789ab4cde", "0" * 64)
+    >>> folder = tempfile.mkdtemp()
+    >>> with rl.Recorder(folder) as recorder:
+    ...     for number, price in enumerate(prices(seed.server_seed, seed.game_id).tolist()):
+    ...         at = f"2031-01-02T00:{number // 60:02}:{number % 60:02}Z"
+    ...         _ = recorder.record(rl.Tick(seed.game_id, number, at, repr(price), active=True))
+    >>> [str(one) for one in verify_all(rl.open_store(folder), {seed.game_id: seed}, progress=False)]
+    ['20310102-0123456789ab4cde: 191 prices compared; fair']
     """
     by_id = known if isinstance(known, Mapping) else seeds(known)
     held = [game_id for game_id in store.game_ids() if game_id in by_id]

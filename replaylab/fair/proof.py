@@ -39,6 +39,13 @@ class Proof:
         R as recorded; None where no rug was.
     peak : float
         Largest price by the seed.
+
+    Examples
+    --------
+    >>> seed, game_id = "0" * 64, "20310102-0123456789ab4cde"
+    >>> proof = verify({"id": game_id, "prices": [*prices(seed, game_id), 0.0125]}, seed)
+    >>> proof.ok, proof.compared, proof.first_difference
+    (True, 191, None)
     """
 
     game_id: str

@@ -39,6 +39,15 @@ class LogRank:
         differ so much when all live alike.
     up_to : int
         Tick up to which lives are counted in the means: the last that every group was watched to.
+
+    Examples
+    --------
+    >>> from replaylab.fair import simulate
+    >>> found = log_rank(Paths.of_arrays(*simulate(400, seed=1)), by=lambda games: games.index % 2)
+    >>> found
+    LogRank(2 groups, 400 games, p = 0.482)
+    >>> found.table["games"].tolist(), found.up_to
+    ([200, 200], 1131)
     """
 
     table: pd.DataFrame
@@ -153,6 +162,15 @@ class Drift:
         `p_value` (of that split among all splits of its stretch), `mean_before` and `mean_after` (ticks, of lives
         counted up to `up_to`). No row where lives are those of one process.
     up_to : int
+
+    Examples
+    --------
+    >>> from replaylab.fair import simulate
+    >>> found = drift(Paths.of_arrays(*simulate(3000, seed=1)), "h")
+    >>> found
+    Drift(54 periods, 3,000 games: p = 0.69, no change point)
+    >>> int(found.table["games"].sum()), len(found.changes)
+    (3000, 0)
     """
 
     table: pd.DataFrame

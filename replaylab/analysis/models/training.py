@@ -38,6 +38,15 @@ class TrainingSet(NamedTuple):
         Game of each row, for the folds.
     weight : Series
         Inverse chance that the outcome was seen: `sample_weight` of most models. All 1 where no game was cut off.
+
+    Examples
+    --------
+    >>> from replaylab.fair import simulate
+    >>> found = training_set(Paths.of_arrays(*simulate(400, seed=1)), every=10)
+    >>> found
+    TrainingSet(8,003 rows x 18 features of 400 games; y: rug within 40 ticks; 0 rows left out, their outcome not seen)
+    >>> found.X.columns[:4].tolist(), len(found.y) == len(found.groups) == len(found.weight)
+    (['age', 'price', 'return_1', 'momentum_5'], True)
     """
 
     X: pd.DataFrame

@@ -46,6 +46,13 @@ class SequenceStudy:
         Of the intervals.
     left_out : mapping
         Segments that could not be read, with the reason.
+
+    Examples
+    --------
+    >>> from replaylab.fair import simulate
+    >>> found = sequence_study(Paths.of_arrays(*simulate(400, seed=1)), heights=(10,))
+    >>> found.after["after"].tolist(), found.correlation["of"].tolist()
+    (['any', 'peak > 10'], ['rug_tick', 'peak_rank'])
     """
 
     pairs: pd.DataFrame

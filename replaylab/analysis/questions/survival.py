@@ -46,6 +46,16 @@ class Survival:
         Of the intervals.
     left_out : mapping
         Segments that could not be read, with the reason.
+
+    Examples
+    --------
+    >>> from replaylab.fair import simulate
+    >>> from replaylab.analysis.price_paths.paths import Paths
+    >>> found = survival(Paths.of_arrays(*simulate(2000, seed=1)))
+    >>> found
+    Survival(median 141, 2,000 games, 396,041 ticks, 2,000 rugs seen in 396,041 transitions)
+    >>> found.curve.loc[40, ["low", "theory", "high"]].round(2).tolist()
+    [0.8, 0.82, 0.83]
     """
 
     curve: pd.DataFrame

@@ -37,6 +37,14 @@ class Luck:
         Chance that the best of all of them would look as good as this without an edge: Hansen's test.
     p_white : float64 array
         The same by White's reality check, which counts hopeless strategies as if they had no edge.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(1).normal(size=(200, 50))
+    >>> found = best_of_many(noise, resamples=200)
+    >>> best = found.mean.argmax()
+    >>> bool(found.p_value[best] < 0.05), bool(found.p_adjusted[best] > 0.5)  # chosen among 50, it says nothing
+    (True, True)
     """
 
     mean: Floats

@@ -61,6 +61,19 @@ class Sweep:
         Names of the parameters.
     source, make, rules, unfinished
         What was run, so that `backtest` can run a point again, exactly.
+
+    Examples
+    --------
+    >>> from replaylab.analysis import Buy, Sell, Vectorised
+    >>> from replaylab.fair import simulate
+    >>> def hold(ticks):
+    ...     return Vectorised(lambda paths: {Buy("0.1"): np.flatnonzero(paths.tick == 0),
+    ...                                      Sell(): np.flatnonzero(paths.tick == ticks)})
+    >>> found = sweep(Paths.of_arrays(*simulate(300, seed=1)), hold, {"ticks": [5, 10, 20]}, workers=1, progress=False)
+    >>> len(found), found.parameters, found.profits.shape
+    (3, ('ticks',), (3, 300))
+    >>> found.backtest(0).n_games
+    300
     """
 
     table: pd.DataFrame
