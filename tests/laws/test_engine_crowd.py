@@ -35,8 +35,11 @@ TestCrowd = Crowd.TestCase
 TestCrowd.settings = settings(max_examples=3, stateful_step_count=2, deadline=None)
 
 
-def crowd(seed: int) -> None:
-    """Let four threads call 500 controls each, with a close near the end, and check what must hold."""
+def crowd(seed: int, end_seconds: float = 60.0) -> None:
+    """Let four threads call 500 controls each, with a close near the end, and check what must hold.
+
+    The threads of the engine are given `end_seconds` to end.
+    """
     before = engine_threads()
     engine = ReplayEngine(game(200, rug=True), ring_ticks=50, speed=100)
     log = Log(engine, "tick", "seek", "game_start", "game_end", "rug", "error")
@@ -71,7 +74,7 @@ def crowd(seed: int) -> None:
     assert not failures
     assert not overlaps, "two callbacks ran at once"
     assert not log.of("error")
-    assert until(lambda: not engine_threads(before)), "a thread stayed"
+    assert until(lambda: not engine_threads(before), end_seconds), "a thread stayed"
     assert not engine.push(tick(1))
     in_order(log)
 
@@ -126,9 +129,9 @@ def act(engine: ReplayEngine, chance: random.Random, *, last: bool) -> None:
     chance.choice(calls)()
 
 
-def _crowds(seeds: range) -> None:
+def _crowds(seeds: range, end_seconds: float) -> None:
     for seed in seeds:
-        crowd(seed)
+        crowd(seed, end_seconds)
 
 
 def _no_single_deliverer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,13 +178,23 @@ def _threads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pacer, "turn", turn)
 
 
-@pytest.mark.parametrize("fault", [_no_single_deliverer, _rows_left_out, _ends_again, _threads_stay])
-def test_a_broken_engine_is_noticed(fault: Callable[[pytest.MonkeyPatch], None]) -> None:
+@pytest.mark.parametrize(
+    ("fault", "end_seconds", "noticed"),
+    [
+        (_no_single_deliverer, 60.0, None),
+        (_rows_left_out, 60.0, None),
+        (_ends_again, 60.0, None),
+        (_threads_stay, 0.5, "a thread stayed"),  # it never ends, however long it is given
+    ],
+)
+def test_a_broken_engine_is_noticed(
+    fault: Callable[[pytest.MonkeyPatch], None], end_seconds: float, noticed: str | None
+) -> None:
     """Each fault, put into the engine on purpose, breaks an invariant of the crowd: mostly of the first seeds."""
     with pytest.MonkeyPatch.context() as patch:
         fault(patch)
-        with pytest.raises(AssertionError):
-            _crowds(range(200))  # which threads meet is the scheduler's; a seed that notices ends it
+        with pytest.raises(AssertionError, match=noticed):
+            _crowds(range(200), end_seconds)  # which threads meet is the scheduler's; a seed that notices ends it
 
 
 @pytest.mark.parametrize("seed", range(3))
