@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -131,8 +131,7 @@ def zone_fit(starts: Mapping[str, tuple[int, str]]) -> ZoneFit:
         return ZoneFit(name, len(dated))
     left, fitting = _best(walls, days, COMMON)
     if left:
-        rest = sorted(available_timezones() - set(COMMON))
-        left, fitting = min((left, fitting), _best(walls, days, rest, _is_readable), key=lambda found: found[0])
+        left, fitting = min((left, fitting), _best(walls, days, _rest(), _is_readable), key=lambda found: found[0])
     return ZoneFit(name, len(dated), wrong, fitting, left) if left < wrong else ZoneFit(name, len(dated), wrong)
 
 
@@ -176,7 +175,7 @@ def utc_of(walls: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
     """
     if zone == "UTC":
         return walls
-    clock = ZoneInfo(zone)
+    clock = _clock(zone)
     days = walls // _DAY_US
     bounds = distinct(np.concatenate([days, days + 1]))
     offsets = np.array([_offset_us(day * _DAY_US, clock) for day in bounds.tolist()], np.int64)
@@ -195,6 +194,18 @@ def _offset_us(wall_us: int, clock: ZoneInfo) -> int:
     return 0 if ahead is None else (ahead.days * 86_400 + ahead.seconds) * 1_000_000
 
 
+@cache  # to list them all is to read the beginning of 600 files
+def _rest() -> tuple[str, ...]:
+    """Return the zones of the database that are not among the common ones."""
+    return tuple(sorted(available_timezones() - set(COMMON)))
+
+
+@cache  # ZoneInfo keeps eight, and reads the others again
+def _clock(zone: str) -> ZoneInfo:
+    return ZoneInfo(zone)
+
+
+@cache
 def _is_readable(zone: str) -> bool:
     """Whether Arrow knows the zone too, so that times can be read in it."""
     try:

@@ -75,7 +75,7 @@ def mixed(folder: Path) -> Path:
     """Make recordings with remarks: small ones, and one large enough to be cut into parts."""
     simulated(folder, games=4, damage=("two_writers", "torn_end"))
     everything = b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
-    (folder / "large.jsonl").write_bytes(everything.replace(b'"game_id": "2031', b'"game_id": "2032'))
+    (folder / "large.jsonl").write_bytes(everything.replace(b'"game_id": "20310102-', b'"game_id": "20310102-0'))
     return folder
 
 
