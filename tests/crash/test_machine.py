@@ -121,9 +121,9 @@ class Recordings(RuleBasedStateMachine):
     def convert(self, number: int) -> None:
         """Convert a small file into the store."""
         source = self.place / f"{number}.jsonl"
-        source.write_bytes(b"".join(game_lines(f"2031010{number}-0123456789ab4cdf", 5)))
+        source.write_bytes(b"".join(game_lines(f"20310102-{number}123456789ab4cdf", 5)))
         quiet(source, self.store)
-        self.converted.add(f"2031010{number}-0123456789ab4cdf")
+        self.converted.add(f"20310102-{number}123456789ab4cdf")
 
     @rule()
     def look(self) -> None:
