@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,13 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-TREES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-MODULES = sorted(set(TREES) - {""})
+PATHS = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = sorted(set(PATHS) - {""})
+
+
+def tree_of(module: str) -> ast.Module:
+    """Read a module."""
+    return ast.parse(PATHS[module].read_text(encoding="utf-8"))
 
 
 def imports_of(tree: ast.AST) -> set[str]:
@@ -90,21 +96,30 @@ def imports_of(tree: ast.AST) -> set[str]:
     return names
 
 
-def siblings_of(tree: ast.AST) -> set[str]:
-    """Modules of this package that a module imports, as `dotted` names them; the root is the empty string."""
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Every name that a module of the package imports."""
+    return frozenset(imports_of(tree_of(module)))
+
+
+def siblings(names: set[str] | frozenset[str]) -> set[str]:
+    """Modules of this package among imported names, as `dotted` names them; the root is the empty string."""
     found: set[str] = set()
-    for name in imports_of(tree):
+    for name in names:
         parts = name.removesuffix(":bare").split(".")
         if parts[0] != "replaylab":
             continue
         inner = ".".join(parts[1:])
-        while inner and inner not in TREES:
+        while inner and inner not in PATHS:
             inner = inner.rpartition(".")[0]
         found.add(inner)
     return found
 
 
-GRAPH = {module: siblings_of(TREES[module]) for module in MODULES}
+@cache
+def graph() -> dict[str, set[str]]:
+    """Return which modules each imports."""
+    return {module: siblings(imports(module)) for module in MODULES}
 
 
 def circle_from(start: str) -> list[str]:
@@ -112,7 +127,7 @@ def circle_from(start: str) -> list[str]:
     ways = [[start]]
     seen: set[str] = set()
     for way in ways:
-        for target in sorted(GRAPH.get(way[-1], ())):
+        for target in sorted(graph().get(way[-1], ())):
             if target == start:
                 return [*way, target]
             if target not in seen:
@@ -152,7 +167,7 @@ def test_imports_point_left(module: str) -> None:
     """A module imports only from rows above its own, or from its own folder."""
     room = module.partition(".")[0]
     reach = ROW.get(room, -1)
-    others = {target.partition(".")[0] for target in GRAPH[module]} - {room, ""}
+    others = {target.partition(".")[0] for target in graph()[module]} - {room, ""}
     wrong = sorted(other for other in others if ROW.get(other, reach) >= reach)
     assert not wrong, f"replaylab.{module} imports from {wrong}, which do not stand in a row above its own"
 
@@ -167,9 +182,9 @@ def test_no_circles(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_root_is_not_imported(module: str) -> None:
     """Nothing imports the package root, in any spelling: re-exporting folders breed circles."""
-    names = imports_of(TREES[module])
+    names = imports(module)
     bare = sorted(name for name in names if name.startswith("replaylab.") and name.endswith(":bare"))
-    assert "" not in GRAPH[module], (
+    assert "" not in graph()[module], (
         f"replaylab.{module} imports from the root, not from the module that defines the name"
     )
     assert not bare, f"replaylab.{module} binds the root by {bare}; write `from replaylab.x import y`"
@@ -181,7 +196,7 @@ def test_faces_do_not_know_each_other(module: str) -> None:
     """The folders `analysis` and `widgets` use the package but never each other."""
     own = module.partition(".")[0]
     others = FACES - {own} if own in FACES else set()
-    assert not {target.partition(".")[0] for target in GRAPH[module]} & others
+    assert not {target.partition(".")[0] for target in graph()[module]} & others
 
 
 def disk_verbs_in(tree: ast.AST) -> set[str]:
@@ -201,18 +216,18 @@ def disk_verbs_in(tree: ast.AST) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [module for module in TREES if module != "durable"])
+@pytest.mark.parametrize("module", [module for module in PATHS if module != "durable"])
 def test_only_durable_syncs_and_renames(module: str) -> None:
     """What reaches the disk whole, and when, is decided in `durable` and nowhere else."""
-    assert not disk_verbs_in(TREES[module])
+    assert not disk_verbs_in(tree_of(module))
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module in PURE])
 def test_pure_modules_touch_nothing(module: str) -> None:
     """The pure modules know no file, thread, process, socket or clock."""
-    roots = {name.partition(".")[0].partition(":")[0] for name in imports_of(TREES[module])}
+    roots = {name.partition(".")[0].partition(":")[0] for name in imports(module)}
     assert not roots & IMPURE
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(tree_of(module)):
         match node:
             case ast.Call(func=ast.Name(id="open" | "input" | "print" as name)):
                 pytest.fail(f"replaylab.{module} calls {name}()")
@@ -242,6 +257,6 @@ def later():
 """)
     assert disk_verbs_in(tree) == {"replace", "link", "fsync"}
     assert imports_of(tree) >= {"replaylab.tick.Tick", "replaylab.errors:bare", "replaylab.errors", "relative"}
-    assert siblings_of(tree) == {"errors", "tick"}
-    assert siblings_of(ast.parse("from replaylab import tick")) == {""}
-    assert siblings_of(ast.parse("import replaylab as rl")) == {""}
+    assert siblings(imports_of(tree)) == {"errors", "tick"}
+    assert siblings(imports_of(ast.parse("from replaylab import tick"))) == {""}
+    assert siblings(imports_of(ast.parse("import replaylab as rl"))) == {""}

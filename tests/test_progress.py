@@ -6,9 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from replaylab.progress import Unwatched, _Cell, bar
 
@@ -27,6 +25,9 @@ with bar(4, "working", "file", show=True) as shown:
 @pytest.mark.parametrize("seconds", [0.0, 0.4])
 def test_nothing_of_a_bar_stays_in_a_notebook(seconds: float) -> None:
     """A notebook that was run and saved holds no widget, no error and no line of a bar; of quick work, no output."""
+    import nbformat  # seconds, which every worker would spend at collection
+    from nbclient import NotebookClient
+
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})  # type: ignore[no-untyped-call]
     notebook.cells = [nbformat.v4.new_code_cell(WORK.format(seconds=seconds, quiet=0.5 if seconds else 60))]  # type: ignore[no-untyped-call]

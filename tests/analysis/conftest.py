@@ -16,7 +16,7 @@ _KEPT_BYTES: Final = 1 << 30
 
 @pytest.fixture(autouse=True, scope="module")
 def _arrays_keep_their_memory() -> Iterator[None]:
-    """Let the C library keep what arrays have left: to ask the system for the pages anew took up to half of the time."""
+    """Let the C library keep what arrays have left: new pages from the system took up to half of the time."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):
         yield

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import nbformat
 import pytest
 from IPython.core.formatters import DisplayFormatter
-from nbconvert import LatexExporter, MarkdownExporter
 from PIL import Image
 
 from replaylab.widgets.player import ReplayPlayer
@@ -18,6 +16,8 @@ from tests.widgets.pages import game
 @pytest.fixture
 def notebook() -> Any:
     """A saved notebook with a player in its only cell, and no widget state."""
+    import nbformat  # seconds, which every worker would spend at collection
+
     player = ReplayPlayer(game(60, "printed"))
     data, metadata = player._repr_mimebundle_()
     player.close()
@@ -28,6 +28,8 @@ def notebook() -> Any:
 
 def test_print_shows_the_chart(notebook: Any) -> None:
     """In what becomes a PDF stands the still chart: a picture of some size with more than one colour."""
+    from nbconvert import LatexExporter
+
     text, resources = LatexExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
     (name,) = resources["outputs"]
     assert name in text
@@ -38,6 +40,8 @@ def test_print_shows_the_chart(notebook: Any) -> None:
 
 def test_html_without_scripts_shows_chart_and_words(notebook: Any) -> None:
     """The HTML of the cell, as GitHub takes it without its scripts, is a picture with its words beside it."""
+    from nbconvert import MarkdownExporter
+
     text, _ = MarkdownExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
     before_script = text.partition("<script")[0]
     assert '<img alt="Price chart of printed: 60 rows' in before_script
