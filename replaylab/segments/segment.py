@@ -35,6 +35,7 @@ from replaylab.segments.order import first_times
 from replaylab.table import COLUMNS, NAME_TYPE, SCHEMA, widened
 
 ROW_GROUP_ROWS: Final = 1 << 17
+_THREADED_ROWS: Final = 1 << 15
 _LASTING_LEVEL: Final = 9  # of zstd: slower than a conversion's and a little smaller, as compacted segments stay
 _LASTING_EFFORT: Final = 6  # of xz
 _FOOTER_DIGEST: Final = re.compile(r"_([0-9a-f]{16})_[0-9a-f]{32}\.parquet$")
@@ -196,11 +197,11 @@ class Segment:
                 wanted = SCHEMA.names if columns is None else list(columns)
                 names = set(file.schema_arrow.names)  # those that a later schema added may not be in the file
                 there = [name for name in wanted if name in names]
-                alone = not isinstance(source, Path)  # a file of Python, which no thread of Arrow may hold at the exit
-                table = (
-                    file.read(there, use_threads=not alone)
-                    if groups is None
-                    else file.read_row_groups(groups, there, use_threads=not alone)
+                read = list(range(file.metadata.num_row_groups)) if groups is None else groups
+                rows = sum(file.metadata.row_group(one).num_rows for one in read)
+                # A file of Python no thread of Arrow may hold at the exit; few rows are read before one has started.
+                table = file.read_row_groups(
+                    read, there, use_threads=isinstance(source, Path) and rows >= _THREADED_ROWS
                 )
                 for name in _NAMES.intersection(there):
                     table.column(name).validate(full=True)  # page headers have no checksum: a code may lead nowhere
