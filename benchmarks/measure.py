@@ -54,8 +54,12 @@ def alternate(
     warmups: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Seconds of runs that take turns: A B C A B C; first rounds that warm up are not counted. By default wall time."""
+    """Seconds of runs that take turns: A B C A B C; first rounds that warm up are not counted. By default wall time.
+
+    A single round, as `--quick` asks for, shows that it runs: nothing warms up for it.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    warmups = min(warmups, rounds - 1)
     for number in range(warmups + rounds):
         for name, run in runs.items():
             if prepare is not None:

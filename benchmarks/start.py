@@ -22,7 +22,7 @@ COMMANDS = {
 def main() -> None:
     """Start each in turn, and print."""
     options = arguments(__doc__)
-    rounds = 2 if options.quick else max(options.rounds, 10)
+    rounds = 1 if options.quick else max(options.rounds, 10)
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for number in range(rounds + 1):
         for name, command in COMMANDS.items():

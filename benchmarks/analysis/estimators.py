@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from benchmarks.analysis import coverage as covering
 from benchmarks.analysis.coverage import Count, coverage, truth
 from benchmarks.measure import arguments, print_ratio, print_table
 from replaylab.analysis.price_paths.paths import Paths
@@ -82,15 +83,15 @@ def against_the_usual(cut: Paths, whole: Paths) -> dict[str, tuple[float, float,
     }
 
 
-def coverages(draws: int, big: int, sizes: tuple[int, ...]) -> None:
+def coverages(draws: int, big: int, sizes: tuple[int, ...], resamples: int) -> None:
     """Print the coverages of all estimators, and the share of them that lie between 93 and 97 %."""
     truths = truth(big)
     counts: dict[str, dict[str, Count]] = {}
     for games in sizes:
         for cut in (False, True):
             label = f"{games} {'cut' if cut else 'whole'}"
-            many = max(10, draws if games <= FEW else draws // 4)
-            counts[label] = coverage(games, range(many), truths[cut], cut=cut, draws=RESAMPLES)
+            many = draws if games <= FEW else max(10, draws // 4)
+            counts[label] = coverage(games, range(many), truths[cut], cut=cut, draws=resamples)
     rows = [(name, *(one[name].text() for one in counts.values())) for name in truths[True]]
     print_table("Coverage of 95 % intervals (not given)", ["estimator", *counts], rows)
     found = [one.held / one.given for column in counts.values() for one in column.values() if one.given]
@@ -115,8 +116,10 @@ def main() -> None:
         ratio = abs(usual - true) / max(abs(ours - true), 1e-12)
         print_ratio(f"estimators {name}", ratio, "error of the usual way over that of replaylab")
     # the truth from 400,000 games: the error of 40,000 shows beside intervals from 2,000
+    if options.quick:
+        covering.CHUNK, covering.CHUNKS = 2_000, 1
     draws, big, sizes = (3, 2_000, (30,)) if options.quick else (options.draws, 400_000, SIZES)
-    coverages(draws, big, sizes)
+    coverages(draws, big, sizes, 20 if options.quick else RESAMPLES)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def main() -> None:
         smallest = min(given.glob("*.jsonl"), key=lambda path: path.stat().st_size or sys.maxsize)
         sources = {"file": clean_file(folder, options.recordings, ticks).path, "folder": given, "small": smallest}
         for name, source in sources.items():
-            seconds = alternate(commands(source, folder), options.rounds, prepare=os.sync)
+            seconds = alternate(commands(source, folder), options.rounds, prepare=None if options.quick else os.sync)
             size = sum(path.stat().st_size for path in (source.glob("*.jsonl") if source.is_dir() else [source]))
             rows.append((name, size / 2**20, *(median(taken) for taken in seconds.values())))
             print_ratio(

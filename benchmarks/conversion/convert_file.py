@@ -52,7 +52,7 @@ def main() -> None:
     ticks = 5_000 if options.quick else options.ticks
     with workshop() as folder:
         given = clean_file(folder, options.recordings, ticks)
-        seconds = alternate(fast_ways(given, folder), options.rounds, prepare=os.sync)
+        seconds = alternate(fast_ways(given, folder), options.rounds, prepare=None if options.quick else os.sync)
         (folder / "slice").mkdir()
         small = clean_file(folder / "slice", options.recordings, max(ticks // SLOW_SHARE, 1))
         slow = alternate(slow_ways(small, folder), 1, warmups=0)

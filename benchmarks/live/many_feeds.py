@@ -106,7 +106,7 @@ def received(port: int, kind: str, feeds: int, seconds: float, lags: list[float]
 
     async def run() -> float:
         tasks = [asyncio.ensure_future(one(number)) for number in range(feeds)]
-        await asyncio.sleep(2)
+        await asyncio.sleep(min(2.0, seconds))  # they connect
         cpu, wall = time.process_time(), time.perf_counter()
         await asyncio.sleep(seconds)
         share = (time.process_time() - cpu) / (time.perf_counter() - wall)
@@ -127,7 +127,7 @@ def followed(folder: Path, port: int, kind: str, feeds: int, seconds: float) -> 
     sessions = open_sessions(LiveSession, urls, recorder)
     sessions.start()
     sessions.wait(["live", "stale"], timeout=60)  # type: ignore[arg-type]
-    time.sleep(2)
+    time.sleep(min(2.0, seconds))
     lags: list[float] = []
     ends = (
         []
@@ -154,7 +154,7 @@ def followed(folder: Path, port: int, kind: str, feeds: int, seconds: float) -> 
 def main() -> None:
     """Measure in turn, and print."""
     found = arguments(__doc__, feeds=50, seconds=20)
-    feeds, seconds = (5, 2.0) if found.quick else (found.feeds, float(found.seconds))
+    feeds, seconds = (5, 1.0) if found.quick else (found.feeds, float(found.seconds))
     kinds = ["lines"]
     with workshop() as folder:
         path = folder / "frames.json"

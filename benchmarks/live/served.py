@@ -71,7 +71,7 @@ async def main():
     for n in range(count):
         tasks.append(asyncio.ensure_future(one(n)))
         await asyncio.sleep(0.005)
-    await asyncio.sleep(3)
+    await asyncio.sleep(min(3.0, seconds))
     print("ready", flush=True)
     lags.clear()
     await asyncio.sleep(seconds)
@@ -114,7 +114,7 @@ def measured(code: str, source: Path, query: str, clients: int, seconds: float) 
 def main() -> None:
     """Measure in turn, and print."""
     found = arguments(__doc__, clients=200, seconds=15)
-    clients, seconds = (10, 2.0) if found.quick else (found.clients, float(found.seconds))
+    clients, seconds = (10, 1.0) if found.quick else (found.clients, float(found.seconds))
     with workshop() as folder:
         given, store, lines = ticks_of(6_000), folder / "store", folder / "lines"
         with rl.Recorder(store, settings=settings()) as recorder:

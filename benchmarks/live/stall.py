@@ -59,7 +59,7 @@ def followed(folder: Path, port: int, kind: str, seconds: float) -> tuple[list[f
     with rl.Recorder(folder, overflow="refuse", settings=settings) as recorder:
         with LiveSession(WebSocketFeed(f"ws://127.0.0.1:{port}/feed?n=1"), to=recorder) as session:
             session.wait("live", timeout=30)
-            time.sleep(1)
+            time.sleep(min(1.0, seconds))
             session.on("tick", lambda tick: lags.append(lag_ms(tick.timestamp)))
             if kind == "1 s a sync":
                 os.fsync = slow
@@ -78,7 +78,7 @@ def followed(folder: Path, port: int, kind: str, seconds: float) -> tuple[list[f
 def main() -> None:
     """Measure in turn, and print."""
     found = arguments(__doc__, rate=500, seconds=10)
-    seconds = 1.0 if found.quick else float(found.seconds)
+    seconds = 0.3 if found.quick else float(found.seconds)
     rows = []
     worst_ms = 0.0
     with workshop() as folder, servers("lines", folder, float(found.rate)) as port:

@@ -138,7 +138,7 @@ def rates(folder: Path, given: list[Tick], rounds: int) -> None:
         return once
 
     alternate({name: run(name, work) for name, work in works.items()}, rounds)
-    ours = {name: seconds[1:] for name, seconds in took.items()}  # the first round warms up
+    ours = {name: seconds[-rounds:] for name, seconds in took.items()}  # those before warm up
     print_table(
         "durable ticks a second, a sync after 100",
         ("way", "ticks/s"),
