@@ -31,6 +31,7 @@ from replaylab.analysis.simulated.watching import watched
 from replaylab.errors import AnalysisError, SegmentDamaged
 from replaylab.simulation.bulk import price_arrays
 from tests.analysis.made import Made, made
+from tests.analysis.made import drawn as simulated
 from tests.stores import RECORDINGS, game_lines, line, quiet
 
 TRUTH = RECORDINGS.parent / "recordings.truth.json"
@@ -53,7 +54,7 @@ pytestmark = pytest.mark.filterwarnings("default::UserWarning")
 @pytest.fixture(scope="module")
 def drawn() -> Paths:
     """Return a hundred thousand games of the published process."""
-    return Paths.of_arrays(*price_arrays(GAMES, seed=SEED))
+    return simulated(GAMES, SEED)
 
 
 @pytest.fixture(scope="module")
@@ -214,12 +215,11 @@ def test_peaks_hold_those_of_other_games(drawn: Paths) -> None:
     assert inside(quantiles, peak_quantiles(drawn)["peak"])
 
 
-def test_intervals_miss_as_often_as_they_say() -> None:
+def test_intervals_miss_as_often_as_they_say(drawn: Paths) -> None:
     """Over many draws of badly watched games, intervals of 90 % miss about one time in ten."""
     missed: list[bool] = []
     for seed in range(150):
-        drawn = Paths.of_arrays(*price_arrays(600, seed=10_000 + seed))
-        part = watched(drawn, seed=seed)
+        part = watched(drawn.take(np.arange(seed * 600, seed * 600 + 600)), seed=seed)
         ages = hazard(part, bins=[0, 100, 300], confidence=0.9)
         by = survival(part, confidence=0.9).rugged_by([50, 139, 300])
         for frame in (ages, by):
