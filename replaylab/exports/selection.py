@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
@@ -79,15 +78,20 @@ class Selection:
 
 def _read(segments: list[Segment], wanted: AbstractSet[str] | None) -> Iterator[pa.Table]:
     """Return the rows of whole games, about a row group at a time; those that several segments hold come last."""
-    holders = Counter(game for segment in segments for game in segment.rows_of)
+    holders: dict[str, list[Segment]] = {}
+    for segment in segments:
+        for game in segment.rows_of:
+            holders.setdefault(game, []).append(segment)
     for segment in segments:
         ranges = [
-            one for one in segment.footer.games if holders[one.game] == 1 and (wanted is None or one.game in wanted)
+            one
+            for one in segment.footer.games
+            if len(holders[one.game]) == 1 and (wanted is None or one.game in wanted)
         ]
         for run in _runs(ranges):
             yield in_order_received(segment.read_rows(run[0].first_row, sum(one.rows for one in run)))
-    spread = {game for game, count in holders.items() if count > 1 and (wanted is None or game in wanted)}
-    yield from (_merged(game, segments) for game in by_start(segments) if game in spread)
+    spread = {game for game, those in holders.items() if len(those) > 1 and (wanted is None or game in wanted)}
+    yield from (_merged(game, holders[game]) for game in by_start(segments) if game in spread)
 
 
 def _runs(ranges: list[GameRange]) -> Iterator[list[GameRange]]:
@@ -104,10 +108,9 @@ def _runs(ranges: list[GameRange]) -> Iterator[list[GameRange]]:
         yield run
 
 
-def _merged(game: str, segments: list[Segment]) -> pa.Table:
+def _merged(game: str, holders: list[Segment]) -> pa.Table:
     """Return the rows of a game that several segments hold."""
-    parts = [segment.read_game(game) for segment in segments if game in segment.rows_of]
-    return in_order_received(pa.concat_tables(parts))
+    return in_order_received(pa.concat_tables([segment.read_game(game) for segment in holders]))
 
 
 def _per_game(table: pa.Table, what: str) -> pa.Table:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -42,6 +41,9 @@ TARGET_ROWS: Final = 4 << 20
 REMARKS_LEVEL: Final = 19
 REMARKS_AT_ONCE: Final = 1 << 12
 _log = logging.getLogger("replaylab.compaction")
+
+_Range = tuple[int, int, int]
+"""Rows of a game: the number of their segment, the first of them, and how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,37 +267,35 @@ def _merge(store: Store, group: list[Segment]) -> Segment:
 
 def merged_rows(group: list[Segment], without: Collection[str] = ()) -> Iterator[pa.Table]:
     """Return the rows of segments game after game, in order of time, about a row group at a time; some games less."""
-    rows_of: Counter[str] = Counter()
+    ranges_of: dict[str, list[_Range]] = {}
     start_us: dict[str, int] = {}
-    for segment in group:
+    for number, segment in enumerate(group):
         for one in segment.footer.games:
             if one.game in without:
                 continue
-            rows_of[one.game] += one.rows
+            ranges_of.setdefault(one.game, []).append((number, one.first_row, one.rows))
             start_us[one.game] = min(one.start_us, start_us.get(one.game, one.start_us))
-    games: list[str] = []
+    ranges: list[_Range] = []
     rows = 0
-    for game in sorted(rows_of, key=lambda name: (start_us[name], name)):
-        games.append(game)
-        rows += rows_of[game]
+    for game in sorted(ranges_of, key=lambda name: (start_us[name], name)):
+        ranges += ranges_of[game]
+        rows += sum(count for _, _, count in ranges_of[game])
         if rows >= ROW_GROUP_ROWS:
-            yield _read_games(group, games)
-            games, rows = [], 0
-    if games:
-        yield _read_games(group, games)
+            yield _read_ranges(group, ranges)
+            ranges, rows = [], 0
+    if ranges:
+        yield _read_ranges(group, ranges)
 
 
-def _read_games(group: list[Segment], games: list[str]) -> pa.Table:
+def _read_ranges(group: list[Segment], ranges: list[_Range]) -> pa.Table:
     """Read games that are neighbours in time: in each segment they stand together, or nearly so."""
-    parts: list[pa.Table] = []
-    for segment in group:
-        runs: list[list[int]] = []
-        for first, rows in sorted(segment.rows_of[game] for game in games if game in segment.rows_of):
-            if runs and sum(runs[-1]) == first:
-                runs[-1][1] += rows
-            else:
-                runs.append([first, rows])
-        parts.extend(segment.read_rows(first, rows) for first, rows in runs)
+    runs: list[_Range] = []
+    for number, first, rows in sorted(ranges):
+        if runs and runs[-1][0] == number and runs[-1][1] + runs[-1][2] == first:
+            runs[-1] = (number, runs[-1][1], runs[-1][2] + rows)
+        else:
+            runs.append((number, first, rows))
+    parts = [group[number].read_rows(first, rows) for number, first, rows in runs]
     return in_order_received(sorted_by_game(pa.concat_tables(parts)))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -22,6 +23,39 @@ from replaylab.storage.files import COMPACTIONS, StoreFiles
 _log: Final = logging.getLogger("replaylab.store")
 
 
+class _Sealed:
+    """The segments that count among files of these names."""
+
+    def __init__(self, names: list[str], segments: list[Segment]) -> None:
+        self.names = names
+        self.segments = segments
+
+    @cached_property
+    def holders_of(self) -> dict[str, list[Segment]]:
+        """The segments that hold a game, by its id: of thousands of games each is found at once."""
+        found: dict[str, list[Segment]] = {}
+        for segment in self.segments:
+            for game in dict.fromkeys(one.game for one in segment.footer.games):
+                found.setdefault(game, []).append(segment)
+        return found
+
+
+class _Current(NamedTuple):
+    """What counts at a moment."""
+
+    sealed: _Sealed
+    journals: list[UnsealedJournal]
+
+    @property
+    def segments(self) -> list[Segment]:
+        return [*self.sealed.segments, *self.journals]
+
+    def holders(self, game_id: str) -> list[Segment]:
+        """Return the segments that hold a game."""
+        recording = [one for one in self.journals if game_id in one.rows_of]
+        return [*self.sealed.holders_of.get(game_id, ()), *recording]
+
+
 class Listing:
     """The segments of a store as they are now; what was opened at the last call is not opened again.
 
@@ -36,21 +70,31 @@ class Listing:
         self._logged: set[str] = set()  # of what is damaged
         self._tampered: set[str] = set()  # of what is damaged, what its key did not write
         self._opened: dict[str, Segment] = {}
-        self._held: list[Segment] | None = None
+        self._sealed: _Sealed | None = None  # as long as the files are the same; not where one is damaged
+        self._held: _Current | None = None
         self._journals = files.journals()
 
     def segments(self) -> list[Segment]:
         """Return the segments that count: readable ones, less those another replaces, and journals not yet sealed."""
+        return self._current().segments
+
+    def holders(self, game_id: str) -> list[Segment]:
+        """Return the segments among them that hold a game."""
+        return self._current().holders(game_id)
+
+    def _current(self) -> _Current:
         if self._held is not None:
-            return list(self._held)
+            return self._held
         if self._journals is None:
-            return self.sealed()
+            return _Current(self._read_sealed(), [])
         for _ in range(COMPACTIONS):
             # Opened first: one that is sealed meanwhile stays readable, or is seen as its segment.
             with self._journals.opened() as opened:
-                sealed = self.sealed()
-                extents = [extent for one in sealed for extent in one.footer.extents] if opened.journals else []
-                found = [*sealed, *self._journals.read(opened, extents)]
+                sealed = self._read_sealed()
+                extents = (
+                    [extent for one in sealed.segments for extent in one.footer.extents] if opened.journals else []
+                )
+                found = _Current(sealed, self._journals.read(opened, extents))
             self.leave_out(opened.problems)
             if set(self._journals.names()) <= opened.journals.keys() | opened.problems.keys():
                 break  # else lines may have been written again to a journal that was not there yet
@@ -58,15 +102,22 @@ class Listing:
 
     def held(self) -> Listing:
         """Return a listing that keeps to the segments that count now."""
-        held, found = self.segments(), copy.copy(self)
+        held, found = self._current(), copy.copy(self)
         vars(found).update(_held=held, damaged=dict(self.damaged))
         return found
 
     def sealed(self) -> list[Segment]:
         """Return the segments that are files of their own: `segments` without the journals."""
+        return list(self._read_sealed().segments)
+
+    def _read_sealed(self) -> _Sealed:
+        names = self.files.segment_names()
+        if self._sealed is not None and self._sealed.names == names:
+            self.damaged = {}
+            return self._sealed
         damaged: dict[str, str] = {}
         opened: dict[str, Segment] = {}
-        listed = [self._opened.get(name) or self.files.segment(name) for name in self.files.segment_names()]
+        listed = [self._opened.get(name) or self.files.segment(name) for name in names]
         salts: set[str] = set()
         self.files.prefetch([segment for segment in listed if segment.name not in self._opened])
         for segment in listed:
@@ -95,7 +146,10 @@ class Listing:
         self._waiting = [
             segment for segment in there.values() if not known.isdisjoint(map(identity, segment.footer.stands_in_for))
         ]
-        return [segment for segment in there.values() if segment not in self._waiting]
+        counting = [segment for segment in there.values() if segment not in self._waiting]
+        made = _Sealed(names, counting)
+        self._sealed = None if damaged else made
+        return made
 
     def take_up(self, written: Iterable[Segment]) -> None:
         """Take segments as opened that were just written."""
@@ -103,8 +157,7 @@ class Listing:
 
     def read_game(self, game_id: str) -> pa.Table:
         """Return the rows of one game from all segments, in the order received."""
-        holders = [segment for segment in self.segments() if game_id in segment.rows_of]
-        return in_order_received(pa.concat_tables([segment.read_game(game_id) for segment in holders]))
+        return in_order_received(pa.concat_tables([one.read_game(game_id) for one in self.holders(game_id)]))
 
     def readable(self, skip: bool) -> tuple[list[Segment], dict[str, str]]:  # noqa: FBT001 handed on
         """Return the segments to read many rows from, and what is lost; raises `SegmentDamaged` unless `skip`."""

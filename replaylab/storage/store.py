@@ -196,10 +196,10 @@ class Store:
         return self.game(game_id)
 
     def __contains__(self, game_id: object) -> bool:
-        return any(game_id in segment.rows_of for segment in self.segments())
+        return isinstance(game_id, str) and bool(reread(lambda: self._listing.holders(game_id)))
 
     def __iter__(self) -> Iterator[Game]:
-        return (self.game(game_id) for game_id in self.game_ids())
+        return map(self._game, self.game_ids())
 
     def __len__(self) -> int:
         return len({game for segment in self.segments() for game in segment.rows_of})
@@ -214,8 +214,14 @@ class Store:
             close = [known for known in self.game_ids() if known.startswith(str(game_id)[:12])][:3]
             hint = f"; close to it: {', '.join(close)}" if close else "; see Store.game_ids()"
             raise GameNotFound(f"no game {short_id(str(game_id))!r} in {self.place}{hint}")
-        read = lambda: reread(lambda: self._listing.read_game(game_id))  # noqa: E731 two of them are handed over
-        return Game(game_id, read, marks=lambda: marks_of(self, None, game_id))
+        return self._game(game_id)
+
+    def _game(self, game_id: str) -> Game:
+        return Game(
+            game_id,
+            lambda: reread(lambda: self._listing.read_game(game_id)),
+            marks=lambda: marks_of(self, None, game_id),
+        )
 
     def games(self, *, prices: Prices = "float64") -> pd.DataFrame:
         """Return one row a game, in order of their start.

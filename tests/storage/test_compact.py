@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import replaylab as rl
 from replaylab import errors
 from replaylab.durable import sole_writer
+from replaylab.storage.compact import merged_rows
 from tests.stores import game_lines, leftovers, names, quiet, rows, simulated, start_child, state
 
 READER = """
@@ -108,6 +110,23 @@ def test_groups_stay_below_their_size(tmp_path: Path, monkeypatch: pytest.Monkey
     assert max(sizes) <= 1_200
     assert state(store) == before
     assert leftovers(store) == []
+
+
+def test_no_segment_is_asked_for_the_games_of_others(tmp_path: Path) -> None:
+    """What a compaction costs grows with the games, not with games times segments."""
+    asked: Counter[str] = Counter()
+
+    class Asked(dict[str, tuple[int, int]]):
+        def __contains__(self, game: object) -> bool:
+            asked[str(game)] += 1
+            return super().__contains__(game)
+
+    store = rl.open_store(many(tmp_path))
+    segments = store.segments()
+    for segment in segments:
+        segment.rows_of = Asked(segment.rows_of)
+    assert sum(table.num_rows for table in merged_rows(segments)) == store.rows
+    assert all(count <= len(segments) / 2 for count in asked.values())
 
 
 def test_an_empty_store(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 import replaylab as rl
 from replaylab import errors
+from replaylab.encryption.parquet import identity
 from replaylab.segments.footer import FOOTER_KEY
+from replaylab.storage import listing
 from replaylab.storage.store import Store
 from tests.stores import game_lines, line, names, quiet, simulated
 
@@ -82,6 +84,31 @@ def test_a_reader_sees_what_another_adds(store: Path, tmp_path: Path) -> None:
     before = len(opened.games())
     quiet(simulated(tmp_path / "three", games=1, seed=3), store)
     assert len(opened.games()) == before + 1
+
+
+def test_a_question_looks_at_no_segment_that_is_known(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the files are the same, what a game costs does not grow with their number; what is new is seen."""
+    for seed in range(5, 8):
+        quiet(simulated(tmp_path / f"{seed}", games=2, seed=seed), store)
+    opened = rl.open_store(store)
+    first = opened[opened.game_ids()[0]].ticks()
+    looked: list[str] = []
+
+    def looking(name: str) -> str:
+        looked.append(name)
+        return identity(name)
+
+    monkeypatch.setattr(listing, "identity", looking)
+    assert next(iter(opened)).ticks().equals(first)
+    assert sum(game.ticks().num_rows for game in opened) == opened.rows
+    assert not looked
+    (path := next((store / "segments").iterdir())).rename(tmp_path / path.name)
+    assert len(opened.segments()) == len(names(store / "segments"))
+    assert looked
+    (tmp_path / path.name).rename(path)
+    assert opened.rows == rl.open_store(store).rows
 
 
 def test_one_game_in_several_segments(tmp_path: Path) -> None:

@@ -91,13 +91,16 @@ def _words_of(segments: Sequence[Segment], paths: Paths) -> Words:
     readable = (segment for segment in segments if segment.name not in paths.left_out)
     held = [segment for segment in readable if not numbers.keys().isdisjoint(segment.rows_of)]
     holders = Counter(game_id for segment in held for game_id in segment.rows_of)
-    spread = pa.array(sorted(game_id for game_id, count in holders.items() if count > 1), pa.string())
+    spread = {game_id for game_id, count in holders.items() if count > 1}
     shared = []
     for segment in held:
         table = segment.read(_READ)
-        several = pc.is_in(table.column("game_id").cast(pa.string()), spread)
-        shared.append(table.filter(several))
-        _fill(table.filter(pc.invert(several)), numbers, wanted, words)
+        here = spread & segment.rows_of.keys()
+        if here:
+            several = pc.is_in(table.column("game_id").cast(pa.string()), pa.array(sorted(here)))
+            shared.append(table.filter(several))
+            table = table.filter(pc.invert(several))
+        _fill(table, numbers, wanted, words)
     if shared:
         _fill(pa.concat_tables(shared), numbers, wanted, words)
     return words
