@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+IN_A_CELL = 104  # characters of a line that JupyterLab shows, in a window of 1280 pixels
 
 
 class Block(NamedTuple):
@@ -110,6 +111,14 @@ def test_output_that_a_page_shows_is_compared() -> None:
     assert not is_shown("one\n", "one\ntwo\n")
     block = Block("python", "print(1)\n2 + 1\n", 1)
     assert run_python(block, Path("page.md"), {}) == "1\n3\n"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_blocks_for_cells_fit_into_them(page: str) -> None:
+    """A page whose blocks are pasted into cells has no line that a window of 1280 pixels would make one scroll to."""
+    found = [line for one in blocks(ROOT / page) if one.language == "python" for line in one.text.splitlines()]
+    assert found
+    assert [line for line in found if len(line) > IN_A_CELL] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -293,7 +293,8 @@ def _changed(sources: list[SourceReport], what: str) -> str:
 def _left_alone(files: dict[str, str]) -> str:
     listed = "; ".join(f"{name}: {why}" for name, why in list(files.items())[:_LISTED])
     more = f"; and {len(files) - _LISTED:,} more" if len(files) > _LISTED else ""
-    return f"{count_of(len(files), 'file or folder').replace('folders', 'folder')} ({listed}{more})" if files else ""
+    counted = "1 file or folder" if len(files) == 1 else f"{len(files):,} files or folders"
+    return f"{counted} ({listed}{more})" if files else ""
 
 
 def report(

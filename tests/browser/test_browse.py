@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from replaylab.tick import short_id
 from tests.browser.lab import REPOSITORY, Lab, Notebook
-from tests.browser.playing import Playing, Start, wait_until
+from tests.browser.playing import Playing, Start, until_painted, wait_until
 from tests.browser.test_reopened import saved
 from tests.stores import line, quiet, simulated
 
@@ -130,6 +130,22 @@ def test_a_strategy_over_many_games(start: Start, screenshots: Path) -> None:
     page.set_viewport_size({"width": 1500, "height": 1400})
     page.screenshot(path=screenshots / "strategy.png")
     compared.screenshot(path=screenshots / "compare_trades.png")
+
+
+def test_a_cell_of_usual_width_holds_every_column(start: Start) -> None:
+    """In a window as wide as a laptop or wider, with the files beside it, nothing is scrolled to and nothing is cut."""
+    playing = start(MADE, "store", players=0)
+    page = playing.page
+    expect(rows(page).first).to_be_visible(timeout=60_000)
+    for width in (1280, 1366, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        until_painted(page)
+        room, needed = page.locator(".rlab-rows").evaluate("(rows) => [rows.clientWidth, rows.scrollWidth]")
+        assert needed <= room, width
+        assert page.evaluate(OUTSIDE, ["spark", "name", "start", "length", "ticks", "peak", "rug", "flags"]) == [], (
+            width
+        )
+        assert page.evaluate(ENDS_CUT) == []
 
 
 def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:

@@ -15,7 +15,7 @@ from replaylab.dashboards import app
 from replaylab.dashboards.server import serve_dashboard
 from replaylab.dashboards.view import View
 from tests.browser.lab import REPOSITORY, Lab, Notebook
-from tests.browser.playing import code_cell
+from tests.browser.playing import code_cell, until_painted
 from tests.stores import quiet, run_child, simulated
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
@@ -79,8 +79,13 @@ def test_it_is_read_by_everybody(
         card = page.get_by_role("article", name=recorder.status().run)
         expect(card).to_contain_text("now-playing", timeout=60_000)
         expect(page.get_by_role("alert")).to_contain_text("its process has ended without closing it")
-        expect(card).to_contain_text("a second")
-        expect(page.get_by_role("article").filter(has_text="dead")).not_to_contain_text("a second")
+        expect(card).to_contain_text("1 at ")
+        expect(card.get_by_text("ticks a second, last minute: ")).to_be_visible()
+        expect(page).to_have_title("degraded: store, replaylab")
+        cut = "(names) => names.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+        assert page.locator(".rlab-name").evaluate_all(cut) == []  # games are told apart by the ends of their ids
+        dead = page.get_by_role("article").filter(has_text="dead")
+        expect(dead.get_by_text("a second")).to_be_hidden()
         expect(page.locator(".rlab-game path[d^=M]")).to_have_count(4)
         expect(page.get_by_title("now-playing")).to_contain_text("peak 1.50, 1 tick, not ended")
         expect(page.get_by_title("now-playing").locator("path")).to_have_attribute("d", "M49 20h2")
@@ -171,6 +176,30 @@ def test_gaps_that_look_alike_are_drawn_once_each(page: Page, store: Path, monke
         first = str(page.locator(".rlab-tiles dd").first.text_content())
         expect(page.locator(".rlab-tiles dd").first).not_to_have_text(first, timeout=60_000)  # it was drawn again
         expect(page.get_by_role("region", name="Gaps").locator("tbody tr")).to_have_count(2)
+
+
+def test_a_phone_shows_a_table_as_lists(
+    page: Page, store: Path, screenshots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a wide screen a row is a line; on a phone it is a list of names and values, and nothing is scrolled to."""
+    gap = {"game_id": "20310102-3dca5d3260754c2f", "after": 24, "missing": 3, "cause": "server_restart"}
+    gap |= {"start": "2031-01-02T03:04:05.678901+00:00", "healed": True}
+    now = View.now
+    monkeypatch.setattr(View, "now", lambda self, *given, **more: now(self, *given, **more) | {"gaps": [gap]})
+    with serve_dashboard(store) as server:
+        page.goto(server.url)
+        cells = page.get_by_role("region", name="Gaps").locator("td")
+        said = ["20310102-3dca5d3260754c2f", "24", "3", "server restart", "2031-01-02 03:04:05", "yes"]
+        expect(cells).to_have_text(said)
+        tops = "(cells) => new Set(cells.map((one) => one.getBoundingClientRect().top)).size"
+        assert cells.evaluate_all(tops) == 1
+        page.set_viewport_size({"width": 360, "height": 800})
+        until_painted(page)
+        assert cells.evaluate_all(tops) == len(said)
+        assert page.locator(".rlab-scroll:visible").evaluate("(one) => one.scrollWidth - one.clientWidth") == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert cells.evaluate_all("(cells) => cells.map((one) => getComputedStyle(one).textAlign)") == ["left"] * 6
+        page.screenshot(path=screenshots / "dashboard_gaps_360.png", full_page=True)
 
 
 def test_a_token_opens_it(page: Page, store: Path) -> None:

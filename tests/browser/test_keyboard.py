@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.browser.cells import LISTEN
 from tests.browser.lab import REPOSITORY
@@ -152,6 +154,13 @@ def test_a_list_of_keys_and_a_tick_by_its_number(start: Start) -> None:
     assert player.row == 0
     playing.page.keyboard.press("j")
     number = player.root.get_by_role("textbox", name="Number of the tick")
+    number.scroll_into_view_if_needed()
+    box = number.bounding_box()
+    assert box
+    picture = Image.open(BytesIO(playing.page.screenshot(caret="hide"))).convert("RGB")
+    left, right, below = int(box["x"]) + 8, int(box["x"] + box["width"]) - 8, int(box["y"] + box["height"]) + 2
+    ring = picture.crop((left, below, right, below + 1))
+    assert len(ring.getcolors() or []) == 1  # the ring round what has the focus is whole: no button lies over it
     for wrong in ("x", ""):
         number.fill(wrong)
         playing.page.keyboard.press("Enter")

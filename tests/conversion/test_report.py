@@ -154,3 +154,15 @@ def test_frozen() -> None:
     with pytest.raises(AttributeError, match="cannot assign"):
         report.bytes_in = 1  # type: ignore[misc]
     assert issubclass(SourceUnreadable, PermissionError)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"), [(["a.txt"], "1 file or folder (a.txt"), (["a.txt", "b.txt"], "2 files or folders (a.txt")]
+)
+def test_what_was_left_alone_is_counted(tmp_path: Path, extra: list[str], said: str) -> None:
+    """One is in the singular, and two are in the plural."""
+    (tmp_path / "in").mkdir()
+    for name in extra:
+        (tmp_path / "in" / name).touch()
+    (tmp_path / "in" / "a.jsonl").write_bytes(line())
+    assert f"left alone: {said}" in str(quiet(tmp_path / "in", tmp_path / "store"))

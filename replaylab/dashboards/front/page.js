@@ -3,6 +3,7 @@
 
 const RATE_POINTS = 60;
 const NEVER = "never";
+const NUMBERS = new Set(["ticks", "gaps", "missing", "after tick"]); // columns that are aligned at the right
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -160,7 +161,7 @@ export class Dashboard {
     this.said = make("p", { role: "status", class: "rlab-soft" });
     this.acts = make("div", { class: "rlab-acts" }, [this.button("compact", null), this.button("verify", null)]);
     this.feedPart = part("Feeds", [table(["feed", "state", "ticks", "gaps", "missing", "reasons"], this.feeds)]);
-    this.gapPart = part("Gaps", [table(["game", "after tick", "missing", "cause", "from", "healed"], this.gaps)]);
+    this.gapPart = part("Gaps", [table(["game", "after tick", "missing", "cause", "from (UTC)", "healed"], this.gaps)]);
     this.gamePart = part("Last games", [this.games]);
     root.replaceChildren(
       make("header", { class: "rlab-top" }, [this.title, this.verdict, this.age, this.leave]),
@@ -231,7 +232,7 @@ export class Dashboard {
   tick() {
     const seconds = Math.round((Date.now() - this.seenAt) / 1000);
     if (this.refusal) say(this.age, `${this.refusal}; this is what was last seen`);
-    else say(this.age, seconds < 4 ? "now" : `no answer for ${seconds} s; this is what was last seen`);
+    else say(this.age, seconds < 4 ? "as it is now" : `no answer for ${seconds} s; this is what was last seen`);
   }
 
   /** Say why the server answers with nothing to draw.
@@ -280,7 +281,10 @@ export class Dashboard {
   buildRun(run) {
     const acts = make("div", { class: "rlab-acts" }, [this.button("flush", run.run), this.button("stop", run.run)]);
     const head = make("div", { class: "rlab-top" }, [make("h3", {}, [run.run]), make("span")]);
-    const drawing = chart("rlab-chart", "ticks a second over the last minute");
+    const drawing = make("figure", { class: "rlab-rate" }, [
+      make("figcaption", { class: "rlab-soft" }),
+      chart("rlab-chart", "ticks a second over the last minute"),
+    ]);
     return make("article", { class: "rlab-card", "aria-label": `recorder ${run.run}` }, [
       head,
       make("p"),
@@ -298,16 +302,19 @@ export class Dashboard {
     say(why, run.reasons.join("; "));
     const refused = Object.entries(run.refused).map(([reason, number]) => `${count(number)} ${reason}`);
     fillPairs(pairs, [
-      ["ticks", ended ? count(run.accepted) : `${count(run.accepted)}, ${count(run.ticks_a_second)} a second`],
-      ["game", run.game_id || "none now"],
-      ["not yet durable", count(run.unsynced)],
-      ["durable", ago(run.durable_at, state.at)],
+      ["ticks", ended ? count(run.accepted) : `${count(run.accepted)} at ${count(run.ticks_a_second)} a second`],
+      ["game", run.game_id || (ended ? "none" : "none now")],
+      ["not yet durable", run.state === "dead" && run.unsynced ? `${count(run.unsynced)} when last seen` : count(run.unsynced)],
+      ["last sync", ago(run.durable_at, state.at)],
       ["refused", refused.join(", ") || "none"],
       ["errors", `${count(run.errors)}${run.last_error ? `: ${run.last_error}` : ""}`],
-      ["seen", ago(run.written_at, state.at)],
+      ["last seen", ago(run.written_at, state.at)],
       ["process", `${run.process} on ${run.machine}`],
     ]);
-    set(drawing.firstElementChild, "d", line(this.rates.get(run.run) || [], 0));
+    const rates = this.rates.get(run.run) || [];
+    const most = Math.max(0, ...rates.map((rate) => rate[1]));
+    say(drawing.firstElementChild, `ticks a second, last minute: ${most ? `0 to ${count(most)}` : "none"}`);
+    set(drawing.lastElementChild.firstElementChild, "d", line(rates, 0));
     /** @type {HTMLElement} */ (acts).hidden = ended || !["record", "admin"].includes(state.role);
     drawing.toggleAttribute("hidden", ended);
   }
@@ -326,7 +333,7 @@ export class Dashboard {
         count(feed.ticks || 0),
         count(feed.gaps || 0),
         count(feed.missing || 0),
-        (feed.reasons || []).join("; "),
+        (feed.reasons || []).filter((/** @type {string} */ why) => why !== feed.state).join("; "),
       ],
     );
   }
@@ -370,9 +377,9 @@ export class Dashboard {
         gap.game_id || "",
         count(gap.after),
         count(gap.missing),
-        gap.cause || "not known",
+        (gap.cause || "unknown").replaceAll("_", " "),
         gap.start ? gap.start.slice(0, 19).replace("T", " ") : "",
-        String(gap.healed ?? ""),
+        gap.healed ? "yes" : "no",
       ],
     );
   }
@@ -396,9 +403,10 @@ function table(names, body) {
     make(
       "tr",
       {},
-      names.map((name) => make("th", { scope: "col" }, [name])),
+      names.map((name) => make("th", { scope: "col", class: NUMBERS.has(name) ? "rlab-number" : "" }, [name])),
     ),
   ]);
+  body.dataset.names = names.join("|");
   return make("div", { class: "rlab-scroll", tabindex: "0", role: "group", "aria-label": `table: ${names.join(", ")}` }, [
     make("table", {}, [head, body]),
   ]);
@@ -411,15 +419,16 @@ function table(names, body) {
  * @param {(row: any) => string[]} cells
  */
 function fillRows(body, rows, key, cells) {
+  const names = /** @type {HTMLElement} */ (body).dataset.names.split("|");
   keyed(
     body,
     rows,
     key,
-    (row) =>
+    () =>
       make(
         "tr",
         {},
-        cells(row).map(() => make("td")),
+        names.map((name) => make("td", { "data-name": name, class: NUMBERS.has(name) ? "rlab-number" : "" })),
       ),
     (element, row) => {
       cells(row).forEach((text, index) => {
@@ -444,14 +453,18 @@ function start(root) {
     return said.said || said.error;
   };
   const dashboard = new Dashboard(root, act, true);
+  const draw = (/** @type {any} */ drawn) => {
+    dashboard.draw(drawn);
+    document.title = `${drawn.verdict}: ${drawn.store.split("/").pop()}, replaylab`; // seen on its tab, too
+  };
   let state = JSON.parse(document.getElementById("state").textContent);
-  dashboard.draw(state);
+  draw(state);
   let events = /** @type {EventSource | null} */ (null);
   const connect = () => {
     events = new EventSource("events");
     events.onmessage = (event) => {
       state = { ...state, ...JSON.parse(event.data) }; // the first event of a connection is whole, later ones what is new
-      dashboard.draw(state);
+      draw(state);
     };
     events.onerror = async () => {
       if (events.readyState !== EventSource.CLOSED) return; // a server that was lost is asked again; a refusal ends it
@@ -462,7 +475,7 @@ function start(root) {
       else if (said?.error) dashboard.refuse(said.error);
       else if (said) {
         state = { ...state, ...said }; // too many pages follow, and this one asks
-        dashboard.draw(state);
+        draw(state);
       }
     };
   };

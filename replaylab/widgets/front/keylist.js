@@ -5,7 +5,7 @@ import { control, make } from "./elements.js";
 /** @type {[string, string][]} */
 const LISTED = [
   ["Space", "play, pause"],
-  ["\u2190 \u2192, , .", "one tick back, on; arrows with Shift ten"],
+  ["\u2190 \u2192 or , .", "one tick back, on; Shift with an arrow ten"],
   ["Page Up, Page Down", "a twentieth of the game on, back"],
   ["Home, End", "the first tick, the last one"],
   ["0 to 9", "so many tenths into the game"],
