@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, expect, sync_playwright
 
-from tests.browser.lab import REPOSITORY, Lab, Notebook, running_lab
+from tests.browser.lab import REPOSITORY, Lab, Notebook, first_visit, running_lab
 from tests.browser.playing import Playing, Start
 
 _FLAGS = [
@@ -24,6 +26,8 @@ _FLAGS = [
     "--disable-dev-shm-usage",
 ]
 
+
+_VIEWPORT: Final[ViewportSize] = {"width": 1200, "height": 1000}
 
 expect.set_options(timeout=60_000)  # ms; five seconds unless told, and a loaded machine may stall for longer
 
@@ -45,28 +49,61 @@ def lab(server: Lab) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window; without Chromium the tests fail, because a skipped test proves nothing."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.fail("chromium is not installed: `make browser` installs it")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+def playwright() -> Iterator[Playwright]:
+    """What drives Chromium."""
+    with sync_playwright() as running:
         yield running
-        running.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium without a window; each context of it is as new."""
+    running = playwright.chromium.launch(executable_path=_chromium(), args=_FLAGS)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def visitor(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """Chromium with a folder of its own, where it keeps what JupyterLab's megabytes of scripts were compiled to."""
+    kept = tmp_path_factory.mktemp("chromium")
+    context = playwright.chromium.launch_persistent_context(
+        kept, executable_path=_chromium(), args=_FLAGS, viewport=_VIEWPORT
+    )
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
+
+
+def _chromium() -> str:
+    """Its path; without Chromium the tests fail, because a skipped test proves nothing."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.fail("chromium is not installed: `make browser` installs it")
+    return found
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     """An empty page; an error that no script caught fails the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 1000})
-    context.set_default_timeout(60_000)
-    opened = context.new_page()
     errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    context.close()
+    with _page_for(request) as opened:
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        yield opened
     assert not errors
+
+
+@contextmanager
+def _page_for(request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page for a test of JupyterLab; any other has a context of its own."""
+    if "lab" in request.fixturenames:
+        with first_visit(request.getfixturevalue("visitor"), request.getfixturevalue("lab")) as opened:
+            yield opened
+        return
+    context = request.getfixturevalue("browser").new_context(viewport=_VIEWPORT)
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -19,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Page, Response
+from playwright.sync_api import BrowserContext, Page, Response
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 180
 _RUN_MS: Final = 120_000
+_MAX_FOLDER: Final = 50  # bytes; the path of a socket has 107 at most (103 on macOS), and its name takes up to 53
 _SETTINGS: Final = {
     # Every cell stands in the page, not only those in sight: a screenshot and a locator see them all.
     "notebook-extension/tracker": '{"windowingMode": "none"}',
@@ -34,6 +36,7 @@ _IDLE: Final = """() => {
     const panel = window.jupyterapp?.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === 'idle' && panel.content?.model?.cells.length > 0;
 }"""
+_STORAGE: Final = "cookies,file_systems,indexeddb,local_storage,service_workers,cache_storage"
 _SCROLLED: Final = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer"
 _CELLS: Final = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter((cell) => cell.model.type === 'code')
@@ -96,16 +99,26 @@ def running_lab(root: Path, home: Path) -> Iterator[Lab]:
     folders += ["JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "MPLBACKEND"))}
     environment = kept | {name: str(home / name.lower()) for name in folders} | {"PYTHONPATH": str(REPOSITORY)}
+    environment["JUPYTER_PREFER_ENV_PATH"] = "0"  # a kernel that a test puts into the data folder is the one started
     for name in folders:
         (home / name.lower()).mkdir(parents=True)
-    lab, server = _started(root, home, environment)
-    try:
-        yield lab
-    finally:
-        _stop(server)
+    with tempfile.TemporaryDirectory() as sockets:
+        environment["JUPYTER_RUNTIME_DIR"] = sockets
+        lab, server = _started(root, home, environment, _transport(sockets))
+        try:
+            yield lab
+        finally:
+            _stop(server)
 
 
-def _started(root: Path, home: Path, environment: dict[str, str]) -> tuple[Lab, subprocess.Popen[bytes]]:
+def _transport(sockets: str) -> str:
+    """How kernels are talked to: by files, as ports chosen for one are taken by another program before it starts."""
+    return "ipc" if len(sockets) < _MAX_FOLDER else "tcp"
+
+
+def _started(
+    root: Path, home: Path, environment: dict[str, str], transport: str
+) -> tuple[Lab, subprocess.Popen[bytes]]:
     """A JupyterLab that answers; where another program was quicker to take its port, at another one."""
     log = home / "lab.log"
     while True:
@@ -116,6 +129,7 @@ def _started(root: Path, home: Path, environment: dict[str, str]) -> tuple[Lab, 
             *(f"--IdentityProvider.token={lab.token}", f"--ServerApp.root_dir={root}"),
             *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly", "--LabApp.news_url="),
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--KernelManager.transport={transport}",
         ]
         with log.open("wb") as written:
             server = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
@@ -151,6 +165,22 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait(60)
+
+
+@contextmanager
+def first_visit(visitor: BrowserContext, lab: Lab) -> Iterator[Page]:
+    """A page that finds nothing of those before it, but for JupyterLab's scripts: Chromium keeps them, compiled."""
+    page = visitor.new_page()
+    try:
+        visitor.set_offline(offline=False)
+        visitor.clear_cookies()
+        tools = visitor.new_cdp_session(page)
+        tools.send("Storage.clearDataForOrigin", {"origin": lab.url, "storageTypes": _STORAGE})
+        tools.detach()
+        yield page
+    finally:
+        for opened in visitor.pages[1:]:  # the first keeps Chromium open
+            opened.close()
 
 
 def _saves_theme(response: Response) -> bool:

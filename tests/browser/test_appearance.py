@@ -180,7 +180,7 @@ def test_a_sharp_screen_gets_a_sharp_chart(sharp: Playing, screenshots: Path) ->
     """At two device pixels a CSS pixel every canvas has twice its size, also when the area or the screen changes."""
     player = sharp.players[0]
     assert sharp.page.evaluate("devicePixelRatio") == 2
-    assert sharp.page.evaluate(SHARPNESS) == [[2, 2], [2, 2]]
+    player.wait(lambda: sharp.page.evaluate(SHARPNESS) == [[2, 2], [2, 2]])
     player.root.screenshot(path=screenshots / "player_sharp.png")
     sharp.page.set_viewport_size({"width": 801, "height": 900})
     player.wait(lambda: (player.stage.bounding_box() or {"width": 9_999})["width"] < 800)

@@ -187,8 +187,12 @@ def test_a_saved_notebook_shows_the_table(start: Start, lab: Lab, screenshots: P
     expect(rows(page).first).to_be_visible(timeout=60_000)
     until_drawn(page)
     page.get_by_role("button", name="ticks", exact=True).click()
-    found = [int(text.replace(",", "")) for text in texts(page, "ticks")]
-    assert found == sorted(found, reverse=True)
+
+    def is_sorted() -> bool:
+        found = [int(text.replace(",", "")) for text in texts(page, "ticks")]
+        return found == sorted(found, reverse=True)
+
+    wait_until(page, is_sorted, WAIT_S)
     page.get_by_label("Filter games").fill("rug")
     expect(page.locator(".rlab-browse:visible .rlab-count")).to_contain_text(" of 4", timeout=60_000)
     rows(page).first.click()
@@ -204,9 +208,12 @@ def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
     first = page.locator(".rlab-browse").first
     before = len(playing.ask("browser.ids"))
     playing.tell("_ = rl.simulate('more', games=2, seed=77); _ = rl.convert('more', 'store', progress=False)")
-    page.wait_for_timeout(2_100)  # it looks at most every two seconds
-    first.locator(".rlab-body .rlab-row").first.click()
-    expect(first.locator(".rlab-note")).to_contain_text("2 new", timeout=60_000)
+
+    def clicked() -> bool:
+        first.locator(".rlab-body .rlab-row").first.click()
+        return "2 new" in first.locator(".rlab-note").inner_text()
+
+    wait_until(page, clicked, WAIT_S)  # it looks at most every two seconds
     first.get_by_role("button", name="Refresh").click()
     expect(first.locator(".rlab-count")).to_have_text(f"{before + 2} games", timeout=60_000)
     second = page.locator(".rlab-browse").nth(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.browser.cells import LISTEN
 from tests.browser.lab import REPOSITORY
@@ -61,7 +62,7 @@ def test_the_other_keys(start: Start) -> None:
     for _ in range(3):
         press("+")
     player.wait(lambda: player.button("Show the whole game").is_visible())
-    assert player.button("Follow the playhead").get_attribute("aria-pressed") == "true"
+    expect(player.button("Follow the playhead")).to_have_attribute("aria-pressed", "true")
     press("f")
     player.wait(lambda: player.button("Follow the playhead").get_attribute("aria-pressed") == "false")
     press("w")
@@ -121,7 +122,7 @@ def test_what_a_screen_reader_is_told(start: Start) -> None:
     told = "tick 50, price 1.950123456789, in play, 2.5 s of 5.0 s"
     player.wait(lambda: player.slider.get_attribute("aria-valuetext") == told)
     player.button("Play").click()
-    assert player.button("Pause").is_visible()
+    expect(player.button("Pause")).to_be_visible()
     assert player.root.get_attribute("aria-label") == "Player of game"
 
 
@@ -164,7 +165,7 @@ def test_a_list_of_keys_and_a_tick_by_its_number(start: Start) -> None:
     for wrong in ("x", ""):
         number.fill(wrong)
         playing.page.keyboard.press("Enter")
-        assert number.get_attribute("aria-invalid") == "true"
+        expect(number).to_have_attribute("aria-invalid", "true")
     number.fill("1,004")
     playing.page.keyboard.press("Enter")
     playing.until("player.index", 999)

@@ -104,7 +104,7 @@ def test_every_state_is_said(start: Start, screenshots: Path) -> None:
     player.root.screenshot(path=screenshots / "state_live.png")
     expect(gaps).to_have_text("1 gap: 5 ticks missing", timeout=60_000)
     player.wait(lambda: player.row >= 330, 120)
-    assert playing.page.evaluate(EDGE) == 1
+    player.wait(lambda: playing.page.evaluate(EDGE) == 1)
     player.root.screenshot(path=screenshots / "state_gap.png")
     playing.tell("proxy.stalled = True")
     expect(state).to_have_text("stale", timeout=60_000)

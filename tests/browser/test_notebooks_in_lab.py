@@ -73,7 +73,7 @@ def test_notebook_runs_and_shows(name: str, open_notebook: Callable[[str], Noteb
     expect(images).to_have_count(pictures)
     for image in images.all():
         expect(image).to_be_visible()
-        assert image.evaluate("(image) => image.naturalWidth") > 800
+        assert image.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 800
     players = page.locator(".rlab:not(.rlab-browse)")
     expect(players).to_have_count(len(rows))
     for player, row in zip(players.all(), rows, strict=True):

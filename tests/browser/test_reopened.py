@@ -46,12 +46,15 @@ requestAnimationFrame(look);
 def slow_kernels(lab: Lab, seconds: int) -> Iterator[None]:
     """Let every kernel of the JupyterLab wait before it starts."""
     kernel = lab.home / "jupyter_data_dir" / "kernels" / "python3" / "kernel.json"
-    launch = ["/bin/sh", "-c", f'sleep {seconds}; exec "$@"', "sh", sys.executable, "-m", "ipykernel_launcher", "-f"]
+    waits = f'sleep {seconds}; touch "$0"; exec "$@"'
+    started = lab.home / "started-late"
+    launch = ["/bin/sh", "-c", waits, str(started), sys.executable, "-m", "ipykernel_launcher", "-f"]
     kernel.parent.mkdir(parents=True)
     spec = {"argv": [*launch, "{connection_file}"], "display_name": "Python 3", "language": "python"}
     kernel.write_text(json.dumps(spec), encoding="utf-8")
     try:
         yield
+        assert started.exists()
     finally:
         shutil.rmtree(kernel.parent)
 
@@ -66,9 +69,9 @@ def saved(playing: Playing) -> Path:
 
 def test_a_player_hides_what_stands_in_for_it(start: Start) -> None:
     """Where the player shows, its picture and the player without a kernel are not seen, at once and later."""
-    playing = start("player = play(game(120, ms=20))\nplayer", "player")
+    playing = start("player = play(game(120, ms=20))\nplayer", "player", players=2)
     playing.page.wait_for_timeout(2_500)
-    assert playing.page.locator(".rlab").count() == 2
+    expect(playing.page.locator(".rlab")).to_have_count(2)
     for picture in playing.page.locator(PICTURE).all():
         expect(picture).to_be_hidden()
 
@@ -87,9 +90,9 @@ def test_a_notebook_opened_again_plays(start: Start, lab: Lab, screenshots: Path
     player.root.screenshot(path=screenshots / "player_reopened.png")
     page.screenshot(path=screenshots / "notebook_reopened.png")
     again.run_all()  # with a kernel the player takes the place of what stood in for it
-    page.wait_for_timeout(500)
-    player.wait(lambda: page.locator(".rlab:visible").count() == 1)
-    assert player.row == 200
+    shown = page.locator(".rlab:visible")
+    expect(shown.and_(page.locator("[data-row='200']"))).to_have_count(1)
+    expect(shown).to_have_count(1)
 
 
 def test_long_and_live_games_opened_again_are_pictures(start: Start, lab: Lab) -> None:

@@ -44,8 +44,8 @@ def test_trades_are_seen_and_gone_to(start: Start, lab: Lab, screenshots: Path) 
     player.slider.fill("119")
     expect(profit).to_have_text("profit +0.12")
     for colour in ("#007A59", "#D55E00"):  # won and lost
-        assert page.evaluate(COLOURED, [".rlab-canvas", colour]) > 20
-        assert page.evaluate(COLOURED, [".rlab-track", colour]) > 2
+        player.wait(lambda colour=colour: page.evaluate(COLOURED, [".rlab-canvas", colour]) > 20)  # type: ignore[misc]
+        player.wait(lambda colour=colour: page.evaluate(COLOURED, [".rlab-track", colour]) > 2)  # type: ignore[misc]
     player.root.screenshot(path=screenshots / "trades.png")
     playing.notebook.theme("JupyterLab Dark")
     player.root.screenshot(path=screenshots / "trades_dark.png")
