@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page
 
 from tests.browser.lab import Lab, Notebook
 
+KERNELS: Final = ".rlab[data-player]"  # players with a kernel: on a slow machine what stands in for one was there first
 SETUP: Final = """\
 import datetime
 import replaylab as rl
@@ -67,11 +68,12 @@ class Player:
 
     page: Page
     number: int = 0
+    of: str = ".rlab"
 
     @property
     def root(self) -> Locator:
         """The whole player."""
-        return self.page.locator(".rlab").nth(self.number)
+        return self.page.locator(self.of).nth(self.number)
 
     @property
     def stage(self) -> Locator:
@@ -144,7 +146,7 @@ class Playing:
         self.notebook.run_all()
         failed = [cell for cell in self.notebook.cells() for one in cell["outputs"] if one["output_type"] == "error"]
         assert not failed
-        self.players = [Player(page, number) for number in range(players)]
+        self.players = [Player(page, number, KERNELS) for number in range(players)]
         for player in self.players:
             player.wait(lambda player=player: player.row >= 0)  # type: ignore[misc]
 

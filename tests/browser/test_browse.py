@@ -90,7 +90,7 @@ def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
     wait_until(page, lambda: texts(page, "name")[:3] == best[:3], WAIT_S)
     rows(page).first.click()
     playing.until("browser.game_id", best[0], WAIT_S)
-    expect(page.locator(".rlab:not(.rlab-browse) .rlab-title")).to_have_text(best[0], timeout=60_000)
+    expect(page.locator(".rlab:not(.rlab-browse):visible .rlab-title")).to_have_text(best[0], timeout=60_000)
     page.set_viewport_size({"width": 1500, "height": 900})
     page.screenshot(path=screenshots / "browse_lab.png")
     grid = page.get_by_role("grid")
@@ -105,9 +105,11 @@ def test_sort_filter_and_play(start: Start, screenshots: Path) -> None:
     page.keyboard.press("/")
     page.keyboard.type("rug peak>1.5 ticks<10000")
     few = playing.ask("len(store.games().query('rug_tick >= 0 and peak > 1.5 and ticks < 10000'))")
-    expect(page.locator(".rlab-browse .rlab-count")).to_have_text(f"{few} of {len(ids)} games", timeout=60_000)
-    page.get_by_label("Filter games").fill("peak>much")
-    expect(page.locator(".rlab-browse .rlab-note")).to_have_text("peak>much: a number is needed", timeout=60_000)
+    expect(page.locator(".rlab-browse:visible .rlab-count")).to_have_text(f"{few} of {len(ids)} games", timeout=60_000)
+    page.get_by_label("Filter games").locator("visible=true").fill("peak>much")
+    expect(page.locator(".rlab-browse:visible .rlab-note")).to_have_text(
+        "peak>much: a number is needed", timeout=60_000
+    )
 
 
 def test_a_strategy_over_many_games(start: Start, screenshots: Path) -> None:
@@ -116,14 +118,14 @@ def test_a_strategy_over_many_games(start: Start, screenshots: Path) -> None:
     page = playing.page
     expect(rows(page).first).to_be_visible(timeout=60_000)
     lost = playing.ask("int((found.equity['profit'] < 0).sum())")
-    page.get_by_label("Filter games").fill("lost")
-    expect(page.locator(".rlab-browse .rlab-count")).to_contain_text(f"{lost} of ", timeout=60_000)
+    page.get_by_label("Filter games").locator("visible=true").fill("lost")
+    expect(page.locator(".rlab-browse:visible .rlab-count")).to_contain_text(f"{lost} of ", timeout=60_000)
     rows(page).first.click()
     profit = page.locator(".rlab-profit").first
     expect(profit).to_contain_text("profit", timeout=60_000)
     page.get_by_role("button", name="Go to the next trade").first.click()
     playing.until("browser.player.engine.status.tick", 5, WAIT_S)
-    compared = page.locator(".rlab-compare")
+    compared = page.locator(".rlab-compare:visible")
     compared.scroll_into_view_if_needed()
     expect(compared.locator(".rlab-key")).to_have_count(3, timeout=60_000)
     expect(compared.locator(".rlab-key").first).to_contain_text("profit +")
@@ -159,7 +161,7 @@ def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:
     for theme in ("Dark", "Light"):
         playing.notebook.theme(f"JupyterLab {theme}")
         assert page.evaluate(VIOLATIONS) == []
-        page.locator(".rlab-browse").screenshot(path=screenshots / f"browse_{theme.lower()}.png")
+        page.locator(".rlab-browse:visible").screenshot(path=screenshots / f"browse_{theme.lower()}.png")
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     page.set_viewport_size({"width": 650, "height": 844})
     page.wait_for_function("() => document.querySelector('.rlab-browse').clientWidth < 600")
@@ -193,7 +195,7 @@ def test_a_saved_notebook_shows_the_table(start: Start, lab: Lab, screenshots: P
         return found == sorted(found, reverse=True)
 
     wait_until(page, is_sorted, WAIT_S)
-    page.get_by_label("Filter games").fill("rug")
+    page.get_by_label("Filter games").locator("visible=true").fill("rug")
     expect(page.locator(".rlab-browse:visible .rlab-count")).to_contain_text(" of 4", timeout=60_000)
     rows(page).first.click()
     expect(page.locator(".rlab-browse:visible .rlab-note")).to_contain_text("run the cell again to play games")
@@ -204,8 +206,8 @@ def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
     """New games are named and Refresh shows them; without a kernel the table stays, and says why nothing plays."""
     playing = start(MADE, "browser = rl.browse(store)\nbrowser", "other = rl.browse(store)\nother", players=0)
     page = playing.page
-    expect(page.locator(".rlab-browse")).to_have_count(2, timeout=60_000)
-    first = page.locator(".rlab-browse").first
+    expect(page.locator(".rlab-browse:visible")).to_have_count(2, timeout=60_000)
+    first = page.locator(".rlab-browse:visible").first
     before = len(playing.ask("browser.ids"))
     playing.tell("_ = rl.simulate('more', games=2, seed=77); _ = rl.convert('more', 'store', progress=False)")
 
@@ -216,7 +218,7 @@ def test_a_store_that_changes_and_a_kernel_that_dies(start: Start) -> None:
     wait_until(page, clicked, WAIT_S)  # it looks at most every two seconds
     first.get_by_role("button", name="Refresh").click()
     expect(first.locator(".rlab-count")).to_have_text(f"{before + 2} games", timeout=60_000)
-    second = page.locator(".rlab-browse").nth(1)
+    second = page.locator(".rlab-browse:visible").nth(1)
     expect(second.locator(".rlab-count")).to_have_text(f"{before} games")
 
     def pointed() -> bool:
@@ -249,9 +251,9 @@ def test_exported_index(page: Page, tmp_path: Path, screenshots: Path) -> None:
     page.goto((tmp_path / "pages" / "index.html").as_uri())
     page.wait_for_selector(".rlab-browse[data-row]")
     until_drawn(page)
-    page.get_by_label("Filter games").fill("2032")
+    page.get_by_label("Filter games").locator("visible=true").fill("2032")
     expect(page.locator(".rlab-count")).to_have_text("0 of 34 games")
-    page.get_by_label("Filter games").fill("start>=2032-01-01")
+    page.get_by_label("Filter games").locator("visible=true").fill("start>=2032-01-01")
     expect(page.locator(".rlab-count")).to_have_text("4 of 34 games")
     assert texts(page, "name")[0] == odd[0]
     assert len(texts(page, "name")[1]) < 100
@@ -263,12 +265,12 @@ def test_exported_index(page: Page, tmp_path: Path, screenshots: Path) -> None:
         expect(title).to_have_text(short_id(name), timeout=60_000)
     page.get_by_role("button", name="Previous game").click()
     expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text(short_id(odd[1]), timeout=60_000)
-    page.get_by_label("Filter games").fill("never-live")
+    page.get_by_label("Filter games").locator("visible=true").fill("never-live")
     rows(page).first.click()
     expect(page.frame_locator(".rlab-frame").locator(".rlab-title")).to_have_text("never", timeout=60_000)
     page.add_script_tag(path=AXE)
     assert page.evaluate(VIOLATIONS) == []
     assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
     page.set_viewport_size({"width": 1400, "height": 900})
-    page.get_by_label("Filter games").fill("")
+    page.get_by_label("Filter games").locator("visible=true").fill("")
     page.screenshot(path=screenshots / "browse_index.png")

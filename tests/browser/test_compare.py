@@ -30,7 +30,7 @@ def test_eight_games_with_one_playhead(start: Start, screenshots: Path) -> None:
     """They play together, keys and slider move all of them, a key of the legend hides one; light, dark and 390 px."""
     playing = start(MADE, "compared = rl.compare(list(store), align='peak')\ncompared", players=0)
     page = playing.page
-    root = page.locator(".rlab-compare")
+    root = page.locator(".rlab-compare:visible")
     expect(root.locator(".rlab-key")).to_have_count(8, timeout=60_000)
 
     def tick() -> int:

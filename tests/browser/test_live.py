@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.playing import Player, Start
+from tests.browser.playing import KERNELS, Player, Start
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("lab"), pytest.mark.timeout(300)]
 
@@ -92,7 +92,7 @@ def test_a_live_feed_with_two_gaps(start: Start, screenshots: Path) -> None:
 def test_every_state_is_said(start: Start, screenshots: Path) -> None:
     """Connecting, live, a gap, stale, reconnecting and healed: each is seen, and no two parts contradict each other."""
     playing = start(DAMAGED, "feed", players=0)
-    player = Player(playing.page)
+    player = Player(playing.page, of=KERNELS)
     state, gaps, why = (player.root.locator(f".rlab-{name}") for name in ("state", "gaps", "why"))
     expect(state).to_have_text("connecting", timeout=60_000)
     expect(player.root.locator(".rlab-blank")).to_have_text("no tick yet")
@@ -128,7 +128,7 @@ def test_connecting_is_seen_before_the_first_tick(start: Start, screenshots: Pat
     """Where nothing answers the cell shows the player, what it connects to and that it has no tick yet."""
     nobody = "feed = rl.live('ws://127.0.0.1:9/feed')\nfeed"
     playing = start(nobody, players=0)
-    root = playing.page.locator(".rlab")
+    root = playing.page.locator(KERNELS)
     expect(root.locator(".rlab-state")).to_have_text("reconnecting", timeout=60_000)
     expect(root.locator(".rlab-title")).to_contain_text("127.0.0.1:9")
     expect(root.locator(".rlab-why")).to_have_text("cannot connect (Connection refused)")

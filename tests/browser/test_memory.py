@@ -44,13 +44,13 @@ def test_closing_frees_page_and_kernel(start: Start) -> None:
     )
     shown = playing.players[0]
     playing.run_in(2, rounds)
-    shown.wait(lambda: playing.page.locator(".rlab").count() == 1 and shown.row == 0)
+    shown.wait(lambda: playing.page.locator(".rlab:visible").count() == 1 and shown.row == 0)
     playing.page.wait_for_timeout(GONE_MS)
     before, held = playing.ask(count), playing.memory()
     playing.run_in(2, rounds)
-    shown.wait(lambda: playing.page.locator(".rlab").count() == 1 and shown.row == 0)
+    shown.wait(lambda: playing.page.locator(".rlab:visible").count() == 1 and shown.row == 0)
     playing.until(f"{count} == {before}")
     playing.page.wait_for_timeout(GONE_MS)
     playing.keep_to(held, heap=3 * MB, nodes=500)
-    assert playing.page.locator(".rlab").count() == 1
+    assert playing.page.locator(".rlab:visible").count() == 1
     playing.tell("player.close()")

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab import Notebook
+from tests.browser.playing import KERNELS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -68,13 +69,13 @@ def test_notebook_runs_and_shows(name: str, open_notebook: Callable[[str], Noteb
     page = notebook.page
     notebook.grow()
     for title in cards:
-        expect(page.get_by_text(title, exact=True)).to_be_visible()
+        expect(page.get_by_text(title, exact=True).locator("visible=true")).to_have_count(1)
     images = page.locator(".jp-RenderedImage img")
     expect(images).to_have_count(pictures)
     for image in images.all():
         expect(image).to_be_visible()
         assert image.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 800
-    players = page.locator(".rlab:not(.rlab-browse)")
+    players = page.locator(f"{KERNELS}:not(.rlab-browse)")
     expect(players).to_have_count(len(rows))
     for player, row in zip(players.all(), rows, strict=True):
         expect(player).to_be_visible()

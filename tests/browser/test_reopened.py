@@ -71,7 +71,7 @@ def test_a_player_hides_what_stands_in_for_it(start: Start) -> None:
     """Where the player shows, its picture and the player without a kernel are not seen, at once and later."""
     playing = start("player = play(game(120, ms=20))\nplayer", "player", players=2)
     playing.page.wait_for_timeout(2_500)
-    expect(playing.page.locator(".rlab")).to_have_count(2)
+    expect(playing.page.locator(".rlab:visible")).to_have_count(2)
     for picture in playing.page.locator(PICTURE).all():
         expect(picture).to_be_hidden()
 
