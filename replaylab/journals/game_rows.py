@@ -95,7 +95,7 @@ class GameRows:
 
 def _joined(tables: Iterable[pa.Table]) -> pa.Table:
     """Return rows game after game."""
-    return sorted_by_game(pa.concat_tables([SCHEMA.empty_table(), *tables]))
+    return sorted_by_game(pa.concat_tables([pa.Table.from_batches([], SCHEMA), *tables]))
 
 
 def _with(earlier: GameRange | None, more: GameRange) -> GameRange:

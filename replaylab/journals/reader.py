@@ -361,7 +361,7 @@ class JournalReader:
 
     def table(self) -> pa.Table:
         """Return all rows, game after game."""
-        return sorted_by_game(pa.concat_tables([SCHEMA.empty_table(), *self.tables()]))
+        return sorted_by_game(pa.concat_tables([pa.Table.from_batches([], SCHEMA), *self.tables()]))
 
     def tables(self) -> list[pa.Table]:
         """Return all rows in the order read, a table for each stretch."""

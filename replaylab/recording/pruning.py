@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
 
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
-from replaylab.recording.sealer import load_libraries
 from replaylab.recording.state import State
 
 if TYPE_CHECKING:
@@ -18,6 +21,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("replaylab.recorder")
 _END_SECONDS: Final = 30.0
+_libraries = threading.RLock()  # held while they load, and by a fork
+
+
+@cache
+def load_libraries() -> None:
+    """Load what pruning needs, so that no fork meets a half-loaded library: its child would wait for it for ever.
+
+    pyarrow imports pandas at the first list that it makes an array of, as summaries of games do. Sealing makes none.
+    """
+    with _libraries:
+        pa.array([])
+
+
+os.register_at_fork(before=_libraries.acquire, after_in_parent=_libraries.release, after_in_child=_libraries.release)
 
 
 class Pruning:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
-from functools import cache
 from itertools import accumulate
 from typing import Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
@@ -20,25 +15,10 @@ from replaylab.recording.journal_file import JournalFile
 from replaylab.recording.state import State
 from replaylab.storage.recovery import MOST_BYTES_TOGETHER, MOST_TOGETHER, recorded_extents, seal_together
 from replaylab.storage.store import Store
-from replaylab.table import SCHEMA
 
 _AGAIN_SECONDS: Final = 1.0  # after a failure, doubled with each one in a row
 _LONGEST_SECONDS: Final = 60.0
-_libraries = threading.RLock()  # held while they load, and by a fork
 _log = logging.getLogger("replaylab.recorder")
-
-
-@cache
-def load_libraries() -> None:
-    """Load what sealing needs, so that no fork meets a half-loaded library: its child would wait for it for ever.
-
-    pyarrow imports pandas at the first table that it writes.
-    """
-    with _libraries:
-        pq.write_table(SCHEMA.empty_table(), pa.BufferOutputStream())
-
-
-os.register_at_fork(before=_libraries.acquire, after_in_parent=_libraries.release, after_in_child=_libraries.release)
 
 
 class Sealer:
@@ -92,7 +72,6 @@ class Sealer:
         """Seal what is waiting, until one fails."""
         while time.monotonic() < self._stop_at and self._take():
             try:
-                load_libraries()
                 self._seal(self.current)
             except (ReplayLabError, OSError) as error:
                 self._has_failed = True  # a segment may be there, and only its journals not removed

@@ -311,7 +311,7 @@ def seal_together(
     if full:
         segments, first = root / SEGMENTS, next(iter(full))
         make_folders(segments, root / REMARKS, private=keys is not None)
-        tables = [SCHEMA.empty_table(), *(table for one in full.values() for table in one.tables())]
+        tables = [pa.Table.from_batches([], SCHEMA), *(table for one in full.values() for table in one.tables())]
         table = sorted_by_game(pa.concat_tables(tables))
         extents = [one.extent() for one in full.values()]
         with sole_writer(root, patience_seconds) if remarks else nullcontext():

@@ -23,8 +23,8 @@ class Slow:
 
 sys.meta_path.insert(0, Slow())
 folder = Path(sys.argv[1])
-with rl.Recorder(folder / "parent", settings=small(seal_ticks=100)) as recorder:
-    recorder.record_many(ticks(150))  # the first journal is sealed on a thread, which imports pandas
+with rl.Recorder(folder / "parent", settings=small(seal_ticks=100, prune_keep_games=9)) as recorder:
+    recorder.record_many(ticks(150))  # old games are looked for on a thread, which imports pandas
     assert loading.wait(60)
     child = os.fork()
     if child == 0:
@@ -40,7 +40,31 @@ assert stored(folder / "child") == ticks(20)
 """
 
 
-def test_a_fork_during_the_first_seal(tmp_path: Path) -> None:
+def test_a_fork_while_libraries_load(tmp_path: Path) -> None:
     """A child that is forked while libraries load records and stops as any other process."""
     child = run_child(FORKED, tmp_path)
     assert child.returncode == 0, child.stderr
+
+
+SEALED = """
+import sys
+from pathlib import Path
+import replaylab as rl
+from tests.recordings import small, ticks
+
+recorder = rl.Recorder(sys.argv[1], settings=small(seal_ticks=100))
+before = set(sys.modules)
+recorder.record_many(ticks(150))
+recorder.flush()
+for path in Path(sys.argv[1], "journals").glob("*.journal"):
+    with path.open("ab") as file:
+        file.write(b'{"type": "tick", "timest\\n')  # what is damaged is sealed with a remark
+assert recorder.stop().segments
+print(sorted(set(sys.modules) - before), "pandas" in sys.modules)
+"""
+
+
+def test_sealing_loads_nothing(tmp_path: Path) -> None:
+    """A recorder has loaded all that it needs when it begins: no pandas, nothing that a fork could meet half-way."""
+    child = run_child(SEALED, tmp_path)
+    assert child.stdout == "[] False\n", child.stdout + child.stderr
