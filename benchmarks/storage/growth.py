@@ -30,6 +30,7 @@ STEPS = {
     "games()": "store = rl.open_store(path); len(store.games())",
     "games() again, opened anew": "store = rl.open_store(path); len(store.games())",
     "one game": "store = rl.open_store(path); store.game('game-4').to_pandas()",
+    "every game, one by one": "assert sum(game.ticks().num_rows for game in rl.open_store(path))",
     "verify": "assert rl.open_store(path).verify().ok",
     "compact": "rl.compact(path, progress=False)",
     "games() when compacted": "store = rl.open_store(path); len(store.games())",
