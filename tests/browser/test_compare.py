@@ -69,6 +69,9 @@ def test_eight_games_with_one_playhead(start: Start, screenshots: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("() => document.querySelector('.rlab-compare').clientWidth < 390")
     assert page.evaluate(violations) == []
+    begin = "(keys) => new Set(keys.map((key) => getComputedStyle(key).textAlign + key.firstChild.clientWidth)).size"
+    assert root.locator(".rlab-key").evaluate_all(begin) == 1  # names begin below each other, lines are as long
+    assert root.locator(".rlab-key").first.evaluate("(key) => getComputedStyle(key).textAlign") == "left"
     root.screenshot(path=screenshots / "compare_phone.png")
 
 

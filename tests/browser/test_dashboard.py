@@ -123,9 +123,12 @@ def test_a_server_that_goes_away_is_said(page: Page, store: Path) -> None:
         page.goto(server.url)
         expect(page.locator("header")).to_contain_text("now")
     expect(page.locator("header")).to_contain_text("no answer for", timeout=60_000)
+    expect(page.locator("header .rlab-degraded")).to_contain_text("no answer for")  # as a warning, and on the tab
+    expect(page).to_have_title("no answer: store, replaylab")
     expect(page.locator(".rlab-game")).to_have_count(3)
     with serve_dashboard(store, port=port):
         expect(page.locator("header")).not_to_contain_text("no answer for", timeout=60_000)
+        expect(page).to_have_title("idle: store, replaylab")
 
 
 def test_a_session_that_ends_is_said(page: Page, store: Path) -> None:
@@ -198,7 +201,8 @@ def test_a_phone_shows_a_table_as_lists(
         assert cells.evaluate_all(tops) == len(said)
         assert page.locator(".rlab-scroll:visible").evaluate("(one) => one.scrollWidth - one.clientWidth") == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert cells.evaluate_all("(cells) => cells.map((one) => getComputedStyle(one).textAlign)") == ["left"] * 6
+        aligned = "(cells) => cells.map((one) => getComputedStyle(one).textAlign + getComputedStyle(one).padding)"
+        assert cells.evaluate_all(aligned) == ["left0px"] * len(said)
         page.screenshot(path=screenshots / "dashboard_gaps_360.png", full_page=True)
 
 

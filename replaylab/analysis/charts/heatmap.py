@@ -99,7 +99,7 @@ def _norm(cells: Floats, centre: float | None) -> Normalize:
 
 
 def _number(value: float, digits: int | None) -> str:
-    return f"{value:.0f}" if digits is None else f"{value:.{digits}g}"
+    return f"{value:z.0f}" if digits is None else f"{value:z.{digits}g}"  # a small loss is 0, and no -0
 
 
 def draw_cells(ax: Axes, cells: Floats, centre: float | None, name: str, *, digits: int | None = None) -> None:

@@ -144,6 +144,7 @@ export class Dashboard {
     this.rates = new Map();
     this.seenAt = 0;
     this.refusal = "";
+    this.lost = false;
     this.frame = "";
     root.classList.add("rlab-dash");
     this.title = make("h1");
@@ -231,8 +232,10 @@ export class Dashboard {
   /** Say how old what is shown is: the page may have lost its server. */
   tick() {
     const seconds = Math.round((Date.now() - this.seenAt) / 1000);
+    this.lost = Boolean(this.refusal) || seconds >= 4;
+    set(this.age, "class", this.lost ? "rlab-verdict rlab-degraded rlab-lost" : "rlab-soft");
     if (this.refusal) say(this.age, `${this.refusal}; this is what was last seen`);
-    else say(this.age, seconds < 4 ? "as it is now" : `no answer for ${seconds} s; this is what was last seen`);
+    else say(this.age, !this.lost ? "as it is now" : `no answer for ${seconds} s; this is what was last seen`);
   }
 
   /** Say why the server answers with nothing to draw.
@@ -453,9 +456,13 @@ function start(root) {
     return said.said || said.error;
   };
   const dashboard = new Dashboard(root, act, true);
+  const name = () => {
+    const what = dashboard.lost ? "no answer" : state.verdict;
+    document.title = `${what}: ${state.store.split("/").pop()}, replaylab`; // seen on its tab, too
+  };
   const draw = (/** @type {any} */ drawn) => {
     dashboard.draw(drawn);
-    document.title = `${drawn.verdict}: ${drawn.store.split("/").pop()}, replaylab`; // seen on its tab, too
+    name();
   };
   let state = JSON.parse(document.getElementById("state").textContent);
   draw(state);
@@ -480,7 +487,10 @@ function start(root) {
     };
   };
   connect();
-  setInterval(() => dashboard.tick(), 1000);
+  setInterval(() => {
+    dashboard.tick();
+    name();
+  }, 1000);
 }
 
 /** Keep a notebook's cell up to date; anywidget calls it.

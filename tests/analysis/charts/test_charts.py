@@ -20,6 +20,7 @@ import replaylab as rl
 from replaylab import errors
 from replaylab.analysis import charts
 from replaylab.analysis.backtests.strategies import Aggressive
+from replaylab.analysis.charts.heatmap import draw_cells
 from replaylab.charts.style import BLUE, FAINT, VERMILION, Picture
 from tests.analysis.made import Made, drawn, made, whole
 from tests.stores import ROOT
@@ -373,3 +374,12 @@ def test_windows_that_are_not_sold_are_marked() -> None:
     assert "* window is not sold" in words(picture)
     sold = charts.sidebet_heatmap(a.sidebet_heatmap(small(), ticks=[0], windows=[40]))
     assert "not sold" not in words(sold)
+
+
+@pytest.mark.parametrize("digits", [None, 2])
+def test_a_cell_that_is_nothing_has_no_sign(digits: int | None) -> None:
+    """What is rounded to nothing is written as 0, whichever side it comes from."""
+    ax = Figure().subplots()
+    draw_cells(ax, np.array([[-0.0, -1.0], [0.0, 1.0]]) * (0.4 if digits is None else 1), 0.0, "profit", digits=digits)
+    written = [text.get_text() for text in ax.texts]
+    assert written == (["0"] * 4 if digits is None else ["0", "-1", "0", "1"])
