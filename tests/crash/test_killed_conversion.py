@@ -24,6 +24,7 @@ import importlib, os, signal, sys
 from pathlib import Path
 import pyarrow.parquet, tqdm.auto
 import replaylab as rl
+rl.convert, rl.compact  # loaded once, not by each child
 importlib.import_module("replaylab.conversion.plan").JOB_BYTES = 150_000
 importlib.import_module("replaylab.conversion.report"), importlib.import_module("replaylab.settings").current()
 work, folder, source = sys.argv[1], Path(sys.argv[2]), sys.argv[3]

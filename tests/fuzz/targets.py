@@ -130,8 +130,10 @@ def stream(data: bytes) -> None:
         if not _CAPTURE.match(raw):  # else it may be an event, which is read otherwise, or a tick
             ticks += [careful] if isinstance(careful, Tick) else []
             lines.append(raw)
-    Lines(counted.append).read([data], AT)
-    messages = Lines(counted.append).read([b"\n".join(lines)], AT).messages
+    plain = b"\n".join(lines)
+    if plain != data:
+        Lines(counted.append).read([data], AT)
+    messages = Lines(counted.append).read([plain], AT).messages
     assert [one for one in messages if isinstance(one, Tick)][: len(ticks)] == ticks or b'"data"' in data
 
 
