@@ -148,6 +148,12 @@ def test_a_cell_of_usual_width_holds_every_column(start: Start) -> None:
             width
         )
         assert page.evaluate(ENDS_CUT) == []
+    page.set_viewport_size({"width": 1280, "height": 900})
+    rows(page).nth(1).click()
+    expect(page.locator(".rlab-browse .rlab-playing")).to_have_count(1)  # which is strong, and needs no more room
+    until_painted(page)
+    assert page.evaluate(OUTSIDE, ["spark", "start", "length", "ticks", "peak", "rug", "flags"]) == []
+    assert page.evaluate(ENDS_CUT) == []
 
 
 def test_nothing_for_axe_to_find(start: Start, screenshots: Path) -> None:
