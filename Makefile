@@ -168,7 +168,7 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 .PHONY: test
 test: browser postgresql monitoring build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -p no:nbval --ignore tests/browser # a third of their time is waiting
-	$(BIN)/python -m pytest -p no:nbval tests/browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal -p no:nbval tests/browser # each worker has a JupyterLab of its own
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 # What each room promises, in its tests that start no process, server, browser or crash (tests/unit.py finds those), with
