@@ -32,8 +32,9 @@ packages() {
     root="sudo"
   fi
   echo "make: installing $$* with apt-get" >&2
-  $$root apt-get update -qq
-  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" </dev/null >/dev/null
+  local install=($$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@")
+  # The lists of packages are fetched only where they are missing or too old, as that takes longer than most packages.
+  "$${install[@]}" </dev/null >/dev/null 2>&1 || { $$root apt-get update -qq && "$${install[@]}" </dev/null >/dev/null; }
 }
 endef
 
@@ -165,8 +166,12 @@ format: $(VENV)/.test build/js/.installed ## let ruff and biome format the code
 	@$(BIN)/ruff format .
 	build/js/node_modules/.bin/biome format --write
 
+.PHONY: lint-and-docs
+lint-and-docs: build/js/.installed $(VENV)/.docs
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint docs
+
 .PHONY: test
-test: browser postgresql monitoring build/socketio/.installed lint docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
+test: browser postgresql monitoring build/socketio/.installed lint-and-docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -p no:nbval --ignore tests/browser # a third of their time is waiting
 	$(BIN)/python -m pytest -n 2 --dist worksteal -p no:nbval tests/browser # each worker has a JupyterLab of its own
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
@@ -207,11 +212,15 @@ check: $(VENV)/.test ## the unit tests alone, of every room, in about a minute o
 	@$(BIN)/python -m pytest -q -n 2 -p no:nbval -m "not slow" --hypothesis-profile=check \
 	  $(filter-out tests/test_docs.py tests/test_signals.py tests/test_truth.py,$(UNIT))
 
-$(VENV)/.docs: $(VENV)/.test
+# Installs what $(VENV)/.test does as well: a second call of pip would build replaylab again.
+$(VENV)/.docs: pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
 	@$(PACKAGES)
+	$(FIND_COMPILER)
+	find_compiler
 	command -v systemd-analyze >/dev/null || packages systemd
+	echo "make: installing replaylab, its test tools and what builds its site into $(VENV)"
 	$(PIP_INSTALL) -e '.[lab,sql,test,docs]'
-	touch $@
+	touch $@ $(VENV)/.test $(VENV)/.run
 
 .PHONY: docs
 docs: $(VENV)/.docs ## build the documentation site into build/site; a warning is an error
