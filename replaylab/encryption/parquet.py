@@ -143,6 +143,11 @@ def footer_of(content: bytes) -> bytes:
     return content[max(0, len(content) - int.from_bytes(content[-8:-4], "little") - 8) :]
 
 
+def load_encryption() -> None:
+    """Load what encrypts and decrypts, which is else loaded by the thread that needs it first."""
+    from pyarrow.parquet import encryption  # noqa: F401
+
+
 def _properties() -> Any:
     from pyarrow.parquet import encryption
 

@@ -9,6 +9,7 @@ import time
 from itertools import accumulate
 from typing import Final
 
+from replaylab.encryption.parquet import load_encryption
 from replaylab.errors import ReplayLabError
 from replaylab.recording.event import RecorderEventKind
 from replaylab.recording.journal_file import JournalFile
@@ -45,6 +46,8 @@ class Sealer:
         self._has_failed = False
         self._not_before = 0.0
         self._stop_at = math.inf
+        if state.keys is not None:
+            load_encryption()  # here, so that no fork meets it half-loaded: its child would wait for it for ever
 
     def wake(self) -> None:
         """Seal what is waiting, on a thread of its own."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.stores import run_child
 
 FORKED = """
@@ -52,13 +54,15 @@ from pathlib import Path
 import replaylab as rl
 from tests.recordings import small, ticks
 
-recorder = rl.Recorder(sys.argv[1], settings=small(seal_ticks=100))
+key = rl.FileKey(sys.argv[2], create=True) if sys.argv[2:] else None
+recorder = rl.Recorder(sys.argv[1], settings=small(seal_ticks=100), kms=key)
 before = set(sys.modules)
 recorder.record_many(ticks(150))
 recorder.flush()
 for path in Path(sys.argv[1], "journals").glob("*.journal"):
-    with path.open("ab") as file:
-        file.write(b'{"type": "tick", "timest\\n')  # what is damaged is sealed with a remark
+    if key is None:
+        with path.open("ab") as file:
+            file.write(b'{"type": "tick", "timest\\n')  # what is damaged is sealed with a remark
 assert recorder.stop().segments
 print(sorted(set(sys.modules) - before), "pandas" in sys.modules)
 """
@@ -67,4 +71,11 @@ print(sorted(set(sys.modules) - before), "pandas" in sys.modules)
 def test_sealing_loads_nothing(tmp_path: Path) -> None:
     """A recorder has loaded all that it needs when it begins: no pandas, nothing that a fork could meet half-way."""
     child = run_child(SEALED, tmp_path)
+    assert child.stdout == "[] False\n", child.stdout + child.stderr
+
+
+@pytest.mark.encryption
+def test_sealing_in_an_encrypted_store_loads_nothing(tmp_path: Path) -> None:
+    """What encrypts is loaded when the recorder begins, too."""
+    child = run_child(SEALED, tmp_path / "store", tmp_path / "key")
     assert child.stdout == "[] False\n", child.stdout + child.stderr
