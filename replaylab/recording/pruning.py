@@ -28,7 +28,7 @@ _libraries = threading.RLock()  # held while they load, and by a fork
 def load_libraries() -> None:
     """Load what pruning needs, so that no fork meets a half-loaded library: its child would wait for it for ever.
 
-    pyarrow imports pandas at the first list that it makes an array of, as summaries of games do. Sealing makes none.
+    pyarrow imports pandas at the first list that it makes an array of, as pruning does. Sealing makes none.
     """
     with _libraries:
         pa.array([])

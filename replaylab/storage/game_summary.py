@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replaylab.columns import as_numpy, column, distinct, present
+from replaylab.columns import texts as as_texts
 from replaylab.continuity import NO_END, missing_runs
 from replaylab.table import PRICE_TYPE, TIME_TYPE
 from replaylab.tick import Phase
@@ -175,7 +176,9 @@ class _Games:
             text = texts[codes[row]]
             if text not in found[game]:
                 found[game].append(text)
-        return pa.array(found, pa.list_(pa.string()))
+        ends = np.cumsum([0, *map(len, found)], dtype=np.int32)
+        flat = as_texts([text for one in found for text in one], pa.string())
+        return pa.Array.from_buffers(pa.list_(pa.string()), len(found), [None, pa.py_buffer(ends)], children=[flat])
 
 
 class _Rug:

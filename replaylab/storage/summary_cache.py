@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from replaylab.columns import column
 from replaylab.errors import SegmentDamaged
 from replaylab.journals.unsealed import UnsealedJournal
 from replaylab.segments.order import in_order_received
@@ -56,7 +57,7 @@ class Summaries:
             found.rows += self._place[key][1]
         if len(kept) < len(self._place):
             spans = [np.arange(first, first + rows) for first, rows in map(self._place.__getitem__, kept)]
-            found.tables.append(self._rows.take(np.concatenate([np.zeros(0, np.int64), *spans])))
+            found.tables.append(self._rows.take(column(np.concatenate([np.zeros(0, np.int64), *spans]))))
         else:
             found.tables.append(self._rows)
         new = {key: parts for key, parts in wanted.items() if key not in self._place}
@@ -177,7 +178,7 @@ class _Found:
         made = summarise(in_order_received(pa.concat_tables(tables)))
         numbers = np.array([key_of[game] for game in made.column("game_id").to_pylist()], np.int64)
         counts = np.bincount(numbers, minlength=len(waiting)).tolist()
-        self.tables.append(made.take(np.argsort(numbers, kind="stable")))
+        self.tables.append(made.take(column(np.argsort(numbers, kind="stable"))))
         for key, count in zip(waiting, counts, strict=True):
             self.place[key] = self.rows, count
             self.rows += count
@@ -191,4 +192,4 @@ def _without(table: pa.Table, segment: Segment, games: Sequence[str]) -> pa.Tabl
     for game in games:
         first, rows = segment.rows_of[game]
         keep[first : first + rows] = False
-    return table.filter(pa.array(keep))
+    return table.filter(column(keep))

@@ -22,6 +22,7 @@ from replaylab.storage.store import JOURNALS, Store
 from replaylab.storage.store import SEGMENTS as SEGMENTS_FOLDER
 from replaylab.storage.summary_cache import Summaries
 from replaylab.tick import Tick
+from tests.stores import quiet, run_child, simulated
 
 SEGMENTS = 7
 
@@ -92,3 +93,15 @@ def test_nothing(tmp_path: Path) -> None:
     assert Summaries().table([], fail).equals(SCHEMA.empty_table())
     (tmp_path / SEGMENTS_FOLDER).mkdir()
     assert len(Store(tmp_path).games()) == 0
+
+
+def test_summaries_load_no_pandas(tmp_path: Path) -> None:
+    """A process that asks for the games as an Arrow table, again too, and not for a frame, has no pandas in memory."""
+    quiet(simulated(tmp_path / "r"), tmp_path / "store")
+    code = (
+        "import sys, replaylab as rl\n"
+        "store = rl.open_store(sys.argv[1])\n"
+        "print(store.games_table().num_rows, store.games_table().num_rows, 'pandas' in sys.modules)"
+    )
+    child = run_child(code, tmp_path / "store")
+    assert child.stdout.split() == ["3", "3", "False"], child.stderr
