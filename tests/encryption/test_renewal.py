@@ -190,7 +190,8 @@ def test_the_next_journal_of_a_recorder_that_runs_uses_the_new_key(tmp_path: Pat
     settings = rl.Settings(seal_game_ticks=10, buffer_ticks=10)
     with rl.Recorder(root, kms=key, settings=settings) as recorder:
         recorder.record_many(ticks(12))
-        wait_for(lambda: written(empty=True))
+        journals = recorder._state.journals
+        wait_for(lambda: journals.spare)  # its key is chosen then; its file is there before
         (first,), (spare,) = written(empty=False), written(empty=True)
         rotate(root, key, new_store_key=True)
         wait_for(lambda: written(empty=True) not in ([spare], []))
