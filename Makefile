@@ -173,7 +173,7 @@ lint-and-docs: build/js/.installed $(VENV)/.docs
 .PHONY: test
 test: browser postgresql monitoring build/socketio/.installed lint-and-docs ## everything CI checks: lint, types, the site, tests, doctests, notebooks
 	@$(BIN)/python -m pytest -n 2 -p no:nbval --ignore tests/browser
-	$(BIN)/python -m pytest -n 2 --dist worksteal -p no:nbval tests/browser # each worker has a JupyterLab of its own
+	$(BIN)/python -m pytest -p no:nbval tests/browser
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:randomly --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 # What each room promises, in its tests that start no process, server, browser or crash (tests/unit.py finds those), with
