@@ -146,9 +146,9 @@ def test_a_fast_feed_takes_no_memory(start: Start) -> None:
     )
     playing = start(source)
     player = playing.players[0]
-    playing.until("feed.status().ticks > 5_000", seconds=60)
+    playing.until("feed.status().ticks > 5_000", seconds=120)
     before = playing.memory()
-    playing.until(f"feed.status().ticks > {playing.ask('feed.status().ticks') + 15_000}", seconds=60)
+    playing.until(f"feed.status().ticks > {playing.ask('feed.status().ticks') + 15_000}", seconds=120)
     playing.keep_to(before, heap=3_000_000, kernel=30_000_000)
     assert playing.ask("feed.engine.status.ring_ticks") <= playing.ask("feed.engine.status.ring_size")
     assert player.row >= 0
