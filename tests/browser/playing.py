@@ -108,11 +108,16 @@ class Player:
         wait_until(self.page, condition, seconds)
 
 
-def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Let the page go on until something holds; fails when it does not in time."""
+def wait_until(
+    page: Page,
+    condition: Callable[[], bool],
+    seconds: float = 60.0,
+    told: Callable[[], str] = lambda: "it did not come true in time",
+) -> None:
+    """Let the page go on until something holds; fails when it does not in time, with what `told` gives."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, told()
         page.wait_for_timeout(20)
 
 
@@ -163,7 +168,13 @@ class Playing:
 
     def until(self, expression: str, value: object = True, seconds: float = 60.0) -> None:  # noqa: FBT002
         """Wait until an expression in the kernel has a value; what the page told is on its way for a moment."""
-        wait_until(self.page, lambda: bool(self.ask(expression) == value), seconds)
+        said: list[Any] = []
+
+        def holds() -> bool:
+            said[:] = [self.ask(expression)]
+            return bool(said[0] == value)
+
+        wait_until(self.page, holds, seconds, lambda: f"{expression} is {said[0]!r} and was to be {value!r}")
 
     def tell(self, code: str) -> None:
         """Run code in the kernel and wait for it; what it prints or raises fails the test."""

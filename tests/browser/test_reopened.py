@@ -93,6 +93,7 @@ def test_a_notebook_opened_again_plays(start: Start, lab: Lab, screenshots: Path
     shown = page.locator(".rlab:visible")
     expect(shown.and_(page.locator("[data-row='200']"))).to_have_count(1)
     expect(shown).to_have_count(1)
+    expect(page.locator(".rlab")).to_have_count(1)  # and no second one is hidden in the page
 
 
 def test_long_and_live_games_opened_again_are_pictures(start: Start, lab: Lab) -> None:

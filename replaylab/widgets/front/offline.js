@@ -90,9 +90,14 @@ export async function showOffline(create, name, opening, pieces, others = []) {
     },
   };
   const player = create();
-  player.initialize({ model });
+  const close = player.initialize({ model });
   host.addEventListener("rlab-pick", (event) => player.pick(/** @type {CustomEvent} */ (event).detail));
   const still = host.querySelector(".rlab-still");
-  player.render({ model, el: host });
+  const leave = player.render({ model, el: host });
   if (still) still.remove();
+  const end = () => {
+    leave();
+    close();
+  };
+  host.addEventListener("rlab-hide", end, { once: true });
 }

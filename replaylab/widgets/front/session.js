@@ -4,6 +4,7 @@ import { Playhead } from "./playhead.js";
 import { Report } from "./report.js";
 import { Track } from "./track.js";
 import { Transport } from "./transport.js";
+import { every, hearing, weakly } from "./weak.js";
 
 export class Session extends Transport {
   /** @param {import("./types.js").Model} model */
@@ -34,17 +35,14 @@ export class Session extends Transport {
     /** @param {number} now */
     this.frame = (now) => this.run(now);
     model.on("msg:custom", this.listener);
-    this.follow = () => this.followLink();
-    window.addEventListener("hashchange", this.follow);
-    this.beat = setInterval(() => document.hidden && this.playing && this.advance(performance.now()), 250);
+    this.calls = [weakly(this, this.followLink, hearing(window, "hashchange")), weakly(this, this.beat, every(250))];
     this.post({ kind: "ready" });
   }
 
   close() {
-    clearInterval(this.beat);
+    for (const end of this.calls) end();
     cancelAnimationFrame(this.raf);
     this.model.off("msg:custom", this.listener);
-    window.removeEventListener("hashchange", this.follow);
     this.views.clear();
     this.track = this.head = null;
   }
@@ -294,7 +292,19 @@ export class Session extends Transport {
     if (!this.offline) this.report.flush(moment, this.state());
     this.askForNext();
     for (const view of this.views) view.paint(moment);
-    if (this.playing || (this.report.waiting.length && !this.gone && !this.offline)) this.schedule();
+    // Frames would keep a player whose cell was dropped; nobody tells one without a kernel.
+    if (this.offline ? this.playing && this.attached : this.playing || (this.report.waiting.length && !this.gone)) this.schedule();
+  }
+
+  // Time goes on where no frame is drawn: in a page behind another one, in a cell that is not in the page.
+  beat() {
+    if (!this.playing) return;
+    if (document.hidden || !this.attached) this.advance(performance.now());
+    else this.schedule();
+  }
+
+  get attached() {
+    return Array.from(this.views).some((view) => view.root.isConnected);
   }
 
   schedule() {

@@ -15,6 +15,7 @@ import { STYLE } from "./style.js";
 import { readTheme, watchTheme } from "./theme.js";
 import { TickTable } from "./ticktable.js";
 import { fillTexts, profitText } from "./trades.js";
+import { hearing, weakly } from "./weak.js";
 
 const CANDLE_ROWS = 20; // five seconds of the game
 
@@ -71,13 +72,11 @@ export class View {
   }
 
   listen() {
-    this.ends = [watchTheme(() => this.retheme())];
+    this.ends = [weakly(this, this.retheme, watchTheme)];
     const observer = new ResizeObserver(() => this.resize());
     for (const element of [this.root, this.stage, this.panel.seek.root]) observer.observe(element);
     this.ends.push(() => observer.disconnect());
-    const filled = () => this.panel.changed();
-    document.addEventListener("fullscreenchange", filled);
-    this.ends.push(() => document.removeEventListener("fullscreenchange", filled));
+    this.ends.push(weakly(this, this.filled, hearing(document, "fullscreenchange")));
     this.root.addEventListener("keydown", (event) => pressed(event, this));
     this.stage.addEventListener("pointermove", (event) => this.pointer(event));
     this.strips.addEventListener("pointermove", (event) => this.pointer(event));
@@ -96,6 +95,10 @@ export class View {
     for (const end of this.ends) end();
     this.session.views.delete(this);
     this.root.remove();
+  }
+
+  filled() {
+    this.panel.changed();
   }
 
   retheme() {

@@ -3,6 +3,7 @@
 import { control, make, put } from "../elements.js";
 import { STYLE } from "../style.js";
 import { readTheme, watchTheme } from "../theme.js";
+import { weakly } from "../weak.js";
 import { FLAG_HELP, FLAGS, POINTS } from "./games.js";
 
 const ROW = 34;
@@ -103,7 +104,7 @@ export class Table {
     const owner = host.getRootNode();
     const place = owner instanceof ShadowRoot ? owner : document.head;
     if (!place.querySelector("style.rlab-browse-style")) place.append(make("style", "rlab-browse-style", {}, STYLE));
-    this.unwatch = watchTheme(() => this.recolour());
+    this.unwatch = weakly(this, this.recolour, watchTheme);
     this.sizes = new ResizeObserver(() => this.paint());
     this.sizes.observe(this.root);
   }

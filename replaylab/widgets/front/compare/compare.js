@@ -4,6 +4,7 @@ import { choice, control, icon, make, put } from "../elements.js";
 import { taken, unpack } from "../offline.js";
 import { STYLE } from "../style.js";
 import { logSteps, readTheme, roundSteps, watchTheme } from "../theme.js";
+import { weakly } from "../weak.js";
 
 // Okabe and Ito's colours, darkened or lightened to 3:1 on the paper; dashes and labels differ, too.
 const ON_LIGHT = ["#0072B2", "#C04F00", "#00795A", "#A8477F", "#8A6D00", "#2E6F9E", "#5A5A5A", "#7A3E9D"];
@@ -49,7 +50,7 @@ class Comparison {
     const owner = host.getRootNode();
     const place = owner instanceof ShadowRoot ? owner : document.head;
     if (!place.querySelector("style.rlab-compare-style")) place.append(make("style", "rlab-compare-style", {}, STYLE));
-    this.unwatch = watchTheme(() => this.redraw());
+    this.unwatch = weakly(this, this.redraw, watchTheme);
     this.sizes = new ResizeObserver(() => this.redraw());
     this.sizes.observe(this.stage);
   }
@@ -185,7 +186,7 @@ class Comparison {
       this.at = Math.min(this.high, this.at + ((now - this.last) / 1000) * TICKS_PER_SECOND * this.speed);
       this.last = now;
       if (this.at >= this.high) this.toggle();
-      else this.soon();
+      else if (this.root.isConnected) this.soon(); // frames would keep what was dropped with its cell
     }
     this.paint();
   }
@@ -240,6 +241,7 @@ class Comparison {
     this.canvas.height = Math.round(this.height * ratio);
     this.ratio = ratio;
     this.paint();
+    if (this.playing) this.soon(); // its cell is back in the page
   }
 
   /**

@@ -57,6 +57,7 @@ function standIn(host, id) {
     const found = players();
     if (found.some((one) => one.hasAttribute("data-row"))) {
       show(false);
+      host.dispatchEvent(new Event("rlab-hide"));
       return end();
     }
     const area = cell();
