@@ -50,20 +50,22 @@ Run = Callable[[], object]
 def alternate(
     runs: Mapping[str, Run],
     rounds: int,
-    prepare: Run | None = None,
+    prepare: Run | Mapping[str, Run] | None = None,
     warmups: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of runs that take turns: A B C A B C; first rounds that warm up are not counted. By default wall time.
 
+    What prepares a run is not counted: the same for all, or one by the name of the run.
     A single round, as `--quick` asks for, shows that it runs: nothing warms up for it.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     warmups = min(warmups, rounds - 1)
     for number in range(warmups + rounds):
         for name, run in runs.items():
-            if prepare is not None:
-                prepare()
+            before = prepare.get(name) if isinstance(prepare, Mapping) else prepare
+            if before is not None:
+                before()
             begin = clock()
             run()
             if number >= warmups:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +40,21 @@ _ARROW = pa.schema(
         ("trade_count", pa.int32()),
     ]
 )
+
+
+def afresh(*outputs: Path, sync: bool = True) -> Callable[[], None]:
+    """Return what removes the outputs of the round before and waits for the disk, which is no part of converting."""
+
+    def clear() -> None:
+        for path in outputs:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        if sync:
+            os.sync()
+
+    return clear
 
 
 def replaylab(sources: Sources, out: Path) -> rl.ConversionReport:

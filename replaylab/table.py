@@ -87,11 +87,14 @@ class Names:
     def join(cls, parts: Sequence[Names]) -> Names:
         """Put several columns end to end, with one list of texts."""
         known: dict[str, int] = {}
-        codes = []
+        codes = np.empty(sum(len(part.codes) for part in parts), np.int32)
+        first = 0
         for part in parts:
-            renumbered = [known.setdefault(text, len(known)) for text in part.texts]
-            codes.append(np.array([*renumbered, -1], np.int32)[part.codes])
-        return cls(np.concatenate(codes), tuple(known))
+            renumbered = np.array([*(known.setdefault(text, len(known)) for text in part.texts), -1], np.int32)
+            last = first + len(part.codes)
+            np.take(renumbered, part.codes, out=codes[first:last], mode="wrap")  # -1 is the last
+            first = last
+        return cls(codes, tuple(known))
 
     def take(self, rows: NDArray[np.int64]) -> Names:
         """Return the rows asked for."""
@@ -271,9 +274,10 @@ def phase_codes(
     active: NDArray[np.bool_], rugged: NDArray[np.bool_], tick: NDArray[np.int32], timer: NDArray[np.int64]
 ) -> NDArray[np.int32]:
     """Derive the phases of many ticks at once: the same rule as `Phase.of`, as codes into its first six members."""
-    codes = np.where(timer > 0, np.where(timer > PRESALE_MS, np.int32(1), np.int32(2)), np.int32(0))
-    codes = np.where(active, np.where(tick > 0, np.int32(4), np.int32(3)), codes)
-    return np.where(rugged, np.int32(5), codes)
+    codes = 2 * (timer > 0).view(np.int8) - (timer > PRESALE_MS).view(np.int8)
+    np.copyto(codes, 3 + (tick > 0).view(np.int8), where=active)
+    codes[rugged] = 5
+    return codes.astype(np.int32)
 
 
 def to_utc(wall_us: NDArray[np.int64], zoned: NDArray[np.bool_], zone: str) -> pa.Array:

@@ -8,13 +8,13 @@ What a command costs besides its work is shown by one small recording.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
+from benchmarks import peers
 from benchmarks.material import clean_file, folder_of_recordings
 from benchmarks.measure import Ratio, Run, alternate, arguments, print_ratio, print_table, workshop
 
@@ -40,14 +40,12 @@ OURS = "from replaylab.cli.starting import main; main()"
 
 
 def commands(source: Path, folder: Path) -> Mapping[str, Run]:
-    """The two commands on a source; each writes anew."""
+    """The two commands on a source; what they wrote before must be gone."""
 
     def replaylab() -> None:
-        shutil.rmtree(folder / "store", ignore_errors=True)
         run("-c", OURS, "convert", str(source), "--to", str(folder / "store"))
 
     def duckdb() -> None:
-        (folder / "ticks.parquet").unlink(missing_ok=True)
         run("-c", DUCKDB, str(source), str(folder / "ticks.parquet"))
 
     return {"replaylab": replaylab, "DuckDB": duckdb}
@@ -69,7 +67,8 @@ def main() -> None:
         smallest = min(given.glob("*.jsonl"), key=lambda path: path.stat().st_size or sys.maxsize)
         sources = {"file": clean_file(folder, options.recordings, ticks).path, "folder": given, "small": smallest}
         for name, source in sources.items():
-            seconds = alternate(commands(source, folder), options.rounds, prepare=None if options.quick else os.sync)
+            clear = peers.afresh(folder / "store", folder / "ticks.parquet", sync=not options.quick)
+            seconds = alternate(commands(source, folder), options.rounds, prepare=clear)
             size = sum(path.stat().st_size for path in (source.glob("*.jsonl") if source.is_dir() else [source]))
             rows.append((name, size / 2**20, *(median(taken) for taken in seconds.values())))
             print_ratio(

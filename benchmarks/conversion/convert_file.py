@@ -6,7 +6,6 @@ replaylab does more than the others in that time: line, place and digest of ever
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from statistics import median
 
@@ -52,7 +51,9 @@ def main() -> None:
     ticks = 5_000 if options.quick else options.ticks
     with workshop() as folder:
         given = clean_file(folder, options.recordings, ticks)
-        seconds = alternate(fast_ways(given, folder), options.rounds, prepare=None if options.quick else os.sync)
+        outputs = {"replaylab": "store"} | {name: f"{file}.parquet" for name, file in OUTPUTS.items()}
+        clear = {name: peers.afresh(folder / out, sync=not options.quick) for name, out in outputs.items()}
+        seconds = alternate(fast_ways(given, folder), options.rounds, prepare=clear)
         (folder / "slice").mkdir()
         small = clean_file(folder / "slice", options.recordings, max(ticks // SLOW_SHARE, 1))
         slow = alternate(slow_ways(small, folder), 1, warmups=0)

@@ -6,7 +6,6 @@ damaged line; with it, whatever stands on a damaged line is gone without a word.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
@@ -71,7 +70,10 @@ def main() -> None:
                 PEER: lambda: peers.duckdb_text(files, out, skip_damage=True),
             },
             options.rounds,
-            prepare=None if options.quick else os.sync,
+            prepare={
+                "replaylab": peers.afresh(store, sync=not options.quick),
+                PEER: peers.afresh(out, sync=not options.quick),
+            },
         )
         truth = Counter(price_of(line) for line in clean_lines(files))
         ticks = rl.open_store(store).rows

@@ -175,7 +175,8 @@ class Job:
             read.ticks += ticks[at]
             first_byte, first_line = part.end, first_line + lines[at]
             self._place(read, writer)
-        self._batches.append(found.batch.moved(np.repeat(line_shift, ticks)))
+        shift = line_shift if len(block.parts) == 1 else np.repeat(line_shift, ticks)
+        self._batches.append(found.batch.moved(shift))
 
     def _scan(self, block: Block) -> Scan:
         if block.too_long:

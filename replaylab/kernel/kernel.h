@@ -37,14 +37,12 @@
 #include <stdint.h>
 
 enum {
-    KERNEL_VERSION = 7,
+    KERNEL_VERSION = 8,
     PADDING = 128,
     LONGEST_FRAME = 96,
     LONGEST_LINE = 4096,
     MOST_PIECES = 32,
     MOST_PHASES = 64,
-    GAME_SLOTS = 32768, /* a power of two, at least twice MOST_GAMES */
-    MOST_GAMES = 16384,
 };
 
 /* The value of a piece; numbered as in parsing/kernel_layout.py. */
@@ -88,6 +86,7 @@ struct layout {
 
 struct columns {
     int64_t lines;  /* how many lines the block has, and entries the arrays */
+    int64_t slots;  /* of games: a power of two, at least twice as many as lines */
     int64_t *start; /* where each line begins */
     int64_t *end;   /* where its newline stands */
     int8_t *layout_of;
@@ -103,9 +102,9 @@ struct columns {
     int64_t *trade_count;
     int32_t *game;  /* codes into game_at, game_length */
     int32_t *phase; /* codes into phase_at, phase_length */
-    int32_t *game_at;     /* MOST_GAMES entries: where the text of a code stands */
-    int32_t *game_length; /* MOST_GAMES entries */
-    int32_t *game_slots;  /* GAME_SLOTS entries, scratch */
+    int32_t *game_at;     /* an entry a line: where the text of a code stands */
+    int32_t *game_length; /* an entry a line */
+    int32_t *game_slots;  /* scratch, `slots` entries */
     int32_t *phase_at;     /* MOST_PHASES entries */
     int32_t *phase_length; /* MOST_PHASES entries */
     int32_t games;  /* out: how many distinct texts there are */

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "replaylab_kernel.so"
-VERSION: Final = 7  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
+VERSION: Final = 8  # KERNEL_VERSION of kernel.h: a library built from other sources is not used
 LONGEST_FRAME: Final = 96
 MOST_PIECES: Final = 32
 MOST_SYNCS: Final = 64
 MOST_PHASES: Final = 64
-MOST_GAMES: Final = 16384
-GAME_SLOTS: Final = 32768
 _POINTER: Final = ctypes.c_void_p
 
 
@@ -54,6 +52,7 @@ class ColumnsStruct(ctypes.Structure):
 
     _fields_ = (
         ("lines", ctypes.c_int64),
+        ("slots", ctypes.c_int64),
         ("start", _POINTER),
         ("end", _POINTER),
         ("layout_of", _POINTER),

@@ -174,13 +174,15 @@ static inline uint32_t hash_of(const uint8_t *at, ptrdiff_t length) {
     return (uint32_t)(hash ^ (hash >> 15));
 }
 
-/* The code of a game's text, a new one when it was not seen before; -1 when there are too many. */
+/* The code of a game's text, a new one when it was not seen before; -1 when there are more than lines, as there may be
+   when several layouts read a text in one line. */
 static int32_t game_code(const uint8_t *data, struct columns *columns, const uint8_t *at, ptrdiff_t length) {
-    uint32_t slot = hash_of(at, length) & (GAME_SLOTS - 1);
-    for (;; slot = (slot + 1) & (GAME_SLOTS - 1)) {
+    uint32_t last = (uint32_t)columns->slots - 1;
+    uint32_t slot = hash_of(at, length) & last;
+    for (;; slot = (slot + 1) & last) {
         int32_t code = columns->game_slots[slot];
         if (code < 0) {
-            if (columns->games >= MOST_GAMES) return -1;
+            if (columns->games >= columns->lines) return -1;
             code = columns->games++;
             columns->game_at[code] = (int32_t)(at - data);
             columns->game_length[code] = (int32_t)length;
@@ -455,15 +457,21 @@ static inline const uint8_t *read_line(const uint8_t *data, const struct layout 
     return at;
 }
 
-/* Counted in bytes, 255 at a time, which the compiler does in the widest registers there are. */
+enum { LANES = 64 };
+
+/* Each lane counts its bytes, up to the 255 that one byte holds; the compiler keeps the lanes in registers. */
 int64_t replaylab_count_newlines(const uint8_t *data, int64_t size) {
-    int64_t total = 0;
-    for (int64_t begin = 0; begin < size; begin += 255) {
-        int64_t length = size - begin < 255 ? size - begin : 255;
-        uint8_t count = 0;
-        for (int64_t i = 0; i < length; i++) count = (uint8_t)(count + (data[begin + i] == '\n'));
-        total += count;
+    int64_t total = 0, at = 0;
+    while (size - at >= LANES) {
+        uint8_t counts[LANES] = {0};
+        int64_t rounds = (size - at) / LANES;
+        if (rounds > UINT8_MAX) rounds = UINT8_MAX;
+        for (int64_t round = 0; round < rounds; round++, at += LANES) {
+            for (int lane = 0; lane < LANES; lane++) counts[lane] = (uint8_t)(counts[lane] + (data[at + lane] == '\n'));
+        }
+        for (int lane = 0; lane < LANES; lane++) total += counts[lane];
     }
+    for (; at < size; at++) total += data[at] == '\n';
     return total;
 }
 
@@ -471,7 +479,7 @@ void replaylab_read_lines(const uint8_t *data, int64_t size, const struct layout
                           struct columns *columns) {
     const uint8_t *stop = data + size, *line = data;
     struct memory memory = {.minute_us = INT64_MIN};
-    memset(columns->game_slots, 0xFF, GAME_SLOTS * sizeof *columns->game_slots);
+    memset(columns->game_slots, 0xFF, (size_t)columns->slots * sizeof *columns->game_slots);
     columns->games = columns->phases = 0;
     for (int64_t row = 0; row < columns->lines && line < stop; row++) {
         const uint8_t *end = NULL;

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from replaylab.columns import bits
 from replaylab.kernel.library import (
-    GAME_SLOTS,
-    MOST_GAMES,
     MOST_PHASES,
     ColumnsStruct,
     LayoutStruct,
@@ -52,14 +50,8 @@ _DTYPES: Final[dict[str, Any]] = {
     "game": np.int32,
     "phase": np.int32,
 }
+_KEPT: Final = ("price", *(name for name in _DTYPES if name not in {"start", "end", "cut"}))  # of a line that was read
 _UNMAPPED: Final = Mapping()
-_TEXTS: Final = {
-    "game_at": MOST_GAMES,
-    "game_length": MOST_GAMES,
-    "game_slots": GAME_SLOTS,
-    "phase_at": MOST_PHASES,
-    "phase_length": MOST_PHASES,
-}
 
 
 class KernelLines:
@@ -95,7 +87,10 @@ class KernelLines:
         self._columns["price"] = np.empty((count, 2), np.uint64)
         if keeps_text:
             self._columns["price_at"] = np.empty(count, np.int64)
-        self._texts = {name: np.empty(length, np.int32) for name, length in _TEXTS.items()}
+        slots = 1 << (2 * count).bit_length()
+        lengths = {"game_at": count, "game_length": count, "game_slots": slots}
+        lengths |= {"phase_at": MOST_PHASES, "phase_length": MOST_PHASES}
+        self._texts = {name: np.empty(length, np.int32) for name, length in lengths.items()}
         self._columns["cut"][:] = False
         for name in ("active", "rugged"):
             self._columns[name][:] = self._mapping.constants.get(name, False)
@@ -134,7 +129,7 @@ class KernelLines:
     def read(self, layouts: list[Layout]) -> ColumnsStruct:
         """Let the kernel read the whole block by these layouts; return the columns as it has filled them."""
         structs = (LayoutStruct * max(1, len(layouts)))(*(_struct(one) for one in layouts))
-        columns = ColumnsStruct(lines=len(self.done))
+        columns = ColumnsStruct(lines=len(self.done), slots=len(self._texts["game_slots"]))
         for name, array in (self._columns | self._texts).items():
             setattr(columns, name, array.ctypes.data)
         self._library.replaylab_read_lines(
@@ -193,7 +188,7 @@ class KernelLines:
             return []
         one_layout = len(layouts) == 1
         if len(line) < len(self.done):
-            columns = {name: values[line] for name, values in columns.items()}
+            columns = {name: columns[name].take(line, axis=0) for name in _KEPT}
         elif one_layout:  # each text is that of a line that was read
             used = Names
         filled = columns["price_filled"]
@@ -260,7 +255,9 @@ def _first_new(found: Iterable[Known | None], known: list[Known]) -> Known | Non
 
 def _used(codes: NDArray[np.int32], found: tuple[str, ...]) -> Names:
     """Return a column of texts without those that no row has: texts of lines left alone must not be stored."""
-    used = np.bincount(codes + 1, minlength=len(found) + 1)[1:] > 0
+    marked = np.zeros(len(found) + 1, np.bool_)
+    marked[codes] = True  # the last one for null
+    used = marked[:-1]
     if used.all():
         return Names(codes, found)
     renumbered = np.append(np.cumsum(used) - 1, -1).astype(np.int32)

@@ -180,11 +180,13 @@ def _account_shaped(
 ) -> None:
     """Account for the lines that were read as a block: each is one clean tick or more, and all its bytes are kept."""
     size = len(accounts)
-    if size == 1 and lines.done.all():
-        accounts[0].add(Account(Counter(kept=int(lines.ends[-1]) + 1 if len(lines.ends) else 0)))
-        accounts[0].lines["tick"] += len(lines.done)
-        accounts[0].ticks.update(clean=len(batch), filled=int(batch.price_filled.sum()))
-        accounts[0].ticks["truncated"] += int(lines.cut.sum())
+    if size == 1:
+        account = accounts[0]
+        account.bytes["kept"] += int((lines.ends - lines.starts + 1)[lines.done].sum())
+        account.lines["tick"] += int(np.count_nonzero(lines.done))
+        account.ticks["clean"] += int(np.count_nonzero(lines.done[batch.line]))
+        account.ticks["filled"] += int(np.count_nonzero(batch.price_filled))
+        account.ticks["truncated"] += int(np.count_nonzero(lines.cut))
         return
     done = part_of_line[lines.done]
     of_line = np.bincount(done, minlength=size)

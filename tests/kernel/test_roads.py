@@ -182,6 +182,16 @@ def test_plain_lines_are_read_by_the_kernel(library: ctypes.CDLL) -> None:
         assert lines.done.all()
 
 
+def test_as_many_games_as_lines_are_read_by_the_kernel(library: ctypes.CDLL) -> None:
+    """Lines that are each of a game of its own, in a block of one line and of forty thousand, go the quick way too."""
+    for count in (1, 2, 40_000):
+        data = b"".join(clean(JOURNAL, lines=0, game=f"g{number}")[0] + b"\n" for number in range(count))
+        lines = KernelLines(bytearray(data) + bytes(PADDING), len(data), library)
+        (batch,) = lines.read_shaped([])
+        assert lines.done.all()
+        assert [batch.game.texts[code] for code in batch.game.codes] == [f"g{number}" for number in range(count)]
+
+
 def test_prices_are_exact(library: ctypes.CDLL) -> None:
     """A price of up to 14 and 24 digits comes back as the same number."""
     chance = random.Random(11)
@@ -243,3 +253,11 @@ def test_newlines_are_counted(library: ctypes.CDLL, data: bytes, size: int) -> N
     with mock.patch("replaylab.kernel.library.load", return_value=library):
         assert count_newlines(bytearray(data), size) == data[:size].count(b"\n")
         assert count_newlines(bytearray(data)) == data.count(b"\n")
+
+
+@pytest.mark.parametrize("size", [63, 64, 65, 255 * 64 - 1, 255 * 64, 255 * 64 + 1, 40_000])
+def test_a_lane_counts_no_further_than_a_byte_does(library: ctypes.CDLL, size: int) -> None:
+    """Bytes that are newlines, all of them or every second, are counted where a count of one byte would be full."""
+    with mock.patch("replaylab.kernel.library.load", return_value=library):
+        assert count_newlines(bytearray(b"\n") * size) == size
+        assert count_newlines(bytearray(b"\n-") * size) == size
