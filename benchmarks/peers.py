@@ -57,15 +57,15 @@ def afresh(*outputs: Path, sync: bool = True) -> Callable[[], None]:
     return clear
 
 
-def replaylab(sources: Sources, out: Path) -> rl.ConversionReport:
+def replaylab(sources: Sources, out: Path, *, threads: int | None = None) -> rl.ConversionReport:
     """Convert into a store at `out`, which is removed first."""
     shutil.rmtree(out, ignore_errors=True)
-    return rl.convert(sources, out, progress=False)
+    return rl.convert(sources, out, progress=False, workers=threads)
 
 
-def duckdb_text(sources: Sources, out: Path, *, skip_damage: bool = False) -> None:
-    """DuckDB, two threads: prices read as text and cast to DECIMAL(38,24), times to TIMESTAMP."""
-    _duckdb(sources, out, "VARCHAR", skip_damage=skip_damage)
+def duckdb_text(sources: Sources, out: Path, *, skip_damage: bool = False, threads: int = 2) -> None:
+    """DuckDB: prices read as text and cast to DECIMAL(38,24), times to TIMESTAMP."""
+    _duckdb(sources, out, "VARCHAR", skip_damage=skip_damage, threads=threads)
 
 
 def duckdb_decimal(sources: Sources, out: Path) -> None:
@@ -73,7 +73,7 @@ def duckdb_decimal(sources: Sources, out: Path) -> None:
     _duckdb(sources, out, "DECIMAL(38,24)", skip_damage=False)
 
 
-def _duckdb(sources: Sources, out: Path, price: str, *, skip_damage: bool) -> None:
+def _duckdb(sources: Sources, out: Path, price: str, *, skip_damage: bool, threads: int = 2) -> None:
     types = {"type": "VARCHAR", **{name: _SQL_TYPES.get(name, "VARCHAR") for name in NAMES}, "price": price}
     schema = ", ".join(f"{name}: '{kind}'" for name, kind in types.items())
     casts = {"timestamp": "TIMESTAMP", "price": "DECIMAL(38,24)"}
@@ -81,7 +81,7 @@ def _duckdb(sources: Sources, out: Path, price: str, *, skip_damage: bool) -> No
     selected = ", ".join(f"{cast}({name} AS {casts[name]}) AS {name}" if name in casts else name for name in NAMES)
     files = [str(source) for source in ([sources] if isinstance(sources, Path) else sources)]
     reading = f"read_json({files}, format='newline_delimited', ignore_errors={skip_damage}, columns={{{schema}}})"
-    with duckdb.connect(config={"threads": 2}) as connection:
+    with duckdb.connect(config={"threads": threads}) as connection:
         connection.execute(
             f"COPY (SELECT {selected} FROM {reading} WHERE type = 'tick') "  # noqa: S608 paths are our own
             f"TO '{out}' (FORMAT parquet, COMPRESSION zstd)"

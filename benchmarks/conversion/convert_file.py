@@ -27,6 +27,14 @@ def fast_ways(given: Clean, folder: Path) -> dict[str, Run]:
     }
 
 
+def ways_of_one_thread(given: Clean, folder: Path) -> dict[str, Run]:
+    """The two that use as many threads as there are, each with one."""
+    return {
+        "replaylab": lambda: peers.replaylab(given.path, folder / "one", threads=1),
+        "DuckDB": lambda: peers.duckdb_text(given.path, folder / "one.parquet", threads=1),
+    }
+
+
 def slow_ways(given: Clean, folder: Path) -> dict[str, Run]:
     """The ways that are measured once, on a slice."""
     return {
@@ -54,6 +62,9 @@ def main() -> None:
         outputs = {"replaylab": "store"} | {name: f"{file}.parquet" for name, file in OUTPUTS.items()}
         clear = {name: peers.afresh(folder / out, sync=not options.quick) for name, out in outputs.items()}
         seconds = alternate(fast_ways(given, folder), options.rounds, prepare=clear)
+        one = {"replaylab": folder / "one", "DuckDB": folder / "one.parquet"}
+        clear = {name: peers.afresh(path, sync=not options.quick) for name, path in one.items()}
+        single = alternate(ways_of_one_thread(given, folder), options.rounds, prepare=clear)
         (folder / "slice").mkdir()
         small = clean_file(folder / "slice", options.recordings, max(ticks // SLOW_SHARE, 1))
         slow = alternate(slow_ways(small, folder), 1, warmups=0)
@@ -69,6 +80,8 @@ def main() -> None:
     )
     ratio = Ratio.of(seconds["DuckDB, price as VARCHAR, cast"], seconds["replaylab"])
     print_ratio("convert_file", ratio, "replaylab's throughput over DuckDB's, price as VARCHAR, cast")
+    ratio = Ratio.of(single["DuckDB"], single["replaylab"])
+    print_ratio("convert_file of one thread", ratio, "the same, each with one thread")
 
 
 if __name__ == "__main__":
