@@ -256,7 +256,7 @@ def last_line_start(file: BinaryIO, begin: int, end: int) -> int:
 
 
 def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
-    """Read pieces in blocks of about `BLOCK_BYTES`, several small ones together.
+    """Read pieces in blocks of about `BLOCK_BYTES`, several small ones together in blocks of a quarter of that.
 
     A line of more than `MAX_LINE_BYTES` comes in blocks marked `too_long`, and a block has at most `MAX_BLOCK_LINES`
     lines, so memory stays bounded whatever is read. The bytes of a block are valid until the next one is asked for.
@@ -270,7 +270,7 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[Block]:
                 yield from held.flush()
                 data = file.read(size)
                 yield Block(bytearray(data) + bytes(PADDING), len(data), [Part(number, len(data))], document=True)
-            elif size > BLOCK_BYTES:
+            elif size > held.most_bytes:
                 yield from held.flush()
                 yield from _read_lines(file, number, size)
             else:
@@ -282,6 +282,7 @@ class _Held:
     """Small pieces that are put together into one block."""
 
     def __init__(self) -> None:
+        self.most_bytes = BLOCK_BYTES // 4
         self.data = bytearray()
         self.parts: list[Part] = []
         self.lines = 0
@@ -291,7 +292,7 @@ class _Held:
         unended = bool(data) and not data.endswith(b"\n")
         data += b"\n" if unended else b""
         lines = count_newlines(data)
-        if len(self.data) + len(data) > BLOCK_BYTES or self.lines + lines > MAX_BLOCK_LINES:
+        if len(self.data) + len(data) > self.most_bytes or self.lines + lines > MAX_BLOCK_LINES:
             yield from self.flush()
         if lines > MAX_BLOCK_LINES:
             yield from _stretches(bytearray(data) + bytes(PADDING), number, len(data), unended=unended)
