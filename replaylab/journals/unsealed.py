@@ -337,7 +337,8 @@ def later_headers(path: Path, known: dict[str, Header], keys: StoreKeys | None =
     Those `known` by the names of their journals are not read again, for a header never changes; the others are added.
     """
     run, _ = place_of(path.name)
-    names = [name for name in journal_names(path.parent) if name > path.name and place_of(name)[0] == run]
+    behind = (name for name in journal_names(path.parent) if name.startswith(run) and name > path.name)
+    names = [name for name in behind if place_of(name)[0] == run]
     for name in names:
         if name not in known and (header := first_header(path.with_name(name), keys=keys)) is not None:
             known[name] = header

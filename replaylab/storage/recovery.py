@@ -33,7 +33,7 @@ from replaylab.durable import (
 from replaylab.encryption.keys import StoreKeys
 from replaylab.encryption.kms import Kms
 from replaylab.encryption.parquet import FileSeal, new_seal
-from replaylab.errors import ReplayLabError, StoreBusy, StoreError, StoreTooNew
+from replaylab.errors import ReplayLabError, SegmentDamaged, StoreBusy, StoreError, StoreTooNew
 from replaylab.journals.format import Header, place_of
 from replaylab.journals.reader import OPEN, JournalReader, read_waiting
 from replaylab.journals.seq_ranges import SeqRanges
@@ -47,6 +47,7 @@ from replaylab.segments.order import sorted_by_game
 from replaylab.segments.remarks import Placed, RemarkWriter, publish_remarks
 from replaylab.segments.segment import write_segment
 from replaylab.storage.compact import remove_leftovers
+from replaylab.storage.files import reread
 from replaylab.storage.objectstore import refuse_uri
 from replaylab.storage.store import JOURNALS, REMARKS, SEGMENTS, Store
 from replaylab.table import SCHEMA
@@ -149,9 +150,10 @@ def recover(store: str | os.PathLike[str] | Store, *, progress: bool = False, km
     folder = opened.path / JOURNALS
     names = journal_names(folder)
     found: list[Sealed] = []
+    recorded = _Recorded(opened)
     with bar(len(names), "recover", "journal", show=progress) as shown:
         for _, run in groupby(names, key=lambda name: place_of(name)[0]):
-            for one in _recover_run(opened, [folder / name for name in run], shown.update):
+            for one in _recover_run(recorded, [folder / name for name in run], shown.update):
                 found.append(one)
                 _log_sealed(one)
     if names or folder.is_dir():
@@ -176,7 +178,7 @@ def _log_sealed(sealed: Sealed) -> None:
     _log.log(level, "%s %s: %s", sealed.journal, event, said, extra={"event": event, **asdict(sealed)})
 
 
-def _recover_run(store: Store, paths: list[Path], step: Callable[[int], object]) -> Iterator[Sealed]:
+def _recover_run(recorded: _Recorded, paths: list[Path], step: Callable[[int], object]) -> Iterator[Sealed]:
     """Seal the journals of a run in their order, neighbours together, up to the first that must stay as it is.
 
     What the next one holds, or cuts, of that one is settled in their order, so those behind it wait.
@@ -201,7 +203,7 @@ def _recover_run(store: Store, paths: list[Path], step: Callable[[int], object])
                 size += os.fstat(lock).st_size
                 if size > MOST_BYTES_TOGETHER:
                     break
-            for one in _seal_group(store, group, headers):
+            for one in _seal_group(recorded, group, headers):
                 waits = waits or one.problem is not None
                 yield one
         if stays is not None and not waits:
@@ -236,12 +238,13 @@ def _locked(path: Path) -> int | Sealed | None:
     return None if problem is None else Sealed(path.name, OPEN, problem=problem)
 
 
-def _seal_group(store: Store, group: list[Path], headers: dict[str, Header]) -> list[Sealed]:
+def _seal_group(recorded: _Recorded, group: list[Path], headers: dict[str, Header]) -> list[Sealed]:
     """Seal journals whose locks are held, together; one by one where that fails, up to the first that cannot be."""
     if not group:
         return []
+    store = recorded.store
     try:
-        found = seal_together(store.path, group, recorded_extents(store), headers, keys=store.files.keys)
+        found = seal_together(store.path, group, recorded.of_run_of(group[0]), headers, keys=store.files.keys)
     except StoreBusy:
         problem = "a conversion or compaction is running; recover again when it has ended"
     except StoreTooNew:
@@ -250,7 +253,7 @@ def _seal_group(store: Store, group: list[Path], headers: dict[str, Header]) -> 
         if len(group) > 1:
             done: list[Sealed] = []
             for path in group:
-                done += _seal_group(store, [path], headers)
+                done += _seal_group(recorded, [path], headers)
                 if done and done[-1].problem:
                     break
             return [*done, *(Sealed(path.name, OPEN, problem=LATER) for path in group[len(done) :])]
@@ -258,6 +261,39 @@ def _seal_group(store: Store, group: list[Path], headers: dict[str, Header]) -> 
     else:
         return [one for one in found if one is not None]
     return [Sealed(path.name, OPEN, problem=problem if not at else LATER) for at, path in enumerate(group)]
+
+
+class _Recorded:
+    """What the segments of a store hold of journals, run by run; each segment is read once, when it is first there."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._read: set[str] = set()
+        self._of_run: dict[str, list[Extent]] = {}
+
+    def of_run_of(self, journal: Path) -> list[Extent]:
+        """Return what segments hold, as of now, of the run that a journal is of; one that is damaged holds nothing."""
+        reread(self._look)
+        return self._of_run.get(place_of(journal.name)[0], [])
+
+    def _look(self) -> None:
+        files = self.store.files
+        for name in files.segment_names():
+            if name in self._read:
+                continue
+            try:
+                extents = files.segment(name).footer.extents
+            except SegmentDamaged:
+                extents = []  # it is named where it is read
+            except FileNotFoundError:
+                if name not in files.segment_names():
+                    raise  # compacted away since the listing
+                extents = []  # a link that leads nowhere
+            self._read.add(name)
+            for extent in extents:
+                if extent.recording:
+                    for run in {extent.recording["run"], place_of(extent.source)[0]}:  # a file may have been renamed
+                        self._of_run.setdefault(run, []).append(extent)
 
 
 def recorded_extents(store: Store) -> list[Extent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from replaylab import errors
 from replaylab.encryption.keys import StoreKeys
 from replaylab.journals import unsealed
 from replaylab.journals.encoder import Encoder
-from replaylab.journals.format import Header, journal_name
+from replaylab.journals.format import Header, end_line, journal_name
 from replaylab.journals.reader import JournalReader
 from replaylab.storage.store import Store
 from tests.recordings import tick
@@ -243,6 +244,38 @@ def test_headers_are_read_once(crowded: tuple[Path, list[int]], monkeypatch: pyt
     assert seqs(opened) == list(range(600))
     assert len(opened.sealed()) <= 4
     assert not list((folder / "journals").glob("*.journal"))
+
+
+def test_sealing_many_runs_costs_each_the_same(tmp_path: Path) -> None:
+    """Sealing the journals of a hundred runs takes no more calls a run than sealing those of twenty."""
+    calls: dict[int, float] = {}
+    for runs in (3, 20, 100):  # the first loads what is loaded once
+        store = tmp_path / str(runs)
+        rl.Recorder(store).stop()
+        for number in range(runs):
+            run = f"20310102T0304{number:08d}Z-0123456789ab-7"
+            lines = [Header(run, 0, 0).to_line(), Encoder(run).line(tick(0, f"g{number}"), 0), end_line(run, 1)]
+            (store / "journals" / journal_name(run, 0)).write_bytes(b"".join(lines))
+        counted = cProfile.Profile()
+        report = counted.runcall(rl.recover, store)
+        assert (report.ok, report.ticks) == (True, runs)
+        calls[runs] = sum(one.callcount for one in counted.getstats()) / runs
+    assert calls[100] < 1.2 * calls[20]
+
+
+def test_a_journal_of_another_name_is_sealed_once(tmp_path: Path) -> None:
+    """A journal that was renamed, and whose segment is there when it is found, leaves no tick twice."""
+    writer = Writer(tmp_path / "store")
+    writer.write(3)
+    writer.turn()
+    first = min(writer.folder.glob("*.journal"))
+    renamed = first.rename(first.with_name("other.journal"))
+    content = renamed.read_bytes()
+    rl.recover(tmp_path / "store")
+    renamed.write_bytes(content)  # as if it had been killed before it removed the file
+    rl.recover(tmp_path / "store")
+    assert not renamed.exists()
+    assert Store(tmp_path / "store").rows == 3
 
 
 def test_neighbours_are_sealed_as_one_segment(tmp_path: Path) -> None:
