@@ -151,6 +151,10 @@ class Listing:
         self._sealed = None if damaged else made
         return made
 
+    def segment(self, name: str) -> Segment:
+        """Return a segment by name, as it was opened before."""
+        return self._opened.setdefault(name, self.files.segment(name))
+
     def take_up(self, written: Iterable[Segment]) -> None:
         """Take segments as opened that were just written."""
         self._opened |= {segment.name: segment for segment in written}

@@ -281,10 +281,8 @@ class _Recorded:
         for name in files.segment_names():
             if name in self._read:
                 continue
-            segment = files.segment(name)
             try:
-                extents = segment.footer.extents
-                self.store.take_up([segment])  # so that it need not be read again to be listed
+                extents = self.store.segment(name).footer.extents
             except SegmentDamaged:
                 extents = []  # it is named where it is read
             except FileNotFoundError:

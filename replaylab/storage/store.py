@@ -169,6 +169,10 @@ class Store:
         """Return the segments that are files of their own: `segments` without the journals."""
         return reread(self._listing.sealed)
 
+    def segment(self, name: str) -> Segment:
+        """Return the segment of that file name; what it says of itself is read when asked, and not again to list it."""
+        return self._listing.segment(name)
+
     def take_up(self, written: Iterable[Segment]) -> None:
         """Take segments that this process has just written as opened, so that they need not be read to be listed."""
         self._listing.take_up(written)
